@@ -1,0 +1,1 @@
+//! Applies, watches and prunes objects in Kubernetes clusters.

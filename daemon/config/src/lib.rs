@@ -1,0 +1,1 @@
+//! Configuration documents and Score files: YAML with positions, schemas, every error at once.

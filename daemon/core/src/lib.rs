@@ -1,0 +1,1 @@
+//! The domain of deployd: plain data and pure decisions.

@@ -1,0 +1,1 @@
+//! Hosts plugins: wasmtime, grants, limits.

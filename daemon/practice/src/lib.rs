@@ -1,0 +1,1 @@
+//! A Kubernetes API server in memory: the demo's cluster, the tests' stand-in.

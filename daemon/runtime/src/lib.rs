@@ -1,0 +1,1 @@
+//! Settings, wiring, signals, shutdown: the only crate that knows all the others.

@@ -1,0 +1,1 @@
+//! The embedded store behind core's port.
