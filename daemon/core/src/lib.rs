@@ -1,1 +1,20 @@
 //! The domain of deployd: plain data and pure decisions.
+//!
+//! This crate knows serde and small value crates and nothing else: no runtime,
+//! no store, no network, no cluster. What it needs from the outside it asks for
+//! through the traits in [`ports`]; everybody else depends on this crate, and
+//! it depends on nobody.
+
+pub mod digest;
+pub mod fault;
+pub mod ids;
+pub mod journal;
+pub mod outbox;
+pub mod ports;
+pub mod secret;
+pub mod time;
+
+pub use digest::Digest;
+pub use fault::{Fault, FaultClass};
+pub use ids::{Actor, DeploymentId, EnvironmentId, Name};
+pub use time::Timestamp;

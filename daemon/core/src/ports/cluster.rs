@@ -1,0 +1,200 @@
+//! Kubernetes clusters, as the engine sees them.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::plugins::CallLog;
+use crate::Fault;
+use crate::secret::SecretValue;
+
+/// How to reach a cluster: what a `k8s-cluster` resource's outputs say, with
+/// the secrets among them revealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterAccess {
+    /// A kubeconfig's text; its current context is used.
+    Kubeconfig(SecretValue),
+    /// A server and a bearer token.
+    Token {
+        /// `https://host:port`.
+        server: String,
+        /// PEM of the authority that signed the server's certificate.
+        ca: Option<String>,
+        /// The token.
+        token: SecretValue,
+    },
+    /// The service account of the pod that deployd runs in.
+    InCluster,
+}
+
+/// A namespace of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Identifies the cluster in messages: the `k8s-cluster` resource's id.
+    pub name: String,
+    /// How to reach it. Implementations keep a client per access.
+    pub access: ClusterAccess,
+    /// Where objects that name no namespace go.
+    pub namespace: String,
+}
+
+/// Names an object in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// None for what has no namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, namespace, .. } = self;
+        match namespace {
+            Some(namespace) => write!(f, "{kind} {namespace}/{name}"),
+            None => write!(f, "{kind} {name}"),
+        }
+    }
+}
+
+impl ObjectRef {
+    /// The reference of an object; `None` when it has no apiVersion, kind or name.
+    pub fn of(object: &Value) -> Option<Self> {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            api_version: text("/apiVersion")?,
+            kind: text("/kind")?,
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name")?,
+        })
+    }
+}
+
+/// Objects with the values of secrets in them: on their way to a cluster and
+/// nowhere else. Neither printable nor serialisable.
+#[derive(Clone)]
+pub struct SensitiveObjects(Vec<Value>);
+
+impl SensitiveObjects {
+    /// Wraps objects.
+    pub fn new(objects: Vec<Value>) -> Self {
+        Self(objects)
+    }
+
+    /// The objects, to be sent.
+    pub fn expose(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SensitiveObjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SensitiveObjects({})", self.0.len())
+    }
+}
+
+/// Objects to apply.
+#[derive(Debug, Clone)]
+pub struct ApplyRequest {
+    /// Where.
+    pub target: Target,
+    /// What, in any order: what others need goes first (namespaces, custom
+    /// resource definitions, quotas, configuration, then what runs).
+    pub objects: SensitiveObjects,
+    /// Take fields over from other field managers instead of reporting a
+    /// conflict.
+    pub force: bool,
+}
+
+/// Why a workload did not become ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadFault {
+    /// The object that was waited for.
+    pub object: ObjectRef,
+    /// `image-pull-failed`, `crash-loop`, `unschedulable`, `progress-deadline`,
+    /// `quota-exceeded`, `not-ready`, `job-failed`, `gone`.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+    /// States of containers, `pod/container: state, reason, restarts`.
+    pub containers: Vec<String>,
+    /// Kubernetes events about it and what it owns, oldest first.
+    pub events: Vec<String>,
+    /// The last log lines of containers that failed.
+    pub logs: Vec<LogLines>,
+}
+
+/// The last log lines of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLines {
+    /// The pod.
+    pub pod: String,
+    /// The container.
+    pub container: String,
+    /// Its last lines, oldest first.
+    pub lines: Vec<String>,
+}
+
+/// What came of waiting for objects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Readiness {
+    /// All are ready.
+    Ready,
+    /// Some are not, and won't be, or the deadline has passed.
+    Failed(Vec<WorkloadFault>),
+}
+
+/// Applies, watches and removes objects in clusters.
+///
+/// Faults: `transient` when the API server can't be reached, throttles or fails
+/// (after retries of its own); `conflict` with each field and its owner in the
+/// detail; `denied`; `invalid` with what the API server said.
+#[async_trait]
+pub trait Cluster: Send + Sync + 'static {
+    /// Applies objects with server-side apply. Waits where one is needed by
+    /// another: namespaces until active, custom resource definitions until
+    /// established. Returns references in the order of application, with
+    /// namespaces filled in.
+    async fn apply(&self, request: &ApplyRequest, log: &CallLog) -> Result<Vec<ObjectRef>, Fault>;
+
+    /// Watches objects until all are ready, one fails for good, or the deadline
+    /// passes. Objects of kinds that have no readiness are ready when they are there.
+    async fn await_ready(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        deadline_ms: u64,
+        log: &CallLog,
+    ) -> Result<Readiness, Fault>;
+
+    /// Removes objects that our field manager has applied, dependents first,
+    /// and waits until they are gone. Objects that are gone already, or that
+    /// carry the annotation `deployd.dev/prune: keep`, are passed over.
+    /// Returns what was removed.
+    async fn prune(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        log: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault>;
+
+    /// Whether the cluster answers, and which version it is; for `doctor`.
+    async fn version(&self, target: &Target) -> Result<String, Fault>;
+
+    /// The last `tail` log lines of the containers of a workload's pods.
+    async fn logs(
+        &self,
+        target: &Target,
+        object: &ObjectRef,
+        tail: usize,
+    ) -> Result<Vec<LogLines>, Fault>;
+}

@@ -1,0 +1,22 @@
+//! What the domain needs from the outside, as traits. Each is implemented by
+//! one crate, and joined with the others in `runtime`.
+
+mod cluster;
+mod plugins;
+mod store;
+mod vault;
+
+pub use cluster::{
+    ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
+    WorkloadFault,
+};
+pub use plugins::{
+    Call, CallLog, Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLine,
+    NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Removal, RenderInput, Scope,
+    Strategies, StrategyContext, Templaters,
+};
+pub use store::{
+    Accepted, Append, Batch, Claim, FeedItem, FeedPosition, Fence, IdempotencyKey, Index, KeyRange,
+    Object, Order, Page, Put, Store, StoreError, VerifyReport, WorkerId,
+};
+pub use vault::{Recipe, Vault, VaultError};

@@ -1,0 +1,67 @@
+//! Where values of secrets are kept.
+
+use async_trait::async_trait;
+
+use crate::secret::{SecretRef, SecretValue};
+
+/// What a generated secret is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// Characters.
+    pub length: usize,
+    /// The characters to choose from.
+    pub alphabet: String,
+}
+
+impl Recipe {
+    /// The shortest generated secret, in characters.
+    pub const LENGTH_MIN: usize = 8;
+    /// The longest.
+    pub const LENGTH_MAX: usize = 256;
+}
+
+/// Why a secret can't be had.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// There is none of this name.
+    #[error("there is no secret {}/{}", .0.owner, .0.name)]
+    NotFound(SecretRef),
+    /// It is there, but can't be decrypted with the key at hand.
+    #[error("secret {}/{} can't be decrypted: {reason}", secret.owner, secret.name)]
+    Unreadable {
+        /// Which.
+        secret: SecretRef,
+        /// Why.
+        reason: String,
+    },
+    /// A recipe that gives no secret.
+    #[error("no secret can be made of this recipe: {0}")]
+    Recipe(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] super::StoreError),
+}
+
+/// Keeps secrets, encrypted.
+#[async_trait]
+pub trait Vault: Send + Sync + 'static {
+    /// Makes sure that there is a secret of this name; an existing one stays.
+    async fn generate(&self, secret: &SecretRef, recipe: &Recipe) -> Result<(), VaultError>;
+
+    /// Sets a value, over an older one if there is one. Setting the same value
+    /// again changes nothing.
+    async fn put(&self, secret: &SecretRef, value: SecretValue) -> Result<(), VaultError>;
+
+    /// The value.
+    async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError>;
+
+    /// Whether there is one, without decrypting it.
+    async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError>;
+
+    /// Names of an owner's secrets, in order.
+    async fn list(&self, owner: &str) -> Result<Vec<String>, VaultError>;
+
+    /// Removes all of an owner's secrets.
+    async fn remove_owner(&self, owner: &str) -> Result<(), VaultError>;
+}
