@@ -1,0 +1,109 @@
+//! Notifiers turn events into HTTP requests, which the host sends.
+
+use crate::{Fault, Log, document};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Tells others about events. Pure: the host signs, sends, retries and records.
+pub trait Notifier: Sized {
+    /// The notifier's configuration, from its Subscription document.
+    type Config: DeserializeOwned;
+
+    /// The requests that tell of an event; none when it is of no interest.
+    fn format(
+        event: &Event,
+        config: &Self::Config,
+        log: &impl Log,
+    ) -> Result<Vec<HttpRequest>, Fault>;
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Event {
+    /// The same for every delivery of the same event.
+    pub id: String,
+    /// What happened, such as `deployment.succeeded`.
+    pub r#type: String,
+    /// When, RFC 3339.
+    pub time: String,
+    /// The application it concerns, if one.
+    #[serde(default)]
+    pub application: Option<String>,
+    /// The environment it concerns, if one.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// The details.
+    #[serde(default)]
+    pub data: Value,
+}
+
+/// A request for the host to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// `POST` and the like.
+    pub method: String,
+    /// Where to; the plugin's grant must allow it.
+    pub url: String,
+    /// Names and values. Those of the signature are the host's.
+    pub headers: Vec<(String, String)>,
+    /// What to send.
+    pub body: Vec<u8>,
+    /// Requests of one thread go out in order.
+    pub thread: Option<String>,
+}
+
+impl HttpRequest {
+    /// A POST of a JSON document.
+    pub fn post_json(url: impl Into<String>, body: &Value) -> Self {
+        Self {
+            method: "POST".to_owned(),
+            url: url.into(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.to_string().into_bytes(),
+            thread: None,
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends it in order with others of the same thread.
+    #[must_use]
+    pub fn thread(mut self, thread: impl Into<String>) -> Self {
+        self.thread = Some(thread.into());
+        self
+    }
+}
+
+/// Fits the documents to the notifier's types and calls it.
+#[cfg_attr(not(feature = "notifier"), allow(dead_code))]
+pub(crate) fn format<N: Notifier>(
+    event: &str,
+    config: &str,
+    log: &impl Log,
+) -> Result<Vec<HttpRequest>, Fault> {
+    let event = document::read("event", event)?;
+    let config = document::read("config", config)?;
+    N::format(&event, &config, log)
+}
+
+/// Makes a [`Notifier`] the plugin's export.
+#[macro_export]
+macro_rules! export_notifier {
+    ($notifier:ty) => {
+        const _: () = {
+            const fn assert_notifier<N: $crate::notifier::Notifier>() {}
+            assert_notifier::<$notifier>();
+        };
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Exported = $crate::guest::notifier::Exported<$notifier>;
+            $crate::__export_notifier!(Exported with_types_in $crate::guest::notifier::bindings);
+        };
+    };
+}

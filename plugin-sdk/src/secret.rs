@@ -1,0 +1,48 @@
+//! References to secrets: `⟦secret:UID/NAME⟧`, alone or inside longer strings.
+//!
+//! A reference is opaque. The host puts the value in only when the object
+//! leaves for the cluster, and only inside the `stringData` of a Secret.
+
+/// What every reference begins with.
+pub const OPEN: &str = "\u{27e6}secret:";
+/// What every reference ends with.
+pub const CLOSE: &str = "\u{27e7}";
+
+/// Whether a text holds a reference to a secret.
+pub fn contains_reference(text: &str) -> bool {
+    references(text).next().is_some()
+}
+
+/// The references in a text, in order, delimiters included.
+pub fn references(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let from = rest.find(OPEN)?;
+        let tail = rest.get(from..)?;
+        let end = tail.find(CLOSE)? + CLOSE.len();
+        let (reference, after) = tail.split_at_checked(end)?;
+        rest = after;
+        Some(reference)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found_inside_longer_strings() {
+        let url = "postgres://app:⟦secret:r-1/password⟧@db/app?key=⟦secret:r-1/key⟧";
+        assert_eq!(
+            references(url).collect::<Vec<_>>(),
+            ["⟦secret:r-1/password⟧", "⟦secret:r-1/key⟧"]
+        );
+        assert!(contains_reference(url));
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_none() {
+        assert!(!contains_reference("⟦secret:unfinished"));
+        assert!(!contains_reference("⟦other:x⟧ secret:x"));
+    }
+}
