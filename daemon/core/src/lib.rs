@@ -5,12 +5,14 @@
 //! through the traits in [`ports`]; everybody else depends on this crate, and
 //! it depends on nobody.
 
+pub mod config;
 pub mod digest;
 pub mod fault;
 pub mod ids;
 pub mod journal;
 pub mod outbox;
 pub mod ports;
+pub mod score;
 pub mod secret;
 pub mod time;
 

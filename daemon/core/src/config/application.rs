@@ -1,0 +1,63 @@
+//! Applications and their flow.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+use crate::score::Resource;
+
+/// A set of workloads that belong together, and the environments they move
+/// through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApplicationSpec {
+    /// Names of its Score documents.
+    #[schemars(length(min = 1))]
+    pub workloads: Vec<Name>,
+    /// Resources that belong to no workload alone, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, Resource>,
+    /// Which images are for which containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactRule>,
+    /// The environments, in the order in which a version moves through them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flow: Vec<Stage>,
+}
+
+/// Images of a repository are for a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArtifactRule {
+    /// `registry.example.com/shop/frontend`, without tag and digest.
+    #[schemars(length(min = 1))]
+    pub repository: String,
+    /// The workload.
+    pub workload: Name,
+    /// The container in it; all whose image is `.` when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// A stage of the flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stage {
+    /// The environment's name.
+    pub environment: Name,
+    /// Which artifacts are deployed here by themselves; none when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<StartRule>,
+}
+
+/// Which artifacts start a deployment by themselves.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartRule {
+    /// The Git ref they were built from: `refs/heads/main`, `refs/tags/v*`
+    /// (`*` is any run of characters). Any ref when not given.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+}

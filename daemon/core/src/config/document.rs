@@ -1,0 +1,175 @@
+//! What all documents share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ApplicationSpec, EnvironmentSpec, EnvironmentTypeSpec, PluginSpec, ResourceDefinitionSpec,
+    SubscriptionSpec,
+};
+use crate::Name;
+use crate::score::Workload;
+
+/// The version of all kinds but Score's.
+pub const API_VERSION: &str = "deployd.dev/v1";
+
+/// A document's kind. `Workload` is a Score document.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum DocumentKind {
+    /// A set of workloads and their flow.
+    Application,
+    /// What environments of a kind share.
+    EnvironmentType,
+    /// A place that an application runs.
+    Environment,
+    /// Which driver provisions what.
+    ResourceDefinition,
+    /// A plugin and its grant.
+    Plugin,
+    /// Whom to tell of what.
+    Subscription,
+    /// A Score document.
+    Workload,
+}
+
+impl DocumentKind {
+    /// All kinds, in the order in which documents of them are applied.
+    pub const ALL: [Self; 7] = [
+        Self::Plugin,
+        Self::EnvironmentType,
+        Self::ResourceDefinition,
+        Self::Workload,
+        Self::Application,
+        Self::Environment,
+        Self::Subscription,
+    ];
+}
+
+impl fmt::Display for DocumentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Names a document. Environments and workloads belong to an application;
+/// everything else is named by kind and name alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DocumentKey {
+    /// Its kind.
+    pub kind: DocumentKind,
+    /// The application it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Name>,
+    /// Its name.
+    pub name: Name,
+}
+
+impl fmt::Display for DocumentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.application {
+            Some(application) => write!(f, "{} {application}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// Metadata of all kinds but Score's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// The name.
+    pub name: Name,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Anything, for other tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A document of a kind that has the spec `S`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Envelope<S> {
+    /// `deployd.dev/v1`.
+    #[schemars(extend("const" = API_VERSION))]
+    pub api_version: String,
+    /// The kind.
+    pub kind: DocumentKind,
+    /// Name and such.
+    pub metadata: Metadata,
+    /// What it says.
+    pub spec: S,
+}
+
+/// A document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Document {
+    /// A set of workloads and their flow.
+    Application(Envelope<ApplicationSpec>),
+    /// What environments of a kind share.
+    EnvironmentType(Envelope<EnvironmentTypeSpec>),
+    /// A place that an application runs.
+    Environment(Envelope<EnvironmentSpec>),
+    /// Which driver provisions what.
+    ResourceDefinition(Envelope<ResourceDefinitionSpec>),
+    /// A plugin and its grant.
+    Plugin(Envelope<PluginSpec>),
+    /// Whom to tell of what.
+    Subscription(Envelope<SubscriptionSpec>),
+    /// A Score document of an application.
+    Workload(ApplicationWorkload),
+}
+
+/// A Score document and the application that lists it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationWorkload {
+    /// Whose workload it is.
+    pub application: Name,
+    /// The name, as the document's metadata has it.
+    pub name: Name,
+    /// The document.
+    pub workload: Workload,
+}
+
+impl Document {
+    /// Its key.
+    pub fn key(&self) -> DocumentKey {
+        let (kind, application, name) = match self {
+            Self::Application(d) => (DocumentKind::Application, None, &d.metadata.name),
+            Self::EnvironmentType(d) => (DocumentKind::EnvironmentType, None, &d.metadata.name),
+            Self::Environment(d) => {
+                (DocumentKind::Environment, Some(&d.spec.application), &d.metadata.name)
+            }
+            Self::ResourceDefinition(d) => {
+                (DocumentKind::ResourceDefinition, None, &d.metadata.name)
+            }
+            Self::Plugin(d) => (DocumentKind::Plugin, None, &d.metadata.name),
+            Self::Subscription(d) => (DocumentKind::Subscription, None, &d.metadata.name),
+            Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
+        };
+        DocumentKey { kind, application: application.cloned(), name: name.clone() }
+    }
+
+    /// Reads a stored document of a known kind.
+    pub fn from_stored(kind: DocumentKind, bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            DocumentKind::Application => Self::Application(serde_json::from_slice(bytes)?),
+            DocumentKind::EnvironmentType => Self::EnvironmentType(serde_json::from_slice(bytes)?),
+            DocumentKind::Environment => Self::Environment(serde_json::from_slice(bytes)?),
+            DocumentKind::ResourceDefinition => {
+                Self::ResourceDefinition(serde_json::from_slice(bytes)?)
+            }
+            DocumentKind::Plugin => Self::Plugin(serde_json::from_slice(bytes)?),
+            DocumentKind::Subscription => Self::Subscription(serde_json::from_slice(bytes)?),
+            DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Environments and their types.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Name;
+
+/// A place an application runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvironmentSpec {
+    /// The application.
+    pub application: Name,
+    /// The environment type.
+    #[serde(rename = "type")]
+    pub environment_type: Name,
+    /// The environment's own values: for definitions (`${values.x}`), for the
+    /// driver `template` and for the baseline.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+}
+
+/// What environments of a kind share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvironmentTypeSpec {
+    /// What makes manifests of workloads.
+    pub templater: TemplaterChoice,
+    /// How new versions are rolled out.
+    pub strategy: StrategyChoice,
+    /// Values of all environments of this type; an environment's own win.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+    /// Take fields over from others who have written to the same objects,
+    /// instead of failing with a conflict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over_fields: bool,
+}
+
+/// A templater and the platform's baseline for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TemplaterChoice {
+    /// The name of its `Plugin` document.
+    pub plugin: Name,
+    /// The baseline template; the templater's own when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// The baseline as a file beside this document; becomes `baseline` when the
+    /// document is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_file: Option<String>,
+}
+
+/// A strategy and its configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StrategyChoice {
+    /// The name of its `Plugin` document.
+    pub plugin: Name,
+    /// Its configuration, as its schema has it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, Value>,
+}

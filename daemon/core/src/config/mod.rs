@@ -1,0 +1,23 @@
+//! Configuration documents: what a platform team applies.
+//!
+//! `apiVersion: deployd.dev/v1`, a kind, `metadata.name`, and a `spec`. Every
+//! object is closed: an unknown field is an error. JSON Schemas are generated
+//! from these types.
+
+mod application;
+mod document;
+mod environment;
+mod plugin;
+mod resource_definition;
+mod subscription;
+
+pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
+pub use document::{
+    API_VERSION, ApplicationWorkload, Document, DocumentKey, DocumentKind, Envelope, Metadata,
+};
+pub use environment::{EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice};
+pub use plugin::{
+    EffectLevel, Grant, HostGrant, LimitOverrides, PluginKind, PluginSource, PluginSpec,
+};
+pub use resource_definition::{Criteria, ResourceDefinitionSpec, WhenUnused};
+pub use subscription::{SubscriptionSpec, glob_matches};

@@ -1,0 +1,87 @@
+//! Subscriptions: whom to tell of what.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Name;
+
+/// Whom to tell of which events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubscriptionSpec {
+    /// The name of the notifier's `Plugin` document.
+    pub notifier: Name,
+    /// Types of events: `deployment.succeeded`; `*` is any run of characters.
+    #[schemars(length(min = 1))]
+    pub events: Vec<String>,
+    /// Only of this application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// Only of this environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The notifier's configuration: the address, as its schema has it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, Value>,
+    /// The operator's secret that requests are signed with (Standard Webhooks:
+    /// `whsec_` and base 64 of 24 to 64 bytes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_secret: Option<Name>,
+    /// Whether the address may be loopback, link-local or private.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private_address: bool,
+}
+
+impl SubscriptionSpec {
+    /// Whether it is about this event.
+    pub fn matches(&self, event_type: &str, application: &str, environment: &str) -> bool {
+        let is = |pattern: &Option<String>, text: &str| {
+            pattern.as_ref().is_none_or(|pattern| glob_matches(pattern, text))
+        };
+        self.events.iter().any(|pattern| glob_matches(pattern, event_type))
+            && is(&self.application, application)
+            && is(&self.environment, environment)
+    }
+}
+
+/// Whether a text is of a pattern in which `*` is any run of characters.
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(first) else { return false };
+    let mut rest = rest;
+    while let Some((middle, after)) = rest.split_once('*') {
+        // The leftmost place is as good as any other for what follows.
+        match left.find(middle) {
+            Some(at) => left = left.get(at + middle.len()..).unwrap_or_default(),
+            None => return false,
+        }
+        rest = after;
+    }
+    left.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("a", "a", true),
+            ("a", "b", false),
+            ("*", "", true),
+            ("deployment.*", "deployment.succeeded", true),
+            ("*.failed", "deployment.failed", true),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "acb", false),
+            ("ab*ab", "ab", false),
+            ("refs/tags/v*", "refs/tags/v1.2", true),
+        ] {
+            assert_eq!(glob_matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}
