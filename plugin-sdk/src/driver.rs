@@ -91,10 +91,7 @@ impl<D: Driver> Request<D> {
         Ok(Self {
             params: document::read("params", &raw.params)?,
             inputs: document::read("inputs", &raw.inputs)?,
-            state: raw
-                .state
-                .map(|text| document::read("state", &text))
-                .transpose()?,
+            state: raw.state.map(|text| document::read("state", &text)).transpose()?,
             uid: raw.uid,
             r#type: raw.r#type,
             class: raw.class,
@@ -134,11 +131,7 @@ pub struct Planned {
 impl Planned {
     /// A plan of which no output is known yet.
     pub fn new(action: Action) -> Self {
-        Self {
-            action,
-            summary: Vec::new(),
-            outputs: Map::new(),
-        }
+        Self { action, summary: Vec::new(), outputs: Map::new() }
     }
 
     /// Adds a line for a person.
@@ -172,12 +165,7 @@ pub struct Provisioned<S> {
 impl<S> Provisioned<S> {
     /// A resource without outputs or manifests.
     pub fn new(state: S) -> Self {
-        Self {
-            state,
-            outputs: Map::new(),
-            secret_outputs: Vec::new(),
-            manifests: Vec::new(),
-        }
+        Self { state, outputs: Map::new(), secret_outputs: Vec::new(), manifests: Vec::new() }
     }
 
     /// Adds an output.
@@ -237,7 +225,7 @@ macro_rules! export_driver {
         #[cfg(target_family = "wasm")]
         const _: () = {
             type Exported = $crate::guest::driver::Exported<$driver>;
-            $crate::__export_driver!(Exported with_types_in $crate::guest::driver::bindings);
+            $crate::guest::driver::bindings::__export_driver!(Exported with_types_in $crate::guest::driver::bindings);
         };
     };
 }

@@ -39,10 +39,7 @@ pub struct FieldFault {
 impl Fault {
     /// One field can't be fulfilled as written.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldFault {
-            path: path.into(),
-            message: message.into(),
-        }])
+        Self::Invalid(vec![FieldFault { path: path.into(), message: message.into() }])
     }
 
     /// What the request is about is not there.
@@ -62,18 +59,12 @@ impl Fault {
 
     /// Asking again may help; the host chooses when.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::Unavailable {
-            message: message.into(),
-            after: None,
-        }
+        Self::Unavailable { message: message.into(), after: None }
     }
 
     /// Asking again after this long may help.
     pub fn retry_after(message: impl Into<String>, after: Duration) -> Self {
-        Self::Unavailable {
-            message: message.into(),
-            after: Some(after),
-        }
+        Self::Unavailable { message: message.into(), after: Some(after) }
     }
 
     /// Asking again will not help.

@@ -15,12 +15,7 @@ pub mod templater;
 
 /// The same few conversions for each kind: every world has Rust types of its own
 /// for the WIT types that all share. `wit` and `wit_log` are its modules.
-#[cfg(any(
-    feature = "driver",
-    feature = "notifier",
-    feature = "strategy",
-    feature = "templater"
-))]
+#[cfg(any(feature = "driver", feature = "notifier", feature = "strategy", feature = "templater"))]
 macro_rules! shared_conversions {
     () => {
         /// The log that the host offers.
@@ -80,12 +75,7 @@ macro_rules! shared_conversions {
 ))]
 use shared_conversions;
 
-#[cfg(any(
-    feature = "driver",
-    feature = "notifier",
-    feature = "strategy",
-    feature = "templater"
-))]
+#[cfg(any(feature = "driver", feature = "notifier", feature = "strategy", feature = "templater"))]
 fn milliseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -57,10 +57,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self {
-            length: 32,
-            alphabet: String::new(),
-        }
+        Self { length: 32, alphabet: String::new() }
     }
 }
 

@@ -103,7 +103,7 @@ macro_rules! export_notifier {
         #[cfg(target_family = "wasm")]
         const _: () = {
             type Exported = $crate::guest::notifier::Exported<$notifier>;
-            $crate::__export_notifier!(Exported with_types_in $crate::guest::notifier::bindings);
+            $crate::guest::notifier::bindings::__export_notifier!(Exported with_types_in $crate::guest::notifier::bindings);
         };
     };
 }

@@ -93,7 +93,7 @@ macro_rules! export_strategy {
         #[cfg(target_family = "wasm")]
         const _: () = {
             type Exported = $crate::guest::strategy::Exported<$strategy>;
-            $crate::__export_strategy!(Exported with_types_in $crate::guest::strategy::bindings);
+            $crate::guest::strategy::bindings::__export_strategy!(Exported with_types_in $crate::guest::strategy::bindings);
         };
     };
 }

@@ -82,7 +82,7 @@ macro_rules! export_templater {
         #[cfg(target_family = "wasm")]
         const _: () = {
             type Exported = $crate::guest::templater::Exported<$templater>;
-            $crate::__export_templater!(Exported with_types_in $crate::guest::templater::bindings);
+            $crate::guest::templater::bindings::__export_templater!(Exported with_types_in $crate::guest::templater::bindings);
         };
     };
 }

@@ -77,10 +77,7 @@ impl Host for FakeHost {
             return Err(Fault::invalid("/length", "8 to 256 characters"));
         }
         // The first recipe stays, as with the real host.
-        self.generated
-            .borrow_mut()
-            .entry(name.to_owned())
-            .or_insert_with(|| recipe.clone());
+        self.generated.borrow_mut().entry(name.to_owned()).or_insert_with(|| recipe.clone());
         Ok(format!("{}generated/{name}{}", secret::OPEN, secret::CLOSE))
     }
 
@@ -89,10 +86,7 @@ impl Host for FakeHost {
             .granted
             .get(name)
             .ok_or_else(|| Fault::denied(format!("the grant names no secret {name:?}")))?;
-        Ok(FakeSecret {
-            name: name.to_owned(),
-            value: value.clone(),
-        })
+        Ok(FakeSecret { name: name.to_owned(), value: value.clone() })
     }
 }
 
@@ -170,21 +164,14 @@ mod tests {
     #[test]
     fn a_generated_secret_stays_the_same() {
         let host = FakeHost::new();
-        let first = host
-            .generate_secret("password", &Recipe::default())
-            .unwrap();
-        let second = host
-            .generate_secret("password", &Recipe::default())
-            .unwrap();
+        let first = host.generate_secret("password", &Recipe::default()).unwrap();
+        let second = host.generate_secret("password", &Recipe::default()).unwrap();
         assert_eq!(first, second);
         assert!(secret::contains_reference(&first));
     }
 
     #[test]
     fn what_is_not_granted_is_denied() {
-        assert!(matches!(
-            FakeHost::new().open_secret("token"),
-            Err(Fault::Denied(_))
-        ));
+        assert!(matches!(FakeHost::new().open_secret("token"), Err(Fault::Denied(_))));
     }
 }

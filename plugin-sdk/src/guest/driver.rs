@@ -99,11 +99,7 @@ fn write<S: Serialize>(provisioned: Provisioned<S>) -> Result<world::Provisioned
         state: document::write("the state", &provisioned.state)?,
         outputs: Value::Object(provisioned.outputs).to_string(),
         secret_outputs: provisioned.secret_outputs,
-        manifests: provisioned
-            .manifests
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        manifests: provisioned.manifests.iter().map(ToString::to_string).collect(),
     })
 }
 
@@ -123,10 +119,7 @@ impl From<wit::Fault> for Fault {
             wit::Fault::Invalid(fields) => Self::Invalid(
                 fields
                     .into_iter()
-                    .map(|field| FieldFault {
-                        path: field.path,
-                        message: field.message,
-                    })
+                    .map(|field| FieldFault { path: field.path, message: field.message })
                     .collect(),
             ),
             wit::Fault::NotFound(message) => Self::NotFound(message),
@@ -159,10 +152,7 @@ impl Host for GuestHost {
     }
 
     fn generate_secret(&self, name: &str, recipe: &Recipe) -> Result<String, Fault> {
-        let recipe = secrets::Recipe {
-            length: recipe.length,
-            alphabet: recipe.alphabet.clone(),
-        };
+        let recipe = secrets::Recipe { length: recipe.length, alphabet: recipe.alphabet.clone() };
         Ok(secrets::generate(name, &recipe)?)
     }
 

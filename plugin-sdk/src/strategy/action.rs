@@ -6,11 +6,7 @@ use std::collections::BTreeMap;
 
 /// What the engine should do; `{"do": "await-ready", …}` on the wire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    tag = "do",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case"
-)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Action {
     /// Apply the manifests of these workloads on a track.
     Apply {
@@ -119,10 +115,7 @@ mod tests {
             serde_json::to_value(Action::RollBack { reason: "r".into() }).unwrap(),
             json!({"do": "roll-back", "reason": "r"})
         );
-        assert_eq!(
-            serde_json::to_value(Action::Complete).unwrap(),
-            json!({"do": "complete"})
-        );
+        assert_eq!(serde_json::to_value(Action::Complete).unwrap(), json!({"do": "complete"}));
     }
 
     #[test]

@@ -1,1 +1,76 @@
-fn main() {}
+//! `cargo xtask …`: what has to be done around the daemon, one file per job.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
+
+mod plugins;
+mod wit_check;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Builds plugins, and checks the contracts.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Subcommand)]
+enum Job {
+    /// Build the plugins of this repository into target/plugins.
+    Plugins,
+    /// Work on a plugin of your own.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Compare the contracts in wit/ with the released ones.
+    WitCheck {
+        /// Record the contracts that are not released yet; from then on they are frozen.
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Plugin {
+    /// Build one plugin, or a workspace of plugins, into components.
+    Build {
+        /// A folder with a plugin.toml, or one whose sub-folders have them.
+        folder: PathBuf,
+        /// Where the components go [default: FOLDER/target/plugins].
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().job) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(job: Job) -> anyhow::Result<()> {
+    let root = repository()?;
+    match job {
+        Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
+        Job::Plugin(Plugin::Build { folder, out }) => {
+            let out = out.unwrap_or_else(|| folder.join("target/plugins"));
+            plugins::build(&folder, &out)
+        }
+        Job::WitCheck { release } => wit_check::run(&root.join("wit"), release),
+    }
+}
+
+/// Where the repository is: two folders above this crate.
+fn repository() -> anyhow::Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .map(Path::to_path_buf)
+        .context("xtask has moved: its repository should be two folders above")
+}
