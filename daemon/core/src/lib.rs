@@ -10,10 +10,12 @@ pub mod digest;
 pub mod fault;
 pub mod ids;
 pub mod journal;
+pub mod matching;
 pub mod outbox;
 pub mod ports;
 pub mod score;
 pub mod secret;
+pub mod set;
 pub mod time;
 
 pub use digest::Digest;

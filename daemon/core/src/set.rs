@@ -1,0 +1,300 @@
+//! Deployment sets and deltas.
+//!
+//! A set is all of an application's configuration that does not depend on an
+//! environment. It is immutable and named by the hash of its content. The only
+//! way to make a new set from an old one is a delta.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::score::{Resource, Workload};
+use crate::{Digest, Name};
+
+/// The image of a container that an artifact supplies.
+pub const IMAGE_FROM_ARTIFACT: &str = ".";
+
+/// All of an application's environment-independent configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentSet {
+    /// The application.
+    pub application: Name,
+    /// Workloads by name.
+    pub workloads: BTreeMap<String, Workload>,
+    /// Shared resources by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, Resource>,
+}
+
+impl DeploymentSet {
+    /// The set's name: the digest of its canonical JSON.
+    pub fn digest(&self) -> Result<Digest, serde_json::Error> {
+        Digest::of_json(self)
+    }
+
+    /// Images by workload and container.
+    pub fn images(&self) -> BTreeMap<(String, String), String> {
+        self.workloads
+            .iter()
+            .flat_map(|(name, workload)| {
+                workload.containers.iter().map(|(container, spec)| {
+                    ((name.clone(), container.clone()), spec.image.clone())
+                })
+            })
+            .collect()
+    }
+
+    /// Containers, as `workload/container`, whose image no artifact has
+    /// supplied yet.
+    pub fn missing_images(&self) -> Vec<String> {
+        self.images()
+            .into_iter()
+            .filter(|(_, image)| image == IMAGE_FROM_ARTIFACT)
+            .map(|((workload, container), _)| format!("{workload}/{container}"))
+            .collect()
+    }
+}
+
+/// Changes of things with names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes<T> {
+    /// New ones.
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    pub add: BTreeMap<String, T>,
+    /// Names of those that go.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub remove: BTreeSet<String>,
+    /// JSON Patches (RFC 6902) of those that change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub update: BTreeMap<String, json_patch::Patch>,
+}
+
+impl<T> Default for Changes<T> {
+    fn default() -> Self {
+        Self { add: BTreeMap::new(), remove: BTreeSet::new(), update: BTreeMap::new() }
+    }
+}
+
+impl<T> Changes<T> {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty() && self.update.is_empty()
+    }
+}
+
+/// A patch from one set to another.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delta {
+    /// Of workloads.
+    #[serde(default, skip_serializing_if = "Changes::is_empty")]
+    pub workloads: Changes<Workload>,
+    /// Of shared resources.
+    #[serde(default, skip_serializing_if = "Changes::is_empty")]
+    pub resources: Changes<Resource>,
+}
+
+impl Delta {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.workloads.is_empty() && self.resources.is_empty()
+    }
+
+    /// A delta that sets images, by workload and container.
+    pub fn of_images(images: &BTreeMap<(String, String), String>) -> Self {
+        let mut delta = Self::default();
+        for ((workload, container), image) in images {
+            let path = ["containers", container, "image"];
+            let operation = json_patch::PatchOperation::Replace(json_patch::ReplaceOperation {
+                path: json_patch::jsonptr::PointerBuf::from_tokens(path),
+                value: Value::String(image.clone()),
+            });
+            delta.workloads.update.entry(workload.clone()).or_default().0.push(operation);
+        }
+        delta
+    }
+}
+
+/// Why a delta can't be applied to a set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeltaError {
+    /// It adds what is there.
+    #[error("{what} {name:?} is in the set already; update it instead of adding it")]
+    Present {
+        /// `workload` or `resource`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It removes or changes what is not there.
+    #[error("there is no {what} {name:?} in the set")]
+    Absent {
+        /// `workload` or `resource`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// An operation fails.
+    #[error("{what} {name:?}: {reason}")]
+    Operation {
+        /// `workload` or `resource`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Which operation, and why.
+        reason: String,
+    },
+    /// What comes out is not what Score allows.
+    #[error("{what} {name:?} would not be valid: {reason}")]
+    Result {
+        /// `workload` or `resource`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The field and what is wrong.
+        reason: String,
+    },
+}
+
+/// The delta that makes `b` of `a`.
+pub fn diff(a: &DeploymentSet, b: &DeploymentSet) -> Result<Delta, serde_json::Error> {
+    Ok(Delta {
+        workloads: changes(&a.workloads, &b.workloads)?,
+        resources: changes(&a.resources, &b.resources)?,
+    })
+}
+
+/// The set that a delta makes of another one.
+pub fn patch(set: &DeploymentSet, delta: &Delta) -> Result<DeploymentSet, DeltaError> {
+    Ok(DeploymentSet {
+        application: set.application.clone(),
+        workloads: apply("workload", &set.workloads, &delta.workloads)?,
+        resources: apply("resource", &set.resources, &delta.resources)?,
+    })
+}
+
+fn changes<T: Clone + PartialEq + Serialize>(
+    a: &BTreeMap<String, T>,
+    b: &BTreeMap<String, T>,
+) -> Result<Changes<T>, serde_json::Error> {
+    let mut changes = Changes::default();
+    for (name, new) in b {
+        match a.get(name) {
+            None => {
+                changes.add.insert(name.clone(), new.clone());
+            }
+            Some(old) if old != new => {
+                let patch =
+                    json_patch::diff(&serde_json::to_value(old)?, &serde_json::to_value(new)?);
+                changes.update.insert(name.clone(), patch);
+            }
+            Some(_) => {}
+        }
+    }
+    changes.remove = a.keys().filter(|name| !b.contains_key(*name)).cloned().collect();
+    Ok(changes)
+}
+
+fn apply<T: Clone + Serialize + for<'de> Deserialize<'de>>(
+    what: &'static str,
+    old: &BTreeMap<String, T>,
+    changes: &Changes<T>,
+) -> Result<BTreeMap<String, T>, DeltaError> {
+    let mut new = old.clone();
+    for name in &changes.remove {
+        if new.remove(name).is_none() {
+            return Err(DeltaError::Absent { what, name: name.clone() });
+        }
+    }
+    for (name, patch) in &changes.update {
+        let Some(item) = new.get_mut(name) else {
+            return Err(DeltaError::Absent { what, name: name.clone() });
+        };
+        let invalid = |error: serde_json::Error| DeltaError::Result {
+            what,
+            name: name.clone(),
+            reason: error.to_string(),
+        };
+        let mut value = serde_json::to_value(&*item).map_err(invalid)?;
+        json_patch::patch(&mut value, patch).map_err(|error| DeltaError::Operation {
+            what,
+            name: name.clone(),
+            reason: error.to_string(),
+        })?;
+        *item = serde_json::from_value(value).map_err(invalid)?;
+    }
+    for (name, item) in &changes.add {
+        if new.insert(name.clone(), item.clone()).is_some() {
+            return Err(DeltaError::Present { what, name: name.clone() });
+        }
+    }
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::score::Container;
+
+    fn workload(name: &str, image: &str, variables: BTreeMap<String, String>) -> Workload {
+        let mut workload: Workload = serde_json::from_value(serde_json::json!({
+            "apiVersion": "score.dev/v1b1", "metadata": {"name": name}, "containers": {}
+        }))
+        .unwrap();
+        let container = Container { image: image.into(), variables, ..Container::default() };
+        workload.containers.insert("main".into(), container);
+        workload
+    }
+
+    fn sets() -> impl Strategy<Value = DeploymentSet> {
+        let variables = prop::collection::btree_map("[A-Z/~]{1,3}", "[a-z$]{0,3}", 0..4);
+        prop::collection::btree_map("[a-d]{2}", ("[a-c.]{1,2}", variables), 0..4).prop_map(|map| {
+            DeploymentSet {
+                application: "shop".parse().unwrap(),
+                workloads: map
+                    .into_iter()
+                    .map(|(name, (image, variables))| {
+                        (name.clone(), workload(&name, &image, variables))
+                    })
+                    .collect(),
+                resources: BTreeMap::new(),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_diff_of_two_sets_makes_one_of_the_other(a in sets(), b in sets()) {
+            prop_assert_eq!(patch(&a, &diff(&a, &b).unwrap()).unwrap(), b);
+            prop_assert!(diff(&a, &a).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_delta_that_does_not_fit_is_refused() {
+        let set = DeploymentSet {
+            application: "shop".parse().unwrap(),
+            workloads: BTreeMap::from([("web".into(), workload("web", ".", BTreeMap::new()))]),
+            resources: BTreeMap::new(),
+        };
+        assert_eq!(set.missing_images(), ["web/main"]);
+        let images = |workload: &str, container: &str| {
+            BTreeMap::from([((workload.to_owned(), container.to_owned()), "x@y".to_owned())])
+        };
+        let set = patch(&set, &Delta::of_images(&images("web", "main"))).unwrap();
+        assert_eq!(set.missing_images(), Vec::<String>::new());
+        assert!(matches!(
+            patch(&set, &Delta::of_images(&images("db", "main"))),
+            Err(DeltaError::Absent { .. })
+        ));
+        assert!(matches!(
+            patch(&set, &Delta::of_images(&images("web", "other"))),
+            Err(DeltaError::Operation { .. })
+        ));
+    }
+}
