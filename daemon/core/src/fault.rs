@@ -94,6 +94,13 @@ impl Fault {
         self
     }
 
+    /// The same with what came of it put before it: `reason: message`.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl std::fmt::Display) -> Self {
+        self.message = format!("{reason}: {}", self.message);
+        self
+    }
+
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
         self.class == FaultClass::Transient

@@ -6,13 +6,17 @@
 //! it depends on nobody.
 
 pub mod config;
+pub mod deployment;
 pub mod digest;
 pub mod fault;
+pub mod graph;
 pub mod ids;
 pub mod journal;
 pub mod matching;
 pub mod outbox;
+pub mod plan;
 pub mod ports;
+pub mod resolve;
 pub mod score;
 pub mod secret;
 pub mod set;

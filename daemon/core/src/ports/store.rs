@@ -225,6 +225,10 @@ pub enum StoreError {
     /// What was read is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The copy could not be made, and nothing is at its place. The store
+    /// itself goes on.
+    #[error("no backup was made: {0}")]
+    Backup(String),
     /// Too much is waiting already.
     #[error("the store is busy")]
     Busy,

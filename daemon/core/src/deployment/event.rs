@@ -1,0 +1,243 @@
+//! What happens to deployments, as the journal keeps it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::state::{Outcome, StepId};
+use crate::graph::Uid;
+use crate::plan::Gate;
+use crate::{DeploymentId, Digest, Fault, Timestamp};
+
+/// Whether a newer request may take the place of this one in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// By the flow's rules: superseded by a newer automatic one while queued.
+    Automatic,
+    /// By a person: never dropped.
+    Manual,
+}
+
+/// Why there is a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Origin {
+    /// An image became available.
+    Artifact {
+        /// The artifact, as it was announced.
+        image: String,
+        /// The Git ref it was built from.
+        #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+        git_ref: Option<String>,
+        /// The commit it was built from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+    },
+    /// Somebody asked for a set, or for a delta to what runs.
+    Request,
+    /// Somebody asked for the set of an earlier deployment.
+    Redeploy {
+        /// That deployment.
+        of: DeploymentId,
+    },
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// What to deploy.
+    pub set: Digest,
+    /// Whether a newer one may take its place.
+    pub mode: Mode,
+    /// Why.
+    pub origin: Origin,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Execute nothing but the plan with this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_plan: Option<Digest>,
+}
+
+/// An event of an environment's stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A request was accepted.
+    DeploymentQueued {
+        /// Its name from now on.
+        deployment: DeploymentId,
+        /// What is asked for.
+        request: Request,
+    },
+    /// A newer request took the place of a queued one.
+    DeploymentSuperseded {
+        /// The one that won't run.
+        deployment: DeploymentId,
+        /// The one that will.
+        by: DeploymentId,
+    },
+    /// It is the environment's active deployment now.
+    DeploymentStarted {
+        /// Which.
+        deployment: DeploymentId,
+    },
+    /// Its plan is made.
+    DeploymentPlanned {
+        /// Which.
+        deployment: DeploymentId,
+        /// The plan, by content.
+        plan: Digest,
+        /// What it waits for.
+        gates: Vec<Gate>,
+        /// Resources to provision, and what each comes after.
+        resources: Vec<ResourceStep>,
+        /// Resources to destroy at the end.
+        destroy: Vec<Uid>,
+    },
+    /// A gate is open.
+    GatePassed {
+        /// Which.
+        deployment: DeploymentId,
+        /// The gate.
+        gate: String,
+    },
+    /// The intent to do something, recorded before it is done.
+    StepStarted {
+        /// Which.
+        deployment: DeploymentId,
+        /// The step.
+        step: StepId,
+        /// 1 for the first.
+        attempt: u32,
+        /// The same in every attempt.
+        key: String,
+    },
+    /// It goes on later.
+    StepPending {
+        /// Which.
+        deployment: DeploymentId,
+        /// The step.
+        step: StepId,
+        /// To be handed back.
+        token: String,
+        /// When.
+        poll_at: Timestamp,
+        /// For a person.
+        message: String,
+    },
+    /// It is done.
+    StepSucceeded {
+        /// Which.
+        deployment: DeploymentId,
+        /// The step.
+        step: StepId,
+        /// What came of it, by content.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<Digest>,
+    },
+    /// It did not work, this time.
+    StepFailed {
+        /// Which.
+        deployment: DeploymentId,
+        /// The step.
+        step: StepId,
+        /// Why.
+        fault: Fault,
+    },
+    /// deployd ended while the step ran: what came of it is not known.
+    StepInterrupted {
+        /// Which.
+        deployment: DeploymentId,
+        /// The step.
+        step: StepId,
+    },
+    /// The strategy has decided.
+    RolloutDecided {
+        /// Which.
+        deployment: DeploymentId,
+        /// The step that asked it.
+        step: StepId,
+        /// The strategy's own state.
+        state: Value,
+        /// What to do, as the strategy said it.
+        action: Value,
+        /// 0 to 100.
+        progress: u8,
+        /// For the timeline.
+        message: String,
+    },
+    /// Somebody wants it to end.
+    CancelRequested {
+        /// Which.
+        deployment: DeploymentId,
+        /// Why, if they said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It is over, for ever.
+    DeploymentEnded {
+        /// Which.
+        deployment: DeploymentId,
+        /// How.
+        outcome: Outcome,
+        /// Why, unless it succeeded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+    },
+}
+
+/// A resource to provision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceStep {
+    /// Which.
+    pub uid: Uid,
+    /// For a person: `postgres#backend.db`.
+    pub name: String,
+    /// What has to be provisioned before it.
+    pub after: Vec<Uid>,
+    /// Whether a repeat after an unknown outcome needs an operator.
+    pub unsafe_to_repeat: bool,
+}
+
+impl Event {
+    /// The deployment that it is about.
+    pub fn deployment(&self) -> &DeploymentId {
+        match self {
+            Self::DeploymentQueued { deployment, .. }
+            | Self::DeploymentSuperseded { deployment, .. }
+            | Self::DeploymentStarted { deployment }
+            | Self::DeploymentPlanned { deployment, .. }
+            | Self::GatePassed { deployment, .. }
+            | Self::StepStarted { deployment, .. }
+            | Self::StepPending { deployment, .. }
+            | Self::StepSucceeded { deployment, .. }
+            | Self::StepFailed { deployment, .. }
+            | Self::StepInterrupted { deployment, .. }
+            | Self::RolloutDecided { deployment, .. }
+            | Self::CancelRequested { deployment, .. }
+            | Self::DeploymentEnded { deployment, .. } => deployment,
+        }
+    }
+
+    /// Its type, as the journal has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::DeploymentQueued { .. } => "deployment-queued",
+            Self::DeploymentSuperseded { .. } => "deployment-superseded",
+            Self::DeploymentStarted { .. } => "deployment-started",
+            Self::DeploymentPlanned { .. } => "deployment-planned",
+            Self::GatePassed { .. } => "gate-passed",
+            Self::StepStarted { .. } => "step-started",
+            Self::StepPending { .. } => "step-pending",
+            Self::StepSucceeded { .. } => "step-succeeded",
+            Self::StepFailed { .. } => "step-failed",
+            Self::StepInterrupted { .. } => "step-interrupted",
+            Self::RolloutDecided { .. } => "rollout-decided",
+            Self::CancelRequested { .. } => "cancel-requested",
+            Self::DeploymentEnded { .. } => "deployment-ended",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The heart: what may happen to deployments of an environment, and what should
+//! happen next.
+//!
+//! [`transition`] is the only place where legality is decided, used live and on
+//! replay. [`next`] says what should happen now. Both are pure.
+
+mod event;
+mod next;
+mod retry;
+mod state;
+mod transition;
+
+pub use event::{Event, Mode, Origin, Request, ResourceStep};
+pub use next::{Intent, QUEUE_MAX, QueueFull, interrupted, next, queue};
+pub use retry::{ATTEMPTS_MAX, retry_at};
+pub use state::{
+    Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
+    Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
+};
+pub use transition::{Illegal, transition};
+
+#[cfg(test)]
+mod tests;

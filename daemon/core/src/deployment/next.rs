@@ -1,0 +1,189 @@
+//! What should happen now.
+
+use super::event::{Event, Mode, Request};
+use super::state::{Deployment, EnvironmentState, Outcome, Step, StepId, StepKind, StepStatus};
+use crate::plan::GateCondition;
+use crate::{DeploymentId, Fault, Timestamp};
+
+/// The most deployments that can wait in one environment. Automatic ones never
+/// fill it, since a newer one takes the place of an older one.
+pub const QUEUE_MAX: usize = 100;
+
+/// What the engine should do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Intent {
+    /// Record this, and ask again.
+    Append(Event),
+    /// Do this, unless it is being done, and record what came of it.
+    Perform {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The step, which is recorded as running, or pending and due.
+        step: StepId,
+    },
+    /// Stop doing this: nobody waits for it any more.
+    Abandon {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The step.
+        step: StepId,
+    },
+    /// Ask again then, if nothing happens before.
+    WakeAt(Timestamp),
+}
+
+/// Too many deployments wait.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{QUEUE_MAX} deployments wait in this environment already")]
+pub struct QueueFull;
+
+/// The events that accept a request: it is queued, and an automatic one takes
+/// the place of automatic ones that still wait.
+pub fn queue(
+    state: &EnvironmentState,
+    deployment: &DeploymentId,
+    request: Request,
+) -> Result<Vec<Event>, QueueFull> {
+    let superseded = state
+        .queue
+        .iter()
+        .filter(|queued| request.mode == Mode::Automatic && queued.request.mode == Mode::Automatic);
+    let mut events: Vec<Event> = superseded
+        .map(|queued| Event::DeploymentSuperseded {
+            deployment: queued.id.clone(),
+            by: deployment.clone(),
+        })
+        .collect();
+    if state.queue.len().saturating_sub(events.len()) >= QUEUE_MAX {
+        return Err(QueueFull);
+    }
+    events.push(Event::DeploymentQueued { deployment: deployment.clone(), request });
+    Ok(events)
+}
+
+/// The events that a start of deployd begins with: nobody does what was being
+/// done when it ended.
+pub fn interrupted(state: &EnvironmentState) -> Vec<Event> {
+    let Some(active) = &state.active else { return Vec::new() };
+    active
+        .steps
+        .iter()
+        .filter(|step| step.status == StepStatus::Running)
+        .map(|step| Event::StepInterrupted { deployment: active.id.clone(), step: step.id.clone() })
+        .collect()
+}
+
+/// What should happen now. Asked again after every event, it always leads on
+/// until nothing is left to do; asked twice, it answers the same.
+pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
+    let Some(active) = &state.active else {
+        let first = state.queue.first();
+        return first
+            .map(|queued| {
+                Intent::Append(Event::DeploymentStarted { deployment: queued.id.clone() })
+            })
+            .into_iter()
+            .collect();
+    };
+    let stopping = active.failure.is_some() || active.cancel.is_some();
+    let mut intents = Vec::new();
+    for gate in &active.gates {
+        match gate.condition {
+            GateCondition::NotBefore { at } if at <= now => {
+                intents.push(Intent::Append(Event::GatePassed {
+                    deployment: active.id.clone(),
+                    gate: gate.id.clone(),
+                }));
+            }
+            GateCondition::NotBefore { at } => intents.push(Intent::WakeAt(at)),
+            GateCondition::Signal => {}
+        }
+    }
+    for step in &active.steps {
+        intents.extend(of_step(active, step, stopping, now));
+    }
+    let busy = active.steps.iter().any(|step| step.status == StepStatus::Running);
+    if !busy && let Some(event) = end(active, stopping) {
+        intents.push(Intent::Append(event));
+    }
+    intents
+}
+
+/// Whether a step goes on although the deployment can't succeed any more, or
+/// has succeeded but for cleaning up.
+fn is_closing(step: &Step) -> bool {
+    matches!(step.kind, StepKind::Restore | StepKind::Prune | StepKind::Destroy { .. })
+}
+
+fn of_step(active: &Deployment, step: &Step, stopping: bool, now: Timestamp) -> Option<Intent> {
+    let abandoned = stopping && !is_closing(step);
+    let deployment = active.id.clone();
+    let id = step.id.clone();
+    match &step.status {
+        StepStatus::Running if abandoned => Some(Intent::Abandon { deployment, step: id }),
+        StepStatus::Running => Some(Intent::Perform { deployment, step: id }),
+        _ if abandoned => None,
+        StepStatus::Pending { poll_at, .. } if *poll_at <= now => {
+            Some(Intent::Perform { deployment, step: id })
+        }
+        StepStatus::Pending { poll_at: at, .. } => Some(Intent::WakeAt(*at)),
+        StepStatus::Retrying { at } if *at > now => Some(Intent::WakeAt(*at)),
+        StepStatus::Retrying { .. } => Some(begin(active, step)),
+        StepStatus::Waiting => can_begin(active, step).then(|| begin(active, step)),
+        StepStatus::Succeeded | StepStatus::Failed => None,
+    }
+}
+
+fn can_begin(active: &Deployment, step: &Step) -> bool {
+    let met = step
+        .after
+        .iter()
+        .all(|needed| active.step(needed).is_some_and(|step| step.status == StepStatus::Succeeded));
+    let open_gate = active.gates.is_empty() || step.kind == StepKind::Plan || is_closing(step);
+    // What is brought back must not meet what is still being applied.
+    let alone = !matches!(step.kind, StepKind::Restore)
+        || !active.steps.iter().any(|other| other.status == StepStatus::Running);
+    met && open_gate && alone
+}
+
+fn begin(active: &Deployment, step: &Step) -> Intent {
+    Intent::Append(Event::StepStarted {
+        deployment: active.id.clone(),
+        step: step.id.clone(),
+        attempt: step.attempts.saturating_add(1),
+        key: step.key.clone(),
+    })
+}
+
+/// How the deployment ends, if nothing is left to do.
+fn end(active: &Deployment, stopping: bool) -> Option<Event> {
+    let closing = || active.steps.iter().filter(|step| is_closing(step));
+    let ended = |outcome, fault| {
+        Some(Event::DeploymentEnded { deployment: active.id.clone(), outcome, fault })
+    };
+    if let Some(stuck) = closing().find(|step| step.status == StepStatus::Failed) {
+        // Others may still be on their way.
+        let open = closing().any(|step| step.is_open());
+        let fault = stuck.fault.clone().or_else(|| active.failure.clone());
+        return if open { None } else { ended(Outcome::NeedsOperator, fault) };
+    }
+    let closed = closing().all(|step| step.status == StepStatus::Succeeded);
+    if active.is_committed() {
+        return if closed { ended(Outcome::Succeeded, None) } else { None };
+    }
+    if !stopping || !closed {
+        return None;
+    }
+    let unknown = active.steps.iter().find_map(|step| {
+        step.fault.clone().filter(|fault| step.unsafe_to_repeat && fault.code == "unknown-outcome")
+    });
+    if let Some(fault) = unknown {
+        return ended(Outcome::NeedsOperator, Some(fault));
+    }
+    if let Some(reason) = &active.cancel {
+        let message = if reason.is_empty() { "cancelled".to_owned() } else { reason.clone() };
+        return ended(Outcome::Cancelled, Some(Fault::permanent("cancelled", message)));
+    }
+    let outcome = if active.is_restoring() { Outcome::RolledBack } else { Outcome::Failed };
+    ended(outcome, active.failure.clone())
+}

@@ -1,0 +1,472 @@
+//! What is known of an environment and its deployments.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::event::Request;
+use crate::graph::Uid;
+use crate::plan::Gate;
+use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
+
+/// An environment: its active deployment, its queue, what runs, what is there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentState {
+    /// How many deployments were accepted here.
+    pub accepted: u64,
+    /// The one that runs. There is never more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<Deployment>,
+    /// Those that wait, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<Queued>,
+    /// What the last successful deployment brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<Deployed>,
+    /// Resources that are there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<Uid, ActiveResource>,
+    /// Manifests of which something may be in the cluster, oldest first: what
+    /// was ever begun to be applied, and not pruned since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applied: Vec<Digest>,
+}
+
+/// A deployment that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Its name.
+    pub id: DeploymentId,
+    /// 1 for the environment's first.
+    pub number: u64,
+    /// Who asked.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// What for.
+    pub request: Request,
+}
+
+/// What runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The deployment that brought it.
+    pub deployment: DeploymentId,
+    /// Its set.
+    pub set: Digest,
+    /// Its plan.
+    pub plan: Digest,
+    /// Its manifests.
+    pub manifests: Digest,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A resource that is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveResource {
+    /// `postgres#backend.db`.
+    pub name: String,
+    /// What its driver returned last, by content.
+    pub provisioned: Digest,
+    /// The plan it was provisioned by.
+    pub plan: Digest,
+    /// The deployment that provisioned it last.
+    pub deployment: DeploymentId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
+/// `apply-resources`, `decide:1`, `rollout:1`, `restore`, `prune`, `destroy:<uid>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub String);
+
+impl std::fmt::Display for StepId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum StepKind {
+    /// Makes the plan.
+    Plan,
+    /// Has a driver provision a resource.
+    Provision {
+        /// Which.
+        uid: Uid,
+        /// For a person.
+        name: String,
+    },
+    /// Has the templater make manifests.
+    Render,
+    /// Applies resources' objects and waits until they are ready.
+    ApplyResources,
+    /// Asks the strategy what to do.
+    Decide {
+        /// What came of the last action; none to begin with.
+        observation: Option<Value>,
+    },
+    /// Does what the strategy said.
+    Rollout {
+        /// What.
+        action: Action,
+    },
+    /// Brings back what ran before.
+    Restore,
+    /// Removes objects that were applied and are not wanted any more.
+    Prune,
+    /// Has a driver take a resource away.
+    Destroy {
+        /// Which.
+        uid: Uid,
+    },
+}
+
+/// What a strategy can have done (`wit/strategy.wit`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "do",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
+pub enum Action {
+    /// Creates or updates a track of workloads.
+    Apply {
+        /// `stable`.
+        track: String,
+        /// Their names.
+        workloads: Vec<String>,
+    },
+    /// Waits until a track of workloads is ready.
+    AwaitReady {
+        /// `stable`.
+        track: String,
+        /// Their names.
+        workloads: Vec<String>,
+        /// For so long.
+        deadline_ms: u64,
+    },
+    /// Waits.
+    Sleep {
+        /// For so long.
+        ms: u64,
+    },
+    /// The rollout is done.
+    Complete {},
+    /// Bring back what ran before.
+    RollBack {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum StepStatus {
+    /// For what comes before it.
+    Waiting,
+    /// It is being done.
+    Running,
+    /// The driver wants to be asked again.
+    Pending {
+        /// To be handed back.
+        token: String,
+        /// When.
+        poll_at: Timestamp,
+    },
+    /// It failed and is tried again.
+    Retrying {
+        /// When.
+        at: Timestamp,
+    },
+    /// Done.
+    Succeeded,
+    /// Failed for good.
+    Failed,
+}
+
+/// A recorded unit of a deployment's work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Its name.
+    pub id: StepId,
+    /// What it does.
+    #[serde(flatten)]
+    pub kind: StepKind,
+    /// Steps that must have succeeded before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<StepId>,
+    /// Whether an unknown outcome needs an operator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsafe_to_repeat: bool,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub status: StepStatus,
+    /// How often it was begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// What it can be recognised by, the same in every attempt.
+    pub key: String,
+    /// When it was first begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it succeeded or failed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// What came of it, by content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Digest>,
+    /// Why it failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// What it waits for or has come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Step {
+    /// A step that waits.
+    pub fn new(
+        deployment: &DeploymentId,
+        id: impl Into<String>,
+        kind: StepKind,
+        after: Vec<StepId>,
+    ) -> Self {
+        let id = StepId(id.into());
+        let key = Digest::of_parts(&[deployment.0.as_bytes(), id.0.as_bytes()]).hex();
+        Self {
+            id,
+            kind,
+            after,
+            unsafe_to_repeat: false,
+            status: StepStatus::Waiting,
+            attempts: 0,
+            key,
+            started: None,
+            ended: None,
+            result: None,
+            fault: None,
+            message: None,
+        }
+    }
+
+    /// Whether it has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        matches!(
+            self.status,
+            StepStatus::Running | StepStatus::Pending { .. } | StepStatus::Retrying { .. }
+        )
+    }
+}
+
+/// How a deployment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// What was asked for runs.
+    Succeeded,
+    /// It does not, and nothing was there to go back to, or nothing had begun
+    /// to change yet.
+    Failed,
+    /// It did not, and what ran before runs again.
+    RolledBack,
+    /// Somebody ended it; what ran before runs.
+    Cancelled,
+    /// A newer one took its place before it began.
+    Superseded,
+    /// Nobody but a person can tell or mend how things are.
+    NeedsOperator,
+}
+
+impl Outcome {
+    /// As records have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled-back",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+            Self::NeedsOperator => "needs-operator",
+        }
+    }
+}
+
+/// Where a deployment stands, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Waits for its turn.
+    Queued,
+    /// Its plan is being made.
+    Planning,
+    /// Waits for gates.
+    Waiting,
+    /// Resources are being provisioned.
+    Provisioning,
+    /// Manifests are being made.
+    Rendering,
+    /// Workloads are being rolled out.
+    RollingOut,
+    /// What ran before is brought back.
+    RollingBack,
+    /// What is left over is removed.
+    CleaningUp,
+    /// It is over.
+    Ended,
+}
+
+/// The most rounds of one rollout: a strategy that has not come to an end by
+/// then never will.
+pub const ROUNDS_MAX: u32 = 10_000;
+
+/// What a strategy has said last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// How often it was asked.
+    pub round: u32,
+    /// Its own state.
+    pub state: Value,
+    /// 0 to 100.
+    pub progress: u8,
+    /// For the timeline.
+    pub message: String,
+}
+
+/// A deployment that has begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployment {
+    /// Its name.
+    pub id: DeploymentId,
+    /// 1 for the environment's first.
+    pub number: u64,
+    /// Who asked.
+    pub actor: Actor,
+    /// When.
+    pub queued: Timestamp,
+    /// What was asked for.
+    pub request: Request,
+    /// When it began.
+    pub started: Timestamp,
+    /// Its plan, once it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
+    /// Gates that are not open yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// Its steps, in the order in which they came up.
+    pub steps: Vec<Step>,
+    /// Resources to destroy at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destroy: Vec<Uid>,
+    /// Where the strategy stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// That somebody wants it to end, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<String>,
+    /// Why it can't succeed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Fault>,
+}
+
+impl Deployment {
+    /// A step by its name.
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// The result of a step that has succeeded.
+    pub fn result(&self, id: &str) -> Option<Digest> {
+        self.steps.iter().find(|step| step.id.0 == id)?.result
+    }
+
+    /// Whether anything of its manifests may be in the cluster.
+    pub fn has_applied(&self) -> bool {
+        self.steps.iter().any(|step| {
+            step.started.is_some()
+                && matches!(step.kind, StepKind::ApplyResources | StepKind::Rollout { .. })
+        })
+    }
+
+    /// Whether what was asked for is what runs, and only cleaning up is left.
+    pub fn is_committed(&self) -> bool {
+        !self.is_restoring() && self.steps.iter().any(|step| step.kind == StepKind::Prune)
+    }
+
+    /// Whether what ran before is brought back.
+    pub fn is_restoring(&self) -> bool {
+        self.steps.iter().any(|step| step.kind == StepKind::Restore)
+    }
+
+    /// Where it stands, in a word.
+    pub fn phase(&self) -> Phase {
+        if self.plan.is_none() {
+            return Phase::Planning;
+        }
+        if !self.gates.is_empty() {
+            return Phase::Waiting;
+        }
+        let done = |wanted: fn(&StepKind) -> bool| {
+            self.steps
+                .iter()
+                .filter(|step| wanted(&step.kind))
+                .all(|s| s.status == StepStatus::Succeeded)
+        };
+        if self.is_restoring() {
+            Phase::RollingBack
+        } else if !done(|kind| matches!(kind, StepKind::Provision { .. })) {
+            Phase::Provisioning
+        } else if !done(|kind| matches!(kind, StepKind::Render)) {
+            Phase::Rendering
+        } else if self.is_committed() {
+            Phase::CleaningUp
+        } else {
+            Phase::RollingOut
+        }
+    }
+}
+
+/// All that is kept of a deployment for ever.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentRecord {
+    /// Its name.
+    pub id: DeploymentId,
+    /// Where.
+    pub environment: EnvironmentId,
+    /// 1 for the environment's first.
+    pub number: u64,
+    /// Who asked.
+    pub actor: Actor,
+    /// What for.
+    pub request: Request,
+    /// When it was asked for.
+    pub queued: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why, unless it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// Its work, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Deployment>,
+}

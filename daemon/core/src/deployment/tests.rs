@@ -1,0 +1,431 @@
+//! Deployments driven to their end by `next` and `transition` alone.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::graph::Uid;
+use crate::plan::{Gate, GateCondition};
+use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
+
+/// An engine without a world: whatever is to be performed is answered by a
+/// function.
+struct World<'a> {
+    state: EnvironmentState,
+    now: Timestamp,
+    history: Vec<(Timestamp, Event)>,
+    last: Option<DeploymentRecord>,
+    answer: &'a dyn Fn(&Step) -> Event,
+}
+
+fn environment() -> EnvironmentId {
+    "shop/development".parse().unwrap()
+}
+
+impl<'a> World<'a> {
+    fn new(answer: &'a dyn Fn(&Step) -> Event) -> Self {
+        Self {
+            state: EnvironmentState::default(),
+            now: Timestamp(1_000),
+            history: Vec::new(),
+            last: None,
+            answer,
+        }
+    }
+
+    fn append(&mut self, event: Event) -> Result<(), Illegal> {
+        let (state, record) =
+            transition(&environment(), self.state.clone(), self.now, &Actor::deployd(), &event)?;
+        self.state = state;
+        self.last = Some(record);
+        self.history.push((self.now, event));
+        Ok(())
+    }
+
+    fn request(&mut self, id: &str, mode: Mode) {
+        let request = Request {
+            set: Digest::of(id.as_bytes()),
+            mode,
+            origin: Origin::Request,
+            comment: None,
+            expected_plan: None,
+        };
+        for event in queue(&self.state, &DeploymentId(id.into()), request).unwrap() {
+            self.append(event).unwrap();
+        }
+    }
+
+    /// One step of the engine; false when nothing is left to do.
+    fn step(&mut self) -> bool {
+        let intents = next(&self.state, self.now);
+        let appends: Vec<Event> = intents
+            .iter()
+            .filter_map(|i| if let Intent::Append(event) = i { Some(event.clone()) } else { None })
+            .collect();
+        if !appends.is_empty() {
+            for event in appends {
+                self.append(event).unwrap();
+            }
+            return true;
+        }
+        for intent in &intents {
+            if let Intent::Perform { step, .. } | Intent::Abandon { step, .. } = intent {
+                let step = self.state.active.as_ref().unwrap().step(step).unwrap().clone();
+                self.now = self.now.plus_ms(10);
+                self.append((self.answer)(&step)).unwrap();
+                return true;
+            }
+        }
+        let wake = intents
+            .iter()
+            .filter_map(|i| if let Intent::WakeAt(at) = i { Some(*at) } else { None })
+            .min();
+        match wake {
+            Some(at) => {
+                assert!(at > self.now, "a wake-up in the past would spin");
+                self.now = at;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn run(&mut self) -> Outcome {
+        for _ in 0..10_000 {
+            if !self.step() {
+                return self.last.as_ref().unwrap().outcome.expect("it has not ended");
+            }
+        }
+        panic!("it does not come to an end");
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        self.history.iter().map(|(_, event)| event.kind()).collect()
+    }
+}
+
+fn active(step: &Step) -> DeploymentId {
+    // Keys are of the deployment and the step; tests only ever run these.
+    ["one", "two", "three"]
+        .into_iter()
+        .map(|id| DeploymentId(id.into()))
+        .find(|id| Step::new(id, step.id.0.clone(), step.kind.clone(), vec![]).key == step.key)
+        .unwrap()
+}
+
+fn done(step: &Step) -> Event {
+    Event::StepSucceeded {
+        deployment: active(step),
+        step: step.id.clone(),
+        result: Some(Digest::of(step.key.as_bytes())),
+    }
+}
+
+fn failed(step: &Step, fault: Fault) -> Event {
+    Event::StepFailed { deployment: active(step), step: step.id.clone(), fault }
+}
+
+fn planned(step: &Step, gates: Vec<Gate>, unsafe_to_repeat: bool) -> Event {
+    let resource = |uid: &str, after: &[&str]| ResourceStep {
+        uid: Uid(uid.into()),
+        name: format!("type#{uid}"),
+        after: after.iter().map(|uid| Uid((*uid).into())).collect(),
+        unsafe_to_repeat,
+    };
+    Event::DeploymentPlanned {
+        deployment: active(step),
+        plan: Digest::of(b"plan"),
+        gates,
+        resources: vec![resource("cluster", &[]), resource("db", &["cluster"])],
+        destroy: vec![],
+    }
+}
+
+fn decide(step: &Step, action: serde_json::Value) -> Event {
+    Event::RolloutDecided {
+        deployment: active(step),
+        step: step.id.clone(),
+        state: json!({}),
+        action,
+        progress: 50,
+        message: "going on".into(),
+    }
+}
+
+/// A strategy that applies, waits, and completes, or rolls back what failed.
+fn rolling(step: &Step, observation: Option<&serde_json::Value>) -> Event {
+    let action = match observation {
+        None => json!({"do": "apply", "track": "stable", "workloads": ["web"]}),
+        Some(seen) if seen["outcome"] == "failed" => json!({"do": "roll-back", "reason": "no"}),
+        Some(_) if step.id.0 == "decide:2" => {
+            json!({"do": "await-ready", "track": "stable", "workloads": ["web"], "deadline-ms": 5})
+        }
+        Some(_) => json!({"do": "complete"}),
+    };
+    decide(step, action)
+}
+
+fn well(step: &Step) -> Event {
+    match &step.kind {
+        StepKind::Plan => planned(step, vec![], false),
+        StepKind::Decide { observation } => rolling(step, observation.as_ref()),
+        _ => done(step),
+    }
+}
+
+#[test]
+fn a_deployment_goes_through_all_its_steps() {
+    let mut world = World::new(&well);
+    world.request("one", Mode::Automatic);
+    assert_eq!(world.run(), Outcome::Succeeded);
+    let record = world.last.clone().unwrap();
+    let steps: Vec<String> = record.work.unwrap().steps.iter().map(|s| s.id.0.clone()).collect();
+    assert_eq!(
+        steps,
+        [
+            "plan",
+            "provision:cluster",
+            "provision:db",
+            "render",
+            "apply-resources",
+            "decide:1",
+            "rollout:1",
+            "decide:2",
+            "rollout:2",
+            "decide:3",
+            "prune",
+        ]
+    );
+    assert_eq!(world.state.deployed.as_ref().unwrap().deployment.0, "one");
+    assert_eq!(world.state.resources.len(), 2);
+    assert_eq!(world.state.applied.len(), 1);
+}
+
+#[test]
+fn i4_one_active_deployment_and_automatic_ones_supersede_each_other() {
+    let mut world = World::new(&well);
+    world.request("one", Mode::Automatic);
+    world.step();
+    world.request("two", Mode::Automatic);
+    world.request("three", Mode::Automatic);
+    assert!(world.kinds().contains(&"deployment-superseded"));
+    assert_eq!(world.state.queue.len(), 1);
+    assert!(matches!(
+        world.append(Event::DeploymentStarted { deployment: DeploymentId("three".into()) }),
+        Err(Illegal { .. })
+    ));
+    assert_eq!(world.run(), Outcome::Succeeded);
+    assert_eq!(world.state.deployed.as_ref().unwrap().deployment.0, "three");
+}
+
+#[test]
+fn a_manual_deployment_is_never_dropped() {
+    let mut world = World::new(&well);
+    world.request("one", Mode::Manual);
+    world.request("two", Mode::Manual);
+    world.request("three", Mode::Automatic);
+    assert_eq!(world.state.queue.len(), 3);
+    world.run();
+    let ended = world.kinds().iter().filter(|kind| **kind == "deployment-ended").count();
+    assert_eq!(ended, 3);
+}
+
+#[test]
+fn transient_faults_are_tried_again_and_others_are_not() {
+    let transient = |step: &Step| match &step.kind {
+        StepKind::Provision { uid, .. } if uid.0 == "db" && step.attempts < 3 => {
+            failed(step, Fault::transient("busy", "try again"))
+        }
+        _ => well(step),
+    };
+    let mut world = World::new(&transient);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Succeeded);
+    let work = world.last.clone().unwrap().work.unwrap();
+    assert_eq!(work.step(&StepId("provision:db".into())).unwrap().attempts, 3);
+
+    let keys: std::collections::BTreeSet<String> = world
+        .history
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::StepStarted { step, key, .. } if step.0 == "provision:db" => Some(key.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(keys.len(), 1, "every attempt carries the same key");
+
+    let permanent = |step: &Step| match &step.kind {
+        StepKind::Provision { uid, .. } if uid.0 == "db" => {
+            failed(step, Fault::permanent("no-quota", "no"))
+        }
+        _ => well(step),
+    };
+    let mut world = World::new(&permanent);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Failed);
+    assert_eq!(world.last.clone().unwrap().fault.unwrap().code, "no-quota");
+    assert!(world.state.active.is_none());
+    assert!(world.state.resources.contains_key(&Uid("cluster".into())));
+}
+
+fn rollout_fails(step: &Step) -> Event {
+    match &step.kind {
+        StepKind::Rollout { action: Action::AwaitReady { .. } } if active(step).0 == "two" => {
+            failed(step, Fault::permanent("crash-loop", "web does not start"))
+        }
+        _ => well(step),
+    }
+}
+
+#[test]
+fn i7_a_failed_rollout_brings_back_what_ran() {
+    let mut world = World::new(&rollout_fails);
+    world.request("one", Mode::Manual);
+    world.request("two", Mode::Manual);
+    assert_eq!(world.run(), Outcome::RolledBack);
+    let record = world.last.clone().unwrap();
+    assert_eq!(record.fault.unwrap().code, "crash-loop");
+    assert_eq!(world.state.deployed.as_ref().unwrap().deployment.0, "one");
+    assert_eq!(world.state.applied, [world.state.deployed.as_ref().unwrap().manifests]);
+}
+
+#[test]
+fn a_failed_first_rollout_has_nothing_to_go_back_to() {
+    let fails = |step: &Step| match &step.kind {
+        StepKind::Rollout { .. } => failed(step, Fault::permanent("crash-loop", "no")),
+        _ => well(step),
+    };
+    let mut world = World::new(&fails);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Failed);
+    assert_eq!(world.state.applied.len(), 1, "what is left is pruned by the next deployment");
+}
+
+#[test]
+fn a_rollback_that_fails_needs_an_operator() {
+    let fails = |step: &Step| match &step.kind {
+        StepKind::Restore => failed(step, Fault::permanent("gone", "no")),
+        _ => rollout_fails(step),
+    };
+    let mut world = World::new(&fails);
+    world.request("one", Mode::Manual);
+    world.request("two", Mode::Manual);
+    assert_eq!(world.run(), Outcome::NeedsOperator);
+}
+
+#[test]
+fn an_action_nobody_knows_is_the_strategy_s_fault() {
+    let strange = |step: &Step| match &step.kind {
+        StepKind::Decide { .. } => decide(step, json!({"do": "levitate"})),
+        _ => well(step),
+    };
+    let mut world = World::new(&strange);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Failed);
+    assert_eq!(world.last.clone().unwrap().fault.unwrap().code, "strategy-action-unknown");
+}
+
+#[test]
+fn an_unknown_outcome_of_an_unsafe_step_needs_an_operator() {
+    let unsafe_driver = |step: &Step| match &step.kind {
+        StepKind::Plan => planned(step, vec![], true),
+        _ => well(step),
+    };
+    let mut world = World::new(&unsafe_driver);
+    world.request("one", Mode::Manual);
+    while !matches!(
+        world.state.active.as_ref().and_then(|a| a.step(&StepId("provision:cluster".into()))),
+        Some(step) if step.status == StepStatus::Running
+    ) {
+        world.step();
+    }
+    for event in interrupted(&world.state) {
+        world.append(event).unwrap();
+    }
+    assert_eq!(world.run(), Outcome::NeedsOperator);
+    assert_eq!(world.last.clone().unwrap().fault.unwrap().code, "unknown-outcome");
+}
+
+#[test]
+fn gates_hold_everything_but_the_plan() {
+    let gated = |step: &Step| match &step.kind {
+        StepKind::Plan => {
+            let condition = GateCondition::NotBefore { at: Timestamp(9_000_000) };
+            let gate = Gate { id: "window".into(), message: "Monday".into(), condition };
+            planned(step, vec![gate], false)
+        }
+        _ => well(step),
+    };
+    let mut world = World::new(&gated);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Succeeded);
+    let first = world
+        .history
+        .iter()
+        .find(|(_, e)| matches!(e, Event::StepStarted { step, .. } if step.0 != "plan"))
+        .unwrap();
+    assert!(first.0 >= Timestamp(9_000_000));
+}
+
+proptest! {
+    /// Cancelled, or interrupted, after any number of steps: it comes to an
+    /// end, nothing runs any more, and a replay gives the same state.
+    #[test]
+    fn i7_i10_any_deployment_can_be_cancelled_and_interrupted_at_any_point(
+        cancel_at in 0usize..60,
+        interrupt_at in 0usize..60,
+        fails in any::<bool>(),
+    ) {
+        let answer = if fails { rollout_fails } else { well };
+        let mut world = World::new(&answer);
+        world.request("one", Mode::Manual);
+        world.run();
+        world.request("two", Mode::Manual);
+        for n in 0..200 {
+            if n == cancel_at {
+                let _ = world.append(Event::CancelRequested {
+                    deployment: DeploymentId("two".into()),
+                    reason: None,
+                });
+            }
+            if n == interrupt_at {
+                for event in interrupted(&world.state) {
+                    world.append(event).unwrap();
+                }
+            }
+            if !world.step() {
+                break;
+            }
+        }
+        prop_assert!(world.state.active.is_none());
+        let outcome = world.last.clone().unwrap().outcome.unwrap();
+        let running = &world.state.deployed.as_ref().unwrap().deployment.0;
+        match outcome {
+            Outcome::Succeeded => prop_assert_eq!(running, "two"),
+            _ => prop_assert_eq!(running, "one"),
+        }
+        prop_assert_eq!(world.state.applied.len(), 1);
+
+        let mut replayed = EnvironmentState::default();
+        for (at, event) in &world.history {
+            replayed = transition(&environment(), replayed, *at, &Actor::deployd(), event).unwrap().0;
+        }
+        prop_assert_eq!(replayed, world.state);
+    }
+}
+
+#[test]
+fn states_and_events_survive_their_encoding() {
+    let mut world = World::new(&rollout_fails);
+    world.request("one", Mode::Manual);
+    world.request("two", Mode::Manual);
+    while world.step() {
+        let text = serde_json::to_string(&world.state).unwrap();
+        assert_eq!(serde_json::from_str::<EnvironmentState>(&text).unwrap(), world.state);
+    }
+    for (_, event) in &world.history {
+        let value = serde_json::to_value(event).unwrap();
+        assert_eq!(value["type"], event.kind());
+        assert_eq!(&serde_json::from_value::<Event>(value).unwrap(), event);
+    }
+}

@@ -1,0 +1,506 @@
+//! What an event makes of a state, and which events can't be.
+
+use serde_json::{Value, json};
+
+use super::event::Event;
+use super::retry::{ATTEMPTS_MAX, retry_at};
+use super::state::{
+    Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
+    Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
+};
+use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
+
+/// An event that can't happen in this state. Live it is refused; on replay it
+/// means that the journal is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event} of deployment {deployment} can't happen now: {reason}")]
+pub struct Illegal {
+    /// The event's type.
+    pub event: &'static str,
+    /// The deployment that it is about.
+    pub deployment: DeploymentId,
+    /// Why not.
+    pub reason: String,
+}
+
+/// The state after an event, and the record of the deployment that it is about.
+pub fn transition(
+    environment: &EnvironmentId,
+    mut state: EnvironmentState,
+    at: Timestamp,
+    actor: &Actor,
+    event: &Event,
+) -> Result<(EnvironmentState, DeploymentRecord), Illegal> {
+    let illegal = |reason: String| Illegal {
+        event: event.kind(),
+        deployment: event.deployment().clone(),
+        reason,
+    };
+    let id = event.deployment();
+    let waiting = state.queue.iter().position(|queued| queued.id == *id);
+    let record = match (event, waiting) {
+        (Event::DeploymentQueued { request, .. }, None) => {
+            if state.active.as_ref().is_some_and(|active| active.id == *id) {
+                return Err(illegal("it is active already".to_owned()));
+            }
+            state.accepted = state.accepted.saturating_add(1);
+            let queued = Queued {
+                id: id.clone(),
+                number: state.accepted,
+                actor: actor.clone(),
+                at,
+                request: request.clone(),
+            };
+            state.queue.push(queued.clone());
+            record_queued(environment, queued, None, None)
+        }
+        (Event::DeploymentSuperseded { .. }, Some(place)) => {
+            let queued = state.queue.remove(place);
+            record_queued(environment, queued, Some((at, Outcome::Superseded)), None)
+        }
+        (Event::DeploymentEnded { outcome: Outcome::Cancelled, fault, .. }, Some(place)) => {
+            let queued = state.queue.remove(place);
+            record_queued(environment, queued, Some((at, Outcome::Cancelled)), fault.clone())
+        }
+        (Event::DeploymentStarted { .. }, Some(place)) => {
+            if let Some(active) = &state.active {
+                return Err(illegal(format!("deployment {} is active", active.id)));
+            }
+            if place != 0 {
+                return Err(illegal("it is not the first of the queue".to_owned()));
+            }
+            let deployment = begin(state.queue.remove(place), at);
+            let record = record_of(environment, &deployment);
+            state.active = Some(deployment);
+            record
+        }
+        (_, Some(_)) => return Err(illegal("it has not begun".to_owned())),
+        (_, None) => {
+            let Some(mut deployment) = state.active.take_if(|active| active.id == *id) else {
+                return Err(illegal("it is neither queued nor active".to_owned()));
+            };
+            let ended = work(&mut state, &mut deployment, at, event).map_err(illegal)?;
+            let mut record = record_of(environment, &deployment);
+            match ended {
+                Some((outcome, fault)) => {
+                    record.ended = Some(at);
+                    record.phase = Phase::Ended;
+                    record.outcome = Some(outcome);
+                    record.fault = fault;
+                }
+                None => state.active = Some(deployment),
+            }
+            record
+        }
+    };
+    Ok((state, record))
+}
+
+fn record_queued(
+    environment: &EnvironmentId,
+    queued: Queued,
+    ended: Option<(Timestamp, Outcome)>,
+    fault: Option<Fault>,
+) -> DeploymentRecord {
+    DeploymentRecord {
+        id: queued.id,
+        environment: environment.clone(),
+        number: queued.number,
+        actor: queued.actor,
+        request: queued.request,
+        queued: queued.at,
+        ended: ended.map(|(at, _)| at),
+        phase: if ended.is_some() { Phase::Ended } else { Phase::Queued },
+        outcome: ended.map(|(_, outcome)| outcome),
+        fault,
+        work: None,
+    }
+}
+
+fn record_of(environment: &EnvironmentId, deployment: &Deployment) -> DeploymentRecord {
+    DeploymentRecord {
+        id: deployment.id.clone(),
+        environment: environment.clone(),
+        number: deployment.number,
+        actor: deployment.actor.clone(),
+        request: deployment.request.clone(),
+        queued: deployment.queued,
+        ended: None,
+        phase: deployment.phase(),
+        outcome: None,
+        fault: deployment.failure.clone(),
+        work: Some(deployment.clone()),
+    }
+}
+
+fn begin(queued: Queued, at: Timestamp) -> Deployment {
+    let plan = Step::new(&queued.id, "plan", StepKind::Plan, Vec::new());
+    Deployment {
+        id: queued.id,
+        number: queued.number,
+        actor: queued.actor,
+        queued: queued.at,
+        request: queued.request,
+        started: at,
+        plan: None,
+        gates: Vec::new(),
+        steps: vec![plan],
+        destroy: Vec::new(),
+        rollout: None,
+        cancel: None,
+        failure: None,
+    }
+}
+
+type Ended = Option<(Outcome, Option<Fault>)>;
+
+/// What an event makes of the active deployment.
+fn work(
+    state: &mut EnvironmentState,
+    deployment: &mut Deployment,
+    at: Timestamp,
+    event: &Event,
+) -> Result<Ended, String> {
+    match event {
+        Event::DeploymentPlanned { plan, gates, resources, destroy, .. } => {
+            finish(deployment, &StepId("plan".to_owned()), at)?;
+            deployment.plan = Some(*plan);
+            deployment.gates.clone_from(gates);
+            deployment.destroy.clone_from(destroy);
+            for resource in resources {
+                let after = resource.after.iter().map(|uid| StepId(format!("provision:{uid}")));
+                let kind =
+                    StepKind::Provision { uid: resource.uid.clone(), name: resource.name.clone() };
+                let id = format!("provision:{}", resource.uid);
+                let mut step = Step::new(&deployment.id, id, kind, after.collect());
+                step.unsafe_to_repeat = resource.unsafe_to_repeat;
+                deployment.steps.push(step);
+            }
+            let provisioned: Vec<StepId> =
+                deployment.steps.iter().skip(1).map(|step| step.id.clone()).collect();
+            let after = |id: &str| vec![StepId(id.to_owned())];
+            push(deployment, "render", StepKind::Render, provisioned);
+            push(deployment, "apply-resources", StepKind::ApplyResources, after("render"));
+            let decide = StepKind::Decide { observation: None };
+            push(deployment, "decide:1", decide, after("apply-resources"));
+        }
+        Event::GatePassed { gate, .. } => {
+            let before = deployment.gates.len();
+            deployment.gates.retain(|open| open.id != *gate);
+            if deployment.gates.len() == before {
+                return Err(format!("there is no gate {gate}"));
+            }
+        }
+        Event::StepStarted { step, attempt, .. } => {
+            start(deployment, step, *attempt, at)?;
+            let applies = deployment
+                .step(step)
+                .is_some_and(|step| matches!(step.kind, StepKind::ApplyResources));
+            if let Some(manifests) = deployment.result("render").filter(|_| applies)
+                && state.applied.last() != Some(&manifests)
+            {
+                state.applied.push(manifests);
+            }
+        }
+        Event::StepPending { step, token, poll_at, message, .. } => {
+            let step = open_step(deployment, step)?;
+            step.status = StepStatus::Pending { token: token.clone(), poll_at: *poll_at };
+            step.message = Some(message.clone());
+        }
+        Event::StepSucceeded { step, result, .. } => {
+            let finished = finish(deployment, step, at)?;
+            finished.result = *result;
+            let kind = finished.kind.clone();
+            succeeded(state, deployment, &kind, *result, at)?;
+        }
+        Event::StepFailed { step, fault, .. } => {
+            let failed = open_step(deployment, step)?;
+            failed.fault = Some(fault.clone());
+            match retry_at(fault, failed.attempts, &failed.key, at) {
+                Some(at) => failed.status = StepStatus::Retrying { at },
+                None => give_up(state, deployment, step, fault, at)?,
+            }
+        }
+        Event::StepInterrupted { step, .. } => {
+            let interrupted = open_step(deployment, step)?;
+            if interrupted.status != StepStatus::Running {
+                return Err(format!("step {step} does not run"));
+            }
+            if interrupted.unsafe_to_repeat {
+                let fault = Fault::permanent(
+                    "unknown-outcome",
+                    format!(
+                        "deployd ended while step {step} ran, and its driver declares that a repeat is not safe: look whether it was done"
+                    ),
+                );
+                interrupted.fault = Some(fault.clone());
+                give_up(state, deployment, step, &fault, at)?;
+            } else if interrupted.attempts >= ATTEMPTS_MAX {
+                let fault = Fault::bug(
+                    "interrupted-too-often",
+                    format!("deployd ended {ATTEMPTS_MAX} times while step {step} ran"),
+                );
+                interrupted.fault = Some(fault.clone());
+                give_up(state, deployment, step, &fault, at)?;
+            } else {
+                interrupted.status = StepStatus::Retrying { at };
+            }
+        }
+        Event::RolloutDecided { step, state: own, action, progress, message, .. } => {
+            finish(deployment, step, at)?;
+            decided(state, deployment, step, own, action, *progress, message);
+        }
+        Event::CancelRequested { reason, .. } => {
+            if deployment.is_committed() {
+                return Err("what was asked for runs already, and only cleaning up is left".into());
+            }
+            if deployment.cancel.is_none() {
+                deployment.cancel = Some(reason.clone().unwrap_or_default());
+                restore(state, deployment);
+            }
+        }
+        Event::DeploymentEnded { outcome, fault, .. } => {
+            if let Some(step) = deployment.steps.iter().find(|s| s.status == StepStatus::Running) {
+                return Err(format!("step {} runs", step.id));
+            }
+            if *outcome == Outcome::Succeeded {
+                if deployment.failure.is_some() || !deployment.is_committed() {
+                    return Err("what was asked for does not run".to_owned());
+                }
+                state.deployed = deployed(deployment, at);
+            }
+            return Ok(Some((*outcome, fault.clone())));
+        }
+        Event::DeploymentQueued { .. }
+        | Event::DeploymentSuperseded { .. }
+        | Event::DeploymentStarted { .. } => return Err("it has begun already".to_owned()),
+    }
+    Ok(None)
+}
+
+fn push(deployment: &mut Deployment, id: &str, kind: StepKind, after: Vec<StepId>) {
+    let step = Step::new(&deployment.id, id, kind, after);
+    deployment.steps.push(step);
+}
+
+fn find<'a>(deployment: &'a mut Deployment, id: &StepId) -> Result<&'a mut Step, String> {
+    deployment
+        .steps
+        .iter_mut()
+        .find(|step| step.id == *id)
+        .ok_or_else(|| format!("there is no step {id}"))
+}
+
+fn open_step<'a>(deployment: &'a mut Deployment, id: &StepId) -> Result<&'a mut Step, String> {
+    let step = find(deployment, id)?;
+    match step.status {
+        StepStatus::Running | StepStatus::Pending { .. } => Ok(step),
+        _ => Err(format!("step {id} does not run")),
+    }
+}
+
+fn start(
+    deployment: &mut Deployment,
+    id: &StepId,
+    attempt: u32,
+    at: Timestamp,
+) -> Result<(), String> {
+    let step = find(deployment, id)?;
+    if !matches!(step.status, StepStatus::Waiting | StepStatus::Retrying { .. }) {
+        return Err(format!("step {id} was begun already"));
+    }
+    if attempt != step.attempts.saturating_add(1) {
+        return Err(format!("step {id} is at attempt {}", step.attempts));
+    }
+    step.status = StepStatus::Running;
+    step.attempts = attempt;
+    step.started.get_or_insert(at);
+    let after = step.after.clone();
+    let unmet = after.iter().find(|needed| {
+        deployment.step(needed).is_none_or(|step| step.status != StepStatus::Succeeded)
+    });
+    match unmet {
+        Some(needed) => Err(format!("step {id} comes after {needed}")),
+        None => Ok(()),
+    }
+}
+
+fn finish<'a>(
+    deployment: &'a mut Deployment,
+    id: &StepId,
+    at: Timestamp,
+) -> Result<&'a mut Step, String> {
+    let step = open_step(deployment, id)?;
+    step.status = StepStatus::Succeeded;
+    step.ended = Some(at);
+    step.fault = None;
+    step.message = None;
+    Ok(step)
+}
+
+/// What follows upon a step that has succeeded.
+fn succeeded(
+    state: &mut EnvironmentState,
+    deployment: &mut Deployment,
+    kind: &StepKind,
+    result: Option<crate::Digest>,
+    at: Timestamp,
+) -> Result<(), String> {
+    match kind {
+        StepKind::Provision { uid, name } => {
+            let (Some(provisioned), Some(plan)) = (result, deployment.plan) else {
+                return Err("a provisioned resource needs a result and a plan".to_owned());
+            };
+            let resource = ActiveResource {
+                name: name.clone(),
+                provisioned,
+                plan,
+                deployment: deployment.id.clone(),
+                at,
+            };
+            state.resources.insert(uid.clone(), resource);
+        }
+        StepKind::Rollout { .. } => observe(deployment, json!({"outcome": "done"})),
+        StepKind::Prune => {
+            let kept = if deployment.is_restoring() {
+                state.deployed.as_ref().map(|deployed| deployed.manifests)
+            } else {
+                deployment.result("render")
+            };
+            state.applied = kept.into_iter().collect();
+        }
+        StepKind::Destroy { uid } => {
+            state.resources.remove(uid);
+        }
+        StepKind::Plan | StepKind::Decide { .. } => {
+            return Err("such a step ends with what came of it".to_owned());
+        }
+        StepKind::Render if result.is_none() => {
+            return Err("rendering needs a result".to_owned());
+        }
+        StepKind::Render | StepKind::ApplyResources | StepKind::Restore => {}
+    }
+    Ok(())
+}
+
+/// What follows upon a step that won't be tried again.
+fn give_up(
+    state: &EnvironmentState,
+    deployment: &mut Deployment,
+    id: &StepId,
+    fault: &Fault,
+    at: Timestamp,
+) -> Result<(), String> {
+    let step = find(deployment, id)?;
+    step.status = StepStatus::Failed;
+    step.ended = Some(at);
+    if matches!(step.kind, StepKind::Rollout { .. }) && deployment.cancel.is_none() {
+        let observation = json!({
+            "outcome": "failed",
+            "code": fault.code,
+            "message": fault.message,
+            "detail": fault.detail,
+        });
+        observe(deployment, observation);
+        return Ok(());
+    }
+    deployment.failure.get_or_insert_with(|| fault.clone());
+    restore(state, deployment);
+    Ok(())
+}
+
+/// Has the strategy decide upon what came of its last action.
+fn observe(deployment: &mut Deployment, observation: Value) {
+    let round = deployment.rollout.as_ref().map_or(0, |rollout| rollout.round).saturating_add(1);
+    let kind = StepKind::Decide { observation: Some(observation) };
+    push(deployment, &format!("decide:{round}"), kind, Vec::new());
+}
+
+/// What a decision of the strategy leads to.
+fn decided(
+    state: &EnvironmentState,
+    deployment: &mut Deployment,
+    step: &StepId,
+    own: &Value,
+    action: &Value,
+    progress: u8,
+    message: &str,
+) {
+    let round = deployment.rollout.as_ref().map_or(0, |rollout| rollout.round).saturating_add(1);
+    deployment.rollout = Some(Rollout {
+        round,
+        state: own.clone(),
+        progress: progress.min(100),
+        message: message.to_owned(),
+    });
+    let failure = match serde_json::from_value::<Action>(action.clone()) {
+        Ok(_) if round >= ROUNDS_MAX => Some(Fault::bug(
+            "rollout-without-end",
+            format!("the strategy has not come to an end in {ROUNDS_MAX} rounds"),
+        )),
+        Ok(Action::Complete {}) => {
+            push(deployment, "prune", StepKind::Prune, vec![step.clone()]);
+            for uid in deployment.destroy.clone() {
+                let after = vec![StepId("prune".to_owned())];
+                push(deployment, &format!("destroy:{uid}"), StepKind::Destroy { uid }, after);
+            }
+            None
+        }
+        Ok(Action::RollBack { reason }) => Some(roll_back_fault(deployment, reason)),
+        Ok(action) => {
+            let kind = StepKind::Rollout { action };
+            push(deployment, &format!("rollout:{round}"), kind, vec![step.clone()]);
+            None
+        }
+        Err(error) => Some(
+            Fault::bug(
+                "strategy-action-unknown",
+                format!("the strategy asks for an action that deployd does not know: {error}"),
+            )
+            .with_detail(action.clone()),
+        ),
+    };
+    if let Some(fault) = failure {
+        deployment.failure.get_or_insert(fault);
+        restore(state, deployment);
+    }
+}
+
+/// Why a rollout is rolled back: the strategy's words, with the fault of the
+/// action that made it decide so as the detail.
+fn roll_back_fault(deployment: &Deployment, reason: String) -> Fault {
+    let cause = deployment
+        .steps
+        .iter()
+        .rev()
+        .filter(|step| matches!(step.kind, StepKind::Rollout { .. }))
+        .find_map(|step| step.fault.clone());
+    match cause {
+        Some(cause) if reason.contains(&cause.message) => Fault { message: reason, ..cause },
+        Some(cause) => cause.with_reason(reason),
+        None => Fault::permanent("rolled-back", reason),
+    }
+}
+
+/// Has what ran before brought back, if something of the new may be in the
+/// cluster, and if there is something to go back to.
+fn restore(state: &EnvironmentState, deployment: &mut Deployment) {
+    let needed = state.deployed.is_some()
+        && deployment.has_applied()
+        && !deployment.is_restoring()
+        && !deployment.is_committed();
+    if needed {
+        push(deployment, "restore", StepKind::Restore, Vec::new());
+        push(deployment, "prune", StepKind::Prune, vec![StepId("restore".to_owned())]);
+    }
+}
+
+fn deployed(deployment: &Deployment, at: Timestamp) -> Option<Deployed> {
+    Some(Deployed {
+        deployment: deployment.id.clone(),
+        set: deployment.request.set,
+        plan: deployment.plan?,
+        manifests: deployment.result("render")?,
+        at,
+    })
+}
