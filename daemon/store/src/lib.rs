@@ -1,1 +1,48 @@
 //! The embedded store behind core's port.
+//!
+//! [`RedbStore`] keeps everything in one file; [`MemoryStore`] is the model of
+//! the same promises, for tests. Both pass the same conformance suite.
+//!
+//! How a write travels through `RedbStore`:
+//!
+//! ```text
+//!   caller ──check, compress──▶ queue (bounded) ──▶ writer thread
+//!                                                     │ takes what waits: a group
+//!                                                     │ one transaction: check, apply, next ...
+//!                                                     │ commit (two syncs)
+//!   caller ◀──────────────── answer ◀─────────────────┘ only now
+//! ```
+//!
+//! Nothing is answered before the commit that holds it is on stable storage.
+//! The first write, commit or sync that fails ends all acceptance: what the
+//! kernel still has after a failed sync can't be known, so trying again would
+//! be lying. The process ends, and opening the file again recovers.
+
+mod apply;
+mod backup;
+mod claims;
+mod encode;
+mod error;
+mod idempotency;
+pub mod limits;
+mod memory;
+mod metered;
+mod migrate;
+mod objects;
+mod open;
+mod outbox;
+mod reads;
+mod request;
+mod room;
+mod store;
+mod tables;
+mod verify;
+mod watermark;
+mod writer;
+
+pub use backup::{restore, verify_file};
+pub use error::{OpenError, RestoreError};
+pub use memory::MemoryStore;
+pub use migrate::SCHEMA;
+pub use open::StoreOptions;
+pub use store::{RedbStore, StoreStats};

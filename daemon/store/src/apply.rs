@@ -1,0 +1,106 @@
+//! Batches: all that is checked is checked before anything is written, so that
+//! a refused batch leaves nothing behind.
+
+use deployd_core::Digest;
+use deployd_core::journal::{EventRecord, Head, StreamId, chain};
+use deployd_core::outbox::Message;
+use deployd_core::ports::{Append, Batch, Put, StoreError};
+use redb::ReadableTable;
+
+use crate::error::Failure;
+use crate::tables::Tables;
+use crate::{claims, encode, objects, outbox};
+
+/// A batch whose content is compressed: that needs no transaction, and would
+/// keep others waiting in one.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    appends: Vec<Append>,
+    puts: Vec<Put>,
+    outbox: Vec<Message>,
+    objects: Vec<(Digest, Vec<u8>)>,
+}
+
+impl Prepared {
+    /// Compresses the content of a checked batch.
+    pub(crate) fn of(batch: Batch) -> Self {
+        let Batch { appends, puts, outbox, objects } = batch;
+        let objects =
+            objects.iter().map(|object| (object.digest, objects::pack(&object.bytes))).collect();
+        Self { appends, puts, outbox, objects }
+    }
+}
+
+/// What an append comes to: its events as they will be kept, and the new head.
+struct Planned {
+    stream: StreamId,
+    events: Vec<(u64, Vec<u8>)>,
+    head: Head,
+}
+
+/// Stores a batch, or refuses it and leaves everything as it was.
+pub(crate) fn batch(tables: &mut Tables<'_>, batch: Prepared) -> Result<Vec<Head>, Failure> {
+    let planned = batch
+        .appends
+        .into_iter()
+        .map(|append| plan(tables, append))
+        .collect::<Result<Vec<_>, _>>()?;
+    write_events(tables, &planned)?;
+    for put in &batch.puts {
+        let key = (put.index.0, put.key.as_slice());
+        match &put.value {
+            Some(value) => tables.indexes.insert(key, value.as_slice())?,
+            None => tables.indexes.remove(key)?,
+        };
+    }
+    outbox::add(tables, batch.outbox)?;
+    for (digest, packed) in &batch.objects {
+        if tables.objects.get(digest.as_bytes())?.is_none() {
+            tables.objects.insert(digest.as_bytes(), packed.as_slice())?;
+        }
+    }
+    Ok(planned.iter().map(|planned| planned.head).collect())
+}
+
+fn plan(tables: &Tables<'_>, append: Append) -> Result<Planned, Failure> {
+    let Append { stream, expect, fence, events } = append;
+    // First the fence: whoever lost the stream must not read it and try again.
+    claims::check(tables, &stream, fence)?;
+    let head = tables.heads.get(stream.0.as_str())?;
+    let mut head = encode::to_head(&stream, head.as_ref().map(|bytes| bytes.value()))?;
+    if head.version != expect {
+        return Err(StoreError::Conflict { stream, head }.into());
+    }
+    let mut records = Vec::with_capacity(events.len());
+    for event in events {
+        let version = head.version.next();
+        let hash = chain(&stream, version, head.hash, &event)
+            .map_err(|error| StoreError::InvalidBatch(format!("an event is not JSON: {error}")))?;
+        let record =
+            EventRecord { stream: stream.clone(), version, event, previous: head.hash, hash };
+        records.push((version.0, encode::event(record)?));
+        head = Head { version, hash };
+    }
+    Ok(Planned { stream, events: records, head })
+}
+
+fn write_events(tables: &mut Tables<'_>, planned: &[Planned]) -> Result<(), Failure> {
+    let mut position = feed_end(&tables.feed)?;
+    for Planned { stream, events, head } in planned {
+        let stream = stream.0.as_str();
+        for (version, event) in events {
+            position = position.saturating_add(1);
+            tables.events.insert((stream, *version), event.as_slice())?;
+            tables.feed.insert(position, (stream, *version))?;
+        }
+        tables.heads.insert(stream, encode::head(*head).as_slice())?;
+    }
+    Ok(())
+}
+
+/// The position of the last event of all.
+pub(crate) fn feed_end(
+    feed: &impl ReadableTable<u64, (&'static str, u64)>,
+) -> Result<u64, Failure> {
+    Ok(feed.last()?.map_or(0, |(position, _)| position.value()))
+}

@@ -1,0 +1,150 @@
+//! What can go wrong, by what was tried.
+
+use std::io;
+use std::path::PathBuf;
+
+use deployd_core::ports::{StoreError, VerifyReport};
+
+/// Why a store can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or this one, has it open.
+    #[error("{path} is in use by another process; only one can have a store open")]
+    InUse {
+        /// The store.
+        path: String,
+    },
+    /// It was written by a later version of deployd.
+    #[error(
+        "{path} has schema version {found}, and this version of deployd knows versions up to \
+         {supported}: use the version that wrote it, or a later one"
+    )]
+    Newer {
+        /// The store.
+        path: String,
+        /// The version in the file.
+        found: u32,
+        /// The last version that is known.
+        supported: u32,
+    },
+    /// It is something else than a store.
+    #[error("{path} is no store of deployd: {why}")]
+    NotAStore {
+        /// The file.
+        path: String,
+        /// What was expected and is not there.
+        why: String,
+    },
+    /// It was a store and can't be read as one.
+    #[error("{path} is damaged: {why}; restore a backup")]
+    Damaged {
+        /// The store.
+        path: String,
+        /// What was found.
+        why: String,
+    },
+    /// The file can't be opened, created, read or written.
+    #[error("can't open {path}: {source}")]
+    Io {
+        /// The store.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// The same about another path.
+    pub(crate) fn at(self, path: &std::path::Path) -> Self {
+        let path = path.display().to_string();
+        match self {
+            Self::InUse { .. } => Self::InUse { path },
+            Self::Newer { found, supported, .. } => Self::Newer { path, found, supported },
+            Self::NotAStore { why, .. } => Self::NotAStore { path, why },
+            Self::Damaged { why, .. } => Self::Damaged { path, why },
+            Self::Io { source, .. } => Self::Io { path, source },
+        }
+    }
+}
+
+/// Why a backup was not restored. Nothing is at the target then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// A restore never replaces a store.
+    #[error("{} exists already; move it away first", path.display())]
+    Exists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The copy can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The copy is not what was written.
+    #[error(
+        "the backup does not verify: {} broken chains, {} damaged records",
+        report.broken.len(), report.damaged.len()
+    )]
+    Unsound {
+        /// What is wrong with it.
+        report: Box<VerifyReport>,
+    },
+    /// Copying failed.
+    #[error("can't write {}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a step within a transaction did not go through.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// This request is refused; others are not concerned.
+    Refused(StoreError),
+    /// The database failed.
+    Database(Box<redb::Error>),
+}
+
+impl Failure {
+    /// The answer to a read that failed so.
+    pub(crate) fn of_read(self) -> StoreError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Database(error) => match *error {
+                redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+                    StoreError::Stopped(format!("reading failed: {error}"))
+                }
+                error => StoreError::Damaged(error.to_string()),
+            },
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+macro_rules! database_failures {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Database(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+
+database_failures!(
+    redb::StorageError,
+    redb::TableError,
+    redb::CommitError,
+    redb::TransactionError,
+    redb::DatabaseError,
+    redb::SetDurabilityError
+);

@@ -1,0 +1,122 @@
+//! The schema's version, and the ways from older versions to this one.
+
+use deployd_core::Timestamp;
+use redb::{Database, Durability, ReadableTable, TableHandle, WriteTransaction};
+
+use crate::error::{Failure, OpenError};
+use crate::tables::{META, Tables};
+
+/// The version of the schema that this crate writes.
+pub const SCHEMA: u32 = 1;
+
+/// A step from one version to the next, in the transaction that opens the store.
+type Migration = fn(&WriteTransaction) -> Result<(), Failure>;
+
+/// The n-th leads from version n + 1 to version n + 2. A step that was released
+/// is never changed: stores of its version are out there.
+const MIGRATIONS: &[Migration] = &[];
+
+const SCHEMA_KEY: &str = "schema";
+const ID_KEY: &str = "id";
+const CREATED_KEY: &str = "created";
+
+/// Makes an empty database a store, or brings an older store up to this
+/// version; one transaction, so that a crash leaves the one or the other.
+///
+/// `path` is for messages.
+pub(crate) fn migrate(
+    database: &Database,
+    path: &str,
+    created: Timestamp,
+) -> Result<(), OpenError> {
+    migrate_with(database, path, created, MIGRATIONS)
+}
+
+fn migrate_with(
+    database: &Database,
+    path: &str,
+    created: Timestamp,
+    migrations: &[Migration],
+) -> Result<(), OpenError> {
+    let supported = u32::try_from(migrations.len() + 1).unwrap_or(u32::MAX);
+    let failed = |failure: Failure| OpenError::of(path, failure);
+    let not_a_store =
+        |why: &str| OpenError::NotAStore { path: path.to_owned(), why: why.to_owned() };
+
+    let mut transaction = database.begin_write().map_err(|e| failed(e.into()))?;
+    transaction.set_durability(Durability::Immediate).map_err(|e| failed(e.into()))?;
+    transaction.set_quick_repair(true);
+    let mut names = Vec::new();
+    for table in transaction.list_tables().map_err(|e| failed(e.into()))? {
+        names.push(table.name().to_owned());
+    }
+    if names.is_empty() {
+        initialise(&transaction, supported, created).map_err(failed)?;
+        return transaction.commit().map_err(|e| failed(e.into()));
+    }
+    if !names.iter().any(|name| name == META.name()) {
+        return Err(not_a_store("it is a database of something else"));
+    }
+    let Some(found) = schema_of(&transaction).map_err(failed)? else {
+        return Err(not_a_store("it has no schema version"));
+    };
+    if found > supported {
+        return Err(OpenError::Newer { path: path.to_owned(), found, supported });
+    }
+    if found == supported {
+        return transaction.abort().map_err(|e| failed(e.into()));
+    }
+    tracing::info!(path, from = found, to = supported, "migrating the store");
+    for migration in migrations.iter().skip(found.saturating_sub(1) as usize) {
+        migration(&transaction).map_err(failed)?;
+    }
+    put_schema(&transaction, supported).map_err(failed)?;
+    transaction.commit().map_err(|e| failed(e.into()))
+}
+
+fn initialise(
+    transaction: &WriteTransaction,
+    schema: u32,
+    created: Timestamp,
+) -> Result<(), Failure> {
+    put_schema(transaction, schema)?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(CREATED_KEY, created.0.to_be_bytes().as_slice())?;
+    meta.insert(ID_KEY, new_id()?.as_slice())?;
+    // All tables are there from the start, so that no reader misses one.
+    Tables::open(transaction)?;
+    Ok(())
+}
+
+/// What tells this store from any other, for ever.
+fn new_id() -> Result<[u8; 16], Failure> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| {
+        let error = std::io::Error::other(format!("no random bytes: {error}"));
+        Failure::from(redb::StorageError::Io(error))
+    })?;
+    Ok(id)
+}
+
+fn put_schema(transaction: &WriteTransaction, schema: u32) -> Result<(), Failure> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(SCHEMA_KEY, schema.to_be_bytes().as_slice())?;
+    Ok(())
+}
+
+fn schema_of(transaction: &WriteTransaction) -> Result<Option<u32>, Failure> {
+    let meta = transaction.open_table(META)?;
+    let found = meta.get(SCHEMA_KEY)?;
+    Ok(found.and_then(|bytes| bytes.value().try_into().ok()).map(u32::from_be_bytes))
+}
+
+/// What tells this store from any other: 32 hex digits.
+pub(crate) fn id(transaction: &redb::ReadTransaction) -> Result<String, Failure> {
+    let meta = transaction.open_table(META)?;
+    let id = meta.get(ID_KEY)?;
+    let mut text = String::new();
+    for byte in id.iter().flat_map(|bytes| bytes.value()) {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Ok(text)
+}

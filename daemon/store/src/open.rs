@@ -1,0 +1,198 @@
+//! Opening a store, or making one.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use deployd_core::Timestamp;
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, StorageBackend, StorageError};
+
+use crate::error::{Failure, OpenError};
+use crate::limits::{QUEUE_REQUESTS_MAX, RESERVE_BYTES};
+use crate::metered::{Meter, Metered};
+use crate::migrate;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Memory for pages of the file.
+    pub cache_bytes: usize,
+    /// The length of the file from which batches are refused as `Full`; none:
+    /// no other limit than the disk's. The file grows in large steps, so that
+    /// it may become longer than this.
+    pub quota_bytes: Option<u64>,
+    /// Free space on the disk below which batches are refused as `Full`. No
+    /// meaning for other storage than files.
+    pub reserve_bytes: u64,
+    /// Requests that may wait; others are refused as `Busy`. At least 1.
+    pub queue_requests: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            quota_bytes: None,
+            reserve_bytes: RESERVE_BYTES,
+            queue_requests: QUEUE_REQUESTS_MAX,
+        }
+    }
+}
+
+/// An open database of this schema, and what counts its traffic.
+pub(crate) struct Opened {
+    pub(crate) database: Database,
+    pub(crate) meter: Meter,
+}
+
+/// Opens the store in this file; makes it if there is no file.
+///
+/// An empty file is refused: a store that was cut to nothing must not come back
+/// as a new one.
+pub(crate) fn open_file(path: &Path, options: &StoreOptions) -> Result<Opened, OpenError> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => open_existing(path, file, options),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(path, options)?;
+            let file = OpenOptions::new().read(true).write(true).open(path);
+            open_existing(path, file.map_err(|error| io_error(path, error))?, options)
+        }
+        Err(error) => Err(io_error(path, error)),
+    }
+}
+
+fn open_existing(path: &Path, file: File, options: &StoreOptions) -> Result<Opened, OpenError> {
+    let name = path.display().to_string();
+    let metadata = file.metadata().map_err(|error| io_error(path, error))?;
+    if metadata.len() == 0 {
+        return Err(OpenError::Damaged { path: name, why: "the file is empty".to_owned() });
+    }
+    let backend =
+        FileBackend::new(file).map_err(|error| OpenError::of(&name, Failure::from(error)))?;
+    open_backend(&name, backend, options)
+}
+
+/// Makes a store beside its place, whole and synced, then puts it there: a
+/// crash in between leaves no half-made file at the path.
+fn create(path: &Path, options: &StoreOptions) -> Result<(), OpenError> {
+    let beside = beside(path, "new");
+    let failed = |error| io_error(path, error);
+    remove_if_there(&beside).map_err(failed)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&beside);
+    let backend = FileBackend::new(file.map_err(failed)?)
+        .map_err(|error| OpenError::of(&path.display().to_string(), Failure::from(error)))?;
+    drop(open_backend(&path.display().to_string(), backend, options)?);
+    match place(&beside, path) {
+        // Another process was faster; then its store is the one to open.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        placed => placed.map_err(failed),
+    }
+}
+
+/// Opens a database on any storage and brings it up to this schema.
+pub(crate) fn open_backend(
+    name: &str,
+    backend: impl StorageBackend,
+    options: &StoreOptions,
+) -> Result<Opened, OpenError> {
+    let (backend, meter) =
+        Metered::new(backend).map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    // redb asserts what it reads while it opens: damage can end in a panic.
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let database = builder
+            .create_with_backend(backend)
+            .map_err(|error| OpenError::of_database(name, error))?;
+        migrate::migrate(&database, name, now())?;
+        Ok(database)
+    }));
+    let database = opened.unwrap_or_else(|_| {
+        let why = "reading it failed in a way that only damage explains".to_owned();
+        Err(OpenError::Damaged { path: name.to_owned(), why })
+    })?;
+    Ok(Opened { database, meter })
+}
+
+/// A path in the same directory, so that it can be linked or renamed.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Removes what an attempt before this one may have left.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a finished, closed file at its place, durably, and never over another:
+/// fails with `AlreadyExists` then. The file beside is gone afterwards.
+pub(crate) fn place(beside: &Path, path: &Path) -> io::Result<()> {
+    let placed = File::open(beside)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::hard_link(beside, path));
+    let removed = remove_if_there(beside);
+    placed?;
+    removed?;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { path: path.display().to_string(), source }
+}
+
+impl OpenError {
+    /// What a failure within the database means for its opening.
+    pub(crate) fn of(path: &str, failure: Failure) -> Self {
+        let path = path.to_owned();
+        match failure {
+            Failure::Refused(error) => Self::Damaged { path, why: error.to_string() },
+            Failure::Database(error) => match *error {
+                redb::Error::Io(source) => Self::Io { path, source },
+                error => Self::Damaged { path, why: error.to_string() },
+            },
+        }
+    }
+
+    fn of_database(path: &str, error: DatabaseError) -> Self {
+        let path = path.to_owned();
+        match error {
+            DatabaseError::DatabaseAlreadyOpen => Self::InUse { path },
+            DatabaseError::UpgradeRequired(version) => Self::NotAStore {
+                path,
+                why: format!("its file format is version {version}, older than any store's"),
+            },
+            // The magic number is not there.
+            DatabaseError::Storage(StorageError::Io(error))
+                if error.kind() == io::ErrorKind::InvalidData =>
+            {
+                Self::NotAStore { path, why: error.to_string() }
+            }
+            // A file that ends before what its header tells of.
+            DatabaseError::Storage(StorageError::Io(error))
+                if error.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                Self::Damaged { path, why: "the file is too short".to_owned() }
+            }
+            DatabaseError::Storage(StorageError::Io(source)) => Self::Io { path, source },
+            error => Self::Damaged { path, why: error.to_string() },
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! [`RedbStore`]: the port's calls, each handed to the writer or to a reader.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use deployd_core::journal::{EventRecord, Head, StreamId, Version};
+use deployd_core::outbox::{Message, MessageId, MessageStatus};
+use deployd_core::ports::{
+    Accepted, Batch, Claim, FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, Order, Page,
+    Store, StoreError, VerifyReport, WorkerId,
+};
+use deployd_core::{Digest, Timestamp};
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::apply::{self, Prepared};
+use crate::error::{Failure, OpenError};
+use crate::limits::{self, QUEUE_BYTES_MAX, READS_MAX};
+use crate::metered::Meter;
+use crate::open::{self, Opened, StoreOptions};
+use crate::request::{Answer, Command, Request};
+use crate::room::{Free, Room, free_at};
+use crate::tables::FEED;
+use crate::watermark::Watermark;
+use crate::writer::{Counts, Writer};
+use crate::{backup, migrate, reads, verify};
+
+/// The unit in which the memory of the queue is shared out: semaphores count
+/// to 2^29 or so on small machines.
+const SHARE_BYTES: usize = 1 << 10;
+
+/// Figures of an open store, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Commits since it was opened; each answers a group of requests.
+    pub commits: u64,
+    /// Requests answered by a commit.
+    pub committed: u64,
+    /// Requests answered without one: refused, replayed, or nothing to do.
+    pub uncommitted: u64,
+    /// Requests that wait now.
+    pub queued: u64,
+    /// The length of the file.
+    pub bytes: u64,
+    /// Bytes written to it since it was opened.
+    pub bytes_written: u64,
+    /// Syncs of it since it was opened.
+    pub syncs: u64,
+}
+
+/// The store in one file, by redb.
+///
+/// A call that was begun and dropped may still change the store. Dropping the
+/// store lets what waits end, on the writer's thread; [`RedbStore::close`] also
+/// waits for that.
+pub struct RedbStore {
+    database: Mutex<Option<Arc<Database>>>,
+    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Shares of the memory of the queue.
+    shares: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
+    /// Reads of everything: one at a time, since each keeps old pages alive.
+    long_readers: Arc<Semaphore>,
+    watermark: Watermark,
+    counts: Arc<Counts>,
+    meter: Meter,
+    id: String,
+}
+
+impl std::fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedbStore").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl RedbStore {
+    /// Opens the store in this file, and makes it if there is none. Its
+    /// directory must be there.
+    ///
+    /// Blocks for some milliseconds: call it before the runtime is busy. Fails
+    /// with an [`OpenError`] that names the path.
+    pub fn open(path: impl AsRef<Path>, options: &StoreOptions) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let opened = open::open_file(path, options)?;
+        Self::start(&path.display().to_string(), opened, Some(free_at(path.to_owned())), options)
+    }
+
+    /// Opens the store on any storage, and makes it where that is empty; for
+    /// tests with storage that loses power.
+    ///
+    /// Other than [`RedbStore::open`], a crash while it is being made may leave
+    /// something that can't be opened. `name` is for messages.
+    pub fn open_on(
+        name: &str,
+        backend: impl StorageBackend,
+        options: &StoreOptions,
+    ) -> Result<Self, OpenError> {
+        Self::start(name, open::open_backend(name, backend, options)?, None, options)
+    }
+
+    fn start(
+        name: &str,
+        opened: Opened,
+        free: Option<Free>,
+        options: &StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let Opened { database, meter } = opened;
+        let first_look = || -> Result<(u64, String), Failure> {
+            let view = database.begin_read()?;
+            Ok((apply::feed_end(&view.open_table(FEED)?)?, migrate::id(&view)?))
+        };
+        let (end, id) = first_look().map_err(|failure| OpenError::of(name, failure))?;
+
+        let database = Arc::new(database);
+        let watermark = Watermark::new(end);
+        let counts = Arc::new(Counts::default());
+        let (sender, queue) = mpsc::channel(options.queue_requests.max(1));
+        let writer = Writer {
+            database: database.clone(),
+            queue,
+            watermark: watermark.clone(),
+            counts: counts.clone(),
+            room: Room::new(free, options.reserve_bytes, options.quota_bytes, meter.clone()),
+        };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
+        Ok(Self {
+            database: Mutex::new(Some(database)),
+            queue: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            shares: Arc::new(Semaphore::new(QUEUE_BYTES_MAX / SHARE_BYTES)),
+            readers: Arc::new(Semaphore::new(READS_MAX)),
+            long_readers: Arc::new(Semaphore::new(1)),
+            watermark,
+            counts,
+            meter,
+            id,
+        })
+    }
+
+    /// What tells this store from any other, also in its backups: 32 hex digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits until the store accepts nothing any more; returns why. The process
+    /// should end then, and not with success.
+    pub async fn stopped(&self) -> String {
+        self.watermark.stopped().await
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> StoreStats {
+        let queued = match &*locked(&self.queue) {
+            Some(queue) => queue.max_capacity().saturating_sub(queue.capacity()),
+            None => 0,
+        };
+        StoreStats {
+            commits: self.counts.commits.load(Ordering::Relaxed),
+            committed: self.counts.committed.load(Ordering::Relaxed),
+            uncommitted: self.counts.uncommitted.load(Ordering::Relaxed),
+            queued: queued as u64,
+            bytes: self.meter.bytes(),
+            bytes_written: self.meter.written(),
+            syncs: self.meter.syncs(),
+        }
+    }
+
+    /// Ends the store: what waits is still done, then the file is closed. Later
+    /// calls answer [`StoreError::Stopped`].
+    pub async fn close(&self) {
+        drop(locked(&self.queue).take());
+        let writer = locked(&self.writer).take();
+        let database = locked(&self.database).take();
+        // All permits: nobody reads any more.
+        let all = u32::try_from(READS_MAX).unwrap_or(u32::MAX);
+        let _readers = self.readers.acquire_many(all).await;
+        let _long_readers = self.long_readers.acquire().await;
+        let closed = spawn_blocking(move || {
+            // A writer that panicked has said so already.
+            let _ = writer.map(JoinHandle::join);
+            drop(database);
+        });
+        let _ = closed.await;
+    }
+
+    /// Does something within one consistent view, off the async runtime.
+    async fn view<T: Send + 'static>(
+        &self,
+        readers: &Arc<Semaphore>,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = || StoreError::Stopped("it was closed".to_owned());
+        let permit = readers.clone().acquire_owned().await.map_err(|_| closed())?;
+        let database = locked(&self.database).clone().ok_or_else(closed)?;
+        let read = spawn_blocking(move || {
+            let found = database.begin_read().map_err(Failure::from).and_then(|view| read(&view));
+            // The permit outlives what it permits: whoever has all of them
+            // knows that nobody holds the database.
+            drop(database);
+            drop(permit);
+            found.map_err(Failure::of_read)
+        });
+        let found = read.await.unwrap_or_else(|error| {
+            // redb asserts what it reads.
+            Err(StoreError::Damaged(format!("a read ended in a panic: {error}")))
+        });
+        if let Err(StoreError::Stopped(reason)) = &found {
+            // redb writes nothing more after a failed read either.
+            self.watermark.stop(reason);
+        }
+        found
+    }
+
+    async fn read_view<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.view(&self.readers, read).await
+    }
+
+    /// Hands a command to the writer and waits for its commit.
+    async fn write(&self, command: Command, bytes: usize) -> Result<Answer, StoreError> {
+        self.watermark.check()?;
+        let shares = u32::try_from(bytes / SHARE_BYTES + 1).unwrap_or(u32::MAX);
+        let share =
+            self.shares.clone().try_acquire_many_owned(shares).map_err(|_| StoreError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request { command, bytes, share, reply };
+        match &*locked(&self.queue) {
+            Some(queue) => queue.try_send(request).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+                mpsc::error::TrySendError::Closed(_) => self.why_stopped(),
+            })?,
+            None => return Err(self.why_stopped()),
+        }
+        answer.await.unwrap_or_else(|_| Err(self.why_stopped()))
+    }
+
+    fn why_stopped(&self) -> StoreError {
+        match self.watermark.check() {
+            Err(stopped) => stopped,
+            Ok(()) => StoreError::Stopped("it was closed".to_owned()),
+        }
+    }
+}
+
+/// Nothing that holds these locks can panic; a poisoned one is as good.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn other_answer() -> StoreError {
+    StoreError::Stopped("the writer gave the answer to something else".to_owned())
+}
+
+/// Checks and compresses a batch; returns its weight with it.
+async fn prepare(batch: Batch) -> Result<(Prepared, usize), StoreError> {
+    let prepare = move || {
+        let bytes = limits::check_batch(&batch)?;
+        Ok((Prepared::of(batch), bytes))
+    };
+    match spawn_blocking(prepare).await {
+        Ok(prepared) => prepared,
+        Err(error) => Err(StoreError::InvalidBatch(format!("checking it panicked: {error}"))),
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn accept(
+        &self,
+        key: IdempotencyKey,
+        digest: Digest,
+        answer: Vec<u8>,
+        now: Timestamp,
+        batch: Batch,
+    ) -> Result<Accepted, StoreError> {
+        let checked = match limits::check_key(&key, &answer) {
+            Ok(bytes) => prepare(batch).await.map(|(batch, more)| (batch, bytes + more)),
+            Err(error) => Err(error),
+        };
+        match checked {
+            Ok((batch, bytes)) => {
+                let command = Command::Accept { key, digest, answer, now, batch };
+                match self.write(command, bytes).await? {
+                    Answer::Accepted(accepted) => Ok(accepted),
+                    _ => Err(other_answer()),
+                }
+            }
+            // A repeat gets its answer, whatever batch comes with it.
+            Err(invalid) => match self.accepted(key, digest).await? {
+                Some(recorded) => Ok(Accepted::Replayed(recorded)),
+                None => Err(invalid),
+            },
+        }
+    }
+
+    async fn accepted(
+        &self,
+        key: IdempotencyKey,
+        digest: Digest,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_view(move |view| reads::accepted(view, &key, digest)).await
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Vec<Head>, StoreError> {
+        let (batch, bytes) = prepare(batch).await?;
+        match self.write(Command::Append(batch), bytes).await? {
+            Answer::Heads(heads) => Ok(heads),
+            _ => Err(other_answer()),
+        }
+    }
+
+    async fn head(&self, stream: &StreamId) -> Result<Head, StoreError> {
+        let stream = stream.clone();
+        self.read_view(move |view| reads::head(view, &stream)).await
+    }
+
+    async fn read(
+        &self,
+        stream: &StreamId,
+        from: Version,
+        max: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        let stream = stream.clone();
+        self.read_view(move |view| reads::read(view, &stream, from, max)).await
+    }
+
+    async fn get(&self, index: Index, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = key.to_vec();
+        self.read_view(move |view| reads::get(view, index, &key)).await
+    }
+
+    async fn scan(
+        &self,
+        index: Index,
+        range: KeyRange,
+        order: Order,
+        max: usize,
+    ) -> Result<Page, StoreError> {
+        self.read_view(move |view| reads::scan(view, index, &range, order, max)).await
+    }
+
+    async fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_view(move |view| reads::object(view, digest)).await
+    }
+
+    async fn feed(&self, after: FeedPosition, max: usize) -> Result<Vec<FeedItem>, StoreError> {
+        self.read_view(move |view| reads::feed(view, after, max)).await
+    }
+
+    async fn feed_grown(&self, after: FeedPosition) -> Result<FeedPosition, StoreError> {
+        self.watermark.past(after.0).await.map(FeedPosition)
+    }
+
+    async fn claim(
+        &self,
+        stream: &StreamId,
+        worker: &WorkerId,
+        now: Timestamp,
+        ttl_ms: u64,
+    ) -> Result<Claim, StoreError> {
+        limits::check_claim(stream, &worker.0)?;
+        let command =
+            Command::Claim { stream: stream.clone(), worker: worker.clone(), now, ttl_ms };
+        match self.write(command, 0).await? {
+            Answer::Claim(claim) => Ok(claim),
+            _ => Err(other_answer()),
+        }
+    }
+
+    async fn release(&self, claim: Claim) -> Result<(), StoreError> {
+        self.write(Command::Release(claim), 0).await.map(|_| ())
+    }
+
+    async fn outbox_take(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        max: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        match self.write(Command::Take { now, lease_until, max }, 0).await? {
+            Answer::Messages(messages) => Ok(messages),
+            _ => Err(other_answer()),
+        }
+    }
+
+    async fn outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read_view(reads::outbox_due).await
+    }
+
+    async fn outbox_settle(&self, message: Message) -> Result<(), StoreError> {
+        let bytes = limits::check_message(&message)?;
+        self.write(Command::Settle(Box::new(message)), bytes).await.map(|_| ())
+    }
+
+    async fn outbox_get(&self, id: &MessageId) -> Result<Option<Message>, StoreError> {
+        let id = id.clone();
+        self.read_view(move |view| reads::outbox_get(view, &id)).await
+    }
+
+    async fn outbox_list(
+        &self,
+        status: Option<MessageStatus>,
+        after: Option<MessageId>,
+        max: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.read_view(move |view| reads::outbox_list(view, status, after.as_ref(), max)).await
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, StoreError> {
+        self.view(&self.long_readers, verify::verify).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let to = to.to_owned();
+        self.view(&self.long_readers, move |view| Ok(backup::backup(view, &to)?)).await
+    }
+}

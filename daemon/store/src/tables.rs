@@ -1,0 +1,86 @@
+//! The tables, and what their keys and values are.
+//!
+//! Values that may evolve begin with a format byte (see [`crate::encode`]).
+
+use redb::{ReadTransaction, Table, TableDefinition, WriteTransaction};
+
+use crate::error::Failure;
+
+/// Facts about the store itself: schema, id, created.
+pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+/// Stream -> head.
+pub(crate) const HEADS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("heads");
+/// Stream and version -> event.
+pub(crate) const EVENTS: TableDefinition<'static, (&str, u64), &[u8]> =
+    TableDefinition::new("events");
+/// Position -> stream and version.
+pub(crate) const FEED: TableDefinition<'static, u64, (&str, u64)> = TableDefinition::new("feed");
+/// Index and key -> value, as it was given.
+pub(crate) const INDEXES: TableDefinition<'static, (&str, &[u8]), &[u8]> =
+    TableDefinition::new("indexes");
+/// Digest -> content, raw or compressed.
+pub(crate) const OBJECTS: TableDefinition<'static, &[u8; 32], &[u8]> =
+    TableDefinition::new("objects");
+/// Number of a message, in the order they came -> message.
+pub(crate) const OUTBOX: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("outbox");
+/// Id of a message -> its number.
+pub(crate) const OUTBOX_IDS: TableDefinition<'static, &str, u64> =
+    TableDefinition::new("outbox-ids");
+/// When a pending message may be taken, and its number.
+pub(crate) const OUTBOX_DUE: TableDefinition<'static, (u64, u64), ()> =
+    TableDefinition::new("outbox-due");
+/// Status of a message, and its number.
+pub(crate) const OUTBOX_STATUS: TableDefinition<'static, (u8, u64), ()> =
+    TableDefinition::new("outbox-status");
+/// Idempotency key -> digest of the request and its answer.
+pub(crate) const KEYS: TableDefinition<'static, &str, &[u8]> =
+    TableDefinition::new("idempotency-keys");
+/// When an idempotency key expires, and the key.
+pub(crate) const KEY_EXPIRY: TableDefinition<'static, (u64, &str), ()> =
+    TableDefinition::new("idempotency-expiry");
+/// Stream -> fence, and who has it until when.
+pub(crate) const CLAIMS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("claims");
+
+macro_rules! tables {
+    ($($field:ident: $definition:ident, $key:ty, $value:ty;)*) => {
+        /// All tables that requests write, open in one transaction.
+        pub(crate) struct Tables<'t> {
+            $(pub(crate) $field: Table<'t, $key, $value>,)*
+        }
+
+        impl<'t> Tables<'t> {
+            /// Opens all of them; those that are not there yet come to be.
+            pub(crate) fn open(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
+                Ok(Self { $($field: transaction.open_table($definition)?,)* })
+            }
+
+            /// Copies all of them from a consistent view.
+            pub(crate) fn copy_from(&mut self, from: &ReadTransaction) -> Result<(), Failure> {
+                use redb::ReadableTable as _;
+                $({
+                    let source = from.open_table($definition)?;
+                    for entry in source.iter()? {
+                        let (key, value) = entry?;
+                        self.$field.insert(key.value(), value.value())?;
+                    }
+                })*
+                Ok(())
+            }
+        }
+    };
+}
+
+tables! {
+    heads: HEADS, &'static str, &'static [u8];
+    events: EVENTS, (&'static str, u64), &'static [u8];
+    feed: FEED, u64, (&'static str, u64);
+    indexes: INDEXES, (&'static str, &'static [u8]), &'static [u8];
+    objects: OBJECTS, &'static [u8; 32], &'static [u8];
+    outbox: OUTBOX, u64, &'static [u8];
+    outbox_ids: OUTBOX_IDS, &'static str, u64;
+    outbox_due: OUTBOX_DUE, (u64, u64), ();
+    outbox_status: OUTBOX_STATUS, (u8, u64), ();
+    keys: KEYS, &'static str, &'static [u8];
+    key_expiry: KEY_EXPIRY, (u64, &'static str), ();
+    claims: CLAIMS, &'static str, &'static [u8];
+}

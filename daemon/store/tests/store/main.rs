@@ -1,0 +1,5 @@
+//! What the stores promise: one suite of small cases over every implementation,
+//! and what only the embedded one can be asked: crashes, failures, files.
+
+mod samples;
+mod smoke;
