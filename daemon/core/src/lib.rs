@@ -5,6 +5,7 @@
 //! through the traits in [`ports`]; everybody else depends on this crate, and
 //! it depends on nobody.
 
+pub mod artifact;
 pub mod config;
 pub mod deployment;
 pub mod digest;
@@ -13,6 +14,7 @@ pub mod graph;
 pub mod ids;
 pub mod journal;
 pub mod matching;
+pub mod notice;
 pub mod outbox;
 pub mod plan;
 pub mod ports;

@@ -85,7 +85,7 @@ pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
             .into_iter()
             .collect();
     };
-    let stopping = active.failure.is_some() || active.cancel.is_some();
+    let stopping = active.is_stopping();
     let mut intents = Vec::new();
     for gate in &active.gates {
         match gate.condition {

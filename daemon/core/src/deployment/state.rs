@@ -401,6 +401,12 @@ impl Deployment {
         })
     }
 
+    /// Whether it can't succeed any more: something failed for good, or
+    /// somebody cancelled it.
+    pub fn is_stopping(&self) -> bool {
+        self.failure.is_some() || self.cancel.is_some()
+    }
+
     /// Whether what was asked for is what runs, and only cleaning up is left.
     pub fn is_committed(&self) -> bool {
         !self.is_restoring() && self.steps.iter().any(|step| step.kind == StepKind::Prune)

@@ -394,7 +394,7 @@ fn give_up(
     let step = find(deployment, id)?;
     step.status = StepStatus::Failed;
     step.ended = Some(at);
-    if matches!(step.kind, StepKind::Rollout { .. }) && deployment.cancel.is_none() {
+    if matches!(step.kind, StepKind::Rollout { .. }) {
         let observation = json!({
             "outcome": "failed",
             "code": fault.code,
@@ -411,6 +411,9 @@ fn give_up(
 
 /// Has the strategy decide upon what came of its last action.
 fn observe(deployment: &mut Deployment, observation: Value) {
+    if deployment.is_stopping() {
+        return;
+    }
     let round = deployment.rollout.as_ref().map_or(0, |rollout| rollout.round).saturating_add(1);
     let kind = StepKind::Decide { observation: Some(observation) };
     push(deployment, &format!("decide:{round}"), kind, Vec::new());
@@ -433,6 +436,9 @@ fn decided(
         progress: progress.min(100),
         message: message.to_owned(),
     });
+    if deployment.is_stopping() {
+        return;
+    }
     let failure = match serde_json::from_value::<Action>(action.clone()) {
         Ok(_) if round >= ROUNDS_MAX => Some(Fault::bug(
             "rollout-without-end",

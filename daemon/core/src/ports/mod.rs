@@ -1,11 +1,14 @@
 //! What the domain needs from the outside, as traits. Each is implemented by
 //! one crate, and joined with the others in `runtime`.
 
+mod catalog;
 mod cluster;
 mod plugins;
 mod store;
 mod vault;
+mod world;
 
+pub use catalog::{PluginCatalog, PluginInfo};
 pub use cluster::{
     ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
     WorkloadFault,
@@ -20,3 +23,4 @@ pub use store::{
     Object, Order, Page, Put, Store, StoreError, VerifyReport, WorkerId,
 };
 pub use vault::{Recipe, Vault, VaultError};
+pub use world::{Answer, Clock, Outgoing, Random, Sender};

@@ -1,0 +1,230 @@
+//! Artifacts: images, by digest, with where they came from; and where they go.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ApplicationSpec, ArtifactRule, glob_matches};
+use crate::set::{Delta, DeltaError, DeploymentSet, IMAGE_FROM_ARTIFACT, patch};
+use crate::{Digest, Name};
+
+/// The most artifacts that can be announced at once.
+pub const ARTIFACTS_MAX: usize = 100;
+
+/// An image, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Artifact {
+    /// `registry.example.com/shop/frontend`, without tag and digest.
+    pub repository: String,
+    /// Of the image's manifest: what the artifact is. Tags move.
+    pub digest: Digest,
+    /// The tag it was pushed with, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The Git ref it was built from: `refs/heads/main`.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// The commit it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Where the build can be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_url: Option<String>,
+}
+
+impl Artifact {
+    /// `repository@sha256:...`, as manifests name it.
+    pub fn image(&self) -> String {
+        format!("{}@{}", self.repository, self.digest)
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn fault(&self) -> Option<String> {
+        let last = self.repository.rsplit('/').next().unwrap_or_default();
+        if self.repository.is_empty() || self.repository.contains(['@', ' ']) || last.contains(':')
+        {
+            return Some(format!(
+                "repository: found {:?}, expected a repository without tag and digest, as registry.example.com/shop/frontend",
+                self.repository
+            ));
+        }
+        None
+    }
+}
+
+/// Images that are meant for containers of an application in an environment:
+/// the latest for each, by workload and container.
+pub type Images = BTreeMap<(String, String), String>;
+
+/// What becomes of an artifact in an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Routed {
+    /// It is deployed.
+    Deploy {
+        /// What the environment gets.
+        set: Box<DeploymentSet>,
+    },
+    /// It waits for artifacts of other containers, `workload/container` each.
+    Held {
+        /// Containers without an image.
+        missing: Vec<String>,
+    },
+}
+
+/// Whether a rule is for this artifact.
+fn is_for(rule: &ArtifactRule, artifact: &Artifact) -> bool {
+    rule.repository == artifact.repository
+}
+
+/// Environments that an artifact goes to by itself, in the order of the flow.
+pub fn destinations<'a>(spec: &'a ApplicationSpec, artifact: &Artifact) -> Vec<&'a Name> {
+    if !spec.artifacts.iter().any(|rule| is_for(rule, artifact)) {
+        return Vec::new();
+    }
+    spec.flow
+        .iter()
+        .filter(|stage| {
+            stage.automatic.as_ref().is_some_and(|start| {
+                match (&start.git_ref, &artifact.git_ref) {
+                    (None, _) => true,
+                    (Some(pattern), Some(found)) => glob_matches(pattern, found),
+                    (Some(_), None) => false,
+                }
+            })
+        })
+        .map(|stage| &stage.environment)
+        .collect()
+}
+
+/// Containers that an artifact is for, with its image.
+pub fn images(spec: &ApplicationSpec, set: &DeploymentSet, artifact: &Artifact) -> Images {
+    let mut found = Images::new();
+    for rule in spec.artifacts.iter().filter(|rule| is_for(rule, artifact)) {
+        let Some(workload) = set.workloads.get(rule.workload.as_str()) else { continue };
+        for (name, container) in &workload.containers {
+            let wanted = match &rule.container {
+                Some(container) => container == name,
+                None => container.image == IMAGE_FROM_ARTIFACT,
+            };
+            if wanted {
+                found.insert((rule.workload.to_string(), name.clone()), artifact.image());
+            }
+        }
+    }
+    found
+}
+
+/// The set of an environment: what the application says, with these images.
+/// Images of containers that are not there any more are passed over.
+pub fn with_images(set: &DeploymentSet, images: &Images) -> Result<DeploymentSet, DeltaError> {
+    let known = set.images();
+    let images =
+        images.iter().filter(|(place, _)| known.contains_key(*place)).map(clone_pair).collect();
+    patch(set, &Delta::of_images(&images))
+}
+
+fn clone_pair<A: Clone, B: Clone>((a, b): (&A, &B)) -> (A, B) {
+    (a.clone(), b.clone())
+}
+
+/// What becomes of an environment's images: a deployment, or a wait.
+pub fn route(set: &DeploymentSet, images: &Images) -> Result<Routed, DeltaError> {
+    let set = with_images(set, images)?;
+    let missing = set.missing_images();
+    Ok(if missing.is_empty() {
+        Routed::Deploy { set: Box::new(set) }
+    } else {
+        Routed::Held { missing }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fixture() -> (ApplicationSpec, DeploymentSet) {
+        let spec = serde_json::from_value(json!({
+            "workloads": ["frontend", "backend"],
+            "artifacts": [
+                {"repository": "r.test/frontend", "workload": "frontend"},
+                {"repository": "r.test/backend", "workload": "backend", "container": "api"},
+            ],
+            "flow": [
+                {"environment": "development", "automatic": {"ref": "refs/heads/main"}},
+                {"environment": "preview", "automatic": {}},
+                {"environment": "production"},
+            ],
+        }))
+        .unwrap();
+        let workload = |name: &str, container: &str| {
+            json!({
+                "apiVersion": "score.dev/v1b1",
+                "metadata": {"name": name},
+                "containers": {container: {"image": "."}, "proxy": {"image": "r.test/proxy@x"}},
+            })
+        };
+        let set = serde_json::from_value(json!({
+            "application": "shop",
+            "workloads": {
+                "frontend": workload("frontend", "web"),
+                "backend": workload("backend", "api"),
+            },
+        }))
+        .unwrap();
+        (spec, set)
+    }
+
+    fn artifact(name: &str, git_ref: Option<&str>) -> Artifact {
+        Artifact {
+            repository: format!("r.test/{name}"),
+            digest: Digest::of(name.as_bytes()),
+            tag: None,
+            git_ref: git_ref.map(str::to_owned),
+            commit: None,
+            build_url: None,
+        }
+    }
+
+    #[test]
+    fn artifacts_go_where_the_flow_says() {
+        let (spec, _) = fixture();
+        let to = |artifact: &Artifact| -> Vec<String> {
+            destinations(&spec, artifact).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(to(&artifact("frontend", Some("refs/heads/main"))), ["development", "preview"]);
+        assert_eq!(to(&artifact("frontend", Some("refs/heads/x"))), ["preview"]);
+        assert_eq!(to(&artifact("frontend", None)), ["preview"]);
+        assert!(to(&artifact("other", Some("refs/heads/main"))).is_empty());
+    }
+
+    #[test]
+    fn a_set_is_complete_when_every_container_has_an_image() {
+        let (spec, set) = fixture();
+        let mut known = images(&spec, &set, &artifact("frontend", None));
+        assert_eq!(known.len(), 1);
+        assert_eq!(
+            route(&set, &known).unwrap(),
+            Routed::Held { missing: vec!["backend/api".into()] }
+        );
+        known.extend(images(&spec, &set, &artifact("backend", None)));
+        let Routed::Deploy { set } = route(&set, &known).unwrap() else { panic!("held") };
+        assert!(
+            set.workloads["backend"].containers["api"].image.starts_with("r.test/backend@sha256:")
+        );
+        assert_eq!(set.workloads["backend"].containers["proxy"].image, "r.test/proxy@x");
+    }
+
+    #[test]
+    fn a_repository_has_neither_tag_nor_digest() {
+        assert_eq!(artifact("x", None).fault(), None);
+        for bad in ["", "a:b", "r.test:5000/a:1", "a@sha256:0"] {
+            let artifact = Artifact { repository: bad.into(), ..artifact("x", None) };
+            assert!(artifact.fault().is_some(), "{bad}");
+        }
+        let port = Artifact { repository: "r.test:5000/a".into(), ..artifact("x", None) };
+        assert_eq!(port.fault(), None);
+    }
+}
