@@ -13,8 +13,9 @@ pub(crate) fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Fau
     fit(name, value)
 }
 
-/// Fits a parsed document to a type.
-pub(crate) fn fit<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Fault> {
+/// Fits a document to a type. What does not fit becomes [`Fault::Invalid`] with
+/// the JSON pointer of the place, `/name/…`.
+pub fn fit<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         Fault::Invalid(vec![FieldFault {
             path: format!("/{name}{}", pointer(error.path())),

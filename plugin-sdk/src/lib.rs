@@ -63,6 +63,7 @@ pub mod strategy;
 pub mod templater;
 pub mod testing;
 
+pub use document::fit;
 pub use fault::{Fault, FieldFault};
 pub use host::{Host, Level, Log, Recipe, Secret};
 pub use scope::{Pending, Scope};

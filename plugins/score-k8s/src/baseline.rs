@@ -1,0 +1,77 @@
+//! The baseline template: the platform's, or the one shipped here.
+
+use deployd_plugin_sdk::{Fault, name};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
+use serde_json::{Map, Value};
+
+/// What `{% extends "baseline" %}` names.
+const SHIPPED: &str = "baseline";
+const PLATFORM: &str = "platform";
+
+/// Renders the baseline to YAML documents.
+pub(crate) fn render(own: Option<&str>, context: &Value) -> Result<String, Fault> {
+    let mut environment = environment().map_err(|error| describe(&error))?;
+    let mut name = SHIPPED;
+    if let Some(own) = own {
+        name = PLATFORM;
+        environment.add_template(PLATFORM, own).map_err(|error| describe(&error))?;
+    }
+    environment
+        .get_template(name)
+        .and_then(|template| template.render(Serde(context)))
+        .map_err(|error| describe(&error))
+}
+
+fn environment<'a>() -> Result<Environment<'a>, Error> {
+    let mut environment = Environment::new();
+    // A condition may ask for what is not there; the output may not contain it.
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    // Every value comes out as JSON: nothing that a developer writes can change
+    // the structure of a document, and "1.20" stays a text.
+    environment.set_auto_escape_callback(|_| AutoEscape::Json);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("dns_label", |text: String| name::dns_label(&text));
+    environment.add_filter("short", |text: String| name::short(&text));
+    environment.add_filter("merge", |Serde(one): Serde<Value>, Serde(two): Serde<Value>| {
+        Serde(merge(one, two))
+    });
+    environment.add_template(SHIPPED, include_str!("../baseline.yaml.j2"))?;
+    Ok(environment)
+}
+
+/// Objects are merged, key by key; null deletes; anything else replaces
+/// (RFC 7386).
+fn merge(target: Value, patch: Value) -> Value {
+    let Value::Object(patch) = patch else {
+        return patch;
+    };
+    let mut merged = match target {
+        Value::Object(target) => target,
+        _ => Map::new(),
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            merged.remove(&key);
+        } else {
+            let old = merged.remove(&key).unwrap_or(Value::Null);
+            merged.insert(key, merge(old, value));
+        }
+    }
+    Value::Object(merged)
+}
+
+fn describe(error: &Error) -> Fault {
+    let mut message = match (error.name(), error.line()) {
+        (Some(SHIPPED), Some(line)) => format!("line {line} of the shipped baseline: "),
+        (_, Some(line)) => format!("line {line}: "),
+        _ => String::new(),
+    };
+    message.push_str(&error.kind().to_string());
+    if let Some(detail) = error.detail() {
+        message.push_str(": ");
+        message.push_str(detail);
+    }
+    Fault::invalid("/baseline", message)
+}

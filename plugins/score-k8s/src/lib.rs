@@ -1,0 +1,110 @@
+//! Templater `score-k8s`: Score v1b1 workloads become Kubernetes objects.
+//!
+//! What Score says is translated here; what the objects look like is decided by
+//! the *baseline*, a template (Jinja2, as minijinja has it) that renders YAML
+//! documents. The one that is used by default is `baseline.yaml.j2`. A platform
+//! team can replace it, or extend it and change single blocks:
+//!
+//! ```jinja
+//! {% extends "baseline" %}
+//! {% block labels %}{{ workload.labels | merge({"team": config.team}) }}{% endblock %}
+//! {% block container %}{{ container | merge({"imagePullPolicy": "Always"}) }}{% endblock %}
+//! {% block pod_spec_extra %}
+//!       serviceAccountName: {{ workload.name }}
+//! {% endblock %}
+//! ```
+//!
+//! Blocks: `labels`, `service_spec_extra`, `deployment_spec_extra`,
+//! `security_context` (of the pod), `pod_spec_extra`, `container`,
+//! `workload_extra` (documents after each workload), `extra` (documents at the end).
+//!
+//! # What a baseline sees
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `application`, `environment`, `environment_type` | where it goes |
+//! | `namespace` | the target's, or null |
+//! | `values` | the environment's own values |
+//! | `config` | the templater's configuration |
+//! | `workloads` | a list, in order of name |
+//!
+//! Each workload:
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `name` | the workload's name |
+//! | `metadata` | of the Score document, as it is |
+//! | `annotations` | of the Score document, strings by name |
+//! | `labels`, `selector` | standard labels, and those that select its pods |
+//! | `replicas` | `values.replicas.NAME`, or the annotation `deployd.dev/replicas`, or 1 |
+//! | `initContainers`, `containers` | Kubernetes containers, complete |
+//! | `volumes` | Kubernetes volumes that the containers mount |
+//! | `ports` | `{name, port, target_port, protocol}` of the service |
+//! | `config_map` | `{name, data, binary_data}` for its files, or null |
+//! | `secret` | `{name, string_data}` for what holds secrets, or null |
+//! | `checksum` | of both, references in place of secrets; null without both |
+//! | `resources` | of the Score document, as they are |
+//!
+//! Filters beside minijinja's own: `merge(object)` (deep; null deletes),
+//! `dns_label`, `short`. A value is printed as JSON, which is YAML too. What is
+//! null in the output is left out.
+//!
+//! # What goes where
+//!
+//! Variables and files that hold references to secrets go to a Secret's
+//! `stringData`; containers refer to it. A reference anywhere else is refused.
+//! A container that must be ready before others becomes an init container: a
+//! plain one for `complete`, a sidecar for `started` and `healthy`.
+//! `$(NAME)` in commands, arguments and variables means to Kubernetes what it
+//! always does.
+
+mod baseline;
+mod container;
+mod order;
+mod output;
+mod payload;
+mod score;
+mod volumes;
+mod workload;
+mod yaml;
+
+use deployd_plugin_sdk::templater::{Input, Templater};
+use deployd_plugin_sdk::{Fault, Log, export_templater, fit};
+use score::Workload;
+use serde_json::{Value, json};
+
+struct ScoreK8s;
+
+export_templater!(ScoreK8s);
+
+impl Templater for ScoreK8s {
+    /// Whatever the baseline reads.
+    type Config = Value;
+
+    fn render(input: &Input<Value>, _: &impl Log) -> Result<Vec<Value>, Fault> {
+        let workloads = input
+            .workloads
+            .iter()
+            .enumerate()
+            .map(|(index, document)| {
+                let name = format!("workloads/{index}");
+                let workload: Workload = fit(&name, document.clone())?;
+                workload::context(&format!("/{name}"), &workload, input)
+            })
+            .collect::<Result<Vec<Value>, Fault>>()?;
+        let context = json!({
+            "application": input.scope.application,
+            "environment": input.scope.environment,
+            "environment_type": input.scope.environment_type,
+            "namespace": input.target.namespace,
+            "values": input.values,
+            "config": input.config,
+            "workloads": workloads,
+        });
+        let text = baseline::render(input.baseline.as_deref(), &context)?;
+        output::objects(yaml::documents(&text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

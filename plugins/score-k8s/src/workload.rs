@@ -1,0 +1,109 @@
+//! What the baseline sees of a workload.
+
+use crate::container;
+use crate::order::{self, Role};
+use crate::payload::Payload;
+use crate::score::Workload;
+use crate::volumes::Volumes;
+use deployd_plugin_sdk::templater::Input;
+use deployd_plugin_sdk::{Fault, Scope, name};
+use serde_json::{Map, Value, json};
+
+const REPLICAS: &str = "deployd.dev/replicas";
+
+/// The context of one workload; `path` is where it stands in the input.
+pub(crate) fn context(
+    path: &str,
+    workload: &Workload,
+    input: &Input<Value>,
+) -> Result<Value, Fault> {
+    let name = &workload.metadata.name;
+    let mut payload = Payload::new(name);
+    let mut volumes = Volumes::default();
+    let mut main = Vec::new();
+    let mut init = Vec::new();
+    let path_of_containers = format!("{path}/containers");
+    for (key, container, role) in order::of(&path_of_containers, &workload.containers)? {
+        let path = format!("{path_of_containers}/{key}");
+        let object =
+            container::kubernetes(&path, key, container, role, &mut payload, &mut volumes)?;
+        if role == Role::Main { &mut main } else { &mut init }.push(object);
+    }
+    if main.is_empty() {
+        return Err(Fault::invalid(path_of_containers, "at least one container"));
+    }
+    let mut metadata = workload.metadata.other.clone();
+    metadata.insert("name".to_owned(), name.clone().into());
+    metadata.insert("annotations".to_owned(), json!(workload.metadata.annotations));
+    Ok(json!({
+        "name": name,
+        "metadata": metadata,
+        "annotations": workload.metadata.annotations,
+        "labels": labels(name, &input.scope),
+        "selector": selector(name, &input.scope),
+        "replicas": replicas(path, workload, &input.values)?,
+        "initContainers": init,
+        "containers": main,
+        "volumes": volumes.into_list(&payload),
+        "ports": ports(workload),
+        "config_map": payload.config_map(),
+        "secret": payload.secret(),
+        "checksum": payload.checksum(),
+        "resources": workload.resources,
+    }))
+}
+
+/// Never changes for a workload: Kubernetes refuses another selector.
+fn selector(workload: &str, scope: &Scope) -> Map<String, Value> {
+    let instance = name::dns_label(&format!("{}-{}", scope.application, scope.environment));
+    Map::from_iter([
+        ("app.kubernetes.io/name".to_owned(), workload.into()),
+        ("app.kubernetes.io/instance".to_owned(), instance.into()),
+    ])
+}
+
+fn labels(workload: &str, scope: &Scope) -> Map<String, Value> {
+    let mut labels = selector(workload, scope);
+    let application = name::dns_label(&scope.application);
+    for (key, value) in [
+        ("app.kubernetes.io/part-of", application.clone()),
+        ("app.kubernetes.io/managed-by", "deployd".to_owned()),
+        ("deployd.dev/application", application),
+        ("deployd.dev/environment", name::dns_label(&scope.environment)),
+        ("deployd.dev/workload", workload.to_owned()),
+    ] {
+        labels.insert(key.to_owned(), value.into());
+    }
+    labels
+}
+
+/// The environment's values win over the developer's annotation.
+fn replicas(path: &str, workload: &Workload, values: &Value) -> Result<u32, Fault> {
+    let name = &workload.metadata.name;
+    if let Some(value) = values.get("replicas").and_then(|replicas| replicas.get(name)) {
+        return value.as_u64().and_then(|replicas| u32::try_from(replicas).ok()).ok_or_else(|| {
+            Fault::invalid(format!("/values/replicas/{name}"), "a number, 0 or more")
+        });
+    }
+    match workload.metadata.annotations.get(REPLICAS) {
+        None => Ok(1),
+        Some(text) => text.parse().map_err(|_| {
+            let path = format!("{path}/metadata/annotations/deployd.dev~1replicas");
+            Fault::invalid(path, "a number, 0 or more")
+        }),
+    }
+}
+
+fn ports(workload: &Workload) -> Vec<Value> {
+    let ports = workload.service.ports.iter();
+    ports
+        .map(|(name, port)| {
+            json!({
+                "name": name,
+                "port": port.port,
+                "target_port": port.target_port.unwrap_or(port.port),
+                "protocol": port.protocol.as_deref().unwrap_or("TCP"),
+            })
+        })
+        .collect()
+}
