@@ -23,6 +23,7 @@ pub mod score;
 pub mod secret;
 pub mod set;
 pub mod time;
+pub mod views;
 
 pub use digest::Digest;
 pub use fault::{Fault, FaultClass};

@@ -1,0 +1,245 @@
+//! What people and programs get to see: answers of the engine, as the HTTP
+//! interface serves them and the command line reads them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::artifact::Artifact;
+use crate::config::{Document, DocumentKey};
+use crate::deployment::{DeploymentRecord, EnvironmentState};
+use crate::graph::Uid;
+use crate::plan::{Plan, Preview};
+use crate::ports::LogLevel;
+use crate::set::{Delta, DeploymentSet};
+use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
+
+/// What applying documents did, or would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    /// Whether nothing was stored.
+    pub dry_run: bool,
+    /// In the order in which they were applied.
+    pub documents: Vec<AppliedDocument>,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedDocument {
+    /// Which.
+    pub key: DocumentKey,
+    /// What became of it.
+    pub change: DocumentChange,
+    /// 1 for the first.
+    pub version: u64,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentChange {
+    /// It is new.
+    Created,
+    /// It was there, and is different now.
+    Changed,
+    /// It was there as it is.
+    Unchanged,
+}
+
+/// A document as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredDocument {
+    /// Its key.
+    pub key: DocumentKey,
+    /// 1 for the first.
+    pub version: u64,
+    /// Of its content.
+    pub digest: Digest,
+    /// Who applied this version.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// The document.
+    pub document: Document,
+}
+
+/// What became of artifacts that were announced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announced {
+    /// In the order in which they were announced.
+    pub artifacts: Vec<Artifact>,
+    /// Where they went.
+    pub routes: Vec<Route>,
+}
+
+/// What artifacts led to in an environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Where.
+    pub environment: EnvironmentId,
+    /// The deployment, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
+    /// Containers, `workload/container`, whose images are waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
+}
+
+/// What to deploy.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeployRequest {
+    /// Where: `application/environment`.
+    pub environment: Option<EnvironmentId>,
+    /// A whole set. At most one of `set`, `setDigest`, `delta` and `redeploy`;
+    /// none is what is configured, with the latest images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<DeploymentSet>,
+    /// A set that is known already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_digest: Option<Digest>,
+    /// A delta to what runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
+    /// The set of an earlier deployment, resolved anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeploy: Option<DeploymentId>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Refuse to execute any plan but the one with this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_plan: Option<Digest>,
+}
+
+/// A plan and what it shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanView {
+    /// The plan's name, to be given as `expectedPlan`.
+    pub digest: Digest,
+    /// The plan.
+    pub plan: Plan,
+    /// Manifests, as far as they are known, and how they differ.
+    pub preview: Preview,
+}
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentView {
+    /// Which.
+    pub id: EnvironmentId,
+    /// Its type.
+    pub environment_type: Name,
+    /// Its active deployment, its queue, what runs, what is there.
+    pub state: EnvironmentState,
+    /// Images of what runs: `workload/container` and image.
+    pub images: Vec<(String, String)>,
+}
+
+/// A resource that is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceView {
+    /// Its uid.
+    pub uid: Uid,
+    /// `postgres#backend.db`.
+    pub name: String,
+    /// Its outputs; secrets are references.
+    pub outputs: Value,
+    /// The deployment that provisioned it last.
+    pub deployment: DeploymentId,
+    /// When.
+    pub at: Timestamp,
+    /// Whether anything asks for it.
+    pub in_use: bool,
+}
+
+/// A page of history, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage {
+    /// The deployments.
+    pub deployments: Vec<DeploymentRecord>,
+    /// To be given to get the next page; none on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A line of a deployment's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogEntry {
+    /// Its place: 1 for the first.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The step that caused it.
+    pub step: String,
+    /// How grave.
+    pub level: LogLevel,
+    /// The line.
+    pub message: String,
+}
+
+/// What is new of a deployment that is watched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchUpdate {
+    /// Its record, when it has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Box<DeploymentRecord>>,
+    /// New lines of its log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogEntry>,
+}
+
+/// A token, without what it is recognised by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenView {
+    /// Its name: the actor of what is done with it.
+    pub name: Name,
+    /// What it may do.
+    pub scope: TokenScope,
+    /// Who created it.
+    pub created_by: Actor,
+    /// When.
+    pub created: Timestamp,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenScope {
+    /// Read everything that is no secret.
+    Read,
+    /// Announce artifacts, and read.
+    Ci,
+    /// Deploy, cancel, redeploy, and what CI may do.
+    Deploy,
+    /// Everything: documents, plugins, secrets, tokens.
+    Admin,
+}
+
+/// A new token. Its text is shown once and never again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewToken {
+    /// What it is.
+    #[serde(flatten)]
+    pub token: TokenView,
+    /// What is given with requests, as `Authorization: Bearer`.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
+    }
+}
