@@ -1,0 +1,134 @@
+//! `deployd:notifier@0.1`.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::NotifierRequest;
+use serde_json::Value;
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::host_v0_1::deployd::host::log;
+use crate::document::{Misbehaviour, Reader, at_most};
+use crate::interfaces::wasi;
+use crate::limits;
+use crate::plugin::{Exports, NotifierExports};
+use crate::session::{Instantiate, Session};
+use crate::store::CallState;
+
+use generated::exports::deployd::notifier::notifier as wit;
+use generated::{NotifierPlugin, NotifierPluginPre};
+
+mod generated {
+    #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
+
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types.wit", "../../wit/host.wit", "../../wit/notifier.wit"],
+        world: "deployd:notifier/notifier-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "deployd:types/types@0.1.0": crate::bindings::host_v0_1::deployd::types::types,
+            "deployd:host/log@0.1.0": crate::bindings::host_v0_1::deployd::host::log,
+        },
+    });
+}
+
+/// Links a component with what this contract offers.
+pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
+    let mut linker = Linker::<CallState>::new(component.engine());
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    if with_wasi {
+        wasi::link(&mut linker)?;
+    }
+    let component = NotifierPluginPre::new(linker.instantiate_pre(component)?)?;
+    Ok(Exports::Notifier(Box::new(Notifier(component))))
+}
+
+struct Notifier(NotifierPluginPre<CallState>);
+
+impl Instantiate for Notifier {
+    type Exports = NotifierPlugin;
+
+    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<NotifierPlugin> {
+        self.0.instantiate_async(store).await
+    }
+}
+
+#[async_trait]
+impl NotifierExports for Notifier {
+    async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault> {
+        session.try_instance(self).await
+    }
+
+    async fn format(
+        &self,
+        mut session: Session<'_>,
+        event: &Value,
+        config: &Value,
+    ) -> Result<Vec<NotifierRequest>, Fault> {
+        session.known.document(event);
+        session.known.document(config);
+        let (event, config) = (event.to_string(), config.to_string());
+        session
+            .run(
+                self,
+                |exports, mut store| async move {
+                    let notifier = exports.deployd_notifier_notifier();
+                    let returned = notifier.call_format(&mut store, &event, &config).await;
+                    (store, returned)
+                },
+                |requests: Vec<wit::Request>, reader| {
+                    at_most("requests", limits::NOTIFIER_REQUESTS, &requests)?;
+                    requests.into_iter().map(|request| read(request, reader)).collect()
+                },
+            )
+            .await
+    }
+}
+
+fn read(request: wit::Request, reader: &mut Reader<'_>) -> Result<NotifierRequest, Misbehaviour> {
+    at_most("headers", limits::NOTIFIER_HEADERS, &request.headers)?;
+    if request.method.is_empty() || !request.method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(Misbehaviour::WrongValue {
+            what: "the method of a request".to_owned(),
+            expected: "an HTTP method such as POST",
+        });
+    }
+    let mut headers = BTreeMap::new();
+    for (name, value) in request.headers {
+        // A line break would begin a header of the plugin's making.
+        if value.contains(['\r', '\n', '\0']) || !is_token(&name) {
+            return Err(Misbehaviour::WrongValue {
+                what: "a header of a request".to_owned(),
+                expected: "a name of RFC 9110 and a value without line breaks",
+            });
+        }
+        let value = reader.text("a header of a request", value)?;
+        if headers.insert(reader.text("a header of a request", name)?, value).is_some() {
+            return Err(Misbehaviour::WrongValue {
+                what: "a header of a request".to_owned(),
+                expected: "there only once",
+            });
+        }
+    }
+    Ok(NotifierRequest {
+        method: request.method,
+        url: reader.text("the url of a request", request.url)?,
+        headers,
+        body: reader.bytes("the body of a request", request.body)?,
+        thread: request
+            .thread
+            .map(|thread| reader.text("the thread of a request", thread))
+            .transpose()?,
+    })
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}

@@ -1,0 +1,101 @@
+//! `deployd:templater@0.1`.
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::RenderInput;
+use serde_json::Value;
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::host_v0_1::{deployd::host::log, scope_to_wit};
+use crate::document::at_most;
+use crate::interfaces::wasi;
+use crate::limits;
+use crate::plugin::{Exports, TemplaterExports};
+use crate::session::{Instantiate, Session};
+use crate::store::CallState;
+
+use generated::exports::deployd::templater::templater as wit;
+use generated::{TemplaterPlugin, TemplaterPluginPre};
+
+mod generated {
+    #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
+
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types.wit", "../../wit/host.wit", "../../wit/templater.wit"],
+        world: "deployd:templater/templater-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "deployd:types/types@0.1.0": crate::bindings::host_v0_1::deployd::types::types,
+            "deployd:host/log@0.1.0": crate::bindings::host_v0_1::deployd::host::log,
+        },
+    });
+}
+
+/// Links a component with what this contract offers.
+pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
+    let mut linker = Linker::<CallState>::new(component.engine());
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    if with_wasi {
+        wasi::link(&mut linker)?;
+    }
+    let component = TemplaterPluginPre::new(linker.instantiate_pre(component)?)?;
+    Ok(Exports::Templater(Box::new(Templater(component))))
+}
+
+struct Templater(TemplaterPluginPre<CallState>);
+
+impl Instantiate for Templater {
+    type Exports = TemplaterPlugin;
+
+    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<TemplaterPlugin> {
+        self.0.instantiate_async(store).await
+    }
+}
+
+#[async_trait]
+impl TemplaterExports for Templater {
+    async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault> {
+        session.try_instance(self).await
+    }
+
+    async fn render(
+        &self,
+        mut session: Session<'_>,
+        input: &RenderInput,
+    ) -> Result<Vec<Value>, Fault> {
+        for document in input.workloads.iter().chain([&input.values, &input.config]) {
+            session.known.document(document);
+        }
+        session.known.text(&input.baseline);
+        let input = wit::Input {
+            workloads: input.workloads.iter().map(Value::to_string).collect(),
+            values: input.values.to_string(),
+            baseline: input.baseline.clone(),
+            config: input.config.to_string(),
+            scope: scope_to_wit(session.call.scope),
+            target: input.target.to_string(),
+        };
+        session
+            .run(
+                self,
+                |exports, mut store| async move {
+                    let templater = exports.deployd_templater_templater();
+                    let returned = templater.call_render(&mut store, &input).await;
+                    (store, returned)
+                },
+                |manifests: Vec<String>, reader| {
+                    at_most("manifests", limits::MANIFESTS, &manifests)?;
+                    manifests
+                        .iter()
+                        .enumerate()
+                        .map(|(index, text)| {
+                            reader.object(&format!("manifest {index}"), text).map(Value::Object)
+                        })
+                        .collect()
+                },
+            )
+            .await
+    }
+}

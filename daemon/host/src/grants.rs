@@ -1,0 +1,138 @@
+//! What a plugin may do: what it asks for and the operator grants, both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use deployd_core::config::{Grant, HostGrant};
+
+use crate::limits::{self, Limits, bytes_text};
+use crate::manifest::Asks;
+use crate::plugin::Grants;
+
+/// Asks for whichever secrets the grant names.
+const ANY: &str = "*";
+
+/// What a plugin may do, or everything that it asks for and is not granted.
+pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Grants, Vec<String>> {
+    let mut refused = Vec::new();
+    for host in &asks.hosts {
+        if !grant.hosts.iter().any(|granted| names(granted, host)) {
+            refused.push(format!("to connect to {host} (grant.hosts)"));
+        }
+    }
+    let any = asks.secrets.iter().any(|name| name == ANY);
+    let asked: BTreeSet<&str> = if any {
+        grant.secrets.keys().map(String::as_str).collect()
+    } else {
+        asks.secrets.iter().map(String::as_str).collect()
+    };
+    let mut secrets = BTreeMap::new();
+    let mut reveal = BTreeSet::new();
+    for name in asked {
+        match grant.secrets.get(name) {
+            Some(of_operator) => {
+                secrets.insert(name.to_owned(), of_operator.clone());
+            }
+            None => refused.push(format!("the secret {name:?} (grant.secrets)")),
+        }
+        if !asks.reveal_secrets {
+            continue;
+        }
+        if grant.reveal.iter().any(|granted| granted == name) {
+            reveal.insert(name.to_owned());
+        } else if !any {
+            refused.push(format!("to read the value of the secret {name:?} (grant.reveal)"));
+        }
+    }
+    if asks.generate_secrets && !grant.generate_secrets {
+        refused.push("to have secrets generated (grant.generateSecrets)".to_owned());
+    }
+    if let Some(mib) = asks.memory_mib
+        && limits::mebibytes(mib) > limits.memory_bytes
+    {
+        refused.push(format!(
+            "{mib} MiB of memory, where the limit is {} (grant.limits.memoryMib)",
+            bytes_text(limits.memory_bytes)
+        ));
+    }
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    Ok(Grants {
+        generate_secrets: asks.generate_secrets,
+        secrets: Arc::new(secrets),
+        reveal: Arc::new(reveal),
+    })
+}
+
+/// Whether a grant names what is written `host`, `host:port` or `scheme://host:port`.
+fn names(granted: &HostGrant, asked: &str) -> bool {
+    let (scheme, place) = match asked.split_once("://") {
+        Some((scheme, place)) => (Some(scheme), place),
+        None => (None, asked),
+    };
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (place, None),
+    };
+    granted.host.eq_ignore_ascii_case(host)
+        && port.is_none_or(|port| port.parse() == Ok(granted.port))
+        && scheme.is_none_or(|scheme| granted.scheme == scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deployd_core::config::{LimitOverrides, PluginKind};
+
+    fn limits() -> Limits {
+        Limits::of(PluginKind::Driver, &LimitOverrides::default())
+    }
+
+    #[test]
+    fn all_refusals_are_listed_at_once() {
+        let asks = Asks {
+            hosts: vec!["tls://db.internal:5432".into()],
+            secrets: vec!["admin".into()],
+            generate_secrets: true,
+            reveal_secrets: true,
+            memory_mib: Some(128),
+        };
+        let refused = resolve(&asks, &Grant::default(), &limits()).unwrap_err();
+        assert_eq!(refused.len(), 5, "{refused:?}");
+    }
+
+    #[test]
+    fn nothing_is_had_that_was_not_asked_for() {
+        let grant = Grant {
+            secrets: [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned())].into(),
+            reveal: vec!["a".into(), "b".into()],
+            generate_secrets: true,
+            ..Grant::default()
+        };
+        let asks = Asks { secrets: vec!["a".into()], ..Asks::default() };
+        let grants = resolve(&asks, &grant, &limits()).unwrap();
+        assert_eq!(grants.secrets.keys().collect::<Vec<_>>(), ["a"]);
+        assert!(grants.reveal.is_empty() && !grants.generate_secrets);
+        let asks = Asks { secrets: vec!["*".into()], reveal_secrets: true, ..Asks::default() };
+        let grants = resolve(&asks, &grant, &limits()).unwrap();
+        assert_eq!((grants.secrets.len(), grants.reveal.len()), (2, 2));
+    }
+
+    #[test]
+    fn hosts_are_named_more_or_less_exactly() {
+        let granted = HostGrant {
+            host: "db.internal".into(),
+            port: 5432,
+            scheme: "tls".into(),
+            methods: Vec::new(),
+            private_address: false,
+        };
+        for asked in ["db.internal", "DB.internal:5432", "tls://db.internal:5432"] {
+            assert!(names(&granted, asked), "{asked}");
+        }
+        for asked in ["db.internal:5433", "tcp://db.internal:5432", "db", "db.internal:"] {
+            assert!(!names(&granted, asked), "{asked}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What the host offers to plugins, one interface per file.
+
+pub(crate) mod clock;
+pub(crate) mod log;
+pub(crate) mod secrets;
+pub(crate) mod wasi;
