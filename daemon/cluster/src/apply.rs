@@ -1,0 +1,243 @@
+//! Server-side apply of many objects, in order.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deployd_core::Fault;
+use deployd_core::ports::{ApplyRequest, CallLog, LogLevel, ObjectRef};
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::FIELD_MANAGER;
+use crate::client::Session;
+use crate::conflict;
+use crate::discovery::Resource;
+use crate::failure::Failure;
+use crate::faults::{self, Doing};
+use crate::fields::is_leaving;
+use crate::order::ranked;
+use crate::prepare::{self, Draft};
+use crate::request::{Answer, Ask, with_query};
+use crate::scrub::Scrubber;
+use crate::settle::Settled;
+
+/// One of several API servers may not know yet of a namespace that another
+/// has just made.
+const NAMESPACE_LAG: Duration = Duration::from_secs(3);
+
+/// Between looks for such a namespace.
+const NAMESPACE_PAUSE: Duration = Duration::from_millis(250);
+
+/// Applies that may find the object on its way out, each followed by a wait.
+const LEAVING_TRIES: usize = 2;
+
+impl Session {
+    /// See [`Cluster::apply`](deployd_core::ports::Cluster::apply).
+    pub(crate) async fn apply(
+        &self,
+        request: &ApplyRequest,
+        log: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        let drafts = prepare::drafts(request.objects.expose())?;
+        self.refuse_unknown_kinds(&drafts).await?;
+        let mut applied = Vec::with_capacity(drafts.len());
+        for stage in ranked(drafts, |draft| &draft.reference) {
+            let stage = self.prepared(stage, &request.target.namespace).await?;
+            applied.extend(self.apply_stage(stage, request.force, log).await?);
+        }
+        Ok(applied)
+    }
+
+    /// Finds every kind before anything is applied, so that a typing error in
+    /// the last object does not leave the others behind. Kinds that the same
+    /// objects define can't be there yet.
+    async fn refuse_unknown_kinds(&self, drafts: &[Draft]) -> Result<(), Fault> {
+        let defined: Vec<_> =
+            drafts.iter().flat_map(|draft| prepare::defined_kinds(&draft.object)).collect();
+        let mut asked = Vec::new();
+        for draft in drafts {
+            let kind = (draft.reference.api_version.clone(), draft.reference.kind.clone());
+            if defined.contains(&kind) || asked.contains(&kind) {
+                continue;
+            }
+            self.known_resource(&kind.0, &kind.1).await?;
+            asked.push(kind);
+        }
+        Ok(())
+    }
+
+    async fn prepared(
+        &self,
+        stage: Vec<Draft>,
+        namespace: &str,
+    ) -> Result<Vec<(Resource, Draft)>, Fault> {
+        let mut prepared = Vec::with_capacity(stage.len());
+        for draft in stage {
+            let ObjectRef { api_version, kind, .. } = &draft.reference;
+            // Definitions of an earlier stage are served by now.
+            let resource = self.known_resource(api_version, kind).await?;
+            let draft = draft.prepared(&resource, namespace);
+            prepared.push((resource, draft));
+        }
+        let (resources, drafts): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        prepare::refuse_duplicates(&drafts)?;
+        Ok(resources.into_iter().zip(drafts).collect())
+    }
+
+    /// Applies objects of one rank, in parallel with a bound. After a failure
+    /// no more are begun; conflicts are collected from all.
+    async fn apply_stage(
+        &self,
+        stage: Vec<(Resource, Draft)>,
+        force: bool,
+        log: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        let stop = AtomicBool::new(false);
+        let outcomes: Vec<Result<Option<ObjectRef>, Fault>> = stream::iter(stage)
+            .map(|(resource, draft)| {
+                let stop = &stop;
+                async move {
+                    if stop.load(Ordering::Relaxed) {
+                        return Ok(None);
+                    }
+                    let outcome = self.apply_one(&resource, &draft, force, log).await;
+                    let is_conflict =
+                        outcome.as_ref().is_err_and(|f| conflict::conflicts_of(f).is_some());
+                    if outcome.is_err() && !is_conflict {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    outcome.map(|()| Some(draft.reference))
+                }
+            })
+            .buffered(self.options.parallel.max(1))
+            .collect()
+            .await;
+        let mut applied = Vec::with_capacity(outcomes.len());
+        let mut faults = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Ok(reference) => applied.extend(reference),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        match self.worst(faults) {
+            Some(fault) => Err(fault),
+            None => Ok(applied),
+        }
+    }
+
+    /// One fault for several: what must be mended by somebody before what may
+    /// pass by itself, conflicts together.
+    fn worst(&self, mut faults: Vec<Fault>) -> Option<Fault> {
+        if let Some(position) = faults
+            .iter()
+            .position(|fault| !fault.is_transient() && conflict::conflicts_of(fault).is_none())
+        {
+            return Some(faults.swap_remove(position));
+        }
+        let conflicts: Vec<Fault> =
+            faults.iter().filter(|f| conflict::conflicts_of(f).is_some()).cloned().collect();
+        match conflicts.len() {
+            0 => faults.into_iter().next(),
+            1 => conflicts.into_iter().next(),
+            _ => Some(conflict::merged(&self.cluster, &conflicts)),
+        }
+    }
+
+    async fn apply_one(
+        &self,
+        resource: &Resource,
+        draft: &Draft,
+        force: bool,
+        log: &CallLog,
+    ) -> Result<(), Fault> {
+        let object = &draft.reference;
+        for _ in 0..LEAVING_TRIES {
+            let answer = self.send_apply(resource, draft, force).await?;
+            // Applying to what is on its way out succeeds, and is lost.
+            if is_leaving(&answer.body) && object.kind != "Namespace" {
+                self.wait_out(resource, object, log).await?;
+                continue;
+            }
+            if is_leaving(&answer.body) {
+                return Err(self.leaving(object));
+            }
+            let done = if answer.created { "created" } else { "applied" };
+            log.line(LogLevel::Info, format!("{object} {done}"));
+            return self.settle(resource, object, &draft.object, log).await;
+        }
+        Err(self.leaving(object))
+    }
+
+    async fn wait_out(
+        &self,
+        resource: &Resource,
+        object: &ObjectRef,
+        log: &CallLog,
+    ) -> Result<(), Fault> {
+        log.line(LogLevel::Warn, format!("{object} is being deleted; waiting until it is gone"));
+        let limit = self.options.settle_timeout;
+        let gone = |seen: Option<&Value>| seen.is_none_or(|o| !is_leaving(o));
+        match self.until(resource, object, limit, gone).await? {
+            Settled::Done => Ok(()),
+            Settled::Late(_) => Err(self.leaving(object)),
+        }
+    }
+
+    fn leaving(&self, object: &ObjectRef) -> Fault {
+        let code =
+            if object.kind == "Namespace" { "namespace-terminating" } else { "object-terminating" };
+        Fault::transient(
+            code,
+            format!(
+                "{object} in cluster {} is being deleted; it can be applied once it is gone. If it \
+                 stays, look at its finalizers.",
+                self.cluster
+            ),
+        )
+        .with_detail(json!({ "cluster": &*self.cluster, "object": object }))
+    }
+
+    async fn send_apply(
+        &self,
+        resource: &Resource,
+        draft: &Draft,
+        force: bool,
+    ) -> Result<Answer, Fault> {
+        let object = &draft.reference;
+        let query = [
+            ("fieldManager", FIELD_MANAGER),
+            ("fieldValidation", "Strict"),
+            ("force", if force { "true" } else { "false" }),
+        ];
+        let ask = Ask::apply(with_query(&resource.item(object), &query), &draft.object);
+        let begun = Instant::now();
+        loop {
+            let failure = match self.ask(&ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let missing = failure.status().is_some_and(|status| status.is_namespace_missing());
+            if missing && begun.elapsed() < NAMESPACE_LAG {
+                tokio::time::sleep(NAMESPACE_PAUSE).await;
+                continue;
+            }
+            if failure.is_not_found() && !missing {
+                // The kind is served no more, or by another name.
+                self.connection.kinds.forget(&resource.api_version);
+                self.known_resource(&resource.api_version, &resource.kind).await?;
+            }
+            return Err(self.apply_fault(failure, draft));
+        }
+    }
+
+    fn apply_fault(&self, failure: Failure, draft: &Draft) -> Fault {
+        let failure = match Scrubber::of(&draft.object) {
+            Some(scrubber) => scrubber.failure(failure),
+            None => failure,
+        };
+        let doing = Doing { cluster: &self.cluster, verb: "apply", object: Some(&draft.reference) };
+        faults::fault(&failure, doing)
+    }
+}

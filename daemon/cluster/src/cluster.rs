@@ -1,0 +1,101 @@
+//! The port: every call gets a session and goes where its subject lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::{ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, Target};
+
+use crate::client::Clients;
+use crate::faults::{self, Doing};
+use crate::fields::text;
+use crate::options::ClusterOptions;
+use crate::request::Ask;
+
+/// Whoever asks for the version wants to know how it is now, not how it will be
+/// in a while; a kept connection that broke meanwhile is forgiven.
+const VERSION_BUDGET: Duration = Duration::from_secs(3);
+
+/// Kubernetes clusters, reached through their API servers.
+///
+/// One for all clusters: a client per access is kept. Belongs to the tokio
+/// runtime in which it is first used.
+pub struct KubeCluster {
+    options: Arc<ClusterOptions>,
+    clients: Clients,
+}
+
+impl KubeCluster {
+    /// With these settings; connects to nothing yet.
+    pub fn new(options: ClusterOptions) -> Self {
+        Self { options: Arc::new(options), clients: Clients::default() }
+    }
+}
+
+impl Default for KubeCluster {
+    fn default() -> Self {
+        Self::new(ClusterOptions::default())
+    }
+}
+
+impl std::fmt::Debug for KubeCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeCluster").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Cluster for KubeCluster {
+    async fn apply(&self, request: &ApplyRequest, log: &CallLog) -> Result<Vec<ObjectRef>, Fault> {
+        let session = self.clients.session(&request.target, &self.options).await?;
+        session.apply(request, log).await
+    }
+
+    async fn await_ready(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        deadline_ms: u64,
+        log: &CallLog,
+    ) -> Result<Readiness, Fault> {
+        let session = self.clients.session(target, &self.options).await?;
+        session.await_ready(&target.namespace, objects, deadline_ms, log).await
+    }
+
+    async fn prune(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        log: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        let session = self.clients.session(target, &self.options).await?;
+        session.prune(&target.namespace, objects, log).await
+    }
+
+    async fn version(&self, target: &Target) -> Result<String, Fault> {
+        let session = self.clients.session(target, &self.options).await?;
+        let doing = Doing { cluster: &target.name, verb: "ask", object: None };
+        let answer = session
+            .ask_within(&Ask::get("/version"), VERSION_BUDGET)
+            .await
+            .map_err(|failure| faults::fault(&failure, doing))?;
+        match text(&answer.body, "/gitVersion") {
+            Some(version) => Ok(version.to_owned()),
+            None => Err(Fault::permanent(
+                "cluster-answer-unreadable",
+                format!("What answers as cluster {} is no Kubernetes API server.", target.name),
+            )),
+        }
+    }
+
+    async fn logs(
+        &self,
+        target: &Target,
+        object: &ObjectRef,
+        tail: usize,
+    ) -> Result<Vec<LogLines>, Fault> {
+        let session = self.clients.session(target, &self.options).await?;
+        session.logs(&target.namespace, object, tail).await
+    }
+}

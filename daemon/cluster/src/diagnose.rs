@@ -1,0 +1,172 @@
+//! What a person needs to see of a workload that failed: the states of its
+//! containers, events, last log lines. Gathered once, in bounded time; what
+//! can't be had is left out.
+
+use std::time::Duration;
+
+use deployd_core::ports::{LogLines, ObjectRef, WorkloadFault};
+use futures::stream::{self, StreamExt};
+use serde_json::Value;
+
+use crate::client::Session;
+use crate::discovery::Resource;
+use crate::events;
+use crate::fields::{condition, holds, items, name, text, uid};
+use crate::request::{Ask, with_query};
+use crate::trouble;
+
+/// Of one object, the ailing ones first. The rest mostly ails the same way.
+const PODS: usize = 3;
+
+/// Lines of states of containers.
+const CONTAINERS: usize = 30;
+
+/// Log lines of one container, and their bytes.
+const LOG_LINES: usize = 50;
+const LOG_BYTES: usize = 16 << 10;
+
+/// Containers whose logs are read.
+const LOGS: usize = 4;
+
+/// Each request is tried again for so long, and all is over after the second.
+const REQUEST_BUDGET: Duration = Duration::from_secs(3);
+const WHOLE_BUDGET: Duration = Duration::from_secs(20);
+
+/// An object that failed, with what was seen of it.
+pub(crate) struct Patient {
+    pub(crate) object: ObjectRef,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    /// Itself, when it was there.
+    pub(crate) seen: Option<Value>,
+    pub(crate) replica_set: Option<Value>,
+    pub(crate) pods: Vec<Value>,
+}
+
+impl Patient {
+    /// What is known without asking.
+    pub(crate) fn undiagnosed(self) -> WorkloadFault {
+        WorkloadFault {
+            object: self.object,
+            reason: self.reason.to_owned(),
+            message: self.message,
+            containers: Vec::new(),
+            events: Vec::new(),
+            logs: Vec::new(),
+        }
+    }
+}
+
+impl Session {
+    pub(crate) async fn diagnose(&self, mut patient: Patient) -> WorkloadFault {
+        patient.pods.sort_by_key(|pod| holds(pod, "Ready"));
+        let containers: Vec<String> =
+            patient.pods.iter().flat_map(trouble::container_lines).take(CONTAINERS).collect();
+        patient.pods.truncate(PODS);
+        let gathered = tokio::time::timeout(WHOLE_BUDGET, async {
+            tokio::join!(self.events_about(&patient), self.telling_logs(&patient))
+        });
+        let (events, logs) = gathered.await.unwrap_or_default();
+        WorkloadFault { containers, events, logs, ..patient.undiagnosed() }
+    }
+
+    async fn events_about(&self, patient: &Patient) -> Vec<String> {
+        let namespace = patient.object.namespace.as_deref().unwrap_or("default");
+        let path = Resource::core("Event", "events").path(Some(namespace));
+        let about = patient.seen.iter().chain(&patient.replica_set).chain(&patient.pods);
+        let uids: Vec<String> =
+            about.map(uid).filter(|uid| !uid.is_empty()).map(str::to_owned).collect();
+        let found: Vec<Vec<Value>> = stream::iter(uids)
+            .map(|uid| {
+                let path = &path;
+                async move {
+                    let selector = format!("involvedObject.uid={uid}");
+                    let query = [("fieldSelector", selector.as_str()), ("limit", "100")];
+                    let ask = Ask::get(with_query(path, &query));
+                    let Ok(answer) = self.ask_within(&ask, REQUEST_BUDGET).await else {
+                        return Vec::new();
+                    };
+                    items(&answer.body, "/items")
+                        .iter()
+                        .filter(|e| text(e, "/involvedObject/uid") == Some(uid.as_str()))
+                        .cloned()
+                        .collect()
+                }
+            })
+            .buffered(4)
+            .collect()
+            .await;
+        events::lines(&found.concat())
+    }
+
+    async fn telling_logs(&self, patient: &Patient) -> Vec<LogLines> {
+        let namespace = patient.object.namespace.as_deref().unwrap_or("default");
+        let wanted: Vec<(String, String, bool)> = patient
+            .pods
+            .iter()
+            .filter(|pod| !is_unstarted(pod))
+            .flat_map(|pod| {
+                let pod_name = name(pod).to_owned();
+                let logs = trouble::telling_logs(pod).into_iter();
+                logs.map(move |(container, previous)| (pod_name.clone(), container, previous))
+            })
+            .take(LOGS)
+            .collect();
+        let logs: Vec<Option<LogLines>> = stream::iter(wanted)
+            .map(|(pod, container, previous)| async move {
+                let read = async |previous| {
+                    let budget = REQUEST_BUDGET;
+                    self.container_log(namespace, &pod, &container, previous, LOG_LINES, budget)
+                        .await
+                };
+                let mut lines = read(previous).await.unwrap_or_default();
+                if lines.is_empty() && previous {
+                    // The kubelet has cleared away the instance before.
+                    lines = read(false).await.unwrap_or_default();
+                }
+                let lines = last_bytes(lines);
+                (!lines.is_empty()).then_some(LogLines { pod, container, lines })
+            })
+            .buffered(LOGS)
+            .collect()
+            .await;
+        logs.into_iter().flatten().collect()
+    }
+}
+
+/// Whether nothing of the pod can have run.
+fn is_unstarted(pod: &Value) -> bool {
+    condition(pod, "PodScheduled").and_then(|c| text(c, "/status")) == Some("False")
+}
+
+/// The last lines that fit.
+fn last_bytes(lines: Vec<String>) -> Vec<String> {
+    let mut left = LOG_BYTES;
+    let mut kept: Vec<String> = lines
+        .into_iter()
+        .rev()
+        .take(LOG_LINES)
+        .take_while(|line| {
+            let fits = line.len() < left;
+            left = left.saturating_sub(line.len() + 1);
+            fits
+        })
+        .collect();
+    kept.reverse();
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let kept = last_bytes(lines);
+        assert_eq!(kept.len(), LOG_LINES);
+        assert_eq!(kept.last().map(String::as_str), Some("99"));
+        let long = vec!["a".repeat(LOG_BYTES), "b".repeat(LOG_BYTES - 1)];
+        assert_eq!(last_bytes(long).len(), 1);
+    }
+}
