@@ -1,5 +1,6 @@
 //! What the stores promise: one suite of small cases over every implementation,
 //! and what only the embedded one can be asked: crashes, failures, files.
 
+mod conformance;
+mod implementations;
 mod samples;
-mod smoke;

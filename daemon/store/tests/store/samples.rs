@@ -30,7 +30,7 @@ pub(crate) fn append(name: &str, expect: u64, count: u64) -> Append {
         stream: stream(name),
         expect: Version(expect),
         fence: None,
-        events: (1..=count).map(|n| event(expect + n)).collect(),
+        events: (1..=count).map(|n| event(expect.wrapping_add(n))).collect(),
     }
 }
 
