@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "json!(…) reads better without a & before it"
+)]
+
 use super::*;
 use deployd_plugin_sdk::testing::{self, FakeHost};
 use serde_json::json;
