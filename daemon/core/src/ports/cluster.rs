@@ -120,8 +120,10 @@ pub struct ApplyRequest {
 pub struct WorkloadFault {
     /// The object that was waited for.
     pub object: ObjectRef,
-    /// `image-pull-failed`, `crash-loop`, `unschedulable`, `progress-deadline`,
-    /// `quota-exceeded`, `not-ready`, `job-failed`, `gone`.
+    /// `image-pull-failed`, `crash-loop`, `create-container-config-error`,
+    /// `unschedulable`, `quota-exceeded`, `pods-refused` (by admission),
+    /// `progress-deadline`, `not-ready`, `job-failed`, `pod-failed`,
+    /// `claim-lost`, `names-not-accepted`, `gone`.
     pub reason: String,
     /// A sentence for a person.
     pub message: String,
@@ -167,7 +169,8 @@ pub trait Cluster: Send + Sync + 'static {
     async fn apply(&self, request: &ApplyRequest, log: &CallLog) -> Result<Vec<ObjectRef>, Fault>;
 
     /// Watches objects until all are ready, one fails for good, or the deadline
-    /// passes. Objects of kinds that have no readiness are ready when they are there.
+    /// passes, so many milliseconds from now. Objects of kinds that have no
+    /// readiness are ready when they are there.
     async fn await_ready(
         &self,
         target: &Target,
@@ -178,7 +181,8 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Removes objects that our field manager has applied, dependents first,
     /// and waits until they are gone. Objects that are gone already, or that
-    /// carry the annotation `deployd.dev/prune: keep`, are passed over.
+    /// carry the annotation `deployd.dev/prune: keep`, are passed over; so are
+    /// persistent volume claims that don't carry `deployd.dev/prune: delete`.
     /// Returns what was removed.
     async fn prune(
         &self,
