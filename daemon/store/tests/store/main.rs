@@ -2,5 +2,10 @@
 //! and what only the embedded one can be asked: crashes, failures, files.
 
 mod conformance;
+mod crashes;
+mod disk;
+mod groups;
 mod implementations;
+mod model;
+mod operations;
 mod samples;

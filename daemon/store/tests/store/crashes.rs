@@ -1,0 +1,202 @@
+//! Power is lost, again and again; what was acknowledged is there (I1).
+
+use std::io::ErrorKind;
+
+use deployd_core::ports::Store;
+use deployd_store::{MemoryStore, RedbStore, StoreOptions};
+
+use crate::disk::{Disk, Failing, Random};
+use crate::operations::{Answer, Maker, Operation, STREAMS, everything_seen, is_stopped};
+use crate::samples::*;
+
+/// Each has several crashes. `STORE_CRASH_SEEDS=from..to` runs others.
+const SEEDS: std::ops::Range<u64> = 0..60;
+const CRASHES: u64 = 4;
+
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("STORE_CRASH_SEEDS") else { return SEEDS };
+    let (from, to) = text.split_once("..").unwrap();
+    from.parse().unwrap()..to.parse().unwrap()
+}
+
+/// What is known to be stored, in its order, and what may be.
+#[derive(Default)]
+struct Told {
+    acknowledged: Vec<Operation>,
+    unknown: Option<Operation>,
+}
+
+impl Told {
+    async fn model(&self, with_unknown: bool) -> MemoryStore {
+        let model = MemoryStore::new();
+        let unknown = self.unknown.as_ref().filter(|_| with_unknown);
+        for operation in self.acknowledged.iter().chain(unknown) {
+            // Those that were refused are refused again: that is the model.
+            let _ = operation.run(&model).await;
+        }
+        model
+    }
+
+    /// Finds what the store has after a crash: all that was acknowledged, and
+    /// all or nothing of what was not.
+    async fn compare(&mut self, store: &RedbStore, what: &str) {
+        let seen = all_there_is(store).await;
+        if seen == all_there_is(&self.model(false).await).await {
+            self.unknown = None;
+        } else {
+            let with = all_there_is(&self.model(true).await).await;
+            assert_eq!(seen, with, "{what}: neither with nor without {:?}", self.unknown);
+            self.acknowledged.extend(self.unknown.take());
+        }
+        self.acknowledged.extend(probes());
+    }
+}
+
+/// All that can be seen, then what can only be told from the answers to
+/// changes: leases and claims. These changes leave the same state behind,
+/// whatever there was.
+async fn all_there_is(store: &dyn Store) -> Vec<Answer> {
+    let mut seen = everything_seen(store).await;
+    for probe in probes() {
+        seen.push(probe.run(store).await);
+    }
+    seen
+}
+
+fn probes() -> Vec<Operation> {
+    let mut probes = vec![Operation::Take(at(u64::MAX), at(7), usize::MAX)];
+    for name in STREAMS {
+        probes.push(Operation::Claim(name.to_owned(), "probe", at(u64::MAX), 0));
+    }
+    probes
+}
+
+#[tokio::test]
+async fn i1_what_was_acknowledged_survives_power_loss() {
+    let (mut lost_power, mut acknowledged) = (0, 0);
+    for seed in seeds() {
+        let mut random = Random(seed);
+        let mut maker = Maker::new(seed);
+        let mut told = Told::default();
+        let mut disk = Disk::default();
+        let made = RedbStore::open_on("crashes", disk.clone(), &StoreOptions::default()).unwrap();
+        made.close().await;
+        for crash in 0..CRASHES {
+            let what = format!("STORE_CRASH_SEEDS={seed}..{}, crash {crash}", seed + 1);
+            // Sometimes so soon that it happens in the recovery.
+            let calls = if random.chance(20) { random.below(40) } else { random.below(400) };
+            disk.fail_at(1 + calls, Failing::Ever, ErrorKind::Other);
+            if let Ok(store) = RedbStore::open_on("crashes", disk.clone(), &StoreOptions::default())
+            {
+                run_until_it_stops(&store, &mut maker, &mut told, &disk).await;
+                store.close().await;
+            }
+            lost_power += 1;
+            disk = Disk::with(disk.after_power_loss(&mut random));
+
+            let store = RedbStore::open_on("crashes", disk.clone(), &StoreOptions::default());
+            let store = store.unwrap_or_else(|error| panic!("{what}: {error}"));
+            told.compare(&store, &what).await;
+            let report = store.verify().await.unwrap();
+            assert!(report.is_sound(), "{what}: {report:?}");
+            store.close().await;
+        }
+        acknowledged += told.acknowledged.len();
+    }
+    assert!(
+        acknowledged > lost_power,
+        "{acknowledged} of {lost_power} crashes: nothing was tested"
+    );
+}
+
+async fn run_until_it_stops(store: &RedbStore, maker: &mut Maker, told: &mut Told, disk: &Disk) {
+    let model = told.model(false).await;
+    while !disk.has_failed() {
+        let operation = maker.write(&model).await;
+        let answer = operation.run(store).await;
+        if is_stopped(&answer) {
+            told.unknown = Some(operation);
+            break;
+        }
+        assert_eq!(answer, operation.run(&model).await, "{operation:?}");
+        told.acknowledged.push(operation);
+    }
+}
+
+/// A short life of a store: a few writes, each of another kind.
+fn short_life() -> Vec<Operation> {
+    vec![
+        Operation::Append(everything(1)),
+        Operation::Accept(key("k0"), digest(0), b"answer".to_vec(), at(1), events("a", 0, 2)),
+        Operation::Take(at(5), at(9), 3),
+        Operation::Settle(message(1, 0).redelivered(at(7))),
+        Operation::Append(objects(vec![object(&b"large ".repeat(50_000))])),
+        Operation::Claim("a".to_owned(), "one", at(1), 5),
+        Operation::Append(events("a", 2, 30)),
+    ]
+}
+
+/// Fails the n-th call of a short life, for every n until none fails.
+async fn fail_every_call(failing: Failing, kind: ErrorKind) {
+    let made = Disk::default();
+    RedbStore::open_on("calls", made.clone(), &StoreOptions::default()).unwrap().close().await;
+    let made = made.seen();
+    let mut random = Random(1);
+    for n in 1.. {
+        let what = format!("call {n} fails {failing:?}");
+        let disk = Disk::with(made.clone());
+        disk.fail_at(n, failing, kind);
+        let mut told = Told::default();
+        if let Ok(store) = RedbStore::open_on("calls", disk.clone(), &StoreOptions::default()) {
+            let mut stopped = false;
+            for operation in short_life() {
+                let answer = operation.run(&store).await;
+                if is_stopped(&answer) {
+                    if !stopped {
+                        told.unknown = Some(operation);
+                    }
+                    stopped = true;
+                } else {
+                    // After a failure nothing is acknowledged any more.
+                    assert!(!stopped, "{what}: {operation:?} was answered {answer:?}");
+                    assert!(answer.is_ok(), "{what}: {operation:?} was answered {answer:?}");
+                    told.acknowledged.push(operation);
+                }
+            }
+            if stopped {
+                assert!(!store.stopped().await.is_empty());
+            }
+            store.close().await;
+        }
+        // After a kill, and after power was lost.
+        for image in [disk.seen(), disk.after_power_loss(&mut random)] {
+            let mut told =
+                Told { acknowledged: told.acknowledged.clone(), unknown: told.unknown.clone() };
+            let again = RedbStore::open_on("calls", Disk::with(image), &StoreOptions::default());
+            let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
+            told.compare(&again, &what).await;
+            let report = again.verify().await.unwrap();
+            assert!(report.is_sound(), "{what}: {report:?}");
+            again.close().await;
+        }
+        if !disk.has_failed() {
+            assert!(n > 50, "only {n} calls");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn i1_a_call_that_fails_once_ends_all_acknowledgements() {
+    fail_every_call(Failing::Once, ErrorKind::Other).await;
+}
+
+#[tokio::test]
+async fn i1_a_disk_that_is_full_in_a_commit_ends_all_acknowledgements() {
+    fail_every_call(Failing::Once, ErrorKind::StorageFull).await;
+}
+
+#[tokio::test]
+async fn i1_a_disk_that_is_gone_ends_all_acknowledgements() {
+    fail_every_call(Failing::Ever, ErrorKind::Other).await;
+}
