@@ -158,14 +158,34 @@ fn check(registration: &Registration<'_>) -> Result<Checked, LoadError> {
         .map_err(|refused| LoadError::NotGranted { refused })?;
     let schema =
         manifest.schema.as_ref().map(ConfigSchema::new).transpose().map_err(LoadError::Schema)?;
-    if let (Some(schema), Some(config)) = (&schema, registration.config) {
-        let errors = schema.check(&Value::Object(config.clone().into_iter().collect()));
-        if !errors.is_empty() {
-            return Err(LoadError::Config { errors });
-        }
+    let errors = check_config(registration, schema.as_ref());
+    if !errors.is_empty() {
+        return Err(LoadError::Config { errors });
     }
     let imports = surface.imports;
     Ok(Checked { manifest, digest, limits, grants, schema, contract, imports, with_wasi })
+}
+
+fn check_config(
+    registration: &Registration<'_>,
+    schema: Option<&ConfigSchema>,
+) -> Vec<ConfigError> {
+    let Some(config) = registration.config else { return Vec::new() };
+    if registration.kind == PluginKind::Driver {
+        // The schema of a driver is that of its inputs.
+        return if config.is_empty() {
+            Vec::new()
+        } else {
+            vec![ConfigError {
+                path: String::new(),
+                message: "a driver has no configuration of its own; \
+                          give it as inputs of a ResourceDefinition"
+                    .to_owned(),
+            }]
+        };
+    }
+    let config = Value::Object(config.clone().into_iter().collect());
+    schema.map(|schema| schema.check(&config)).unwrap_or_default()
 }
 
 /// Loads plugins, one at a time: a compiler takes all processors that it gets.

@@ -40,7 +40,8 @@ pub(crate) struct SecretAccess {
 }
 
 /// A secret that a guest has opened.
-pub(crate) struct OpenSecret {
+#[expect(unreachable_pub, reason = "the generated bindings name it in public")]
+pub struct OpenSecret {
     name: String,
     secret: SecretRef,
 }

@@ -1,0 +1,4 @@
+//! The host from outside: good plugins, and those that misbehave on purpose.
+
+mod hostile;
+mod support;

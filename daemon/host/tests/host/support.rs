@@ -1,0 +1,221 @@
+//! What the tests share: a vault in memory, an audit that remembers, fixtures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::config::{Grant, PluginKind};
+use deployd_core::ports::{
+    Call, CallLog, LogLine, PluginRef, Recipe, RenderInput, Scope, Templaters, Vault, VaultError,
+};
+use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_host::{Audit, Backoff, HostOptions, LoadError, LoadedInfo, PluginHost, Registration, Reveal};
+use serde_json::{Value, json};
+
+/// Keeps secrets in memory.
+#[derive(Default)]
+pub struct MemoryVault(pub Mutex<BTreeMap<SecretRef, SecretValue>>);
+
+impl MemoryVault {
+    pub fn set(&self, owner: &str, name: &str, value: &str) {
+        let secret = SecretRef { owner: owner.into(), name: name.into() };
+        self.0.lock().unwrap().insert(secret, SecretValue::new(value.into()));
+    }
+
+    pub fn value(&self, owner: &str, name: &str) -> Option<String> {
+        let secret = SecretRef { owner: owner.into(), name: name.into() };
+        let secrets = self.0.lock().unwrap();
+        secrets.get(&secret).map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
+    }
+}
+
+#[async_trait]
+impl Vault for MemoryVault {
+    async fn generate(&self, secret: &SecretRef, recipe: &Recipe) -> Result<(), VaultError> {
+        let value = recipe.alphabet.chars().cycle().take(recipe.length).collect::<String>();
+        let mut secrets = self.0.lock().unwrap();
+        secrets.entry(secret.clone()).or_insert_with(|| SecretValue::new(value.into()));
+        Ok(())
+    }
+
+    async fn put(&self, secret: &SecretRef, value: SecretValue) -> Result<(), VaultError> {
+        self.0.lock().unwrap().insert(secret.clone(), value);
+        Ok(())
+    }
+
+    async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
+        let secrets = self.0.lock().unwrap();
+        secrets.get(secret).cloned().ok_or_else(|| VaultError::NotFound(secret.clone()))
+    }
+
+    async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError> {
+        Ok(self.0.lock().unwrap().contains_key(secret))
+    }
+
+    async fn list(&self, owner: &str) -> Result<Vec<String>, VaultError> {
+        let secrets = self.0.lock().unwrap();
+        Ok(secrets.keys().filter(|key| key.owner == owner).map(|key| key.name.clone()).collect())
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
+        self.0.lock().unwrap().retain(|key, _| key.owner != owner);
+        Ok(())
+    }
+}
+
+/// Remembers reveals; refuses them when told to.
+#[derive(Default)]
+pub struct MemoryAudit {
+    pub reveals: Mutex<Vec<Reveal>>,
+    pub refuse: Mutex<bool>,
+}
+
+#[async_trait]
+impl Audit for MemoryAudit {
+    async fn revealed(&self, reveal: &Reveal) -> Result<(), String> {
+        if *self.refuse.lock().unwrap() {
+            return Err("the journal is full".into());
+        }
+        self.reveals.lock().unwrap().push(reveal.clone());
+        Ok(())
+    }
+}
+
+/// A host with its surroundings.
+pub struct Stage {
+    pub host: PluginHost,
+    pub vault: Arc<MemoryVault>,
+    pub audit: Arc<MemoryAudit>,
+    pub state: tempfile::TempDir,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::with_quarantine(Duration::from_secs(60))
+    }
+
+    pub fn with_quarantine(first: Duration) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), first)
+    }
+
+    pub fn in_folder(state: tempfile::TempDir, first: Duration) -> Self {
+        let (vault, audit) = (Arc::new(MemoryVault::default()), Arc::new(MemoryAudit::default()));
+        let host = PluginHost::new(HostOptions {
+            state_dir: state.path().to_owned(),
+            vault: vault.clone(),
+            audit: audit.clone(),
+            backoff: Backoff { first, longest: first * 4 },
+        })
+        .unwrap();
+        Self { host, vault, audit, state }
+    }
+
+    /// Registers a fixture that is a templater.
+    pub async fn templater(&self, fixture: &str) -> Result<PluginRef, LoadError> {
+        self.granted(fixture, &Grant::default()).await.map(|info| info.plugin)
+    }
+
+    pub async fn granted(&self, fixture: &str, grant: &Grant) -> Result<LoadedInfo, LoadError> {
+        self.register(fixture, &component(fixture), PluginKind::Templater, "", grant).await
+    }
+
+    pub async fn register(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        kind: PluginKind,
+        asks: &str,
+        grant: &Grant,
+    ) -> Result<LoadedInfo, LoadError> {
+        self.host
+            .register(Registration {
+                name,
+                kind,
+                component: bytes.into(),
+                manifest: &manifest(name, kind, asks),
+                digest: None,
+                grant,
+                config: None,
+            })
+            .await
+    }
+
+    pub async fn render(&self, plugin: &PluginRef) -> Rendered {
+        self.render_input(plugin, &input(json!([{"kind": "ConfigMap"}]))).await
+    }
+
+    pub async fn render_input(&self, plugin: &PluginRef, input: &RenderInput) -> Rendered {
+        let (scope, log) = (scope(), CallLog::default());
+        let call = Call { plugin, scope: &scope, log: &log };
+        let result = self.host.render(call, input).await;
+        Rendered { result, log: log.take() }
+    }
+}
+
+pub struct Rendered {
+    pub result: Result<Vec<Value>, Fault>,
+    pub log: Vec<LogLine>,
+}
+
+impl Rendered {
+    /// The code of its fault.
+    pub fn code(&self) -> &str {
+        match &self.result {
+            Ok(_) => "done",
+            Err(fault) => &fault.code,
+        }
+    }
+}
+
+pub fn manifest(name: &str, kind: PluginKind, rest: &str) -> String {
+    let effects = if kind == PluginKind::Driver { "[effects]\nrepeat = \"idempotent\"\n" } else { "" };
+    format!(
+        "id = \"{name}\"\nversion = \"0.1.0\"\nkind = \"{kind}\"\ndescription = \"A fixture\"\n\
+         {effects}{rest}"
+    )
+}
+
+pub fn scope() -> Scope {
+    Scope {
+        application: "shop".into(),
+        environment: "staging".into(),
+        environment_type: "test".into(),
+        deployment: "01aryz6s41tsv4rrffq69g5fav".into(),
+    }
+}
+
+pub fn input(workloads: Value) -> RenderInput {
+    RenderInput {
+        workloads: workloads.as_array().unwrap().clone(),
+        values: json!({}),
+        baseline: String::new(),
+        config: json!({}),
+        target: json!({"namespace": "shop"}),
+    }
+}
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+pub fn fixtures() -> PathBuf {
+    repository().join("tests/fixtures")
+}
+
+/// The bytes of a fixture: a component as it stands, or a core module in the
+/// frame of its kind.
+pub fn component(fixture: &str) -> Vec<u8> {
+    let path = fixtures().join(format!("{fixture}.wat"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let frame = if fixture.starts_with("driver-") { "driver" } else { "templater" };
+    let text = if text.lines().any(|line| line.starts_with("(core module $guest")) {
+        let frame = fixtures().join(format!("frames/{frame}.wat"));
+        std::fs::read_to_string(frame).unwrap().replace("  ;; GUEST\n", &text)
+    } else {
+        text
+    };
+    wat::parse_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
