@@ -1,7 +1,4 @@
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "json!(…) reads better without a & before it"
-)]
+#![expect(clippy::needless_pass_by_value, reason = "json!(…) reads better without a & before it")]
 
 use super::*;
 use deployd_plugin_sdk::testing::{self, FakeHost};
