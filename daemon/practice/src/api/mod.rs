@@ -1,0 +1,20 @@
+//! The API over HTTP.
+
+mod answer;
+mod discovery;
+mod listing;
+mod log;
+mod negotiation;
+mod openapi;
+mod path;
+mod query;
+mod serve;
+mod special;
+mod table;
+mod verbs;
+mod watch;
+mod yaml;
+
+pub(crate) use answer::{Body, full};
+pub(crate) use listing::Pages;
+pub(crate) use serve::{Api, serve};

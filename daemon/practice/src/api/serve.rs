@@ -1,0 +1,185 @@
+//! Requests, from the connection to the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+
+use super::answer::{self, Body, Dropped};
+use super::listing::Pages;
+use super::negotiation::{self, Form};
+use super::path::{self, Path, Target};
+use super::query::Query;
+use super::{discovery, openapi, verbs};
+use crate::cluster::Cluster;
+use crate::faults::{self, Fault};
+use crate::requests::SeenRequest;
+use crate::status::{ApiError, ApiResult};
+
+/// The largest body, as on a real server.
+const LARGEST_BODY: usize = 3 * 1024 * 1024;
+
+/// The state of the API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    /// The cluster behind it.
+    pub(crate) cluster: Arc<Cluster>,
+    /// Lists that are being read page by page.
+    pub(crate) pages: Pages,
+}
+
+/// A request, read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The method.
+    pub(crate) method: http::Method,
+    /// The path.
+    pub(crate) path: String,
+    /// The parameters.
+    pub(crate) query: Query,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    /// A header's text, empty when it is not there.
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
+        text_of(&self.headers, name)
+    }
+
+    /// The type of the body without its parameters.
+    pub(crate) fn content_type(&self) -> &str {
+        let whole = self.header(header::CONTENT_TYPE);
+        whole.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// The form of the answer that the client wants.
+    pub(crate) fn form(&self) -> ApiResult<Form> {
+        negotiation::form(self.header(header::ACCEPT))
+    }
+
+    /// The body as an object.
+    pub(crate) fn object(&self) -> ApiResult<serde_json::Value> {
+        let accepted = ["application/json", "application/yaml"];
+        match self.content_type() {
+            "" | "application/json" | "application/yaml" => {}
+            _ => return Err(ApiError::unsupported_media(&accepted)),
+        }
+        if self.body.is_empty() {
+            return Err(ApiError::bad_request(
+                "the request body is empty; an object is required",
+            ));
+        }
+        super::yaml::read(&self.body).map_err(|error| {
+            ApiError::bad_request(format!(
+                "the object provided is unrecognized (must be of type JSON or YAML): couldn't get version/kind; json parse error: {error}"
+            ))
+        })
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Answers a request; an error breaks the connection.
+pub(crate) async fn serve(
+    api: Arc<Api>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Dropped> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let mut seen = SeenRequest {
+        method: parts.method.to_string(),
+        path: path.clone(),
+        query: query.clone(),
+        user_agent: text_of(&parts.headers, header::USER_AGENT).to_owned(),
+        content_type: text_of(&parts.headers, header::CONTENT_TYPE).to_owned(),
+        status: 0,
+    };
+    let whole = format!("{path}?{query}");
+    let (delay, fault) = api.cluster.faults.strike(&seen.method, &whole);
+    if delay > Duration::ZERO {
+        tokio::time::sleep(delay).await;
+    }
+    if fault == Some(Fault::Disconnect) {
+        api.cluster.requests.record(seen);
+        return Err(Dropped);
+    }
+    let result = match fault.and_then(faults::answer) {
+        Some(error) => Err(error),
+        None => match Limited::new(body, LARGEST_BODY).collect().await {
+            Ok(body) => {
+                let call = Call {
+                    method: parts.method,
+                    path,
+                    query: Query::parse(&query),
+                    headers: parts.headers,
+                    body: body.to_bytes(),
+                };
+                dispatch(&api, call).await
+            }
+            Err(_) => Err(ApiError::new(
+                413,
+                "RequestEntityTooLarge",
+                format!("Request entity too large: limit is {LARGEST_BODY}"),
+            )),
+        },
+    };
+    let mut response = result.unwrap_or_else(|error| answer::error(&error));
+    if let Ok(id) = HeaderValue::from_str(&crate::random::uid()) {
+        response.headers_mut().insert("audit-id", id);
+    }
+    seen.status = response.status().as_u16();
+    api.cluster.requests.record(seen);
+    Ok(response)
+}
+
+async fn dispatch(api: &Arc<Api>, call: Call) -> ApiResult<Response<Body>> {
+    let is_open = ["/healthz", "/livez", "/readyz", "/version"]
+        .iter()
+        .any(|open| call.path.starts_with(open));
+    if !is_open && !is_known(api, &call) {
+        return Err(ApiError::unauthorized());
+    }
+    match path::parse(&api.cluster, &call.path) {
+        Path::Nowhere => Err(not_found_text()),
+        Path::Other(segments) => {
+            let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+            if let ["openapi", rest @ ..] = words.as_slice() {
+                return openapi::answer(&api.cluster, rest);
+            }
+            discovery::answer(&api.cluster, &call, &words)
+        }
+        Path::Resource(target) => resource(api, call, target).await,
+    }
+}
+
+/// A path that nothing serves is answered in plain text by a real server;
+/// clients read it as the same error.
+fn not_found_text() -> ApiError {
+    ApiError::no_such_path()
+}
+
+fn is_known(api: &Api, call: &Call) -> bool {
+    call.header(header::AUTHORIZATION)
+        .strip_prefix("Bearer ")
+        .is_some_and(|token| token.trim() == api.cluster.token)
+}
+
+async fn resource(api: &Arc<Api>, call: Call, target: Target) -> ApiResult<Response<Body>> {
+    match target.subresource.as_str() {
+        "" | "status" | "finalize" => verbs::answer(api, &call, &target).await,
+        "log" => super::log::answer(&api.cluster, &call, &target),
+        _ => super::special::answer(&api.cluster, &call, &target),
+    }
+}

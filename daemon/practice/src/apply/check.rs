@@ -1,0 +1,117 @@
+//! What an applied configuration must satisfy before it can be merged.
+
+use serde_json::Value;
+
+use super::fieldset::FieldSet;
+use super::walk::item_element;
+use crate::schema::{ListMerge, Scalar, Type};
+
+/// The complaints about a configuration, in the API server's words.
+pub(crate) fn complaints(config: &Value, ty: &Type) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(config, ty, "", &mut found);
+    found
+}
+
+/// One message of several complaints.
+pub(crate) fn message(complaints: &[String]) -> String {
+    match complaints {
+        [one] => one.clone(),
+        many => {
+            let lines: Vec<String> = many.iter().map(|line| format!("  {line}")).collect();
+            format!("errors:\n{}", lines.join("\n"))
+        }
+    }
+}
+
+fn walk(value: &Value, ty: &Type, at: &str, found: &mut Vec<String>) {
+    match (ty, value) {
+        (_, Value::Null) | (Type::Any, _) => {}
+        (Type::Scalar(scalar), value) => {
+            if let Some(wanted) = expected(value, *scalar) {
+                found.push(format!("{at}: expected {wanted}, got {}", shown(value)));
+            }
+        }
+        (Type::Map { of, .. }, Value::Object(entries)) => {
+            for (name, below) in entries {
+                walk(below, of, &format!("{at}.{name}"), found);
+            }
+        }
+        (Type::Map { .. }, other) => {
+            found.push(format!("{at}: expected map, got {}", shown(other)));
+        }
+        (Type::List { of, merge }, Value::Array(items)) => {
+            list(items, of, merge, at, found);
+        }
+        (Type::List { .. }, other) => {
+            found.push(format!("{at}: expected list, got {}", shown(other)));
+        }
+        (Type::Named(_) | Type::Struct(_), Value::Object(entries)) => {
+            for (name, below) in entries {
+                let place = format!("{at}.{name}");
+                match ty.field(name) {
+                    Some(of) => walk(below, of, &place, found),
+                    None => found.push(format!("{place}: field not declared in schema")),
+                }
+            }
+        }
+        (Type::Named(_) | Type::Struct(_), other) => {
+            found.push(format!("{at}: expected map, got {}", shown(other)));
+        }
+    }
+}
+
+fn list(items: &[Value], of: &Type, merge: &ListMerge, at: &str, found: &mut Vec<String>) {
+    let mut seen: Vec<String> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let element = match merge {
+            ListMerge::Atomic => {
+                walk(item, of, &format!("{at}[{index}]"), found);
+                continue;
+            }
+            ListMerge::Set => super::fieldset::member(item),
+            ListMerge::Keys(keys) => {
+                let missing = keys
+                    .iter()
+                    .find(|key| item.get(*key).is_none() && of.key_default(key).is_none());
+                if let Some(key) = missing {
+                    found.push(format!(
+                        "{at}: element {index}: associative list with keys has an element that omits key field \"{key}\" (and doesn't have default value)"
+                    ));
+                    continue;
+                }
+                item_element(item, of, keys).unwrap_or_default()
+            }
+        };
+        let mut place = FieldSet::default();
+        place.insert(element.clone(), FieldSet::leaf());
+        let place = place.paths().concat();
+        if seen.contains(&element) {
+            found.push(format!("{at}: duplicate entries for key {place}"));
+            continue;
+        }
+        seen.push(element);
+        walk(item, of, &format!("{at}{place}"), found);
+    }
+}
+
+fn expected(value: &Value, scalar: Scalar) -> Option<&'static str> {
+    let (fits, wanted) = match scalar {
+        Scalar::Bool => (value.is_boolean(), "boolean"),
+        Scalar::Text | Scalar::Bytes | Scalar::Time => (value.is_string(), "string"),
+        Scalar::Int | Scalar::Long => (value.is_i64(), "numeric (int or float)"),
+        Scalar::Number => (value.is_number(), "numeric (int or float)"),
+        Scalar::IntOrText | Scalar::Quantity => (
+            value.is_number() || value.is_string(),
+            "string or number",
+        ),
+    };
+    (!fits).then_some(wanted)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("&{{{text}}}"),
+        other => format!("&{{{other}}}"),
+    }
+}

@@ -1,0 +1,175 @@
+//! The handle of a practice cluster.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::api::{Api, Pages};
+use crate::behaviour::Behaviours;
+use crate::cluster::Cluster;
+use crate::faults::Faults;
+use crate::objects::Objects;
+use crate::options::PracticeOptions;
+use crate::requests::SeenRequest;
+use crate::{bootstrap, controllers, listeners};
+
+/// Why a practice cluster did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PracticeError {
+    /// A port could not be opened.
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running practice cluster. Cloning the handle is cheap; the cluster ends
+/// with [`Practice::shutdown`], or when the last handle is dropped.
+#[derive(Debug, Clone)]
+pub struct Practice {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    cluster: Arc<Cluster>,
+    api: SocketAddr,
+    gateway: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), PracticeError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let fail = |source| PracticeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    Ok((listener, bound))
+}
+
+impl Practice {
+    /// Starts a cluster on loopback ports.
+    ///
+    /// # Errors
+    ///
+    /// When a port cannot be opened.
+    pub async fn start(options: PracticeOptions) -> Result<Self, PracticeError> {
+        let (api_listener, api_address) = listen(options.port).await?;
+        let (gateway_listener, gateway_address) = listen(options.gateway_port).await?;
+        let cluster = Arc::new(Cluster::new(options));
+        // Both are set once, here.
+        let _ = cluster.api.set(api_address);
+        let _ = cluster.gateway.set(gateway_address);
+        bootstrap::fill(&cluster);
+        let api = Arc::new(Api {
+            cluster: cluster.clone(),
+            pages: Pages::default(),
+        });
+        let tasks = vec![
+            tokio::spawn(controllers::run(cluster.clone())),
+            tokio::spawn(listeners::expiries(api.clone())),
+            tokio::spawn(listeners::api(api, api_listener, api_address)),
+            tokio::spawn(listeners::gateway(cluster.clone(), gateway_listener)),
+        ];
+        Ok(Self {
+            inner: Arc::new(Inner {
+                cluster,
+                api: api_address,
+                gateway: gateway_address,
+                tasks,
+            }),
+        })
+    }
+
+    /// The address of the API: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.inner.api)
+    }
+
+    /// The address of the gateway, for requests with the host of an ingress rule.
+    #[must_use]
+    pub fn gateway_addr(&self) -> SocketAddr {
+        self.inner.gateway
+    }
+
+    /// The bearer token that clients must send.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.inner.cluster.token
+    }
+
+    /// A kubeconfig for the cluster, as JSON, which is YAML too.
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "practice", "cluster": {"server": self.url()}}],
+            "users": [{"name": "practice-admin", "user": {"token": self.token()}}],
+            "contexts": [{"name": "practice", "context": {"cluster": "practice",
+                "user": "practice-admin", "namespace": "default"}}],
+            "current-context": "practice",
+            "preferences": {},
+        });
+        format!("{config:#}\n")
+    }
+
+    /// The faults of the API.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.inner.cluster.faults
+    }
+
+    /// The behaviours of pods.
+    #[must_use]
+    pub fn behaviours(&self) -> &Behaviours {
+        &self.inner.cluster.behaviours
+    }
+
+    /// The objects, for assertions.
+    #[must_use]
+    pub fn objects(&self) -> Objects<'_> {
+        Objects::new(&self.inner.cluster)
+    }
+
+    /// The last requests, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        self.inner.cluster.requests.all()
+    }
+
+    /// Forgets the requests that came so far.
+    pub fn forget_requests(&self) {
+        self.inner.cluster.requests.clear();
+    }
+
+    /// Ends the cluster, for all its handles.
+    pub fn shutdown(&self) {
+        for task in &self.inner.tasks {
+            task.abort();
+        }
+    }
+
+    /// The text that a container wrote, for assertions; none if it never ran.
+    #[must_use]
+    pub fn log_of(&self, pod: &Value, container: &str) -> Option<String> {
+        let uid = crate::json::uid(pod);
+        let lines = self.inner.cluster.logs.lines(uid, container, false)?;
+        Some(lines.iter().map(|line| format!("{}\n", line.text)).collect())
+    }
+}

@@ -1,0 +1,253 @@
+//! Turning what a client sent into an object of its type: unknown fields are
+//! dropped and told, wrong types are refused, empty optional fields vanish.
+
+use serde_json::{Map, Value};
+
+use super::{Scalar, Struct, Type};
+
+/// Fields whose empty text means something else than their absence.
+const EMPTY_TEXT_MATTERS: [&str; 4] = [
+    "storageClassName",
+    "ingressClassName",
+    "volumeAttributesClassName",
+    "apiGroup",
+];
+
+/// What decoding found.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// Paths of fields that the type does not have, in the API's notation.
+    pub(crate) unknown: Vec<String>,
+    /// Fields of the wrong type: what was found, where, and what it should be.
+    pub(crate) mismatches: Vec<Mismatch>,
+}
+
+/// A field of the wrong type.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    /// What was found: `string`, `number`, `bool`, `object`, `array`.
+    pub(crate) found: &'static str,
+    /// The struct and path, as the API server names them.
+    pub(crate) place: String,
+    /// What it should have been.
+    pub(crate) wanted: &'static str,
+    /// The path with its list indexes, as validation names it.
+    pub(crate) path: String,
+}
+
+/// Checks a value against its type, dropping what the type does not have.
+pub(crate) fn decode(value: &mut Value, ty: &Type) -> Decoded {
+    let mut found = Decoded::default();
+    walk(value, ty, &mut Place::default(), &mut found);
+    found
+}
+
+#[derive(Default, Clone)]
+struct Place {
+    path: String,
+    dotted: String,
+    owner: String,
+}
+
+impl Place {
+    fn field(&self, name: &str, owner: &str) -> Self {
+        let join = |base: &str| match base {
+            "" => name.to_owned(),
+            base => format!("{base}.{name}"),
+        };
+        Self {
+            path: join(&self.path),
+            dotted: join(&self.dotted),
+            owner: if owner.is_empty() {
+                self.owner.clone()
+            } else {
+                owner.to_owned()
+            },
+        }
+    }
+
+    fn item(&self, index: usize) -> Self {
+        Self {
+            path: format!("{}[{index}]", self.path),
+            ..self.clone()
+        }
+    }
+}
+
+fn walk(value: &mut Value, ty: &Type, at: &mut Place, found: &mut Decoded) {
+    match ty {
+        Type::Any => {}
+        Type::Scalar(scalar) => {
+            if let Some(wanted) = mismatch(value, *scalar) {
+                found.refuse(value, at, wanted);
+            }
+        }
+        Type::List { of, .. } => match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    walk(item, of, &mut at.item(index), found);
+                }
+            }
+            Value::Null => {}
+            other => found.refuse(other, at, "[]"),
+        },
+        Type::Map { of, .. } => match value {
+            Value::Object(entries) => {
+                entries.retain(|_, v| !v.is_null() || matches!(**of, Type::Any));
+                for (key, item) in entries.iter_mut() {
+                    walk(item, of, &mut at.field(key, ""), found);
+                }
+            }
+            Value::Null => {}
+            other => found.refuse(other, at, "map[string]"),
+        },
+        Type::Named(_) | Type::Struct(_) => match (ty.as_struct(), value) {
+            (Some(known), Value::Object(fields)) => {
+                fields_of(fields, known, matches!(ty, Type::Named(_)), at, found);
+            }
+            (None, _) | (_, Value::Null) => {}
+            (Some(_), other) => found.refuse(other, at, "object"),
+        },
+    }
+}
+
+fn fields_of(
+    fields: &mut Map<String, Value>,
+    known: &Struct,
+    builtin: bool,
+    at: &Place,
+    found: &mut Decoded,
+) {
+    fields.retain(|name, _| {
+        let keep = known.fields.contains_key(name) || known.others.is_some();
+        if !keep {
+            found.unknown.push(at.field(name, "").path);
+        }
+        keep
+    });
+    for (name, value) in fields.iter_mut() {
+        let ty = match known.fields.get(name) {
+            Some(field) => &field.ty,
+            None => known.others.as_ref().unwrap_or(&Type::Any),
+        };
+        walk(value, ty, &mut at.field(name, &known.name), found);
+    }
+    if builtin {
+        fields.retain(|name, value| !is_absent(name, value, known));
+    } else {
+        fields.retain(|name, value| {
+            !value.is_null()
+                || known.fields.get(name).is_none_or(|field| field.nullable)
+        });
+    }
+}
+
+/// Whether the API server would leave the field out of its answer.
+fn is_absent(name: &str, value: &Value, known: &Struct) -> bool {
+    let Some(field) = known.fields.get(name) else {
+        return false;
+    };
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty() && !field.required,
+        Value::Object(entries) => {
+            entries.is_empty() && !field.required && matches!(field.ty, Type::Map { .. })
+        }
+        Value::String(text) => {
+            text.is_empty() && !field.required && !EMPTY_TEXT_MATTERS.contains(&name)
+        }
+        _ => false,
+    }
+}
+
+fn mismatch(value: &Value, scalar: Scalar) -> Option<&'static str> {
+    let (fits, wanted) = match scalar {
+        Scalar::Bool => (value.is_boolean(), "bool"),
+        Scalar::Text => (value.is_string(), "string"),
+        Scalar::Int => (
+            value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            "int32",
+        ),
+        Scalar::Long => (value.is_i64() || whole(value), "int64"),
+        Scalar::Number => (value.is_number(), "float64"),
+        Scalar::IntOrText => (value.is_i64() || value.is_string(), "int or string"),
+        Scalar::Quantity => (is_quantity(value), "resource.Quantity"),
+        Scalar::Time => (value.is_string(), "v1.Time"),
+        Scalar::Bytes => (is_base64(value), "[]uint8"),
+    };
+    (!fits && !value.is_null()).then_some(wanted)
+}
+
+fn is_quantity(value: &Value) -> bool {
+    value.is_number()
+        || value
+            .as_str()
+            .is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)))
+}
+
+fn is_base64(value: &Value) -> bool {
+    use base64::Engine as _;
+    value.as_str().is_some_and(|text| {
+        base64::engine::general_purpose::STANDARD.decode(text).is_ok()
+    })
+}
+
+fn whole(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
+/// The name of a JSON value's kind, as Go's decoder tells it.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+impl Decoded {
+    fn refuse(&mut self, value: &Value, at: &Place, wanted: &'static str) {
+        self.mismatches.push(Mismatch {
+            found: kind_of(value),
+            place: format!("{}.{}", at.owner, at.dotted),
+            wanted,
+            path: at.path.clone(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_dropped_and_told() {
+        let mut value = json!({"spec": {"replicas": 1, "replica": 2, "template": {"spec":
+            {"containers": [{"name": "a", "imagee": "x", "env": []}]}}}, "foo": 1});
+        let found = decode(&mut value, &Type::Named("Deployment"));
+        assert_eq!(
+            found.unknown,
+            ["foo", "spec.replica", "spec.template.spec.containers[0].imagee"]
+        );
+        assert_eq!(
+            value,
+            json!({"spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "a"}]}}}})
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_with_its_place() {
+        let mut value = json!({"spec": {"replicas": "2"}});
+        let found = decode(&mut value, &Type::Named("Deployment"));
+        let first = &found.mismatches[0];
+        assert_eq!(
+            (first.found, first.place.as_str(), first.wanted),
+            ("string", "DeploymentSpec.spec.replicas", "int32")
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! The built-in types, read from their tables.
+//!
+//! One type a line: `Name = field:type field!:type`, where `!` after a field
+//! means that it is required and `!` after the name that the type only changes
+//! as a whole. Types: `b` boolean, `s` text, `i` `l` whole numbers of 32 and 64
+//! bits, `n` number, `x` whole number or text, `q` quantity, `t` `u` time,
+//! `y` base64, `*` anything, a name; `[T]` an atomic list, `[T]#` a set,
+//! `[T]<key,key>` a list of items with keys; `{T}` a map, `{T}!` an atomic one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
+
+use super::{Field, ListMerge, Scalar, Struct, Type};
+
+const TABLES: [&str; 15] = [
+    include_str!("types/apiextensions.types"),
+    include_str!("types/apps.types"),
+    include_str!("types/authentication.types"),
+    include_str!("types/authorization.types"),
+    include_str!("types/autoscaling.types"),
+    include_str!("types/batch.types"),
+    include_str!("types/coordination.types"),
+    include_str!("types/core.types"),
+    include_str!("types/discovery.types"),
+    include_str!("types/meta.types"),
+    include_str!("types/networking.types"),
+    include_str!("types/policy.types"),
+    include_str!("types/rbac.types"),
+    include_str!("types/scheduling.types"),
+    include_str!("types/storage.types"),
+];
+
+static TYPES: LazyLock<HashMap<&'static str, Struct>> = LazyLock::new(|| {
+    TABLES
+        .iter()
+        .flat_map(|table| table.lines())
+        .filter_map(parse_line)
+        .collect()
+});
+
+/// A built-in type by its name.
+pub(crate) fn builtin(name: &str) -> Option<&'static Struct> {
+    TYPES.get(name)
+}
+
+/// The names of all built-in types.
+pub(crate) fn builtin_names() -> impl Iterator<Item = &'static str> {
+    TYPES.keys().copied()
+}
+
+fn parse_line(line: &'static str) -> Option<(&'static str, Struct)> {
+    let (head, body) = line.split_once(" = ")?;
+    let (name, atomic) = match head.strip_suffix('!') {
+        Some(name) => (name, true),
+        None => (head, false),
+    };
+    let mut fields = BTreeMap::new();
+    for entry in body.split_ascii_whitespace() {
+        let (field, ty) = entry.split_once(':')?;
+        let (field, required) = match field.strip_suffix('!') {
+            Some(field) => (field, true),
+            None => (field, false),
+        };
+        let field_type = Field {
+            ty: parse_type(ty),
+            required,
+            default: None,
+            nullable: false,
+            rules: None,
+        };
+        fields.insert(field.to_owned(), field_type);
+    }
+    let found = Struct {
+        name: name.to_owned(),
+        fields,
+        atomic,
+        others: None,
+    };
+    Some((name, found))
+}
+
+fn parse_type(text: &'static str) -> Type {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inner, tail) = rest.rsplit_once(']').unwrap_or((rest, ""));
+        let merge = match tail.strip_prefix('<').and_then(|t| t.strip_suffix('>')) {
+            Some(keys) => ListMerge::Keys(keys.split(',').map(str::to_owned).collect()),
+            None if tail == "#" => ListMerge::Set,
+            None => ListMerge::Atomic,
+        };
+        return Type::List {
+            of: Arc::new(parse_type(inner)),
+            merge,
+        };
+    }
+    if let Some(rest) = text.strip_prefix('{') {
+        let (inner, tail) = rest.rsplit_once('}').unwrap_or((rest, ""));
+        return Type::Map {
+            of: Arc::new(parse_type(inner)),
+            atomic: tail == "!",
+        };
+    }
+    Type::Scalar(match text {
+        "b" => Scalar::Bool,
+        "s" => Scalar::Text,
+        "i" => Scalar::Int,
+        "l" => Scalar::Long,
+        "n" => Scalar::Number,
+        "x" => Scalar::IntOrText,
+        "q" => Scalar::Quantity,
+        "t" | "u" => Scalar::Time,
+        "y" => Scalar::Bytes,
+        "*" => return Type::Any,
+        name => return Type::Named(name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(of: &Type, place: &str) {
+        match of {
+            Type::Named(name) => assert!(builtin(name).is_some(), "{place}: no type {name}"),
+            Type::Map { of, .. } | Type::List { of, .. } => check(of, place),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_named_type_is_in_the_tables() {
+        let lines: usize = TABLES.iter().map(|t| t.matches(" = ").count()).sum();
+        assert_eq!(TYPES.len(), lines, "two types share a name");
+        for (name, found) in TYPES.iter() {
+            for (field, of) in &found.fields {
+                check(&of.ty, &format!("{name}.{field}"));
+            }
+        }
+    }
+
+    #[test]
+    fn containers_are_told_apart_by_name_and_tolerations_are_not() {
+        let pod = builtin("PodSpec").unwrap();
+        let merge = |field: &str| match &pod.fields[field].ty {
+            Type::List { merge, .. } => merge.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(merge("containers"), ListMerge::Keys(vec!["name".into()]));
+        assert_eq!(merge("tolerations"), ListMerge::Atomic);
+        assert!(builtin("LabelSelector").unwrap().atomic);
+    }
+}
