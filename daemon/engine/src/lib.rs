@@ -1,1 +1,222 @@
-//! Drives the state machine: effects, retries, recovery, outbox.
+//! Drives the state machine of `deployd-core`: appends what is decided, performs
+//! what should happen, appends what came of it. Nothing is decided here.
+//!
+//! ```text
+//!   requests ──► journal ──► store            (events, projections, outbox: one transaction)
+//!                   │
+//!                   ▼
+//!   worker per environment: next(state, now) ──► effects ──► plugins, clusters
+//!                   ▲                               │
+//!                   └────────── events ◄────────────┘
+//!
+//!   outbox ──► notifiers ──► receivers of webhooks
+//! ```
+
+mod access;
+mod configuration;
+mod effects;
+mod error;
+mod intake;
+mod journal;
+mod logs;
+mod outbox;
+mod planner;
+mod records;
+mod requests;
+mod signature;
+mod watch;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deployd_core::ports::{
+    Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random, Sender,
+    Store, Strategies, Templaters, Vault, VerifyReport, WorkerId,
+};
+use deployd_core::{Actor, Digest, ports::IdempotencyKey};
+
+pub use error::{EngineError, Problem};
+
+/// What the engine works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// Keeps everything.
+    pub store: Arc<dyn Store>,
+    /// Keeps secrets.
+    pub vault: Arc<dyn Vault>,
+    /// Loads plugins.
+    pub catalog: Arc<dyn PluginCatalog>,
+    /// Calls drivers.
+    pub drivers: Arc<dyn Drivers>,
+    /// Calls templaters.
+    pub templaters: Arc<dyn Templaters>,
+    /// Calls strategies.
+    pub strategies: Arc<dyn Strategies>,
+    /// Calls notifiers.
+    pub notifiers: Arc<dyn Notifiers>,
+    /// Applies to clusters.
+    pub cluster: Arc<dyn Cluster>,
+    /// Sends to receivers.
+    pub sender: Arc<dyn Sender>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub random: Arc<dyn Random>,
+}
+
+/// Who asks, and how a repeat of the request is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// How a repeat is recognised; without it, a repeat is another request.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Caller {
+    /// A caller whose requests are each a request of its own.
+    pub fn new(actor: Actor) -> Self {
+        Self { actor, idempotency: None }
+    }
+}
+
+/// A key that a caller chose, and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key. Keys of different callers never meet: their actor is part of it.
+    pub key: IdempotencyKey,
+    /// Of the request: the same key with another digest is refused.
+    pub digest: Digest,
+}
+
+/// What has happened since the start, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Deployments accepted.
+    pub accepted: u64,
+    /// Deployments that ended well.
+    pub succeeded: u64,
+    /// Deployments that ended otherwise.
+    pub not_succeeded: u64,
+    /// Steps performed, repeats included.
+    pub steps: u64,
+    /// Messages delivered.
+    pub delivered: u64,
+    /// Attempts to deliver that failed.
+    pub delivery_failures: u64,
+    /// Environments that are being worked on.
+    pub busy_environments: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) not_succeeded: AtomicU64,
+    pub(crate) steps: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) delivery_failures: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The handle: cheap to clone, and all there is to call.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) ports: Ports,
+    pub(crate) worker: WorkerId,
+    pub(crate) counts: Counts,
+    pub(crate) logs: logs::Sequences,
+    pub(crate) workers: worker::Workers,
+    pub(crate) outbox: outbox::Bell,
+    pub(crate) changes: watch::Changes,
+}
+
+impl Engine {
+    /// An engine that does nothing yet: see [`Engine::start`].
+    pub fn new(ports: Ports) -> Self {
+        // One process has the embedded store, so its claims are always its own:
+        // a start after a crash need not wait for the claims of the one before.
+        let worker = WorkerId("embedded".to_owned());
+        Self {
+            inner: Arc::new(Inner {
+                ports,
+                worker,
+                counts: Counts::default(),
+                logs: logs::Sequences::default(),
+                workers: worker::Workers::default(),
+                outbox: outbox::Bell::default(),
+                changes: watch::Changes::default(),
+            }),
+        }
+    }
+
+    /// Loads plugins, records what was interrupted when the last process
+    /// ended, and goes on with it. Plugins that can't be loaded do not keep the
+    /// engine from starting: what needs them fails, and says why.
+    pub async fn start(&self) -> Result<(), EngineError> {
+        self.inner.load_plugins().await?;
+        worker::start(&self.inner).await?;
+        outbox::start(&self.inner);
+        Ok(())
+    }
+
+    /// Stops: nothing new begins, and what runs ends within a bound or is
+    /// resumed by the next start.
+    pub async fn stop(&self) {
+        worker::stop(&self.inner).await;
+    }
+
+    /// What is not as it should be for serving requests; empty when all is well.
+    pub async fn not_ready(&self) -> Vec<String> {
+        let stream = deployd_core::journal::StreamId::configuration();
+        match self.inner.ports.store.head(&stream).await {
+            Ok(_) => Vec::new(),
+            Err(error) => vec![format!("store: {error}")],
+        }
+    }
+
+    /// What has happened since the start.
+    pub fn counters(&self) -> Counters {
+        let counts = &self.inner.counts;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            accepted: get(&counts.accepted),
+            succeeded: get(&counts.succeeded),
+            not_succeeded: get(&counts.not_succeeded),
+            steps: get(&counts.steps),
+            delivered: get(&counts.delivered),
+            delivery_failures: get(&counts.delivery_failures),
+            busy_environments: self.inner.workers.busy(),
+        }
+    }
+
+    /// At most `max` events of the journal after a position.
+    pub async fn events(
+        &self,
+        after: FeedPosition,
+        max: usize,
+    ) -> Result<Vec<FeedItem>, EngineError> {
+        Ok(self.inner.ports.store.feed(after, max).await?)
+    }
+
+    /// Reads the whole journal and says what is wrong with it.
+    pub async fn verify(&self) -> Result<VerifyReport, EngineError> {
+        Ok(self.inner.ports.store.verify().await?)
+    }
+
+    /// Writes a copy of everything to a new file, while everything goes on.
+    pub async fn backup(&self, to: &Path) -> Result<(), EngineError> {
+        Ok(self.inner.ports.store.backup(to).await?)
+    }
+}

@@ -1,0 +1,275 @@
+//! Documents: applied, kept, read; and the plugins that they name.
+
+use std::collections::BTreeMap;
+
+use deployd_core::config::{
+    ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
+    ResourceDefinitionSpec, SubscriptionSpec,
+};
+use deployd_core::journal::StreamId;
+use deployd_core::matching;
+use deployd_core::ports::{Batch, PluginInfo};
+use deployd_core::set::DeploymentSet;
+use deployd_core::views::{Applied, AppliedDocument, DocumentChange, StoredDocument};
+use deployd_core::{Digest, EnvironmentId, Name};
+use serde_json::json;
+
+use crate::error::Problem;
+use crate::journal::{StoreOrEngine, until_no_conflict};
+use crate::records::{DOCUMENTS, PLUGINS, all, document_key, document_range, get, put};
+use crate::{Caller, Engine, EngineError, Inner};
+
+impl Engine {
+    /// Applies documents: all of them, or none. They have been read and checked
+    /// by themselves before; here plugins are loaded, and what only shows with
+    /// everything that is kept is checked.
+    pub async fn apply(
+        &self,
+        caller: &Caller,
+        documents: Vec<Document>,
+        dry_run: bool,
+    ) -> Result<Applied, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let plugins = self.inner.check(&documents).await?;
+        until_no_conflict(|| self.inner.try_apply(caller, &documents, &plugins, dry_run)).await
+    }
+
+    /// A document.
+    pub async fn document(&self, key: &DocumentKey) -> Result<Option<StoredDocument>, EngineError> {
+        get(&*self.inner.ports.store, DOCUMENTS, &document_key(key)).await
+    }
+
+    /// All documents, or those of a kind.
+    pub async fn documents(
+        &self,
+        kind: Option<DocumentKind>,
+    ) -> Result<Vec<StoredDocument>, EngineError> {
+        all(&*self.inner.ports.store, DOCUMENTS, document_range(kind)).await
+    }
+
+    /// Plugins that documents name, as they were loaded last.
+    pub async fn plugins(&self) -> Result<Vec<PluginInfo>, EngineError> {
+        all(&*self.inner.ports.store, PLUGINS, document_range(None)).await
+    }
+
+    /// Keeps an uploaded component until a document names it by digest.
+    pub async fn upload_plugin(
+        &self,
+        caller: &Caller,
+        component: Vec<u8>,
+        manifest: String,
+    ) -> Result<PluginInfo, EngineError> {
+        let info = self.inner.ports.catalog.upload(component, manifest).await?;
+        let body = json!({"type": "plugin-uploaded", "digest": info.plugin.digest, "name": info.plugin.name});
+        until_no_conflict(|| async {
+            let stream = StreamId::configuration();
+            let batch =
+                self.inner.note(stream, &caller.actor, body.clone(), Batch::default()).await?;
+            self.inner.ports.store.append(batch).await?;
+            Ok(info.clone())
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Loads the plugins among documents, and says all that is wrong.
+    async fn check(&self, documents: &[Document]) -> Result<Vec<PluginInfo>, EngineError> {
+        let mut problems = Vec::new();
+        let mut plugins = Vec::new();
+        for document in documents {
+            if let Document::Plugin(plugin) = document {
+                match self.ports.catalog.load(&plugin.metadata.name, &plugin.spec).await {
+                    Ok(info) => plugins.push(info),
+                    Err(fault) => {
+                        problems.push(Problem::new(document.key().to_string(), fault.message));
+                    }
+                }
+            }
+        }
+        let mut configuration = self.configuration().await?;
+        configuration.add(documents.iter().cloned());
+        for (first, second) in matching::ties(&configuration.definitions) {
+            problems.push(Problem::new(
+                format!("ResourceDefinition {first}"),
+                format!("could match the same resources as {second}, equally well; make one more specific"),
+            ));
+        }
+        if problems.is_empty() { Ok(plugins) } else { Err(EngineError::Invalid { problems }) }
+    }
+
+    async fn try_apply(
+        &self,
+        caller: &Caller,
+        documents: &[Document],
+        plugins: &[PluginInfo],
+        dry_run: bool,
+    ) -> Result<Applied, StoreOrEngine> {
+        let stream = StreamId::configuration();
+        let store = &*self.ports.store;
+        // Read before the documents: whoever changes one of them appends here.
+        let head = store.head(&stream).await?;
+        let at = self.ports.clock.now();
+        let mut batch = Batch::default();
+        let mut events = Vec::new();
+        let mut applied = Applied { dry_run, documents: Vec::new() };
+        let mut ordered: Vec<&Document> = documents.iter().collect();
+        let rank = |kind| DocumentKind::ALL.iter().position(|other| *other == kind);
+        ordered.sort_by_key(|document| rank(document.key().kind));
+        for document in ordered {
+            let key = document.key();
+            let digest = Digest::of_json(document).map_err(EngineError::bug)?;
+            let before: Option<StoredDocument> = get(store, DOCUMENTS, &document_key(&key)).await?;
+            let (change, version) = match &before {
+                None => (DocumentChange::Created, 1),
+                Some(stored) if stored.digest == digest => {
+                    (DocumentChange::Unchanged, stored.version)
+                }
+                Some(stored) => (DocumentChange::Changed, stored.version.saturating_add(1)),
+            };
+            applied.documents.push(AppliedDocument { key: key.clone(), change, version });
+            if change == DocumentChange::Unchanged {
+                continue;
+            }
+            let actor = caller.actor.clone();
+            let document = document.clone();
+            let stored = StoredDocument { key: key.clone(), version, digest, actor, at, document };
+            batch.objects.push(crate::records::object(&stored.document)?);
+            batch.puts.push(put(DOCUMENTS, document_key(&key), &stored)?);
+            let body = json!({"type": "document-applied", "key": key, "version": version, "digest": digest});
+            events.push(deployd_core::journal::NewEvent {
+                at,
+                actor: caller.actor.clone(),
+                kind: "document-applied".to_owned(),
+                body,
+            });
+        }
+        for plugin in plugins {
+            batch.puts.push(put(PLUGINS, plugin.plugin.name.as_bytes().to_vec(), plugin)?);
+        }
+        if dry_run {
+            return Ok(applied);
+        }
+        if !events.is_empty() {
+            batch.appends.push(deployd_core::ports::Append {
+                stream,
+                expect: head.version,
+                fence: None,
+                events,
+            });
+        }
+        let answer = self.commit(caller, applied, batch).await?;
+        self.changes.announce();
+        Ok(answer)
+    }
+
+    /// Loads all plugins that documents name. What can't be loaded is logged,
+    /// and fails where it is needed.
+    pub(crate) async fn load_plugins(&self) -> Result<(), EngineError> {
+        let range = document_range(Some(DocumentKind::Plugin));
+        let stored: Vec<StoredDocument> = all(&*self.ports.store, DOCUMENTS, range).await?;
+        for document in stored {
+            let Document::Plugin(plugin) = &document.document else { continue };
+            match self.ports.catalog.load(&plugin.metadata.name, &plugin.spec).await {
+                Ok(info) => {
+                    let put = put(PLUGINS, info.plugin.name.as_bytes().to_vec(), &info)?;
+                    let batch = Batch { puts: vec![put], ..Batch::default() };
+                    self.ports.store.append(batch).await?;
+                }
+                Err(fault) => tracing::error!(plugin = %plugin.metadata.name, %fault, "not loaded"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that documents say.
+    pub(crate) async fn configuration(&self) -> Result<Configuration, EngineError> {
+        let stored: Vec<StoredDocument> =
+            all(&*self.ports.store, DOCUMENTS, document_range(None)).await?;
+        let mut configuration = Configuration::default();
+        configuration.add(stored.into_iter().map(|stored| stored.document));
+        Ok(configuration)
+    }
+
+    pub(crate) async fn subscriptions(&self) -> Result<Vec<(Name, SubscriptionSpec)>, EngineError> {
+        let range = document_range(Some(DocumentKind::Subscription));
+        let stored: Vec<StoredDocument> = all(&*self.ports.store, DOCUMENTS, range).await?;
+        Ok(stored
+            .into_iter()
+            .filter_map(|stored| match stored.document {
+                Document::Subscription(d) => Some((d.metadata.name, d.spec)),
+                _ => None,
+            })
+            .collect())
+    }
+}
+
+/// What documents say, by kind.
+#[derive(Debug, Default)]
+pub(crate) struct Configuration {
+    pub(crate) applications: BTreeMap<Name, ApplicationSpec>,
+    pub(crate) workloads: BTreeMap<(Name, Name), deployd_core::score::Workload>,
+    pub(crate) environments: BTreeMap<EnvironmentId, EnvironmentSpec>,
+    pub(crate) environment_types: BTreeMap<Name, EnvironmentTypeSpec>,
+    pub(crate) definitions: BTreeMap<Name, ResourceDefinitionSpec>,
+    pub(crate) plugins: BTreeMap<Name, deployd_core::config::PluginSpec>,
+}
+
+impl Configuration {
+    /// Adds documents, over those of the same name.
+    pub(crate) fn add(&mut self, documents: impl Iterator<Item = Document>) {
+        for document in documents {
+            match document {
+                Document::Application(d) => {
+                    self.applications.insert(d.metadata.name, d.spec);
+                }
+                Document::EnvironmentType(d) => {
+                    self.environment_types.insert(d.metadata.name, d.spec);
+                }
+                Document::Environment(d) => {
+                    let application = d.spec.application.clone();
+                    let id = EnvironmentId { application, environment: d.metadata.name };
+                    self.environments.insert(id, d.spec);
+                }
+                Document::ResourceDefinition(d) => {
+                    self.definitions.insert(d.metadata.name, d.spec);
+                }
+                Document::Plugin(d) => {
+                    self.plugins.insert(d.metadata.name, d.spec);
+                }
+                Document::Workload(d) => {
+                    self.workloads.insert((d.application, d.name), d.workload);
+                }
+                Document::Subscription(_) => {}
+            }
+        }
+    }
+
+    /// What an application's documents say, images as they are written.
+    pub(crate) fn set(&self, application: &Name) -> Result<DeploymentSet, EngineError> {
+        let spec = self
+            .applications
+            .get(application)
+            .ok_or_else(|| EngineError::not_found(format!("application {application}")))?;
+        let mut workloads = BTreeMap::new();
+        for name in &spec.workloads {
+            let workload =
+                self.workloads.get(&(application.clone(), name.clone())).ok_or_else(|| {
+                    EngineError::invalid(
+                        format!("application {application}"),
+                        format!(
+                            "lists the workload {name}, whose Score document was never applied"
+                        ),
+                    )
+                })?;
+            workloads.insert(name.to_string(), workload.clone());
+        }
+        Ok(DeploymentSet {
+            application: application.clone(),
+            workloads,
+            resources: spec.resources.clone(),
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! Performs steps. Each file is about one kind; none decides what comes next.
+
+mod apply;
+mod provision;
+mod rollout;
+mod sensitive;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deployd_core::deployment::{
+    Deployment, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind,
+};
+use deployd_core::graph::{self, Uid};
+use deployd_core::plan::{Manifests, Plan};
+use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Scope};
+use deployd_core::set::DeploymentSet;
+use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
+use serde_json::Value;
+
+use crate::planner::{self, is_unsafe};
+use crate::records::{content, object};
+use crate::{EngineError, Inner};
+
+/// What came of performing a step.
+pub(crate) enum Performed {
+    /// To be recorded, with content.
+    Event(Event, Vec<Object>),
+    /// Nothing new: ask again then.
+    StillPending { poll_at: Timestamp },
+}
+
+/// What came of a step, before it is an event.
+pub(crate) enum Ended {
+    /// It is done.
+    Done(Option<Object>),
+    /// It goes on later.
+    Pending { token: String, poll_after_ms: u64, message: String },
+    /// What the strategy decided.
+    Decided(deployd_core::ports::Decision),
+    /// The plan.
+    Planned(Box<planner::Planned>),
+}
+
+/// All that performing a step needs.
+pub(crate) struct Work {
+    pub(crate) engine: Arc<Inner>,
+    pub(crate) environment: EnvironmentId,
+    pub(crate) state: EnvironmentState,
+    pub(crate) deployment: Deployment,
+    pub(crate) step: Step,
+    pub(crate) log: CallLog,
+}
+
+/// Whether a step may be left in the middle: only what watches. What changes
+/// something is short, and ends by itself.
+pub(crate) fn can_be_abandoned(state: &EnvironmentState, step: &StepId) -> bool {
+    use deployd_core::deployment::Action;
+    let step = state.active.as_ref().and_then(|active| active.step(step));
+    step.is_some_and(|step| {
+        matches!(
+            step.kind,
+            StepKind::ApplyResources
+                | StepKind::Rollout { action: Action::AwaitReady { .. } | Action::Sleep { .. } }
+        )
+    })
+}
+
+/// Performs a step, and says what came of it.
+pub(crate) async fn perform(
+    engine: Arc<Inner>,
+    environment: EnvironmentId,
+    state: EnvironmentState,
+    id: &DeploymentId,
+    step: &StepId,
+) -> Performed {
+    let failed = |fault: Fault| {
+        let event = Event::StepFailed { deployment: id.clone(), step: step.clone(), fault };
+        Performed::Event(event, Vec::new())
+    };
+    let found = state
+        .active
+        .clone()
+        .and_then(|deployment| Some((deployment.step(step)?.clone(), deployment)));
+    let Some((known, deployment)) = found else {
+        return failed(Fault::bug("no-such-step", format!("there is no step {step}")));
+    };
+    let work =
+        Work { engine, environment, state, deployment, step: known, log: CallLog::default() };
+    let result = work.engine.logged(id, &step.0, &work.log, work.run()).await;
+    let now = work.engine.ports.clock.now();
+    match result {
+        Ok(ended) => work.event(ended, now).unwrap_or_else(|error| failed(error.into_fault())),
+        Err(error) => {
+            let fault = error.into_fault();
+            work.log.line(LogLevel::Error, fault.message.clone());
+            work.engine.log(id, &step.0, work.log.take()).await;
+            failed(fault)
+        }
+    }
+}
+
+impl Work {
+    async fn run(&self) -> Result<Ended, EngineError> {
+        match &self.step.kind {
+            StepKind::Plan => self.plan_step().await,
+            StepKind::Provision { uid, .. } => self.provision(uid).await,
+            StepKind::Render => self.render_step().await,
+            StepKind::ApplyResources => self.apply_resources().await,
+            StepKind::Decide { observation } => self.decide(observation.as_ref()).await,
+            StepKind::Rollout { action } => self.act(action).await,
+            StepKind::Restore => self.restore().await,
+            StepKind::Prune => self.prune().await,
+            StepKind::Destroy { uid } => self.destroy(uid).await,
+        }
+    }
+
+    fn event(&self, ended: Ended, now: Timestamp) -> Result<Performed, EngineError> {
+        let deployment = self.deployment.id.clone();
+        let step = self.step.id.clone();
+        Ok(match ended {
+            Ended::Done(result) => {
+                let digest = result.as_ref().map(|object| object.digest);
+                let event = Event::StepSucceeded { deployment, step, result: digest };
+                Performed::Event(event, result.into_iter().collect())
+            }
+            Ended::Pending { token, poll_after_ms, message } => {
+                let poll_at = now.plus_ms(poll_after_ms.clamp(POLL_MS_MIN, POLL_MS_MAX));
+                use deployd_core::deployment::StepStatus;
+                match &self.step.status {
+                    // Recording every look would fill the journal with nothing.
+                    StepStatus::Pending { token: known, .. } if *known == token => {
+                        Performed::StillPending { poll_at }
+                    }
+                    _ => {
+                        let event =
+                            Event::StepPending { deployment, step, token, poll_at, message };
+                        Performed::Event(event, Vec::new())
+                    }
+                }
+            }
+            Ended::Decided(decision) => {
+                let event = Event::RolloutDecided {
+                    deployment,
+                    step,
+                    state: decision.state,
+                    action: decision.action,
+                    progress: decision.progress,
+                    message: decision.message,
+                };
+                Performed::Event(event, Vec::new())
+            }
+            Ended::Planned(planned) => {
+                let content = object(&planned.plan)?;
+                let event = planned_event(deployment, content.digest, &planned.plan);
+                let mut objects = planned.objects;
+                objects.push(content);
+                Performed::Event(event, objects)
+            }
+        })
+    }
+
+    async fn plan_step(&self) -> Result<Ended, EngineError> {
+        let set = self.set().await?;
+        let planned =
+            self.engine.plan(&self.environment, &self.state, &set, &self.deployment.id.0).await?;
+        if let Some(expected) = self.deployment.request.expected_plan {
+            let found = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
+            if found != expected {
+                return Err(Fault::conflict(
+                    "plan-changed",
+                    format!(
+                        "the plan would be {found} now, and only {expected} was asked for: something has changed since; plan again"
+                    ),
+                )
+                .into());
+            }
+        }
+        let count = planned.plan.graph.nodes.len();
+        self.log.line(LogLevel::Info, format!("planned: {count} resources"));
+        Ok(Ended::Planned(Box::new(planned)))
+    }
+
+    async fn render_step(&self) -> Result<Ended, EngineError> {
+        let plan = self.plan().await?;
+        let set = self.set().await?;
+        let resources = self.resources(&plan).await?;
+        let outputs: BTreeMap<Uid, Value> =
+            resources.iter().map(|(uid, p)| (uid.clone(), p.outputs.clone())).collect();
+        let missing = deployd_core::resolve::Missing::Fault;
+        let rendered = self
+            .engine
+            .render(&plan, &set, &outputs, missing, &self.scope(&plan), &self.log)
+            .await?;
+        let manifests = apply::manifests(&plan, &resources, rendered)?;
+        self.log.line(LogLevel::Info, format!("rendered {} objects", manifests.objects.len()));
+        Ok(Ended::Done(Some(object(&manifests)?)))
+    }
+
+    /// The plan that is executed.
+    pub(crate) async fn plan(&self) -> Result<Plan, EngineError> {
+        let digest =
+            self.deployment.plan.ok_or_else(|| EngineError::bug("a step without a plan"))?;
+        content(&*self.engine.ports.store, "plan", digest).await
+    }
+
+    /// What is deployed.
+    pub(crate) async fn set(&self) -> Result<DeploymentSet, EngineError> {
+        content(&*self.engine.ports.store, "set", self.deployment.request.set).await
+    }
+
+    /// The manifests that are deployed.
+    pub(crate) async fn rendered(&self) -> Result<Manifests, EngineError> {
+        let digest = self
+            .deployment
+            .result("render")
+            .ok_or_else(|| EngineError::bug("a step before manifests are rendered"))?;
+        content(&*self.engine.ports.store, "manifests", digest).await
+    }
+
+    pub(crate) fn scope(&self, plan: &Plan) -> Scope {
+        planner::scope(plan, &self.deployment.id.0)
+    }
+
+    /// What is there of a plan's resources.
+    pub(crate) async fn resources(
+        &self,
+        plan: &Plan,
+    ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
+        let mut found = BTreeMap::new();
+        for uid in plan.graph.nodes.keys() {
+            if let Some(active) = self.state.resources.get(uid) {
+                let provisioned =
+                    content(&*self.engine.ports.store, "resource", active.provisioned).await?;
+                found.insert(uid.clone(), provisioned);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Between looks at what is pending.
+const POLL_MS_MIN: u64 = 100;
+/// A driver that wants to be asked later than this forgets itself.
+const POLL_MS_MAX: u64 = 15 * 60_000;
+
+fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event {
+    use deployd_core::config::WhenUnused;
+    let order = graph::order(&plan.graph).unwrap_or_default();
+    let resources = order
+        .iter()
+        .filter_map(|uid| {
+            let node = plan.graph.nodes.get(uid)?;
+            let planned = plan.resources.get(uid)?;
+            Some(ResourceStep {
+                uid: uid.clone(),
+                name: node.key.to_string(),
+                after: node.after.iter().cloned().collect(),
+                unsafe_to_repeat: is_unsafe(planned.effect),
+            })
+        })
+        .collect();
+    let destroy = plan
+        .unused
+        .iter()
+        .filter(|unused| unused.when_unused == WhenUnused::Destroy)
+        .map(|unused| unused.uid.clone())
+        .collect();
+    Event::DeploymentPlanned {
+        deployment,
+        plan: digest,
+        gates: plan.gates.clone(),
+        resources,
+        destroy,
+    }
+}

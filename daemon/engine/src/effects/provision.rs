@@ -1,0 +1,92 @@
+//! Has drivers provision resources, and take them away.
+
+use std::collections::BTreeMap;
+
+use deployd_core::deployment::StepStatus;
+use deployd_core::graph::Uid;
+use deployd_core::plan::Plan;
+use deployd_core::ports::{Call, LogLevel, Progress, Provisioned};
+use deployd_core::resolve::Missing;
+use serde_json::Value;
+
+use super::{Ended, Work};
+use crate::EngineError;
+use crate::planner::{context, request};
+use crate::records::{content, object};
+
+impl Work {
+    pub(super) async fn provision(&self, uid: &Uid) -> Result<Ended, EngineError> {
+        let plan = self.plan().await?;
+        let set = self.set().await?;
+        let resources = self.resources(&plan).await?;
+        let outputs: BTreeMap<Uid, Value> = resources
+            .iter()
+            .filter(|(other, _)| *other != uid)
+            .map(|(uid, provisioned)| (uid.clone(), provisioned.outputs.clone()))
+            .collect();
+        let planned = plan
+            .resources
+            .get(uid)
+            .ok_or_else(|| EngineError::bug(format!("resource {uid} is not planned")))?;
+        let context = context(&plan, &outputs, Missing::Fault);
+        let request = request(&context, &set, uid, resources.get(uid), &self.step.key)?;
+        let scope = self.scope(&plan);
+        let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
+        let drivers = &self.engine.ports.drivers;
+        match drivers.provision(call, &request, self.token()).await? {
+            Progress::Done(provisioned) => {
+                let name = plan.graph.nodes.get(uid).map(|n| n.key.to_string()).unwrap_or_default();
+                self.log.line(LogLevel::Info, format!("{name} is there"));
+                Ok(Ended::Done(Some(object(&provisioned)?)))
+            }
+            Progress::Pending { token, poll_after_ms, message } => {
+                self.log.line(LogLevel::Info, message.clone());
+                Ok(Ended::Pending { token, poll_after_ms, message })
+            }
+        }
+    }
+
+    /// Takes away a resource that nothing asks for any more, with the plugin and
+    /// the inputs that it was provisioned by.
+    pub(super) async fn destroy(&self, uid: &Uid) -> Result<Ended, EngineError> {
+        let store = &*self.engine.ports.store;
+        let Some(active) = self.state.resources.get(uid) else { return Ok(Ended::Done(None)) };
+        let plan: Plan = content(store, "plan", active.plan).await?;
+        let set = content(store, "set", plan.set).await?;
+        let provisioned: Provisioned = content(store, "resource", active.provisioned).await?;
+        let planned = plan
+            .resources
+            .get(uid)
+            .ok_or_else(|| EngineError::bug(format!("resource {uid} is in no plan")))?;
+        let mut outputs = BTreeMap::new();
+        for other in plan.graph.nodes.keys() {
+            if let Some(active) = self.state.resources.get(other) {
+                let provisioned: Provisioned =
+                    content(store, "resource", active.provisioned).await?;
+                outputs.insert(other.clone(), provisioned.outputs);
+            }
+        }
+        let context = context(&plan, &outputs, Missing::Preview);
+        let request = request(&context, &set, uid, Some(&provisioned), &self.step.key)?;
+        let scope = self.scope(&plan);
+        let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
+        match self.engine.ports.drivers.destroy(call, &request, self.token()).await? {
+            Progress::Done(()) => {
+                self.engine.ports.vault.remove_owner(&uid.0).await?;
+                self.log.line(LogLevel::Info, format!("{} is gone", active.name));
+                Ok(Ended::Done(None))
+            }
+            Progress::Pending { token, poll_after_ms, message } => {
+                Ok(Ended::Pending { token, poll_after_ms, message })
+            }
+        }
+    }
+
+    /// What the driver said the last time, if it was not done then.
+    pub(super) fn token(&self) -> Option<&str> {
+        match &self.step.status {
+            StepStatus::Pending { token, .. } => Some(token),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Asks the strategy what to do, and does it.
+
+use deployd_core::Fault;
+use deployd_core::deployment::{Action, StepStatus};
+use deployd_core::plan::{Manifests, ObjectOwner, Plan};
+use deployd_core::ports::{Call, LogLevel, ObjectRef, StrategyContext};
+use serde_json::{Value, json};
+
+use super::{Ended, Work};
+use crate::EngineError;
+use crate::records::object;
+
+/// The track of what runs for everybody.
+const STABLE: &str = "stable";
+
+/// The longest that a strategy can have readiness waited for: a day.
+const DEADLINE_MS_MAX: u64 = 24 * 3_600_000;
+
+impl Work {
+    pub(super) async fn decide(&self, observation: Option<&Value>) -> Result<Ended, EngineError> {
+        let plan = self.plan().await?;
+        let manifests = self.rendered().await?;
+        let context = StrategyContext {
+            config: plan.strategy.config.clone(),
+            workloads: workloads(&plan, &manifests, self.state.deployed.is_some()),
+        };
+        let scope = self.scope(&plan);
+        let call = Call { plugin: &plan.strategy.plugin, scope: &scope, log: &self.log };
+        let strategies = &self.engine.ports.strategies;
+        let decision = match (observation, &self.deployment.rollout) {
+            (Some(observation), Some(rollout)) => {
+                strategies.next(call, &context, &rollout.state, observation).await?
+            }
+            _ => strategies.start(call, &context).await?,
+        };
+        self.log.line(LogLevel::Info, decision.message.clone());
+        Ok(Ended::Decided(decision))
+    }
+
+    pub(super) async fn act(&self, action: &Action) -> Result<Ended, EngineError> {
+        match action {
+            Action::Apply { track, workloads } => {
+                let (plan, manifests) = self.track(track).await?;
+                let references =
+                    self.apply(&plan, &manifests, |owner| is_of(owner, workloads)).await?;
+                Ok(Ended::Done(Some(object(&references)?)))
+            }
+            Action::AwaitReady { track, workloads, deadline_ms } => {
+                let (plan, manifests) = self.track(track).await?;
+                let references: Vec<ObjectRef> = manifests
+                    .of(|owner| is_of(owner, workloads))
+                    .iter()
+                    .filter_map(|object| manifests.reference(object))
+                    .collect();
+                let deadline_ms = self.left((*deadline_ms).min(DEADLINE_MS_MAX));
+                self.await_ready(&plan, &manifests.namespace, &references, deadline_ms).await?;
+                Ok(Ended::Done(None))
+            }
+            Action::Sleep { ms } => match &self.step.status {
+                StepStatus::Pending { .. } => Ok(Ended::Done(None)),
+                _ => Ok(Ended::Pending {
+                    token: "slept".to_owned(),
+                    poll_after_ms: *ms,
+                    message: format!("waiting for {ms} ms"),
+                }),
+            },
+            Action::Complete {} | Action::RollBack { .. } => {
+                Err(EngineError::bug("an action that is no step"))
+            }
+        }
+    }
+
+    /// What is left of a deadline that began when the step was first begun: a
+    /// restart of deployd does not give a rollout more time.
+    fn left(&self, deadline_ms: u64) -> u64 {
+        let now = self.engine.ports.clock.now();
+        let passed = self.step.started.map_or(0, |started| now.ms_since(started));
+        // Enough to see how things are, in any case.
+        deadline_ms.saturating_sub(passed).max(1_000)
+    }
+
+    async fn track(&self, track: &str) -> Result<(Plan, Manifests), EngineError> {
+        if track != STABLE {
+            return Err(Fault::invalid(
+                "track-unknown",
+                format!("the strategy names the track {track:?}; this daemon has only {STABLE:?}"),
+            )
+            .into());
+        }
+        Ok((self.plan().await?, self.rendered().await?))
+    }
+}
+
+fn is_of(owner: &ObjectOwner, workloads: &[String]) -> bool {
+    matches!(owner, ObjectOwner::Workload(name) if workloads.contains(name))
+}
+
+/// Workloads in dependency order, as strategies see them.
+fn workloads(plan: &Plan, manifests: &Manifests, deployed_before: bool) -> Value {
+    let replicas = |name: &str| {
+        manifests
+            .of(|owner| matches!(owner, ObjectOwner::Workload(of) if of == name))
+            .iter()
+            .find_map(|object| object.pointer("/spec/replicas").and_then(Value::as_u64))
+            .unwrap_or(1)
+    };
+    let previous = plan.previous.as_ref().filter(|_| deployed_before);
+    plan.workloads
+        .iter()
+        .map(|workload| {
+            let added = previous
+                .is_none_or(|previous| previous.delta.workloads.add.contains_key(&workload.name));
+            json!({
+                "name": workload.name,
+                "replicas": replicas(&workload.name),
+                "after": workload.after,
+                "current": previous.filter(|_| !added).map(|previous| &previous.deployment),
+            })
+        })
+        .collect()
+}

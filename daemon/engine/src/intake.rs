@@ -1,0 +1,218 @@
+//! Artifacts: announced, recorded, and sent where the flow says.
+
+use std::collections::BTreeMap;
+
+use deployd_core::artifact::{
+    ARTIFACTS_MAX, Artifact, Images, Routed, destinations, images, route,
+};
+use deployd_core::deployment::{Mode, Origin, Request, queue};
+use deployd_core::journal::StreamId;
+use deployd_core::ports::{Batch, Object, Order};
+use deployd_core::set::DeploymentSet;
+use deployd_core::views::{Announced, Route};
+use deployd_core::{EnvironmentId, Name};
+use serde_json::json;
+
+use crate::configuration::Configuration;
+use crate::error::Problem;
+use crate::journal::{StoreOrEngine, until_no_conflict};
+use crate::records::{IMAGES, SCAN_MAX, below, decode, environment, key, object, put};
+use crate::{Caller, Counts, Engine, EngineError, Inner};
+
+impl Engine {
+    /// Records artifacts, and begins the deployments that the flow asks for.
+    /// All of one request are taken together: an application whose workloads
+    /// were all built gets one deployment.
+    pub async fn announce(
+        &self,
+        caller: &Caller,
+        artifacts: Vec<Artifact>,
+    ) -> Result<Announced, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        check(&artifacts)?;
+        let announced = until_no_conflict(|| self.inner.try_announce(caller, &artifacts)).await?;
+        for route in &announced.routes {
+            self.inner.workers.wake(&self.inner, &route.environment);
+        }
+        Ok(announced)
+    }
+}
+
+fn check(artifacts: &[Artifact]) -> Result<(), EngineError> {
+    if artifacts.is_empty() || artifacts.len() > ARTIFACTS_MAX {
+        let message = format!("found {}, expected 1 to {ARTIFACTS_MAX}", artifacts.len());
+        return Err(EngineError::invalid("artifacts", message));
+    }
+    let problems: Vec<Problem> = artifacts
+        .iter()
+        .enumerate()
+        .filter_map(|(n, artifact)| {
+            artifact.fault().map(|message| Problem::new(format!("artifacts[{n}]"), message))
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(EngineError::Invalid { problems }) }
+}
+
+/// What artifacts mean for an environment.
+struct Arrival<'a> {
+    set: DeploymentSet,
+    images: Images,
+    /// The last one, which the deployment is named for.
+    artifact: &'a Artifact,
+}
+
+impl Inner {
+    async fn try_announce(
+        &self,
+        caller: &Caller,
+        artifacts: &[Artifact],
+    ) -> Result<Announced, StoreOrEngine> {
+        let configuration = self.configuration().await?;
+        let mut arrivals: BTreeMap<EnvironmentId, Arrival<'_>> = BTreeMap::new();
+        for artifact in artifacts {
+            for (application, spec) in &configuration.applications {
+                for name in destinations(spec, artifact) {
+                    let id = EnvironmentId {
+                        application: application.clone(),
+                        environment: name.clone(),
+                    };
+                    let set = configuration.set(application)?;
+                    let new = images(spec, &set, artifact);
+                    let arrival = arrivals.entry(id).or_insert_with(|| Arrival {
+                        set,
+                        images: Images::new(),
+                        artifact,
+                    });
+                    arrival.images.extend(new);
+                    arrival.artifact = artifact;
+                }
+            }
+        }
+        let mut announced = Announced { artifacts: artifacts.to_vec(), routes: Vec::new() };
+        let mut batch = Batch::default();
+        let mut appended = Vec::new();
+        for (id, arrival) in &arrivals {
+            let route = self.arrive(caller, &configuration, id, arrival, &mut batch, &mut appended);
+            announced.routes.push(Box::pin(route).await?);
+        }
+        for application in applications(&configuration, artifacts) {
+            let routes: Vec<&Route> = announced
+                .routes
+                .iter()
+                .filter(|route| route.environment.application == application)
+                .collect();
+            let body =
+                json!({"type": "artifacts-announced", "artifacts": artifacts, "routes": routes});
+            let stream = StreamId::artifacts(&application);
+            batch = self.note(stream, &caller.actor, body, batch).await?;
+        }
+        let answer = self.commit(caller, announced, batch).await?;
+        for one in &appended {
+            self.appended(one);
+            Counts::count(&self.counts.accepted);
+        }
+        Ok(answer)
+    }
+
+    async fn arrive(
+        &self,
+        caller: &Caller,
+        configuration: &Configuration,
+        id: &EnvironmentId,
+        arrival: &Arrival<'_>,
+        batch: &mut Batch,
+        appended: &mut Vec<crate::journal::Appended>,
+    ) -> Result<Route, EngineError> {
+        if !configuration.environments.contains_key(id) {
+            return Err(EngineError::invalid(
+                format!("application {}", id.application),
+                format!(
+                    "its flow names the environment {}, which was never applied",
+                    id.environment
+                ),
+            ));
+        }
+        let mut known = self.images(id).await?;
+        known.extend(arrival.images.clone());
+        for ((workload, container), image) in &arrival.images {
+            let key = key(&[&id.to_string(), workload, container]);
+            batch.puts.push(put(IMAGES, key, image)?);
+        }
+        let routed = route(&arrival.set, &known).map_err(|error| {
+            EngineError::invalid(format!("application {}", id.application), error.to_string())
+        })?;
+        let set = match routed {
+            Routed::Deploy { set } => set,
+            Routed::Held { missing } => {
+                return Ok(Route { environment: id.clone(), deployment: None, waits_for: missing });
+            }
+        };
+        let content: Object = object(&*set)?;
+        let request = Request {
+            set: content.digest,
+            mode: Mode::Automatic,
+            origin: Origin::Artifact {
+                image: arrival.artifact.image(),
+                git_ref: arrival.artifact.git_ref.clone(),
+                commit: arrival.artifact.commit.clone(),
+            },
+            comment: None,
+            expected_plan: None,
+        };
+        batch.objects.push(content);
+        let deployment = self.new_deployment_id();
+        let entry = environment(&*self.ports.store, id).await?;
+        let events = queue(&entry.state, &deployment, request)
+            .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
+        let one = self.prepare(id, &entry, &caller.actor, None, &events).await?;
+        merge(batch, &one.batch);
+        appended.push(one);
+        Ok(Route { environment: id.clone(), deployment: Some(deployment), waits_for: Vec::new() })
+    }
+
+    /// The latest images of an environment.
+    pub(crate) async fn images(&self, id: &EnvironmentId) -> Result<Images, EngineError> {
+        let range = below(&[&id.to_string()]);
+        let page = self.ports.store.scan(IMAGES, range, Order::Ascending, SCAN_MAX).await?;
+        let mut images = Images::new();
+        for (key, value) in &page.entries {
+            let text = String::from_utf8_lossy(key);
+            let mut parts = text.splitn(3, '\0').skip(1);
+            if let (Some(workload), Some(container)) = (parts.next(), parts.next()) {
+                let place = (workload.to_owned(), container.to_owned());
+                images.insert(place, decode("image", value)?);
+            }
+        }
+        Ok(images)
+    }
+
+    pub(crate) fn new_deployment_id(&self) -> deployd_core::DeploymentId {
+        let mut random = [0u8; 10];
+        self.ports.random.fill(&mut random);
+        deployd_core::DeploymentId::from_parts(self.ports.clock.now(), random)
+    }
+}
+
+/// Applications that any of the artifacts is for.
+fn applications(configuration: &Configuration, artifacts: &[Artifact]) -> Vec<Name> {
+    configuration
+        .applications
+        .iter()
+        .filter(|(_, spec)| {
+            spec.artifacts
+                .iter()
+                .any(|rule| artifacts.iter().any(|a| a.repository == rule.repository))
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Adds one batch to another.
+fn merge(batch: &mut Batch, other: &Batch) {
+    batch.appends.extend(other.appends.iter().cloned());
+    batch.puts.extend(other.puts.iter().cloned());
+    batch.outbox.extend(other.outbox.iter().cloned());
+    batch.objects.extend(other.objects.iter().cloned());
+}

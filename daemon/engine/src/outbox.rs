@@ -1,0 +1,272 @@
+//! Delivers messages: at least once, with a stable id, along the schedule of
+//! Standard Webhooks, until they are delivered or dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deployd_core::Fault;
+use deployd_core::config::{PluginKind, SubscriptionSpec};
+use deployd_core::outbox::{Attempt, Message, MessageId, MessageStatus};
+use deployd_core::ports::{
+    Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
+};
+use deployd_core::secret::{OPERATOR, SecretRef};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::records::{PLUGINS, get};
+use crate::signature::sign;
+use crate::{Caller, Counts, Engine, EngineError, Inner};
+
+/// Messages in delivery at the same time: a slow receiver holds up none but a
+/// few others.
+const AT_ONCE: usize = 16;
+
+/// For so long a message that is being delivered is not given to anybody else;
+/// longer than the longest attempt.
+const LEASE_MS: u64 = 120_000;
+
+/// The longest attempt.
+const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+
+/// The longest sleep without looking again.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// The wait after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Rung when there is something to deliver.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Notify);
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Begins to deliver.
+pub(crate) fn start(engine: &Arc<Inner>) {
+    // Ends with the engine, or when it stops.
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        while !engine.is_stopping() {
+            match engine.deliver_due().await {
+                Ok(0) => engine.sleep_until_due().await,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "deliveries pause");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    });
+}
+
+impl Engine {
+    /// At most `max` messages with a status, after a message.
+    pub async fn messages(
+        &self,
+        status: Option<MessageStatus>,
+        after: Option<MessageId>,
+        max: usize,
+    ) -> Result<Vec<Message>, EngineError> {
+        Ok(self.inner.ports.store.outbox_list(status, after, max).await?)
+    }
+
+    /// A message.
+    pub async fn message(&self, id: &MessageId) -> Result<Message, EngineError> {
+        let message = self.inner.ports.store.outbox_get(id).await?;
+        message.ok_or_else(|| EngineError::not_found(format!("message {id}")))
+    }
+
+    /// Has a message delivered again, from the start of the schedule.
+    pub async fn redeliver(&self, caller: &Caller, id: &MessageId) -> Result<Message, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let message = self.message(id).await?;
+        if message.status == MessageStatus::Pending {
+            let message = format!("message {id} is on its way already; due {}", message.due);
+            return Err(EngineError::Conflict { message });
+        }
+        let message = message.redelivered(self.inner.ports.clock.now());
+        self.inner.ports.store.outbox_settle(message.clone()).await?;
+        self.inner.outbox.ring();
+        Ok(message)
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.workers.is_stopping()
+    }
+
+    /// Delivers what is due; returns how many messages were tried.
+    async fn deliver_due(&self) -> Result<usize, StoreError> {
+        let now = self.ports.clock.now();
+        let due = self.ports.store.outbox_take(now, now.plus_ms(LEASE_MS), AT_ONCE).await?;
+        let count = due.len();
+        let results: Vec<Result<(), StoreError>> = futures::stream::iter(due)
+            .map(|message| self.deliver(message))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        results.into_iter().collect::<Result<(), _>>()?;
+        Ok(count)
+    }
+
+    async fn sleep_until_due(&self) {
+        let now = self.ports.clock.now();
+        let due = self.ports.store.outbox_due().await.ok().flatten();
+        let sleep = due
+            .map_or(SLEEP_MAX, |due| Duration::from_millis(due.ms_since(now)))
+            .clamp(Duration::from_millis(10), SLEEP_MAX);
+        tokio::select! {
+            () = self.outbox.0.notified() => {}
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+
+    /// Tries one message, and records what came of it.
+    async fn deliver(&self, message: Message) -> Result<(), StoreError> {
+        let at = self.ports.clock.now();
+        let mut attempt =
+            Attempt { at, duration_ms: 0, target: String::new(), status: None, fault: None };
+        let tried = tokio::time::timeout(ATTEMPT_MAX, self.attempt(&message, &mut attempt)).await;
+        attempt.fault = match tried {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.into_fault()),
+            Err(_) => {
+                Some(Fault::transient("timeout", format!("no answer within {ATTEMPT_MAX:?}")))
+            }
+        };
+        let now = self.ports.clock.now();
+        attempt.duration_ms = now.ms_since(at);
+        Counts::count(match attempt.fault {
+            None => &self.counts.delivered,
+            Some(_) => &self.counts.delivery_failures,
+        });
+        let mut random = [0u8; 1];
+        self.ports.random.fill(&mut random);
+        let jitter = f64::from(random.first().copied().unwrap_or(0)) / 255.0;
+        self.ports.store.outbox_settle(message.after(attempt, now, jitter)).await?;
+        self.changes.announce();
+        Ok(())
+    }
+
+    async fn attempt(&self, message: &Message, attempt: &mut Attempt) -> Result<(), EngineError> {
+        let subscriptions = self.subscriptions().await?;
+        let Some((_, spec)) =
+            subscriptions.into_iter().find(|(name, _)| *name == message.subscription)
+        else {
+            let text = format!("there is no subscription {} any more", message.subscription);
+            return Err(Fault::permanent("no-such-subscription", text).into());
+        };
+        for request in self.format(message, &spec).await? {
+            attempt.target = target(&request.url);
+            let outgoing = self.outgoing(message, &spec, request).await?;
+            let answer = self.ports.sender.send(outgoing).await?;
+            attempt.status = Some(answer.status);
+            judge(answer.status, answer.retry_after_ms)?;
+        }
+        Ok(())
+    }
+
+    /// What the notifier makes of a message.
+    async fn format(
+        &self,
+        message: &Message,
+        spec: &SubscriptionSpec,
+    ) -> Result<Vec<NotifierRequest>, EngineError> {
+        let name = spec.notifier.as_str();
+        let info: Option<PluginInfo> = get(&*self.ports.store, PLUGINS, name.as_bytes()).await?;
+        let info = info.filter(|info| info.kind == PluginKind::Notifier).ok_or_else(|| {
+            let text = format!("there is no notifier {name}");
+            EngineError::from(Fault::transient("no-such-notifier", text))
+        })?;
+        let text = |pointer: &str| {
+            message.event.get(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let scope = Scope {
+            application: text("application"),
+            environment: text("environment"),
+            ..Scope::default()
+        };
+        let log = CallLog::default();
+        let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
+        let config = json!(spec.config);
+        Ok(self.ports.notifiers.format(call, &message.event, &config).await?)
+    }
+
+    /// A notifier's request with id, time and signature.
+    async fn outgoing(
+        &self,
+        message: &Message,
+        spec: &SubscriptionSpec,
+        request: NotifierRequest,
+    ) -> Result<Outgoing, EngineError> {
+        let seconds = self.ports.clock.now().0 / 1_000;
+        let mut headers: Vec<(String, String)> = request.headers.into_iter().collect();
+        headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("webhook-"));
+        headers.push(("webhook-id".to_owned(), message.id.to_string()));
+        headers.push(("webhook-timestamp".to_owned(), seconds.to_string()));
+        if let Some(name) = &spec.signing_secret {
+            let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_string() };
+            let secret = self.ports.vault.get(&secret).await?;
+            let signature = sign(secret.expose(), &message.id.0, seconds, &request.body)?;
+            headers.push(("webhook-signature".to_owned(), signature));
+        }
+        Ok(Outgoing {
+            method: request.method,
+            url: request.url,
+            headers,
+            body: request.body,
+            private_address: spec.private_address,
+        })
+    }
+}
+
+/// What an answer means (Standard Webhooks, "Delivery").
+fn judge(status: u16, retry_after_ms: Option<u64>) -> Result<(), Fault> {
+    match status {
+        200..=299 => Ok(()),
+        410 => Err(Fault::permanent("receiver-gone", "the receiver answered 410: it is gone")),
+        _ => Err(Fault::transient("receiver-refused", format!("the receiver answered {status}"))
+            .with_retry_after_ms(retry_after_ms)),
+    }
+}
+
+/// Where a request goes, as far as it can be shown: of some receivers (Slack's
+/// among them) the path is the credential, so only its first part is kept.
+fn target(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match path.split_once('/') {
+        Some((first, _)) => format!("{scheme}://{host}/{first}/..."),
+        None => format!("{scheme}://{host}/{path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_judged_as_standard_webhooks_says() {
+        assert!(judge(204, None).is_ok());
+        assert!(!judge(410, None).unwrap_err().is_transient());
+        for status in [301, 400, 404, 429, 500, 503] {
+            assert!(judge(status, Some(5)).unwrap_err().is_transient(), "{status}");
+        }
+    }
+
+    #[test]
+    fn targets_have_no_credentials() {
+        assert_eq!(target("https://u:p@h.test:1/a/b?token=x#y"), "https://h.test:1/a/...");
+        assert_eq!(target("http://h.test"), "http://h.test/");
+    }
+}

@@ -1,0 +1,392 @@
+//! Makes plans: gathers what they are made of, asks drivers what they would do,
+//! and renders what is known already.
+
+use std::collections::BTreeMap;
+
+use deployd_core::config::{EffectLevel, PluginKind};
+use deployd_core::deployment::EnvironmentState;
+use deployd_core::graph::{self, GraphInput, Uid};
+use deployd_core::plan::{
+    Manifest, Manifests, ObjectOwner, PLAN_VERSION, Plan, PlannedResource, PlannedStrategy,
+    PlannedTemplater, Preview, Previous, UnusedResource, changes, workload_order,
+};
+use deployd_core::ports::{
+    Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, Scope,
+};
+use deployd_core::resolve::{self, Context, Missing};
+use deployd_core::set::{DeploymentSet, diff};
+use deployd_core::{EnvironmentId, Name};
+use serde_json::{Value, json};
+
+use crate::configuration::Configuration;
+use crate::error::Problem;
+use crate::records::{PLUGINS, content, get};
+use crate::{EngineError, Inner};
+
+/// A plan, and content that it names.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) objects: Vec<Object>,
+}
+
+impl Inner {
+    /// The plan of a set in an environment as it is now.
+    pub(crate) async fn plan(
+        &self,
+        id: &EnvironmentId,
+        state: &EnvironmentState,
+        set: &DeploymentSet,
+        deployment: &str,
+    ) -> Result<Planned, EngineError> {
+        let configuration = self.configuration().await?;
+        let spec = configuration
+            .environments
+            .get(id)
+            .ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
+        let environment_type =
+            configuration.environment_types.get(&spec.environment_type).ok_or_else(|| {
+                EngineError::not_found(format!("environment type {}", spec.environment_type))
+            })?;
+        let graph = graph::build(&GraphInput {
+            environment: id,
+            environment_type: &spec.environment_type,
+            set,
+            definitions: &configuration.definitions,
+        })
+        .map_err(|errors| EngineError::Invalid {
+            problems: errors
+                .iter()
+                .map(|error| Problem::new(id.to_string(), error.to_string()))
+                .collect(),
+        })?;
+        let mut values = environment_type.values.clone();
+        values.extend(spec.values.clone());
+
+        let templater = &environment_type.templater;
+        let strategy = &environment_type.strategy;
+        let templater_info = self.plugin(&templater.plugin, PluginKind::Templater).await?;
+        let strategy_info = self.plugin(&strategy.plugin, PluginKind::Strategy).await?;
+        let mut objects = Vec::new();
+        let baseline = templater.baseline.as_ref().map(|text| {
+            let object = Object::new(text.clone().into_bytes());
+            let digest = object.digest;
+            objects.push(object);
+            digest
+        });
+        let set_object = crate::records::object(set)?;
+        let previous = match &state.deployed {
+            None => None,
+            Some(deployed) => {
+                let old: DeploymentSet = content(&*self.ports.store, "set", deployed.set).await?;
+                Some(Previous {
+                    deployment: deployed.deployment.clone(),
+                    set: deployed.set,
+                    delta: diff(&old, set).map_err(EngineError::bug)?,
+                })
+            }
+        };
+        let unused = self.unused(&configuration, state, &graph).await?;
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            environment: id.clone(),
+            environment_type: spec.environment_type.clone(),
+            set: set_object.digest,
+            previous,
+            workloads: workload_order(set.workloads.keys(), graph.nodes.values()),
+            resources: BTreeMap::new(),
+            graph,
+            unused,
+            values,
+            templater: PlannedTemplater {
+                plugin: templater_info.plugin,
+                baseline,
+                config: plugin_config(&configuration, &templater.plugin),
+            },
+            strategy: PlannedStrategy {
+                plugin: strategy_info.plugin,
+                config: json!(strategy.config),
+            },
+            take_over_fields: environment_type.take_over_fields,
+            gates: Vec::new(),
+        };
+        objects.push(set_object);
+        self.plan_resources(&mut plan, set, state, deployment).await?;
+        Ok(Planned { plan, objects })
+    }
+
+    /// A plugin that documents name, of the kind that is needed.
+    async fn plugin(&self, name: &Name, kind: PluginKind) -> Result<PluginInfo, EngineError> {
+        let info: Option<PluginInfo> =
+            get(&*self.ports.store, PLUGINS, name.as_str().as_bytes()).await?;
+        match info {
+            Some(info) if info.kind == kind => Ok(info),
+            Some(info) => Err(EngineError::invalid(
+                format!("plugin {name}"),
+                format!("is a {}, and a {kind} is needed", info.kind),
+            )),
+            None => Err(EngineError::not_found(format!("plugin {name}"))),
+        }
+    }
+
+    /// Asks each driver what it would do, in the order of the graph, so that
+    /// outputs which are known already are known to what comes after.
+    async fn plan_resources(
+        &self,
+        plan: &mut Plan,
+        set: &DeploymentSet,
+        state: &EnvironmentState,
+        deployment: &str,
+    ) -> Result<(), EngineError> {
+        let mut problems = Vec::new();
+        let mut outputs: BTreeMap<Uid, Value> = BTreeMap::new();
+        let order = graph::order(&plan.graph)
+            .map_err(|cycle| EngineError::invalid("resources", cycle.join(" -> ")))?;
+        for uid in order {
+            let Some(node) = plan.graph.nodes.get(&uid) else { continue };
+            let info = match self.plugin(&node.driver, PluginKind::Driver).await {
+                Ok(info) => info,
+                Err(error) => {
+                    problems.push(Problem::new(
+                        format!("resource definition {}", node.definition),
+                        error.to_string(),
+                    ));
+                    continue;
+                }
+            };
+            let before: Option<Provisioned> = match state.resources.get(&uid) {
+                Some(active) => {
+                    Some(content(&*self.ports.store, "resource", active.provisioned).await?)
+                }
+                None => None,
+            };
+            let request = {
+                let context = context(plan, &outputs, Missing::Preview);
+                request(&context, set, &uid, before.as_ref(), "")
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(fault) => {
+                    problems.push(Problem::new(node.key.to_string(), fault.message));
+                    continue;
+                }
+            };
+            let scope = scope(plan, deployment);
+            let log = CallLog::default();
+            let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
+            let (action, summary, known) = match self.ports.drivers.plan(call, &request).await {
+                Ok(planned) => (planned.action, planned.summary, planned.outputs),
+                Err(fault) => {
+                    problems.push(Problem::new(node.key.to_string(), fault.message));
+                    (DriverAction::None, Vec::new(), Value::Null)
+                }
+            };
+            // What is there already is known better than what a driver foresees.
+            outputs.insert(uid.clone(), before.map_or(known, |before| before.outputs));
+            let effect = info.effect;
+            plan.resources
+                .insert(uid, PlannedResource { driver: info.plugin, effect, action, summary });
+        }
+        if problems.is_empty() { Ok(()) } else { Err(EngineError::Invalid { problems }) }
+    }
+
+    /// Resources that are there and that the graph has not.
+    async fn unused(
+        &self,
+        configuration: &Configuration,
+        state: &EnvironmentState,
+        graph: &graph::ResourceGraph,
+    ) -> Result<Vec<UnusedResource>, EngineError> {
+        let mut unused = Vec::new();
+        for (uid, resource) in &state.resources {
+            if graph.nodes.contains_key(uid) {
+                continue;
+            }
+            let plan: Plan = content(&*self.ports.store, "plan", resource.plan).await?;
+            let Some(node) = plan.graph.nodes.get(uid) else { continue };
+            // What the definition says today counts, if it is still there.
+            let when_unused = configuration
+                .definitions
+                .get(&node.definition)
+                .map_or(node.when_unused, |definition| definition.when_unused);
+            unused.push(UnusedResource { uid: uid.clone(), key: node.key.clone(), when_unused });
+        }
+        Ok(unused)
+    }
+
+    /// Manifests as far as they are known, and how they differ from what was
+    /// applied last.
+    pub(crate) async fn preview(
+        &self,
+        plan: &Plan,
+        set: &DeploymentSet,
+        state: &EnvironmentState,
+    ) -> Result<Preview, EngineError> {
+        let store = &*self.ports.store;
+        let mut outputs = BTreeMap::new();
+        let mut there = Vec::new();
+        for (uid, node) in &plan.graph.nodes {
+            if let Some(active) = state.resources.get(uid) {
+                let provisioned: Provisioned =
+                    content(store, "resource", active.provisioned).await?;
+                let owner = ObjectOwner::Resource(uid.clone());
+                there.extend(
+                    provisioned
+                        .manifests
+                        .iter()
+                        .map(|object| Manifest { owner: owner.clone(), object: object.clone() }),
+                );
+                outputs.insert(uid.clone(), provisioned.outputs);
+                continue;
+            }
+            let Some(planned) = plan.resources.get(uid) else { continue };
+            let known = {
+                let context = context(plan, &outputs, Missing::Preview);
+                request(&context, set, uid, None, "")
+            };
+            let request =
+                known.map_err(|fault| EngineError::invalid(node.key.to_string(), fault.message))?;
+            let scope = scope(plan, "");
+            let log = CallLog::default();
+            let call = Call { plugin: &planned.driver, scope: &scope, log: &log };
+            outputs.insert(uid.clone(), self.ports.drivers.plan(call, &request).await?.outputs);
+        }
+        let log = CallLog::default();
+        let rendered =
+            self.render(plan, set, &outputs, Missing::Preview, &scope(plan, ""), &log).await?;
+        let mut manifests = Manifests { namespace: rendered.namespace, objects: there };
+        manifests.objects.extend(rendered.objects);
+        let before: Manifests = match &state.deployed {
+            Some(deployed) => content(store, "manifests", deployed.manifests).await?,
+            None => Manifests::default(),
+        };
+        let changes = changes(&before, &manifests);
+        Ok(Preview { manifests, changes })
+    }
+
+    /// The templater's objects for a set.
+    pub(crate) async fn render(
+        &self,
+        plan: &Plan,
+        set: &DeploymentSet,
+        outputs: &BTreeMap<Uid, Value>,
+        missing: Missing,
+        scope: &Scope,
+        log: &CallLog,
+    ) -> Result<Manifests, EngineError> {
+        let context = context(plan, outputs, missing);
+        let mut workloads = Vec::with_capacity(set.workloads.len());
+        for (name, workload) in &set.workloads {
+            workloads.push(resolve::workload(&context, name, workload)?);
+        }
+        let namespace = namespace(plan, outputs, missing)?;
+        let baseline = match plan.templater.baseline {
+            Some(digest) => {
+                let bytes = self.ports.store.object(digest).await?.unwrap_or_default();
+                String::from_utf8(bytes).map_err(EngineError::bug)?
+            }
+            None => String::new(),
+        };
+        let input = deployd_core::ports::RenderInput {
+            workloads,
+            values: json!(plan.values),
+            baseline,
+            config: plan.templater.config.clone(),
+            target: json!({"namespace": namespace}),
+        };
+        let call = Call { plugin: &plan.templater.plugin, scope, log };
+        let rendered = self.ports.templaters.render(call, &input).await?;
+        let objects =
+            rendered.into_iter().map(|object| Manifest { owner: owner(set, &object), object });
+        Ok(Manifests { namespace, objects: objects.collect() })
+    }
+}
+
+/// Whose an object of a templater is: the workload that its label names.
+fn owner(set: &DeploymentSet, object: &Value) -> ObjectOwner {
+    match object.pointer("/metadata/labels/deployd.dev~1workload").and_then(Value::as_str) {
+        Some(name) if set.workloads.contains_key(name) => ObjectOwner::Workload(name.to_owned()),
+        _ => ObjectOwner::Environment,
+    }
+}
+
+/// The namespace that the environment's `k8s-namespace` resource names.
+pub(crate) fn namespace(
+    plan: &Plan,
+    outputs: &BTreeMap<Uid, Value>,
+    missing: Missing,
+) -> Result<String, EngineError> {
+    let uid = graph::ResourceKey::of_environment(graph::NAMESPACE).uid(&plan.environment);
+    let name = outputs.get(&uid).and_then(|outputs| outputs.get("name")).and_then(Value::as_str);
+    match (name, missing) {
+        (Some(name), _) => Ok(name.to_owned()),
+        (None, Missing::Preview) => Ok(resolve::known_later("resources.k8s-namespace.name")),
+        (None, Missing::Fault) => Err(EngineError::invalid(
+            "k8s-namespace#environment",
+            "its driver returned no output `name`, which has to be the namespace",
+        )),
+    }
+}
+
+/// What placeholders of a plan refer to.
+pub(crate) fn context<'a>(
+    plan: &'a Plan,
+    outputs: &'a BTreeMap<Uid, Value>,
+    missing: Missing,
+) -> Context<'a> {
+    Context {
+        environment: &plan.environment,
+        environment_type: &plan.environment_type,
+        values: &plan.values,
+        graph: &plan.graph,
+        outputs,
+        missing,
+    }
+}
+
+/// Where calls of a plan belong.
+pub(crate) fn scope(plan: &Plan, deployment: &str) -> Scope {
+    Scope {
+        application: plan.environment.application.to_string(),
+        environment: plan.environment.environment.to_string(),
+        environment_type: plan.environment_type.to_string(),
+        deployment: deployment.to_owned(),
+    }
+}
+
+/// What a driver is asked about a resource.
+pub(crate) fn request(
+    context: &Context<'_>,
+    set: &DeploymentSet,
+    uid: &Uid,
+    before: Option<&Provisioned>,
+    idempotency_key: &str,
+) -> Result<DriverRequest, deployd_core::Fault> {
+    let Some(node) = context.graph.nodes.get(uid) else {
+        return Err(deployd_core::Fault::bug("no-such-resource", format!("resource {uid}")));
+    };
+    let metadata = node
+        .workload
+        .as_ref()
+        .and_then(|name| set.workloads.get(name))
+        .map_or(Value::Null, resolve::metadata_of);
+    let (params, inputs) = resolve::resource(context, node, &metadata)?;
+    Ok(DriverRequest {
+        uid: uid.0.clone(),
+        resource_type: node.key.resource_type.clone(),
+        class: node.key.class.clone(),
+        id: node.key.id.clone(),
+        params,
+        inputs,
+        state: before.map(|before| before.state.clone()),
+        idempotency_key: idempotency_key.to_owned(),
+    })
+}
+
+fn plugin_config(configuration: &Configuration, name: &Name) -> Value {
+    configuration.plugins.get(name).map_or_else(|| json!({}), |spec| json!(spec.config))
+}
+
+/// Whether a repeat after an unknown outcome needs an operator.
+pub(crate) fn is_unsafe(effect: EffectLevel) -> bool {
+    effect == EffectLevel::Unsafe
+}

@@ -1,0 +1,152 @@
+//! Projections: which there are, how their keys are made, what they hold.
+//!
+//! Values are JSON. Keys are made so that a prefix is what one scans for.
+
+use deployd_core::config::{DocumentKey, DocumentKind};
+use deployd_core::deployment::{DeploymentRecord, EnvironmentState};
+use deployd_core::journal::Version;
+use deployd_core::ports::{Index, KeyRange, Object, Order, Put, Store};
+use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::EngineError;
+
+/// Environments: `application/environment` -> [`EnvironmentEntry`].
+pub(crate) const ENVIRONMENTS: Index = Index("environments");
+/// Deployments: id, which sorts by time -> [`DeploymentRecord`].
+pub(crate) const DEPLOYMENTS: Index = Index("deployments");
+/// Deployments of an environment: environment and number -> id.
+pub(crate) const BY_ENVIRONMENT: Index = Index("deployments-by-environment");
+/// Documents: kind, application, name -> `StoredDocument`.
+pub(crate) const DOCUMENTS: Index = Index("documents");
+/// Loaded plugins: name -> `PluginInfo`.
+pub(crate) const PLUGINS: Index = Index("plugins");
+/// Latest images of an environment: environment, workload, container -> image.
+pub(crate) const IMAGES: Index = Index("images");
+/// Lines of logs: deployment and sequence -> `LogEntry`.
+pub(crate) const LOGS: Index = Index("logs");
+/// Tokens: digest of the token -> `TokenView`.
+pub(crate) const TOKENS: Index = Index("tokens");
+/// Tokens by name -> digest.
+pub(crate) const TOKEN_NAMES: Index = Index("token-names");
+
+/// The most entries that are read at once where all are wanted: far above what
+/// a platform has of documents, and a bound all the same.
+pub(crate) const SCAN_MAX: usize = 100_000;
+
+/// An environment as it is kept, and the version of its stream that it is of.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct EnvironmentEntry {
+    pub(crate) version: Version,
+    pub(crate) state: EnvironmentState,
+}
+
+/// Parts of a key, put together so that they can't run into each other: names
+/// have no zero byte.
+pub(crate) fn key(parts: &[&str]) -> Vec<u8> {
+    parts.join("\0").into_bytes()
+}
+
+/// All keys that begin with these parts, and have more.
+pub(crate) fn below(parts: &[&str]) -> KeyRange {
+    let mut prefix = key(parts);
+    if !prefix.is_empty() {
+        prefix.push(0);
+    }
+    KeyRange::prefix(&prefix)
+}
+
+pub(crate) fn environment_key(id: &EnvironmentId) -> Vec<u8> {
+    id.to_string().into_bytes()
+}
+
+/// Sorts by number.
+pub(crate) fn numbered_key(text: &str, number: u64) -> Vec<u8> {
+    let mut key = text.as_bytes().to_vec();
+    key.push(0);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+pub(crate) fn document_key(document: &DocumentKey) -> Vec<u8> {
+    let application = document.application.as_ref().map_or("", Name::as_str);
+    key(&[&document.kind.to_string(), application, document.name.as_str()])
+}
+
+pub(crate) fn document_range(kind: Option<DocumentKind>) -> KeyRange {
+    match kind {
+        Some(kind) => below(&[&kind.to_string()]),
+        None => KeyRange { start: Vec::new(), end: None },
+    }
+}
+
+/// JSON, or a bug.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EngineError> {
+    serde_json::to_vec(value).map_err(EngineError::bug)
+}
+
+/// From JSON that deployd has written.
+pub(crate) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, EngineError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| EngineError::bug(format!("stored {what} can't be read: {error}")))
+}
+
+/// A change of a projection.
+pub(crate) fn put<T: Serialize>(index: Index, key: Vec<u8>, value: &T) -> Result<Put, EngineError> {
+    Ok(Put { index, key, value: Some(encode(value)?) })
+}
+
+/// Content, by the digest of its canonical JSON.
+pub(crate) fn object<T: Serialize>(value: &T) -> Result<Object, EngineError> {
+    Ok(Object::new(deployd_core::digest::canonical_json(value).map_err(EngineError::bug)?))
+}
+
+/// A value of a projection.
+pub(crate) async fn get<T: DeserializeOwned>(
+    store: &dyn Store,
+    index: Index,
+    key: &[u8],
+) -> Result<Option<T>, EngineError> {
+    store.get(index, key).await?.map(|bytes| decode(index.0, &bytes)).transpose()
+}
+
+/// All values of a range.
+pub(crate) async fn all<T: DeserializeOwned>(
+    store: &dyn Store,
+    index: Index,
+    range: KeyRange,
+) -> Result<Vec<T>, EngineError> {
+    let page = store.scan(index, range, Order::Ascending, SCAN_MAX).await?;
+    page.entries.iter().map(|(_, bytes)| decode(index.0, bytes)).collect()
+}
+
+/// Stored content.
+pub(crate) async fn content<T: DeserializeOwned>(
+    store: &dyn Store,
+    what: &str,
+    digest: Digest,
+) -> Result<T, EngineError> {
+    match store.object(digest).await? {
+        Some(bytes) => decode(what, &bytes),
+        None => Err(EngineError::not_found(format!("{what} {digest}"))),
+    }
+}
+
+/// An environment; empty when nothing ever happened in it.
+pub(crate) async fn environment(
+    store: &dyn Store,
+    id: &EnvironmentId,
+) -> Result<EnvironmentEntry, EngineError> {
+    Ok(get(store, ENVIRONMENTS, &environment_key(id)).await?.unwrap_or_default())
+}
+
+/// A deployment.
+pub(crate) async fn deployment(
+    store: &dyn Store,
+    id: &DeploymentId,
+) -> Result<DeploymentRecord, EngineError> {
+    get(store, DEPLOYMENTS, id.0.as_bytes())
+        .await?
+        .ok_or_else(|| EngineError::not_found(format!("deployment {id}")))
+}

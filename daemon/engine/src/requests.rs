@@ -1,0 +1,362 @@
+//! What people and CI ask of deployments.
+
+use deployd_core::artifact::with_images;
+use deployd_core::deployment::{
+    Deployed, DeploymentRecord, Event, Mode, Origin, Outcome, Request, queue,
+};
+use deployd_core::plan::{Manifests, Plan};
+use deployd_core::ports::{Order, Provisioned};
+use deployd_core::set::{DeploymentSet, patch};
+use deployd_core::views::{
+    DeployRequest, EnvironmentView, HistoryPage, LogEntry, PlanView, ResourceView,
+};
+use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
+
+use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
+use crate::records::{
+    BY_ENVIRONMENT, DEPLOYMENTS, below, content, decode, deployment, environment, numbered_key,
+    object,
+};
+use crate::{Caller, Counts, Engine, EngineError, Inner};
+
+/// The most deployments on a page of history.
+const PAGE_MAX: usize = 500;
+
+impl Engine {
+    /// What a deployment would do. Nothing is stored and nothing is done.
+    pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
+        let id = self.inner.destination(request).await?;
+        let (set, _) = self.inner.wanted(&id, request).await?;
+        let entry = environment(&*self.inner.ports.store, &id).await?;
+        let planned = self.inner.plan(&id, &entry.state, &set, "").await?;
+        let preview = self.inner.preview(&planned.plan, &set, &entry.state).await?;
+        let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
+        Ok(PlanView { digest, plan: planned.plan, preview })
+    }
+
+    /// Accepts a deployment. When this returns, it is on stable storage.
+    pub async fn deploy(
+        &self,
+        caller: &Caller,
+        request: DeployRequest,
+    ) -> Result<DeploymentRecord, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let id = self.inner.destination(&request).await?;
+        let (set, origin) = self.inner.wanted(&id, &request).await?;
+        let content = object(&set)?;
+        let wanted = Request {
+            set: content.digest,
+            mode: Mode::Manual,
+            origin,
+            comment: request.comment,
+            expected_plan: request.expected_plan,
+        };
+        let deployment = self.inner.new_deployment_id();
+        let record = until_no_conflict(|| async {
+            let entry = environment(&*self.inner.ports.store, &id).await?;
+            let events = queue(&entry.state, &deployment, wanted.clone())
+                .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
+            let appended = self.inner.prepare(&id, &entry, &caller.actor, None, &events).await?;
+            let record = appended
+                .record
+                .clone()
+                .ok_or_else(|| EngineError::bug("a request without an event"))?;
+            let batch = with_objects(appended.batch.clone(), vec![content.clone()]);
+            let record = self.inner.commit(caller, record, batch).await?;
+            self.inner.appended(&appended);
+            Ok(record)
+        })
+        .await?;
+        Counts::count(&self.inner.counts.accepted);
+        self.inner.workers.wake(&self.inner, &id);
+        Ok(record)
+    }
+
+    /// Ends a deployment: at once when it still waits, else as soon as what it
+    /// does can be left, bringing back what ran before.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        id: &DeploymentId,
+        reason: Option<String>,
+    ) -> Result<DeploymentRecord, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let store = &*self.inner.ports.store;
+        let place = deployment(store, id).await?.environment;
+        let record = until_no_conflict(|| async {
+            let known = deployment(store, id).await?;
+            if let Some(outcome) = known.outcome {
+                let message = format!("deployment {id} has ended already: {}", outcome.as_str());
+                return Err(EngineError::Conflict { message }.into());
+            }
+            let entry = environment(store, &place).await?;
+            let event = if known.work.is_none() {
+                let message = reason.clone().unwrap_or_else(|| "cancelled".to_owned());
+                let fault = Some(Fault::permanent("cancelled", message));
+                Event::DeploymentEnded {
+                    deployment: id.clone(),
+                    outcome: Outcome::Cancelled,
+                    fault,
+                }
+            } else {
+                Event::CancelRequested { deployment: id.clone(), reason: reason.clone() }
+            };
+            let appended =
+                self.inner.prepare(&place, &entry, &caller.actor, None, &[event]).await?;
+            let record = appended
+                .record
+                .clone()
+                .ok_or_else(|| EngineError::bug("a request without an event"))?;
+            let record = self.inner.commit(caller, record, appended.batch.clone()).await?;
+            self.inner.appended(&appended);
+            Ok::<_, StoreOrEngine>(record)
+        })
+        .await?;
+        self.inner.workers.wake(&self.inner, &place);
+        Ok(record)
+    }
+
+    /// A deployment.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
+        deployment(&*self.inner.ports.store, id).await
+    }
+
+    /// Deployments, newest first: of an environment, or all.
+    pub async fn history(
+        &self,
+        of: Option<&EnvironmentId>,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<HistoryPage, EngineError> {
+        let max = max.clamp(1, PAGE_MAX);
+        let deployments = match of {
+            Some(id) => self.history_of(id, cursor, max).await?,
+            None => {
+                let range = deployd_core::ports::KeyRange {
+                    start: Vec::new(),
+                    end: cursor.map(|cursor| cursor.as_bytes().to_vec()),
+                };
+                let store = &self.inner.ports.store;
+                let page = store.scan(DEPLOYMENTS, range, Order::Descending, max).await?;
+                let read = |(_, bytes): &(Vec<u8>, Vec<u8>)| decode("deployment", bytes);
+                page.entries.iter().map(read).collect::<Result<Vec<DeploymentRecord>, _>>()?
+            }
+        };
+        let next = match deployments.last() {
+            Some(last) if deployments.len() == max => Some(match of {
+                Some(_) => last.number.to_string(),
+                None => last.id.0.clone(),
+            }),
+            _ => None,
+        };
+        Ok(HistoryPage { deployments, next })
+    }
+
+    async fn history_of(
+        &self,
+        id: &EnvironmentId,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<DeploymentRecord>, EngineError> {
+        let store = &*self.inner.ports.store;
+        let mut range = below(&[&id.to_string()]);
+        if let Some(cursor) = cursor {
+            let number = cursor.parse().map_err(|_| {
+                EngineError::invalid(
+                    "cursor",
+                    format!("found {cursor:?}, expected what `next` said"),
+                )
+            })?;
+            range.end = Some(numbered_key(&id.to_string(), number));
+        }
+        let page = store.scan(BY_ENVIRONMENT, range, Order::Descending, max).await?;
+        let mut records = Vec::with_capacity(page.entries.len());
+        for (_, bytes) in &page.entries {
+            let id: DeploymentId = decode("deployment id", bytes)?;
+            records.push(deployment(store, &id).await?);
+        }
+        Ok(records)
+    }
+
+    /// All environments that documents name.
+    pub async fn environments(&self) -> Result<Vec<EnvironmentView>, EngineError> {
+        let configuration = self.inner.configuration().await?;
+        let mut views = Vec::with_capacity(configuration.environments.len());
+        for (id, spec) in &configuration.environments {
+            views.push(self.inner.view(id, &spec.environment_type).await?);
+        }
+        Ok(views)
+    }
+
+    /// An environment.
+    pub async fn environment(&self, id: &EnvironmentId) -> Result<EnvironmentView, EngineError> {
+        let configuration = self.inner.configuration().await?;
+        let spec = configuration
+            .environments
+            .get(id)
+            .ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
+        self.inner.view(id, &spec.environment_type).await
+    }
+
+    /// Resources of an environment.
+    pub async fn resources(&self, id: &EnvironmentId) -> Result<Vec<ResourceView>, EngineError> {
+        let store = &*self.inner.ports.store;
+        let entry = environment(store, id).await?;
+        let in_use = match &entry.state.deployed {
+            Some(Deployed { plan, .. }) => content::<Plan>(store, "plan", *plan).await?.graph.nodes,
+            None => Default::default(),
+        };
+        let mut views = Vec::with_capacity(entry.state.resources.len());
+        for (uid, resource) in entry.state.resources {
+            let provisioned: Provisioned = content(store, "resource", resource.provisioned).await?;
+            views.push(ResourceView {
+                in_use: in_use.contains_key(&uid),
+                uid,
+                name: resource.name,
+                outputs: provisioned.outputs,
+                deployment: resource.deployment,
+                at: resource.at,
+            });
+        }
+        Ok(views)
+    }
+
+    /// At most `max` lines of a deployment's log after one (0: from the first).
+    pub async fn logs(
+        &self,
+        id: &DeploymentId,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<LogEntry>, EngineError> {
+        self.inner.read_log(id, after, max).await
+    }
+
+    /// A deployment's manifests, secrets as references.
+    pub async fn manifests(&self, id: &DeploymentId) -> Result<Manifests, EngineError> {
+        let store = &*self.inner.ports.store;
+        let record = deployment(store, id).await?;
+        let digest =
+            record.work.as_ref().and_then(|work| work.result("render")).ok_or_else(|| {
+                EngineError::not_found(format!("manifest of deployment {id} yet"))
+            })?;
+        content(store, "manifests", digest).await
+    }
+
+    /// A deployment's plan.
+    pub async fn plan_of(&self, id: &DeploymentId) -> Result<Plan, EngineError> {
+        let store = &*self.inner.ports.store;
+        let record = deployment(store, id).await?;
+        let digest = record
+            .work
+            .and_then(|work| work.plan)
+            .ok_or_else(|| EngineError::not_found(format!("plan of deployment {id} yet")))?;
+        content(store, "plan", digest).await
+    }
+
+    /// A set.
+    pub async fn set(&self, digest: Digest) -> Result<DeploymentSet, EngineError> {
+        content(&*self.inner.ports.store, "set", digest).await
+    }
+}
+
+impl Inner {
+    async fn view(
+        &self,
+        id: &EnvironmentId,
+        environment_type: &deployd_core::Name,
+    ) -> Result<EnvironmentView, EngineError> {
+        let store = &*self.ports.store;
+        let state = environment(store, id).await?.state;
+        let images = match &state.deployed {
+            Some(deployed) => content::<DeploymentSet>(store, "set", deployed.set)
+                .await?
+                .images()
+                .into_iter()
+                .map(|((workload, container), image)| (format!("{workload}/{container}"), image))
+                .collect(),
+            None => Vec::new(),
+        };
+        let environment_type = environment_type.clone();
+        Ok(EnvironmentView { id: id.clone(), environment_type, state, images })
+    }
+
+    /// Where a request wants to deploy.
+    async fn destination(&self, request: &DeployRequest) -> Result<EnvironmentId, EngineError> {
+        match (&request.environment, &request.redeploy) {
+            (Some(id), _) => Ok(id.clone()),
+            (None, Some(of)) => Ok(deployment(&*self.ports.store, of).await?.environment),
+            (None, None) => {
+                Err(EngineError::invalid("environment", "expected application/environment"))
+            }
+        }
+    }
+
+    /// The set that a request wants, and why there will be a deployment.
+    async fn wanted(
+        &self,
+        id: &EnvironmentId,
+        request: &DeployRequest,
+    ) -> Result<(DeploymentSet, Origin), EngineError> {
+        let store = &*self.ports.store;
+        let given = [
+            request.set.is_some(),
+            request.set_digest.is_some(),
+            request.delta.is_some(),
+            request.redeploy.is_some(),
+        ];
+        if given.iter().filter(|given| **given).count() > 1 {
+            let message = "expected at most one of set, setDigest, delta and redeploy";
+            return Err(EngineError::invalid("request", message));
+        }
+        let configured = |id: &EnvironmentId| {
+            let id = id.clone();
+            async move {
+                let set = self.configuration().await?.set(&id.application)?;
+                with_images(&set, &self.images(&id).await?)
+                    .map_err(|error| EngineError::invalid("images", error.to_string()))
+            }
+        };
+        let (set, origin) = if let Some(set) = &request.set {
+            (set.clone(), Origin::Request)
+        } else if let Some(digest) = request.set_digest {
+            (content(store, "set", digest).await?, Origin::Request)
+        } else if let Some(of) = &request.redeploy {
+            let set = deployment(store, of).await?.request.set;
+            (content(store, "set", set).await?, Origin::Redeploy { of: of.clone() })
+        } else if let Some(delta) = &request.delta {
+            let base = match environment(store, id).await?.state.deployed {
+                Some(deployed) => content(store, "set", deployed.set).await?,
+                None => configured(id).await?,
+            };
+            let set = patch(&base, delta)
+                .map_err(|error| EngineError::invalid("delta", error.to_string()))?;
+            (set, Origin::Request)
+        } else {
+            (configured(id).await?, Origin::Request)
+        };
+        if set.application != id.application {
+            let message =
+                format!("it is of application {}, not of {}", set.application, id.application);
+            return Err(EngineError::invalid("set", message));
+        }
+        let missing = set.missing_images();
+        if !missing.is_empty() {
+            let message = format!(
+                "no artifact was announced yet for {}; announce one, or give an image in a delta",
+                missing.join(", ")
+            );
+            return Err(EngineError::invalid("images", message));
+        }
+        let document = serde_json::to_value(&set).map_err(EngineError::bug)?;
+        if let Some(path) = deployd_core::secret::marked_paths(&document).first() {
+            let message =
+                "references to secrets can't be written by hand; refer to a resource's output";
+            return Err(EngineError::invalid(path.clone(), message));
+        }
+        Ok((set, origin))
+    }
+}
