@@ -66,9 +66,9 @@ pub fn verify_file(path: &Path) -> Result<VerifyReport, OpenError> {
         return Err(OpenError::Io { path: path.display().to_string(), source });
     }
     let opened = open::open_file(path, &StoreOptions::default())?;
-    let failed = |failure: Failure| OpenError::of(&path.display().to_string(), failure);
-    let view = opened.database.begin_read().map_err(|error| failed(error.into()))?;
-    verify::verify(&view).map_err(failed)
+    let name = path.display().to_string();
+    let verified = || verify::verify(&opened.database.begin_read()?);
+    open::guarded(&name, || verified().map_err(|failure| OpenError::of(&name, failure)))
 }
 
 /// Puts a backup at `to`, where no file may be, after it was verified.

@@ -120,3 +120,84 @@ pub(crate) fn id(transaction: &redb::ReadTransaction) -> Result<String, Failure>
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::backends::InMemoryBackend;
+    use redb::{ReadableDatabase, TableDefinition};
+
+    const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
+
+    fn database() -> Database {
+        Database::builder().create_with_backend(InMemoryBackend::new()).unwrap()
+    }
+
+    fn first(transaction: &WriteTransaction) -> Result<(), Failure> {
+        transaction.open_table(MARKS)?.insert("first", 1)?;
+        Ok(())
+    }
+
+    fn second(transaction: &WriteTransaction) -> Result<(), Failure> {
+        let mut marks = transaction.open_table(MARKS)?;
+        let after = marks.get("first")?.map_or(0, |mark| mark.value());
+        marks.insert("second", after + 1)?;
+        Ok(())
+    }
+
+    fn failing(transaction: &WriteTransaction) -> Result<(), Failure> {
+        transaction.open_table(MARKS)?.insert("failing", 1)?;
+        Err(Failure::Refused(deployd_core::ports::StoreError::Damaged("no".to_owned())))
+    }
+
+    fn marks(database: &Database) -> Vec<(String, u64)> {
+        let view = database.begin_read().unwrap();
+        let Ok(marks) = view.open_table(MARKS) else { return Vec::new() };
+        let entries = marks.iter().unwrap().map(Result::unwrap);
+        entries.map(|(key, mark)| (key.value().to_owned(), mark.value())).collect()
+    }
+
+    #[test]
+    fn the_schema_s_version_is_that_of_its_last_migration() {
+        assert_eq!(SCHEMA as usize, MIGRATIONS.len() + 1);
+    }
+
+    #[test]
+    fn a_new_store_has_the_last_version_and_needs_no_migration() {
+        let database = database();
+        migrate_with(&database, "x", Timestamp(1), &[first]).unwrap();
+        migrate_with(&database, "x", Timestamp(1), &[first]).unwrap();
+        assert_eq!(marks(&database), []);
+    }
+
+    #[test]
+    fn migrations_run_once_in_their_order_from_where_the_store_is() {
+        let database = database();
+        migrate_with(&database, "x", Timestamp(1), &[]).unwrap();
+        let before = id(&database.begin_read().unwrap()).unwrap();
+        migrate_with(&database, "x", Timestamp(1), &[first, second]).unwrap();
+        let expected = [("first".to_owned(), 1), ("second".to_owned(), 2)];
+        assert_eq!(marks(&database), expected);
+        migrate_with(&database, "x", Timestamp(1), &[failing, failing]).unwrap();
+        assert_eq!(marks(&database), expected);
+        assert_eq!(id(&database.begin_read().unwrap()).unwrap(), before);
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_store_as_it_was() {
+        let database = database();
+        migrate_with(&database, "x", Timestamp(1), &[]).unwrap();
+        let failed = migrate_with(&database, "x", Timestamp(1), &[first, failing]);
+        assert!(matches!(failed, Err(OpenError::Damaged { .. })));
+        assert_eq!(marks(&database), []);
+        migrate_with(&database, "x", Timestamp(1), &[]).unwrap();
+    }
+
+    #[test]
+    fn a_newer_store_is_refused() {
+        let database = database();
+        migrate_with(&database, "x", Timestamp(1), &[first, second]).unwrap();
+        let refused = migrate_with(&database, "x", Timestamp(1), &[first]);
+        assert!(matches!(refused, Err(OpenError::Newer { found: 3, supported: 2, .. })));
+    }
+}

@@ -102,19 +102,26 @@ pub(crate) fn open_backend(
         Metered::new(backend).map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
-    // redb asserts what it reads while it opens: damage can end in a panic.
-    let opened = catch_unwind(AssertUnwindSafe(|| {
+    let database = guarded(name, || {
         let database = builder
             .create_with_backend(backend)
             .map_err(|error| OpenError::of_database(name, error))?;
         migrate::migrate(&database, name, now())?;
         Ok(database)
-    }));
-    let database = opened.unwrap_or_else(|_| {
-        let why = "reading it failed in a way that only damage explains".to_owned();
-        Err(OpenError::Damaged { path: name.to_owned(), why })
     })?;
     Ok(Opened { database, meter })
+}
+
+/// Does something with a file that may be damaged: redb asserts what it reads,
+/// so that damage can end in a panic, which is reported as such here.
+pub(crate) fn guarded<T>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let why = "reading it failed in a way that only damage explains".to_owned();
+        Err(OpenError::Damaged { path: name.to_owned(), why })
+    })
 }
 
 /// A path in the same directory, so that it can be linked or renamed.

@@ -114,7 +114,8 @@ impl RedbStore {
             let view = database.begin_read()?;
             Ok((apply::feed_end(&view.open_table(FEED)?)?, migrate::id(&view)?))
         };
-        let (end, id) = first_look().map_err(|failure| OpenError::of(name, failure))?;
+        let first_look = || first_look().map_err(|failure| OpenError::of(name, failure));
+        let (end, id) = open::guarded(name, first_look)?;
 
         let database = Arc::new(database);
         let watermark = Watermark::new(end);

@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::state::{KnownKey, State};
 use crate::encode::{StoredClaim, StoredMessage};
 
+/// The name of an index, and a key in it.
+type IndexKey = (String, Vec<u8>);
+
 /// Lists, since JSON's keys are texts only.
 #[derive(Serialize, Deserialize)]
 struct Written {
     streams: Vec<(StreamId, Vec<EventRecord>)>,
     feed: Vec<(StreamId, Version)>,
-    indexes: Vec<((String, Vec<u8>), Vec<u8>)>,
+    indexes: Vec<(IndexKey, Vec<u8>)>,
     objects: Vec<(Digest, Vec<u8>)>,
     outbox: Vec<StoredMessage>,
     keys: Vec<(String, KnownKey)>,

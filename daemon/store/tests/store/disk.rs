@@ -63,6 +63,7 @@ struct Platter {
     fail: Option<(u64, Failing)>,
     kind: Option<io::ErrorKind>,
     failed: bool,
+    lies: bool,
     held: bool,
     waiting: usize,
 }
@@ -84,14 +85,21 @@ impl Disk {
         disk
     }
 
+    /// A disk that says it has synced when it has not.
+    pub(crate) fn lying() -> Self {
+        let disk = Self::default();
+        disk.platter().lies = true;
+        disk
+    }
+
     /// What a process sees that is killed and started again: the kernel's
     /// cache outlives it.
     pub(crate) fn seen(&self) -> Vec<u8> {
         self.platter().seen.clone()
     }
 
-    /// What is left after power was lost.
-    pub(crate) fn after_power_loss(&self, random: &mut Random) -> Vec<u8> {
+    /// The disk after power was lost.
+    pub(crate) fn after_power_loss(&self, random: &mut Random) -> Self {
         let platter = self.platter();
         let mut left = platter.synced.clone();
         // How likely a sector is to have reached the disk differs by crash.
@@ -112,7 +120,9 @@ impl Disk {
                 }
             }
         }
-        left
+        let after = Self::with(left);
+        after.platter().lies = platter.lies;
+        after
     }
 
     /// Fails at the n-th call from now on (the next is the first).
@@ -192,8 +202,10 @@ impl StorageBackend for Disk {
         platter.waiting += 1;
         platter = self.0.1.wait_while(platter, |platter| platter.held).unwrap();
         platter.waiting -= 1;
-        platter.synced = platter.seen.clone();
-        platter.unsynced.clear();
+        if !platter.lies {
+            platter.synced = platter.seen.clone();
+            platter.unsynced.clear();
+        }
         Ok(())
     }
 
