@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, Pages};
+use crate::api::{Api, PATH_TOKEN, Pages};
 use crate::behaviour::Behaviours;
 use crate::cluster::Cluster;
 use crate::faults::Faults;
@@ -113,13 +113,16 @@ impl Practice {
         &self.inner.cluster.token
     }
 
-    /// A kubeconfig for the cluster, as JSON, which is YAML too.
+    /// A kubeconfig for the cluster, as JSON, which is YAML too. The server's
+    /// path holds the token as well, because `kubectl` sends no credentials
+    /// over plain HTTP; a bearer token that is sent must still be right.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
+        let server = format!("{}{PATH_TOKEN}{}", self.url(), self.token());
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "practice", "cluster": {"server": self.url()}}],
+            "clusters": [{"name": "practice", "cluster": {"server": server}}],
             "users": [{"name": "practice-admin", "user": {"token": self.token()}}],
             "contexts": [{"name": "practice", "context": {"cluster": "practice",
                 "user": "practice-admin", "namespace": "default"}}],

@@ -17,4 +17,4 @@ mod yaml;
 
 pub(crate) use answer::{Body, full};
 pub(crate) use listing::Pages;
-pub(crate) use serve::{Api, serve};
+pub(crate) use serve::{Api, PATH_TOKEN, serve};

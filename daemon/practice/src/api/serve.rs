@@ -22,6 +22,10 @@ use crate::status::{ApiError, ApiResult};
 /// The largest body, as on a real server.
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
 
+/// What comes before a token in a path. `kubectl` sends no credentials over
+/// plain HTTP, so the kubeconfig has the token in the server's path as well.
+pub(crate) const PATH_TOKEN: &str = "/token/";
+
 /// The state of the API.
 #[derive(Debug)]
 pub(crate) struct Api {
@@ -44,6 +48,22 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Bytes,
+    /// The path began with the token.
+    pub(crate) has_path_token: bool,
+}
+
+impl Api {
+    /// The path without the prefix that holds the token, and whether it did.
+    fn without_token(&self, path: &str) -> (String, bool) {
+        let rest = path
+            .strip_prefix(PATH_TOKEN)
+            .and_then(|rest| rest.strip_prefix(self.cluster.token.as_str()))
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        match rest {
+            Some(rest) => (rest.to_owned(), true),
+            None => (path.to_owned(), false),
+        }
+    }
 }
 
 impl Call {
@@ -96,7 +116,7 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Dropped> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path().to_owned();
+    let (path, has_path_token) = api.without_token(parts.uri.path());
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let mut seen = SeenRequest {
         method: parts.method.to_string(),
@@ -125,6 +145,7 @@ pub(crate) async fn serve(
                     query: Query::parse(&query),
                     headers: parts.headers,
                     body: body.to_bytes(),
+                    has_path_token,
                 };
                 dispatch(&api, call).await
             }
@@ -171,9 +192,13 @@ fn not_found_text() -> ApiError {
 }
 
 fn is_known(api: &Api, call: &Call) -> bool {
-    call.header(header::AUTHORIZATION)
-        .strip_prefix("Bearer ")
-        .is_some_and(|token| token.trim() == api.cluster.token)
+    match call.header(header::AUTHORIZATION) {
+        "" => call.has_path_token,
+        // A wrong token is refused whatever the path says.
+        sent => sent
+            .strip_prefix("Bearer ")
+            .is_some_and(|token| token.trim() == api.cluster.token),
+    }
 }
 
 async fn resource(api: &Arc<Api>, call: Call, target: Target) -> ApiResult<Response<Body>> {
