@@ -19,13 +19,13 @@ pub(crate) fn fault(status: &ApiStatus, doing: Doing<'_>) -> Fault {
             json!({ "object": doing.object, "field": cause.field, "manager": manager(cause) })
         })
         .collect();
-    of(doing.cluster, conflicts)
+    of(doing.cluster, &conflicts)
 }
 
 /// One fault for the conflicts of many objects, in their order.
 pub(crate) fn merged(cluster: &str, faults: &[Fault]) -> Fault {
-    let conflicts = faults.iter().filter_map(conflicts_of).flatten().cloned().collect();
-    of(cluster, conflicts)
+    let conflicts: Vec<Value> = faults.iter().filter_map(conflicts_of).flatten().cloned().collect();
+    of(cluster, &conflicts)
 }
 
 /// The conflicts that a fault is about, if it is about conflicts.
@@ -35,7 +35,7 @@ pub(crate) fn conflicts_of(fault: &Fault) -> Option<&Vec<Value>> {
 
 const CODE: &str = "field-conflict";
 
-fn of(cluster: &str, conflicts: Vec<Value>) -> Fault {
+fn of(cluster: &str, conflicts: &[Value]) -> Fault {
     let lines: Vec<String> = conflicts.iter().take(FIELDS_IN_MESSAGE).map(line).collect();
     let more = conflicts.len().saturating_sub(lines.len());
     let and_more = if more > 0 { format!("; and {more} more") } else { String::new() };

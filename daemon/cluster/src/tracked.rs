@@ -179,6 +179,7 @@ impl Tracked {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // documents written in place
 mod tests {
     use super::*;
     use serde_json::json;

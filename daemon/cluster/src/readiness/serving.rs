@@ -58,6 +58,7 @@ pub(super) fn api_service(object: &Value) -> State {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // documents written in place
 mod tests {
     use super::*;
     use serde_json::json;

@@ -1,11 +1,14 @@
 //! Waiting until objects are ready: watched, not polled.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod begin;
+mod plan;
+
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::ports::{CallLog, LogLevel, ObjectRef, Readiness};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,12 +16,8 @@ use tokio::time::Instant;
 
 use crate::client::Session;
 use crate::diagnose::Patient;
-use crate::discovery::Resource;
-use crate::faults::{self, Doing};
-use crate::fields::{annotation, count, group_of, items, name, text, text_or_empty};
+use crate::fields::{count, name, text, text_or_empty};
 use crate::ownership::{Family, family};
-use crate::readiness::is_there_enough;
-use crate::request::Ask;
 use crate::tracked::{Outlook, Tracked};
 use crate::watch::{self, Change, Outlet, Scope};
 
@@ -89,112 +88,6 @@ impl Session {
         }
         wait.verdict(allowed).await
     }
-
-    /// Looks at each object once: what is ready already needs no watch.
-    async fn begin<'a>(
-        &'a self,
-        namespace: &str,
-        objects: &[ObjectRef],
-        log: &'a CallLog,
-    ) -> Result<Wait<'a>, Fault> {
-        let mut tracked = Vec::with_capacity(objects.len());
-        let labels = labels(objects);
-        for (object, label) in objects.iter().zip(labels) {
-            let resource = self.known_resource(&object.api_version, &object.kind).await?;
-            let mut object = object.clone();
-            if resource.namespaced {
-                object.namespace.get_or_insert_with(|| namespace.to_owned());
-            } else {
-                object.namespace = None;
-            }
-            tracked.push(Tracked::new(object, resource, label));
-        }
-        let tracked: Vec<Tracked> = stream::iter(tracked)
-            .map(|mut tracked| async move {
-                self.first_look(&mut tracked, log).await?;
-                Ok::<_, Fault>(tracked)
-            })
-            .buffered(self.options.parallel.max(1))
-            .try_collect()
-            .await?;
-        let watch_of = vec![None; tracked.len()];
-        Ok(Wait { session: self, tracked, watch_of, watches: Vec::new(), log })
-    }
-
-    async fn first_look(&self, tracked: &mut Tracked, log: &CallLog) -> Result<(), Fault> {
-        let path = tracked.resource.item(&tracked.object);
-        let is_enough =
-            is_there_enough(group_of(&tracked.object.api_version), &tracked.object.kind);
-        let ask = if is_enough { Ask::metadata(path) } else { Ask::get(path) };
-        let seen = match self.ask(&ask).await {
-            Ok(answer) => Some(answer.body),
-            Err(failure) if failure.is_not_found() => None,
-            Err(failure) => {
-                let doing =
-                    Doing { cluster: &self.cluster, verb: "read", object: Some(&tracked.object) };
-                return Err(faults::fault(&failure, doing));
-            }
-        };
-        if let Some(claim) = &seen
-            && tracked.object.kind == "PersistentVolumeClaim"
-        {
-            tracked.binds_late = self.binds_late(claim).await;
-        }
-        let patience = &self.options.patience;
-        if is_enough && seen.is_some() {
-            tracked.outlook = Outlook::Ready;
-        } else {
-            tracked.look(seen.as_ref(), &Family::default(), &[], patience, log);
-        }
-        Ok(())
-    }
-
-    /// Whether a claim's storage class binds it only with its first consumer.
-    /// An account that may not see classes can't tell: no.
-    async fn binds_late(&self, claim: &Value) -> bool {
-        let classes = Resource {
-            api_version: "storage.k8s.io/v1".to_owned(),
-            kind: "StorageClass".to_owned(),
-            plural: "storageclasses".to_owned(),
-            namespaced: false,
-        };
-        let Ok(listed) = self.ask_within(&Ask::get(classes.path(None)), Duration::ZERO).await
-        else {
-            return false;
-        };
-        let wanted = text(claim, "/spec/storageClassName");
-        let is_its = |class: &&Value| match wanted {
-            Some(wanted) => name(class) == wanted,
-            None => {
-                annotation(class, "storageclass.kubernetes.io/is-default-class") == Some("true")
-            }
-        };
-        items(&listed.body, "/items")
-            .iter()
-            .find(is_its)
-            .and_then(|class| text(class, "/volumeBindingMode"))
-            == Some("WaitForFirstConsumer")
-    }
-}
-
-/// What people call the objects: the name, with the kind where it is not that
-/// of a workload or the name alone does not tell.
-fn labels(objects: &[ObjectRef]) -> Vec<String> {
-    let mut same: BTreeMap<&str, usize> = BTreeMap::new();
-    for object in objects.iter().filter(|o| is_plain(o)) {
-        *same.entry(&object.name).or_default() += 1;
-    }
-    objects
-        .iter()
-        .map(|object| match same.get(object.name.as_str()) {
-            Some(1) if is_plain(object) => object.name.clone(),
-            _ => format!("{} {}", object.kind, object.name),
-        })
-        .collect()
-}
-
-fn is_plain(object: &ObjectRef) -> bool {
-    group_of(&object.api_version) == "apps"
 }
 
 impl Wait<'_> {
@@ -264,73 +157,6 @@ impl Wait<'_> {
         Ok(())
     }
 
-    /// One watch per object, or per kind where there are several in a
-    /// namespace; and for workloads what explains their state.
-    fn plan_watches(&mut self) {
-        let mut per_kind: HashMap<(&Resource, Option<&str>), usize> = HashMap::new();
-        let open: Vec<usize> = (0..self.tracked.len())
-            .filter(|index| {
-                // A job that is done stays done.
-                self.tracked.get(*index).is_some_and(|t| {
-                    let is_enough =
-                        is_there_enough(group_of(&t.object.api_version), &t.object.kind);
-                    !is_enough && !(t.is_ready() && t.object.kind == "Job")
-                })
-            })
-            .collect();
-        for tracked in open.iter().filter_map(|index| self.tracked.get(*index)) {
-            let key = (&tracked.resource, tracked.object.namespace.as_deref());
-            *per_kind.entry(key).or_default() += 1;
-        }
-        let mut watches: Vec<Watched> = Vec::new();
-        let mut explained: BTreeSet<(Role, String)> = BTreeSet::new();
-        for index in &open {
-            let Some(tracked) = self.tracked.get(*index) else { continue };
-            let namespace = tracked.object.namespace.as_deref();
-            let alone = per_kind.get(&(&tracked.resource, namespace)).is_none_or(|n| *n == 1);
-            // Collections without a namespace are large and others' business.
-            let scope = if alone || namespace.is_none() {
-                Scope::one(&tracked.resource, namespace, &tracked.object.name)
-            } else {
-                Scope::all(&tracked.resource, namespace)
-            };
-            let number = match watches.iter().position(|watched| watched.scope == scope) {
-                Some(number) => number,
-                None => {
-                    watches.push(Watched::new(Role::Objects, scope));
-                    watches.len() - 1
-                }
-            };
-            if let Some(slot) = self.watch_of.get_mut(*index) {
-                *slot = Some(number);
-            }
-            if tracked.runs_pods() {
-                let namespace = namespace.unwrap_or_default().to_owned();
-                if tracked.object.kind == "Deployment" {
-                    explained.insert((Role::ReplicaSets, namespace.clone()));
-                }
-                if tracked.object.kind != "Pod" {
-                    explained.insert((Role::Pods, namespace.clone()));
-                    explained.insert((Role::Refusals, namespace));
-                }
-            }
-        }
-        for (role, namespace) in explained {
-            let namespace = Some(namespace.as_str());
-            let scope = match role {
-                Role::ReplicaSets => {
-                    Scope::all(&Resource::apps("ReplicaSet", "replicasets"), namespace)
-                }
-                Role::Pods => Scope::all(&Resource::core("Pod", "pods"), namespace),
-                Role::Refusals => Scope::all(&Resource::core("Event", "events"), namespace)
-                    .with_fields("reason=FailedCreate".to_owned()),
-                Role::Objects => continue,
-            };
-            watches.push(Watched::new(role, scope));
-        }
-        self.watches = watches;
-    }
-
     fn take(&mut self, number: usize, change: Change) -> Result<(), Fault> {
         let Some(watched) = self.watches.get_mut(number) else { return Ok(()) };
         let by_name = |object: Value| (name(&object).to_owned(), object);
@@ -367,7 +193,9 @@ impl Wait<'_> {
     }
 
     fn is_synced(&self) -> bool {
-        self.watches.iter().all(|watched| watched.synced)
+        // What only explains is not waited for while it can't be had.
+        let may_lack = |w: &Watched| w.role != Role::Objects && w.interrupted.is_some();
+        self.watches.iter().all(|watched| watched.synced || may_lack(watched))
     }
 
     /// Looks at each object. Returns when to look again at the latest.
@@ -481,27 +309,5 @@ impl Watched {
             interrupted: None,
             stale: HashSet::new(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_tell_objects_apart() {
-        let object = |version: &str, kind: &str, name: &str| ObjectRef {
-            api_version: version.into(),
-            kind: kind.into(),
-            namespace: None,
-            name: name.into(),
-        };
-        let objects = [
-            object("apps/v1", "Deployment", "web"),
-            object("v1", "Service", "web"),
-            object("apps/v1", "Deployment", "db"),
-            object("apps/v1", "StatefulSet", "db"),
-        ];
-        assert_eq!(labels(&objects), ["web", "Service web", "Deployment db", "StatefulSet db"]);
     }
 }
