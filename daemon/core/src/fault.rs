@@ -1,9 +1,10 @@
 //! Recorded failures.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What may be done about a fault. Code decides on the class, never on the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultClass {
     /// Trying again later may help.
@@ -21,7 +22,7 @@ pub enum FaultClass {
 }
 
 /// A failure with all that its reader needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
     /// Stable and kebab-case, for programs and for looking up: `image-pull-failed`.

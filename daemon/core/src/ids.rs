@@ -79,7 +79,9 @@ impl fmt::Display for Name {
 }
 
 /// One execution of a plan. Sorts by the time it was made: a ULID in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct DeploymentId(pub String);
 
@@ -117,6 +119,20 @@ pub struct EnvironmentId {
     pub environment: Name,
 }
 
+impl JsonSchema for EnvironmentId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EnvironmentId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+            "description": "An environment: `application/environment`",
+        })
+    }
+}
+
 impl fmt::Display for EnvironmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.application, self.environment)
@@ -148,7 +164,7 @@ impl From<EnvironmentId> for String {
 }
 
 /// Who did it: the name of a token, or `deployd` itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Actor(pub String);
 

@@ -1,13 +1,16 @@
 //! The journal's records: streams of events, each event chained to the one
 //! before it by hash.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::canonical_json;
 use crate::{Actor, Digest, Timestamp};
 
 /// Names a stream, as a path: `environment/shop/development`, `configuration`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct StreamId(pub String);
 
@@ -42,7 +45,18 @@ impl std::fmt::Display for StreamId {
 /// How many events a stream has: versions of events are 1, 2, 3 without a gap,
 /// and 0 is a stream that has none.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Version(pub u64);
@@ -56,7 +70,7 @@ impl Version {
 }
 
 /// An event to append.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewEvent {
     /// When it happened.
     pub at: Timestamp,
@@ -70,7 +84,7 @@ pub struct NewEvent {
 }
 
 /// An event as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventRecord {
     /// Its stream.
     pub stream: StreamId,
@@ -118,7 +132,7 @@ pub fn chain(
 }
 
 /// What is wrong with a chain, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 pub enum ChainError {
     /// A version is missing, twice there, or out of order.
     #[error("stream {stream}: expected version {expected}, found {found}")]

@@ -1,6 +1,7 @@
 //! The outbox: what has to be told to others, recorded in the same transaction
 //! as the event it tells of, and delivered from there at least once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,7 +27,9 @@ pub const ATTEMPT_DELAYS_MS: [u64; 10] = [
 pub const RETRY_AFTER_MS_MAX: u64 = 24 * 3_600_000;
 
 /// Names a message for ever; the `webhook-id` of every attempt to deliver it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct MessageId(pub String);
 
@@ -52,7 +55,7 @@ impl std::fmt::Display for MessageId {
 }
 
 /// Where a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageStatus {
     /// To be delivered at `due`.
@@ -64,7 +67,7 @@ pub enum MessageStatus {
 }
 
 /// One attempt to deliver.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// When it began.
     pub at: Timestamp,
@@ -81,7 +84,7 @@ pub struct Attempt {
 }
 
 /// Something to tell to one subscription.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// Its identity, the same in every attempt.
     pub id: MessageId,

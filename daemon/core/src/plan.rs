@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub const PLAN_VERSION: u32 = 1;
 /// What a deployment will do. All that execution needs is in it, or named by
 /// digest, so that nothing else can slip in; its own digest is what an approval
 /// binds to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`PLAN_VERSION`].
@@ -54,7 +55,7 @@ pub struct Plan {
 }
 
 /// What runs before a plan is executed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Previous {
     /// The deployment that brought it.
     pub deployment: crate::DeploymentId,
@@ -65,7 +66,7 @@ pub struct Previous {
 }
 
 /// A workload and what it comes after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedWorkload {
     /// Its name.
     pub name: String,
@@ -75,7 +76,7 @@ pub struct PlannedWorkload {
 }
 
 /// What happens to a resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedResource {
     /// Its driver, pinned.
@@ -90,7 +91,7 @@ pub struct PlannedResource {
 }
 
 /// A resource that nothing asks for any more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnusedResource {
     /// Its uid.
@@ -102,7 +103,7 @@ pub struct UnusedResource {
 }
 
 /// A templater, pinned, and the baseline it uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedTemplater {
     /// The plugin.
     pub plugin: PluginRef,
@@ -114,7 +115,7 @@ pub struct PlannedTemplater {
 }
 
 /// A strategy, pinned, and its configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStrategy {
     /// The plugin.
     pub plugin: PluginRef,
@@ -123,7 +124,7 @@ pub struct PlannedStrategy {
 }
 
 /// What a deployment waits for before it begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {
     /// Names the gate within its deployment.
     pub id: String,
@@ -134,7 +135,7 @@ pub struct Gate {
 }
 
 /// What must hold for a gate to open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum GateCondition {
     /// Nothing before this time.
@@ -147,7 +148,7 @@ pub enum GateCondition {
 }
 
 /// Whose an object is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectOwner {
     /// A resource's.
@@ -159,7 +160,7 @@ pub enum ObjectOwner {
 }
 
 /// An object to apply.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// Whose it is.
     pub owner: ObjectOwner,
@@ -168,7 +169,7 @@ pub struct Manifest {
 }
 
 /// All objects of a deployment, and where they go.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifests {
     /// The namespace of objects that name none.
     pub namespace: String,
@@ -202,7 +203,7 @@ impl Manifests {
 }
 
 /// How an object differs from what was applied before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectChange {
     /// Which object.
@@ -211,11 +212,12 @@ pub struct ObjectChange {
     pub change: ChangeKind,
     /// From the old to the new one, for a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<BTreeMap<String, Value>>>")]
     pub patch: Option<json_patch::Patch>,
 }
 
 /// What happens to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// It is new.
@@ -227,7 +229,7 @@ pub enum ChangeKind {
 }
 
 /// What a plan shows of manifests before anything is provisioned.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview {
     /// With a text where an output is not known yet.
     pub manifests: Manifests,

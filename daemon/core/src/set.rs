@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::{Digest, Name};
 pub const IMAGE_FROM_ARTIFACT: &str = ".";
 
 /// All of an application's environment-independent configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentSet {
     /// The application.
@@ -58,17 +59,18 @@ impl DeploymentSet {
 }
 
 /// Changes of things with names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Changes<T> {
     /// New ones.
-    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default = "BTreeMap::<String, T>::new", skip_serializing_if = "BTreeMap::is_empty")]
     pub add: BTreeMap<String, T>,
     /// Names of those that go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove: BTreeSet<String>,
     /// JSON Patches (RFC 6902) of those that change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Vec<BTreeMap<String, Value>>>")]
     pub update: BTreeMap<String, json_patch::Patch>,
 }
 
@@ -86,7 +88,7 @@ impl<T> Changes<T> {
 }
 
 /// A patch from one set to another.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delta {
     /// Of workloads.

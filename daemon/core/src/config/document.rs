@@ -58,7 +58,9 @@ impl fmt::Display for DocumentKind {
 
 /// Names a document. Environments and workloads belong to an application;
 /// everything else is named by kind and name alone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct DocumentKey {
     /// Its kind.
     pub kind: DocumentKind,
@@ -108,7 +110,7 @@ pub struct Envelope<S> {
 }
 
 /// A document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Document {
     /// A set of workloads and their flow.
@@ -128,7 +130,7 @@ pub enum Document {
 }
 
 /// A Score document and the application that lists it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationWorkload {
     /// Whose workload it is.

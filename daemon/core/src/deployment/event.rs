@@ -1,5 +1,6 @@
 //! What happens to deployments, as the journal keeps it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::plan::Gate;
 use crate::{DeploymentId, Digest, Fault, Timestamp};
 
 /// Whether a newer request may take the place of this one in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// By the flow's rules: superseded by a newer automatic one while queued.
@@ -19,7 +20,7 @@ pub enum Mode {
 }
 
 /// Why there is a deployment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Origin {
     /// An image became available.
@@ -43,7 +44,7 @@ pub enum Origin {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// What to deploy.

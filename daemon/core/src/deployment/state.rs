@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::plan::Gate;
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
 /// An environment: its active deployment, its queue, what runs, what is there.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentState {
     /// How many deployments were accepted here.
@@ -35,7 +36,7 @@ pub struct EnvironmentState {
 }
 
 /// A deployment that waits for its turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Queued {
     /// Its name.
     pub id: DeploymentId,
@@ -50,7 +51,7 @@ pub struct Queued {
 }
 
 /// What runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployed {
     /// The deployment that brought it.
     pub deployment: DeploymentId,
@@ -65,7 +66,7 @@ pub struct Deployed {
 }
 
 /// A resource that is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveResource {
     /// `postgres#backend.db`.
@@ -82,7 +83,9 @@ pub struct ActiveResource {
 
 /// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
 /// `apply-resources`, `decide:1`, `rollout:1`, `restore`, `prune`, `destroy:<uid>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct StepId(pub String);
 
@@ -93,7 +96,7 @@ impl std::fmt::Display for StepId {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum StepKind {
     /// Makes the plan.
@@ -131,7 +134,7 @@ pub enum StepKind {
 }
 
 /// What a strategy can have done (`wit/strategy.wit`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "do",
     rename_all = "kebab-case",
@@ -170,7 +173,7 @@ pub enum Action {
 }
 
 /// Where a step stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum StepStatus {
     /// For what comes before it.
@@ -196,7 +199,7 @@ pub enum StepStatus {
 }
 
 /// A recorded unit of a deployment's work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Its name.
@@ -271,7 +274,7 @@ impl Step {
 }
 
 /// How a deployment ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// What was asked for runs.
@@ -304,7 +307,7 @@ impl Outcome {
 }
 
 /// Where a deployment stands, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Waits for its turn.
@@ -332,7 +335,7 @@ pub enum Phase {
 pub const ROUNDS_MAX: u32 = 10_000;
 
 /// What a strategy has said last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rollout {
     /// How often it was asked.
     pub round: u32,
@@ -345,7 +348,7 @@ pub struct Rollout {
 }
 
 /// A deployment that has begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deployment {
     /// Its name.
@@ -446,7 +449,7 @@ impl Deployment {
 }
 
 /// All that is kept of a deployment for ever.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentRecord {
     /// Its name.

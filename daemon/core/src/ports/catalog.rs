@@ -1,6 +1,7 @@
 //! Which plugins there are.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plugins::PluginRef;
@@ -8,7 +9,7 @@ use crate::config::{EffectLevel, PluginKind, PluginSpec};
 use crate::{Fault, Name};
 
 /// A plugin that is loaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PluginInfo {
     /// Its name and the digest of its component.
     pub plugin: PluginRef,

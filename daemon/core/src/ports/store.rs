@@ -4,6 +4,7 @@
 //! embedded store, a shared one and an in-memory model keep the same promises.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{ChainError, EventRecord, Head, NewEvent, StreamId, Version};
@@ -51,7 +52,9 @@ pub struct Append {
     pub stream: StreamId,
     /// The version that the stream must have now.
     pub expect: Version,
-    /// When given, it must be the stream's present fence.
+    /// When given, it must be the stream's present fence: that of its last
+    /// claim, also when that has expired or was given back, as long as nobody
+    /// else has claimed the stream since.
     pub fence: Option<Fence>,
     /// In this order; at least one.
     pub events: Vec<NewEvent>,
@@ -150,7 +153,18 @@ pub struct Page {
 /// A place in the feed of all streams: 1 is the first event ever stored, and 0
 /// is before it. Without a gap.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct FeedPosition(pub u64);
@@ -165,7 +179,7 @@ pub struct FeedItem {
 }
 
 /// What a verification of the whole journal has read, and what it found wrong.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyReport {
     /// Streams read.
     pub streams: u64,
@@ -233,14 +247,16 @@ pub enum StoreError {
     #[error("the store is busy")]
     Busy,
     /// The store accepts nothing any more, after a failed write or sync; the
-    /// process should end, and recover by opening the store again.
+    /// process should end, and recover by opening the store again. Whether the
+    /// request that met the failure was stored is known only then.
     #[error("the store has stopped: {0}")]
     Stopped(String),
 }
 
 /// Keeps everything: events in streams, projections, content, messages.
 ///
-/// What a call has answered with success is on stable storage.
+/// What a call has answered with success is on stable storage. A call that was
+/// begun and dropped may still happen.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Stores a batch once per key. The same key and digest again gives the
@@ -255,7 +271,8 @@ pub trait Store: Send + Sync + 'static {
         batch: Batch,
     ) -> Result<Accepted, StoreError>;
 
-    /// The recorded answer of a key, if its digest is this one.
+    /// The recorded answer of a key; none when it is not known. With another
+    /// digest than it came with: [`StoreError::KeyReuse`].
     async fn accepted(
         &self,
         key: IdempotencyKey,
@@ -294,7 +311,8 @@ pub trait Store: Send + Sync + 'static {
     /// At most `max` events of all streams after a position.
     async fn feed(&self, after: FeedPosition, max: usize) -> Result<Vec<FeedItem>, StoreError>;
 
-    /// Waits until the feed has something after a position. Returns its end.
+    /// Waits until the feed has something after a position. Returns its end, or
+    /// [`StoreError::Stopped`] when it will not grow any more.
     async fn feed_grown(&self, after: FeedPosition) -> Result<FeedPosition, StoreError>;
 
     /// Claims a stream for so long. A worker that has it already renews it and
@@ -308,11 +326,13 @@ pub trait Store: Send + Sync + 'static {
         ttl_ms: u64,
     ) -> Result<Claim, StoreError>;
 
-    /// Gives a claim back; nothing happens when it was lost already.
+    /// Gives a claim back, so that others need not wait for it to expire;
+    /// nothing happens when it was lost already.
     async fn release(&self, claim: Claim) -> Result<(), StoreError>;
 
     /// At most `max` pending messages that are due, soonest first. They are
-    /// not given again before `lease_until`, also not after a restart within it.
+    /// leased: not given again before `lease_until`, also not after a restart
+    /// within it. The messages themselves don't change.
     async fn outbox_take(
         &self,
         now: Timestamp,
@@ -320,16 +340,21 @@ pub trait Store: Send + Sync + 'static {
         max: usize,
     ) -> Result<Vec<Message>, StoreError>;
 
-    /// When the next pending message is due.
+    /// When [`Store::outbox_take`] next has something to give: the earliest due
+    /// time of a pending message, or end of a lease.
     async fn outbox_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Records what became of a message, and ends its lease.
+    /// Records what became of a message, and ends its lease. Its status, due
+    /// time, tries and attempts may have changed; a message that is not known,
+    /// or tells something else, is [`StoreError::InvalidBatch`].
     async fn outbox_settle(&self, message: Message) -> Result<(), StoreError>;
 
     /// One message.
     async fn outbox_get(&self, id: &MessageId) -> Result<Option<Message>, StoreError>;
 
-    /// At most `max` messages with this status, after a message, oldest first.
+    /// At most `max` messages with this status, after a message (whatever its
+    /// own status), in the order in which they were stored. A message that is
+    /// not known to list after is [`StoreError::InvalidBatch`].
     async fn outbox_list(
         &self,
         status: Option<MessageStatus>,
@@ -341,6 +366,6 @@ pub trait Store: Send + Sync + 'static {
     async fn verify(&self) -> Result<VerifyReport, StoreError>;
 
     /// Writes a consistent copy of the whole store to a new file while it is in
-    /// use.
+    /// use. Fails with [`StoreError::Backup`], also where there is a file already.
     async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
 }
