@@ -1,4 +1,18 @@
 //! The host from outside: good plugins, and those that misbehave on purpose.
+#![allow(unreachable_pub, missing_docs, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that fails may do so at once"
+)]
 
-mod hostile;
+mod calls;
+mod fixtures;
+mod loading;
+mod quarantine;
+mod secrets;
+mod shipped;
 mod support;

@@ -12,7 +12,9 @@ use deployd_core::ports::{
     Call, CallLog, LogLine, PluginRef, Recipe, RenderInput, Scope, Templaters, Vault, VaultError,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
-use deployd_host::{Audit, Backoff, HostOptions, LoadError, LoadedInfo, PluginHost, Registration, Reveal};
+use deployd_host::{
+    Audit, Backoff, HostOptions, LoadError, LoadedInfo, PluginHost, Registration, Reveal,
+};
 use serde_json::{Value, json};
 
 /// Keeps secrets in memory.
@@ -118,6 +120,7 @@ impl Stage {
         self.granted(fixture, &Grant::default()).await.map(|info| info.plugin)
     }
 
+    /// The same, with what the operator grants.
     pub async fn granted(&self, fixture: &str, grant: &Grant) -> Result<LoadedInfo, LoadError> {
         self.register(fixture, &component(fixture), PluginKind::Templater, "", grant).await
     }
@@ -171,7 +174,8 @@ impl Rendered {
 }
 
 pub fn manifest(name: &str, kind: PluginKind, rest: &str) -> String {
-    let effects = if kind == PluginKind::Driver { "[effects]\nrepeat = \"idempotent\"\n" } else { "" };
+    let effects =
+        if kind == PluginKind::Driver { "[effects]\nrepeat = \"idempotent\"\n" } else { "" };
     format!(
         "id = \"{name}\"\nversion = \"0.1.0\"\nkind = \"{kind}\"\ndescription = \"A fixture\"\n\
          {effects}{rest}"
@@ -208,14 +212,18 @@ pub fn fixtures() -> PathBuf {
 /// The bytes of a fixture: a component as it stands, or a core module in the
 /// frame of its kind.
 pub fn component(fixture: &str) -> Vec<u8> {
-    let path = fixtures().join(format!("{fixture}.wat"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let frame = if fixture.starts_with("driver-") { "driver" } else { "templater" };
-    let text = if text.lines().any(|line| line.starts_with("(core module $guest")) {
-        let frame = fixtures().join(format!("frames/{frame}.wat"));
-        std::fs::read_to_string(frame).unwrap().replace("  ;; GUEST\n", &text)
-    } else {
-        text
+    let read = |path: PathBuf| {
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    wat::parse_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    let mut text = read(fixtures().join(format!("{fixture}.wat")));
+    if !text.lines().any(|line| line.starts_with("(component")) {
+        let kind = if fixture.starts_with("driver-") { "driver" } else { "templater" };
+        let frame = read(fixtures().join(format!("frames/{kind}.wat")));
+        let (before, after) = frame.split_once("  ;; GUEST\n\n").unwrap();
+        // A fixture with imports of its own says itself how its module gets them.
+        let own = text.contains("(core instance $guest ");
+        let after = if own { after.split_once("\n\n").unwrap().1 } else { after };
+        text = format!("{before}{text}\n{after}");
+    }
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{fixture}: {error}"))
 }

@@ -1,0 +1,127 @@
+//! Secrets: granted, revealed with a record, never in plain sight.
+
+use deployd_core::Fault;
+use deployd_core::config::{Grant, PluginKind};
+use deployd_core::ports::{
+    Call, CallLog, DriverAction, DriverRequest, Drivers, LogLine, PluginRef, Progress, Provisioned,
+};
+use serde_json::json;
+
+use crate::support::{Stage, component, scope};
+
+const ASKS: &str = "[asks]\nsecrets = ['token']\nreveal_secrets = true\n";
+const VALUE: &str = "hunter2-hunter2";
+
+fn grant() -> Grant {
+    Grant {
+        secrets: [("token".to_owned(), "dns-token".to_owned())].into(),
+        reveal: vec!["token".to_owned()],
+        ..Grant::default()
+    }
+}
+
+pub fn request() -> DriverRequest {
+    DriverRequest {
+        uid: "uid-1".into(),
+        resource_type: "dns".into(),
+        class: "default".into(),
+        id: "web".into(),
+        params: json!({}),
+        inputs: json!({}),
+        state: None,
+        idempotency_key: "key".into(),
+    }
+}
+
+async fn driver(stage: &Stage, fixture: &str) -> PluginRef {
+    stage.vault.set("operator", "dns-token", VALUE);
+    let bytes = component(fixture);
+    stage.register(fixture, &bytes, PluginKind::Driver, ASKS, &grant()).await.unwrap().plugin
+}
+
+async fn provision(
+    stage: &Stage,
+    plugin: &PluginRef,
+) -> (Result<Progress<Provisioned>, Fault>, Vec<LogLine>) {
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin, scope: &scope, log: &log };
+    let result = stage.host.provision(call, &request(), None).await;
+    (result, log.take())
+}
+
+#[tokio::test]
+async fn a_revealed_secret_is_recorded_scrubbed_and_stored() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-reveals").await;
+    let (result, log) = provision(&stage, &plugin).await;
+    let Ok(Progress::Done(provisioned)) = result else { panic!("{result:?}") };
+    assert_eq!(provisioned.outputs, json!({"password": "\u{27e6}secret:uid-1/password\u{27e7}"}));
+    assert_eq!(stage.vault.value("uid-1", "password").as_deref(), Some(VALUE));
+    assert_eq!(log[0].message, "[secret]");
+    let reveals = stage.audit.reveals.lock().unwrap().clone();
+    assert_eq!(reveals.len(), 1);
+    assert_eq!((reveals[0].name.as_str(), reveals[0].secret.name.as_str()), ("token", "dns-token"));
+    assert_eq!(reveals[0].scope, scope());
+}
+
+#[tokio::test]
+async fn what_can_not_be_recorded_is_not_revealed() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-reveals").await;
+    *stage.audit.refuse.lock().unwrap() = true;
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-unavailable");
+    assert!(fault.message.contains("the journal is full"), "{fault}");
+}
+
+#[tokio::test]
+async fn nothing_is_had_without_a_grant() {
+    let stage = Stage::new();
+    stage.vault.set("operator", "dns-token", VALUE);
+    let bytes = component("driver-reveals");
+    let kind = PluginKind::Driver;
+    // Granted, and not asked for.
+    let plugin = stage.register("a", &bytes, kind, "", &grant()).await.unwrap().plugin;
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-denied");
+    assert!(fault.message.contains("granted are: none"), "{fault}");
+    // Asked for, and not granted.
+    let registered = stage.register("b", &bytes, kind, ASKS, &Grant::default()).await;
+    assert!(registered.unwrap_err().to_string().contains("grant.reveal"));
+    // May be placed, and not be read.
+    let asks = "[asks]\nsecrets = ['*']\n";
+    let plugin = stage.register("c", &bytes, kind, asks, &grant()).await.unwrap().plugin;
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert!(fault.message.contains("does not let this plugin reveal \"token\""), "{fault}");
+    assert!(stage.audit.reveals.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_in_plain_sight_is_refused() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-leaks").await;
+    let (result, _) = provision(&stage, &plugin).await;
+    let fault = result.unwrap_err();
+    assert_eq!(fault.code, "plugin-secret-in-plain-sight");
+    assert!(!format!("{fault:?}").contains(VALUE));
+}
+
+#[tokio::test]
+async fn handles_are_limited() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-handles").await;
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-too-many-handles", "{fault}");
+}
+
+#[tokio::test]
+async fn the_other_functions_of_a_driver_are_called_too() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-leaks").await;
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let plan = stage.host.plan(call, &request()).await.unwrap();
+    assert_eq!((plan.action, plan.outputs), (DriverAction::Create, json!({})));
+    assert_eq!(stage.host.observe(call, &request()).await.unwrap(), None);
+    assert_eq!(stage.host.destroy(call, &request(), None).await.unwrap(), Progress::Done(()));
+}

@@ -1,0 +1,200 @@
+//! The plugins that come with the daemon, as `cargo xtask plugins` builds them.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use deployd_core::config::{Grant, PluginKind};
+use deployd_core::ports::{
+    Call, CallLog, DriverRequest, Drivers, Notifiers, PluginRef, Progress, RenderInput, Strategies,
+    StrategyContext, Templaters,
+};
+use deployd_host::{Manifest, Registration};
+use serde_json::{Value, json};
+
+use crate::secrets::request;
+use crate::support::{Stage, repository, scope};
+
+struct Shipped {
+    manifest: Manifest,
+    text: String,
+    component: Vec<u8>,
+}
+
+/// All of them, from the folder that DEPLOYD_PLUGINS names, or target/plugins.
+fn shipped() -> Vec<Shipped> {
+    let folder = std::env::var_os("DEPLOYD_PLUGINS")
+        .map_or_else(|| repository().join("target/plugins"), PathBuf::from);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            let text = std::fs::read_to_string(path.with_extension("toml")).unwrap();
+            let manifest = Manifest::parse(&path.display().to_string(), &text).unwrap();
+            found.push(Shipped { manifest, text, component: std::fs::read(&path).unwrap() });
+        }
+    }
+    assert!(!found.is_empty(), "no plugins in {}: run `cargo xtask plugins`", folder.display());
+    found
+}
+
+fn grant() -> Grant {
+    Grant {
+        secrets: [("kubeconfig".to_owned(), "prod-cluster".to_owned())].into(),
+        generate_secrets: true,
+        ..Grant::default()
+    }
+}
+
+async fn load(stage: &Stage, id: &str) -> PluginRef {
+    let all = shipped();
+    let one = all.iter().find(|one| one.manifest.id == id);
+    let one = one.unwrap_or_else(|| panic!("no plugin {id}: run `cargo xtask plugins`"));
+    let registration = Registration {
+        name: id,
+        kind: one.manifest.kind,
+        component: one.component.as_slice().into(),
+        manifest: &one.text,
+        digest: None,
+        grant: &grant(),
+        config: None,
+    };
+    stage.host.register(registration).await.unwrap().plugin
+}
+
+/// What comes with the daemon is called here, one by one.
+#[test]
+fn each_has_a_test() {
+    for one in shipped() {
+        let loaded = format!("load(&stage, \"{}\")", one.manifest.id);
+        assert!(include_str!("shipped.rs").contains(&loaded), "no call of {}", one.manifest.id);
+    }
+}
+
+#[tokio::test]
+async fn each_can_be_loaded_and_asks_for_little() {
+    let stage = Stage::new();
+    for one in shipped() {
+        let id = one.manifest.id.clone();
+        load(&stage, &id).await;
+    }
+    for info in stage.host.loaded() {
+        assert!(!info.imports.iter().any(|name| name.starts_with("wasi:")), "{info:?}");
+        assert_eq!(info.repeat.is_some(), info.kind == PluginKind::Driver);
+        eprintln!("{}: {} KiB, loaded in {:?}", info.id, info.bytes / 1024, info.compiled_in);
+    }
+}
+
+fn workload() -> Value {
+    json!({
+        "apiVersion": "score.dev/v1b1",
+        "metadata": {"name": "web"},
+        "containers": {"web": {"image": "registry.example/web@sha256:ab", "variables": {"A": "1"}}},
+        "service": {"ports": {"http": {"port": 80, "targetPort": 8080}}},
+    })
+}
+
+#[tokio::test]
+async fn score_k8s_renders_the_same_bytes_each_time() {
+    let stage = Stage::new();
+    let plugin = load(&stage, "score-k8s").await;
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    // About 4 KiB: what a small application has.
+    let workloads: Vec<_> = (0..12)
+        .map(|number| {
+            let mut workload = workload();
+            workload["metadata"]["name"] = json!(format!("web-{number:02}"));
+            workload
+        })
+        .collect();
+    let input = RenderInput {
+        workloads,
+        values: json!({}),
+        baseline: String::new(),
+        config: json!({}),
+        target: json!({"namespace": "shop"}),
+    };
+    let once = stage.host.render(call, &input).await.unwrap();
+    assert!(once.iter().any(|manifest| manifest["kind"] == "Deployment"));
+    let started = Instant::now();
+    for _ in 0..20 {
+        let again = stage.host.render(call, &input).await.unwrap();
+        assert_eq!(serde_json::to_vec(&again).unwrap(), serde_json::to_vec(&once).unwrap());
+    }
+    let bytes: usize = input.workloads.iter().map(|document| document.to_string().len()).sum();
+    eprintln!("render of {bytes} bytes: {:?} a call", started.elapsed() / 20);
+    let status = &stage.host.status()[0];
+    eprintln!("p50 {:?}, p95 {:?}, {:?}", status.p50, status.p95, status.counts);
+}
+
+#[tokio::test]
+async fn rolling_decides() {
+    let stage = Stage::new();
+    let plugin = load(&stage, "rolling").await;
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let workloads = json!([{"name": "web", "replicas": 1, "after": [], "current": null}]);
+    let context = StrategyContext { config: json!({}), workloads };
+    let first = stage.host.start(call, &context).await.unwrap();
+    assert_eq!(first.action["do"], "apply");
+    let done = json!({"outcome": "done"});
+    let second = stage.host.next(call, &context, &first.state, &done).await.unwrap();
+    assert!(second.action["do"].is_string());
+}
+
+#[tokio::test]
+async fn webhook_formats() {
+    let stage = Stage::new();
+    let plugin = load(&stage, "webhook").await;
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let event = json!({
+        "id": "e1", "type": "deployment.finished", "time": "2026-10-01T00:00:00Z",
+        "application": "shop", "environment": "staging", "data": {},
+    });
+    let config = json!({"url": "https://hooks.example/1"});
+    let requests = stage.host.format(call, &event, &config).await.unwrap();
+    assert_eq!(requests[0].url, "https://hooks.example/1");
+}
+
+#[tokio::test]
+async fn template_provisions_with_a_generated_secret() {
+    let stage = Stage::new();
+    let plugin = load(&stage, "template").await;
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let inputs = json!({
+        "secrets": {"password": {"length": 24}},
+        "outputs": {"host": "redis-{{ short }}", "password": "{{ secrets.password }}"},
+    });
+    let request = DriverRequest { inputs, ..request() };
+    stage.host.plan(call, &request).await.unwrap();
+    assert_eq!(stage.vault.value("uid-1", "password"), None, "a plan changes nothing");
+    let Progress::Done(first) = stage.host.provision(call, &request, None).await.unwrap() else {
+        panic!("nothing to wait for")
+    };
+    assert_eq!(first.outputs["password"], "\u{27e6}secret:uid-1/password\u{27e7}");
+    assert_eq!(stage.vault.value("uid-1", "password").unwrap().len(), 24);
+}
+
+#[tokio::test]
+async fn k8s_namespace_and_k8s_cluster_provision() {
+    let stage = Stage::new();
+    stage.vault.set("operator", "prod-cluster", "apiVersion: v1");
+    let (scope, log) = (scope(), CallLog::default());
+    let namespace = load(&stage, "k8s-namespace").await;
+    let call = Call { plugin: &namespace, scope: &scope, log: &log };
+    let named = DriverRequest { inputs: json!({"name": "shop-staging"}), ..request() };
+    let Progress::Done(done) = stage.host.provision(call, &named, None).await.unwrap() else {
+        panic!("nothing to wait for")
+    };
+    assert_eq!(done.manifests[0]["kind"], "Namespace");
+    let cluster = load(&stage, "k8s-cluster").await;
+    let call = Call { plugin: &cluster, scope: &scope, log: &log };
+    let inputs = json!({"kubeconfig_secret": "kubeconfig"});
+    let request = DriverRequest { inputs, ..request() };
+    let Progress::Done(done) = stage.host.provision(call, &request, None).await.unwrap() else {
+        panic!("nothing to wait for")
+    };
+    assert_eq!(done.outputs["kubeconfig"], "\u{27e6}secret:operator/prod-cluster\u{27e7}");
+}
