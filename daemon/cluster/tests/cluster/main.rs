@@ -1,1 +1,15 @@
-//! Tests against a cluster.
+//! Tests against a cluster: a practice cluster that each test starts, or the
+//! one whose kubeconfig's file `DEPLOYD_TEST_KUBECONFIG` names. Tests that
+//! need an API that fails on purpose only use the practice cluster.
+#![allow(clippy::needless_pass_by_value)] // documents written in place
+
+mod access;
+mod applying;
+mod failing;
+mod faults;
+mod logs;
+mod pruning;
+mod ready;
+mod secrets;
+mod stage;
+mod things;

@@ -1,0 +1,183 @@
+//! What keeps workloads from becoming ready, told apart.
+
+use std::time::Duration;
+
+use deployd_core::ports::Readiness;
+use deployd_practice::Behaviour;
+use serde_json::json;
+
+use crate::stage::{LONG, on_a_cluster};
+use crate::things::{config_map, deployment, deployment_running, job, stateful_set};
+
+#[tokio::test]
+async fn an_image_that_does_not_exist() {
+    on_a_cluster(async |stage| {
+        stage.behave("web", Behaviour::image_not_found());
+        let mut web = deployment("web");
+        web["spec"]["template"]["spec"]["containers"][0]["image"] =
+            json!("registry.invalid/nobody/nothing:1");
+        let fault = stage.fail(vec![web], LONG).await;
+        assert_eq!(fault.reason, "image-pull-failed", "{fault:#?}");
+        assert!(fault.message.contains("registry.invalid/nobody/nothing:1"), "{}", fault.message);
+        assert!(fault.containers.iter().any(|c| c.contains("/main: waiting, ")), "{fault:#?}");
+        assert!(fault.events.iter().any(|e| e.starts_with("Pod web-")), "{fault:#?}");
+        assert_eq!(fault.logs, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_that_ends_again_and_again() {
+    on_a_cluster(async |stage| {
+        let log = vec!["starting".to_owned(), "no database".to_owned()];
+        stage.behave("web", Behaviour::CrashLoop { exit_code: 3, log });
+        let web = deployment_running("web", "echo starting; echo no database; exit 3");
+        let fault = stage.fail(vec![web], LONG).await;
+        assert_eq!(fault.reason, "crash-loop", "{fault:#?}");
+        assert!(fault.message.contains("exit code 3"), "{}", fault.message);
+        assert_eq!(fault.logs[0].container, "main");
+        assert_eq!(fault.logs[0].lines, ["starting", "no database"]);
+        assert!(fault.containers[0].contains("CrashLoopBackOff"), "{fault:#?}");
+        assert!(fault.events.iter().any(|e| e.contains("BackOff")), "{fault:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_old_version_s_pods_are_not_blamed() {
+    on_a_cluster(async |stage| {
+        stage.behave("web", Behaviour::crash_loop());
+        let mut web = deployment_running("web", "exit 1");
+        let fault = stage.fail(vec![web.clone()], LONG).await;
+        assert_eq!(fault.reason, "crash-loop");
+        // The cure is a new version; the old one's pod goes on crashing for a while.
+        stage.behave("web", Behaviour::Ready { after: Duration::ZERO });
+        web["spec"]["template"]["spec"]["containers"][0]["command"] =
+            json!(["sh", "-c", "sleep 100000"]);
+        stage.roll_out(vec![web]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pods_that_fit_nowhere() {
+    on_a_cluster(async |stage| {
+        stage.behave("web", Behaviour::unschedulable());
+        let mut web = deployment("web");
+        web["spec"]["template"]["spec"]["containers"][0]["resources"] =
+            json!({"requests": {"cpu": "100000"}});
+        let fault = stage.fail(vec![web], LONG).await;
+        assert_eq!(fault.reason, "unschedulable", "{fault:#?}");
+        assert!(fault.message.contains("nodes are available"), "{}", fault.message);
+        assert!(fault.containers[0].contains("Unschedulable"), "{fault:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pods_beyond_the_quota() {
+    on_a_cluster(async |stage| {
+        let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota",
+            "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}});
+        stage.apply(vec![quota]).await.unwrap();
+        for object in [deployment("web"), stateful_set("db", 1)] {
+            let fault = stage.fail(vec![object], LONG).await;
+            assert_eq!(fault.reason, "quota-exceeded", "{fault:#?}");
+            assert!(fault.message.contains("exceeded quota: q"), "{}", fault.message);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there() {
+    on_a_cluster(async |stage| {
+        let mut web = deployment("web");
+        web["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+            json!([{"secretRef": {"name": "nothing"}}]);
+        let fault = stage.fail(vec![web], LONG).await;
+        assert_eq!(fault.reason, "create-container-config-error", "{fault:#?}");
+        assert!(fault.message.contains("nothing"), "{}", fault.message);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_probe_that_fails_until_the_deadline() {
+    on_a_cluster(async |stage| {
+        stage.behave("web", Behaviour::NeverReady);
+        let mut web = deployment("web");
+        web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] =
+            json!({"exec": {"command": ["false"]}, "periodSeconds": 1});
+        let fault = stage.fail(vec![web], Duration::from_secs(8)).await;
+        assert_eq!(fault.reason, "not-ready", "{fault:#?}");
+        assert!(fault.message.contains("not ready after 8 s"), "{}", fault.message);
+        assert!(fault.message.contains("0 available"), "{}", fault.message);
+        assert!(fault.containers[0].contains("running, not ready"), "{fault:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deadline_for_progress() {
+    on_a_cluster(async |stage| {
+        stage.behave("web", Behaviour::NeverReady);
+        let mut web = deployment("web");
+        web["spec"]["progressDeadlineSeconds"] = json!(2);
+        web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] =
+            json!({"exec": {"command": ["false"]}, "periodSeconds": 1});
+        let fault = stage.fail(vec![web], LONG).await;
+        assert_eq!(fault.reason, "progress-deadline", "{fault:#?}");
+        assert!(!fault.containers.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_fails() {
+    on_a_cluster(async |stage| {
+        stage.behave("migrate", Behaviour::CrashLoop { exit_code: 2, log: vec!["no".into()] });
+        let fault = stage.fail(vec![job("migrate", "echo no; exit 2")], LONG).await;
+        assert_eq!(fault.reason, "job-failed", "{fault:#?}");
+        assert!(fault.message.contains("BackoffLimitExceeded"), "{}", fault.message);
+        assert_eq!(fault.logs.first().map(|l| l.lines.clone()), Some(vec!["no".to_owned()]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_deletes_is_gone() {
+    on_a_cluster(async |stage| {
+        stage.behave("web", Behaviour::NeverReady);
+        let mut web = deployment("web");
+        web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] =
+            json!({"exec": {"command": ["false"]}});
+        let applied = stage.apply(vec![web]).await.unwrap();
+        let waiting = stage.await_ready(&applied, LONG);
+        let deleting = async {
+            loop {
+                if stage.lines().iter().any(|line| line.contains("0 available")) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            stage.delete("apps/v1", "Deployment", "deployments", "web").await.unwrap();
+        };
+        let (outcome, ()) = tokio::join!(waiting, deleting);
+        let Ok(Readiness::Failed(faults)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(faults[0].reason, "gone", "{faults:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_never_there_is_gone() {
+    on_a_cluster(async |stage| {
+        let applied = stage.apply(vec![config_map("a", json!({}))]).await.unwrap();
+        stage.prune(&applied).await.unwrap();
+        let outcome = stage.await_ready(&applied, LONG).await;
+        let Ok(Readiness::Failed(faults)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(faults[0].reason, "gone");
+    })
+    .await;
+}
