@@ -26,7 +26,7 @@ pub(crate) fn backup(view: &ReadTransaction, to: &Path) -> Result<(), StoreError
     let copied = copy(view, &beside);
     let placed = match copied {
         Ok(()) => open::place(&beside, to).map_err(|error| failed(error.to_string())),
-        Err(failure) => Err(failed(failure.of_read().to_string())),
+        Err(failure) => Err(failed(failure.to_string())),
     };
     if placed.is_err() {
         let _ = open::remove_if_there(&beside);

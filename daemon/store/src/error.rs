@@ -109,6 +109,15 @@ pub(crate) enum Failure {
     Database(Box<redb::Error>),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Database(error) => error.fmt(f),
+        }
+    }
+}
+
 impl Failure {
     /// The answer to a read that failed so.
     pub(crate) fn of_read(self) -> StoreError {

@@ -29,6 +29,9 @@ pub(crate) fn recorded(
 }
 
 /// Records the answer of a key, and forgets a few keys whose time has passed.
+///
+/// A clock that is far ahead for a moment costs few keys: only those that the
+/// requests of this moment sweep.
 pub(crate) fn record(
     tables: &mut Tables<'_>,
     key: &IdempotencyKey,

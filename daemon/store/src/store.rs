@@ -29,10 +29,6 @@ use crate::watermark::Watermark;
 use crate::writer::{Counts, Writer};
 use crate::{backup, migrate, reads, verify};
 
-/// The unit in which the memory of the queue is shared out: semaphores count
-/// to 2^29 or so on small machines.
-const SHARE_BYTES: usize = 1 << 10;
-
 /// Figures of an open store, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -61,7 +57,7 @@ pub struct RedbStore {
     database: Mutex<Option<Arc<Database>>>,
     queue: Mutex<Option<mpsc::Sender<Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Shares of the memory of the queue.
+    /// The memory of the queue, by bytes.
     shares: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     /// Reads of everything: one at a time, since each keeps old pages alive.
@@ -136,7 +132,7 @@ impl RedbStore {
             database: Mutex::new(Some(database)),
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
-            shares: Arc::new(Semaphore::new(QUEUE_BYTES_MAX / SHARE_BYTES)),
+            shares: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             readers: Arc::new(Semaphore::new(READS_MAX)),
             long_readers: Arc::new(Semaphore::new(1)),
             watermark,
@@ -230,7 +226,7 @@ impl RedbStore {
     /// Hands a command to the writer and waits for its commit.
     async fn write(&self, command: Command, bytes: usize) -> Result<Answer, StoreError> {
         self.watermark.check()?;
-        let shares = u32::try_from(bytes / SHARE_BYTES + 1).unwrap_or(u32::MAX);
+        let shares = u32::try_from(bytes).unwrap_or(u32::MAX);
         let share =
             self.shares.clone().try_acquire_many_owned(shares).map_err(|_| StoreError::Busy)?;
         let (reply, answer) = oneshot::channel();

@@ -87,7 +87,7 @@ impl Writer {
                 }
             }
             Err(failure) => {
-                let reason = format!("a write failed: {}", failure.of_read());
+                let reason = format!("a write failed: {failure}");
                 tracing::error!(reason, "the store stops");
                 self.watermark.stop(&reason);
                 // All of them, also the refused: they were refused because of a

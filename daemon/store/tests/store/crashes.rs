@@ -219,3 +219,54 @@ async fn i1_a_disk_that_is_full_in_a_commit_ends_all_acknowledgements() {
 async fn i1_a_disk_that_is_gone_ends_all_acknowledgements() {
     fail_every_call(Failing::Ever, ErrorKind::Other).await;
 }
+
+/// Requests at once, so that groups are lost whole or in no part, and so that
+/// each of them is there whole or not at all.
+#[tokio::test]
+async fn i1_groups_survive_power_loss() {
+    let options = StoreOptions::default();
+    let mut groups = 0;
+    for seed in 0..30 {
+        let mut random = Random(seed);
+        let mut disk = Disk::default();
+        RedbStore::open_on("groups", disk.clone(), &options).unwrap().close().await;
+        let mut acknowledged = Vec::new();
+        let mut next = 0;
+        for _ in 0..CRASHES {
+            disk.fail_at(1 + random.below(500), Failing::Ever, ErrorKind::Other);
+            if let Ok(store) = RedbStore::open_on("groups", disk.clone(), &options) {
+                while !disk.has_failed() {
+                    let asked = (next..next + 8).map(|n| {
+                        let batch = everything(n);
+                        store.accept(key(&format!("k{n}")), digest(n), Vec::new(), at(1), batch)
+                    });
+                    let answers = futures::future::join_all(asked).await;
+                    acknowledged.extend(
+                        (next..).zip(answers).filter_map(|(n, answer)| answer.is_ok().then_some(n)),
+                    );
+                    next += 8;
+                }
+                groups += store.stats().commits;
+                store.close().await;
+            }
+            disk = disk.after_power_loss(&mut random);
+            let store = RedbStore::open_on("groups", disk.clone(), &options).unwrap();
+            for n in 0..next {
+                let known = store.accepted(key(&format!("k{n}")), digest(n)).await.unwrap();
+                let whole = known.is_some();
+                assert!(whole || !acknowledged.contains(&n), "seed {seed}: {n} is lost");
+                let head = store.head(&stream(&format!("everything/{n}"))).await.unwrap();
+                assert_eq!(head.version.0, if whole { 2 } else { 0 });
+                let place = store.get(PLACES, &n.to_be_bytes()).await.unwrap();
+                assert_eq!(place.is_some(), whole);
+                let message = store.outbox_get(&message_id(n)).await.unwrap();
+                assert_eq!(message.is_some(), whole);
+            }
+            let report = store.verify().await.unwrap();
+            assert!(report.is_sound(), "seed {seed}: {report:?}");
+            store.close().await;
+        }
+        assert!(acknowledged.len() > 8, "seed {seed}: nothing was tested");
+    }
+    println!("{groups} groups");
+}

@@ -12,6 +12,7 @@ mod disk;
 mod files;
 mod groups;
 mod implementations;
+mod memory;
 mod model;
 mod operations;
 mod samples;
