@@ -27,6 +27,9 @@ const AT_ONCE: usize = 16;
 /// longer than the longest attempt.
 const LEASE_MS: u64 = 120_000;
 
+/// Messages that are read at once at the start.
+const PAGE: usize = 500;
+
 /// The longest attempt.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
@@ -51,6 +54,9 @@ pub(crate) fn start(engine: &Arc<Inner>) {
     // Ends with the engine, or when it stops.
     let engine = engine.clone();
     tokio::spawn(async move {
+        if let Err(error) = engine.end_leases().await {
+            tracing::warn!(%error, "deliveries that were interrupted go on when their lease ends");
+        }
         while !engine.is_stopping() {
             match engine.deliver_due().await {
                 Ok(0) => engine.sleep_until_due().await,
@@ -101,6 +107,21 @@ impl Engine {
 impl Inner {
     pub(crate) fn is_stopping(&self) -> bool {
         self.workers.is_stopping()
+    }
+
+    /// Ends the leases of the last process: nobody but this one delivers from
+    /// the embedded store, and what was interrupted need not wait.
+    async fn end_leases(&self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let status = Some(MessageStatus::Pending);
+            let page = self.ports.store.outbox_list(status, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id.clone());
+            for message in page {
+                self.ports.store.outbox_settle(message).await?;
+            }
+        }
     }
 
     /// Delivers what is due; returns how many messages were tried.
