@@ -57,8 +57,8 @@ async fn store(change: impl FnOnce(&WriteTransaction)) -> (TempDir, RedbStore) {
 
 fn event(transaction: &WriteTransaction, version: u64) -> Vec<u8> {
     let events = transaction.open_table(EVENTS).unwrap();
-    let event = events.get(("a", version)).unwrap().unwrap().value().to_vec();
-    event
+    let event = events.get(("a", version)).unwrap().unwrap();
+    event.value().to_vec()
 }
 
 fn put_event(transaction: &WriteTransaction, version: u64, bytes: &[u8]) {
