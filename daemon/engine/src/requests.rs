@@ -14,8 +14,8 @@ use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
 use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
 use crate::records::{
-    BY_ENVIRONMENT, DEPLOYMENTS, below, content, decode, deployment, environment, numbered_key,
-    object,
+    BY_ENVIRONMENT, DEPLOYMENTS, EnvironmentEntry, below, content, decode, deployment, environment,
+    numbered_key, object,
 };
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
@@ -105,15 +105,28 @@ impl Engine {
             } else {
                 Event::CancelRequested { deployment: id.clone(), reason: reason.clone() }
             };
-            let appended =
-                self.inner.prepare(&place, &entry, &caller.actor, None, &[event]).await?;
-            let record = appended
-                .record
-                .clone()
-                .ok_or_else(|| EngineError::bug("a request without an event"))?;
-            let record = self.inner.commit(caller, record, appended.batch.clone()).await?;
-            self.inner.appended(&appended);
-            Ok::<_, StoreOrEngine>(record)
+            self.inner.ask(caller, &place, &entry, event).await
+        })
+        .await?;
+        self.inner.workers.wake(&self.inner, &place);
+        Ok(record)
+    }
+
+    /// Has a rollout that was paused for a person go on.
+    pub async fn resume(
+        &self,
+        caller: &Caller,
+        id: &DeploymentId,
+    ) -> Result<DeploymentRecord, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let store = &*self.inner.ports.store;
+        let place = deployment(store, id).await?.environment;
+        let record = until_no_conflict(|| async {
+            let entry = environment(store, &place).await?;
+            let event = Event::ResumeRequested { deployment: id.clone() };
+            self.inner.ask(caller, &place, &entry, event).await
         })
         .await?;
         self.inner.workers.wake(&self.inner, &place);
@@ -264,6 +277,24 @@ impl Engine {
 }
 
 impl Inner {
+    /// Appends what somebody asked of a deployment, once per idempotency key.
+    async fn ask(
+        &self,
+        caller: &Caller,
+        id: &EnvironmentId,
+        entry: &EnvironmentEntry,
+        event: Event,
+    ) -> Result<DeploymentRecord, StoreOrEngine> {
+        let appended = self.prepare(id, entry, &caller.actor, None, &[event]).await?;
+        let record = appended
+            .record
+            .clone()
+            .ok_or_else(|| EngineError::bug("a request without an event"))?;
+        let record = self.commit(caller, record, appended.batch.clone()).await?;
+        self.appended(&appended);
+        Ok(record)
+    }
+
     async fn view(
         &self,
         id: &EnvironmentId,

@@ -169,6 +169,11 @@ pub enum Event {
         /// For the timeline.
         message: String,
     },
+    /// Somebody wants a paused rollout to go on.
+    ResumeRequested {
+        /// Which.
+        deployment: DeploymentId,
+    },
     /// Somebody wants it to end.
     CancelRequested {
         /// Which.
@@ -218,6 +223,7 @@ impl Event {
             | Self::StepFailed { deployment, .. }
             | Self::StepInterrupted { deployment, .. }
             | Self::RolloutDecided { deployment, .. }
+            | Self::ResumeRequested { deployment }
             | Self::CancelRequested { deployment, .. }
             | Self::DeploymentEnded { deployment, .. } => deployment,
         }
@@ -237,6 +243,7 @@ impl Event {
             Self::StepFailed { .. } => "step-failed",
             Self::StepInterrupted { .. } => "step-interrupted",
             Self::RolloutDecided { .. } => "rollout-decided",
+            Self::ResumeRequested { .. } => "resume-requested",
             Self::CancelRequested { .. } => "cancel-requested",
             Self::DeploymentEnded { .. } => "deployment-ended",
         }

@@ -163,6 +163,11 @@ pub enum Action {
         /// For so long.
         ms: u64,
     },
+    /// Waits until a person resumes or cancels.
+    Pause {
+        /// Why, and what to look at.
+        message: String,
+    },
     /// The rollout is done.
     Complete {},
     /// Bring back what ran before.
@@ -418,6 +423,14 @@ impl Deployment {
     /// Whether what ran before is brought back.
     pub fn is_restoring(&self) -> bool {
         self.steps.iter().any(|step| step.kind == StepKind::Restore)
+    }
+
+    /// The step in which its rollout waits for a person, if it does.
+    pub fn paused(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| {
+            matches!(step.kind, StepKind::Rollout { action: Action::Pause { .. } })
+                && matches!(step.status, StepStatus::Pending { .. })
+        })
     }
 
     /// Where it stands, in a word.

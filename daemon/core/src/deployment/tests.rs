@@ -314,6 +314,33 @@ fn a_rollback_that_fails_needs_an_operator() {
 }
 
 #[test]
+fn a_paused_rollout_waits_for_a_person() {
+    let paused = |step: &Step| match &step.kind {
+        StepKind::Decide { observation: None } => {
+            decide(step, json!({"do": "pause", "message": "look at it"}))
+        }
+        StepKind::Decide { .. } => decide(step, json!({"do": "complete"})),
+        StepKind::Rollout { action: Action::Pause { message } } => Event::StepPending {
+            deployment: active(step),
+            step: step.id.clone(),
+            token: "paused".into(),
+            poll_at: Timestamp(u64::MAX),
+            message: message.clone(),
+        },
+        _ => well(step),
+    };
+    let resume = Event::ResumeRequested { deployment: DeploymentId("one".into()) };
+    let mut world = World::new(&paused);
+    world.request("one", Mode::Manual);
+    while world.state.active.as_ref().is_none_or(|active| active.paused().is_none()) {
+        assert!(world.append(resume.clone()).is_err(), "there is nothing to resume yet");
+        assert!(world.step());
+    }
+    world.append(resume).unwrap();
+    assert_eq!(world.run(), Outcome::Succeeded);
+}
+
+#[test]
 fn an_action_nobody_knows_is_the_strategy_s_fault() {
     let strange = |step: &Step| match &step.kind {
         StepKind::Decide { .. } => decide(step, json!({"do": "levitate"})),

@@ -250,6 +250,12 @@ fn work(
             finish(deployment, step, at)?;
             decided(state, deployment, step, own, action, *progress, message);
         }
+        Event::ResumeRequested { .. } => {
+            let paused = deployment.paused().map(|step| step.id.clone());
+            let id = paused.ok_or("its rollout is not paused")?;
+            finish(deployment, &id, at)?;
+            observe(deployment, json!({"outcome": "promoted"}));
+        }
         Event::CancelRequested { reason, .. } => {
             if deployment.is_committed() {
                 return Err("what was asked for runs already, and only cleaning up is left".into());

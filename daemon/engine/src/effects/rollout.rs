@@ -16,6 +16,9 @@ const STABLE: &str = "stable";
 /// The longest that a strategy can have readiness waited for: a day.
 const DEADLINE_MS_MAX: u64 = 24 * 3_600_000;
 
+/// A paused rollout goes on by an event; looking at it in between has no use.
+const PAUSE_POLL_MS: u64 = 15 * 60_000;
+
 impl Work {
     pub(super) async fn decide(&self, observation: Option<&Value>) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
@@ -64,6 +67,11 @@ impl Work {
                     message: format!("waiting for {ms} ms"),
                 }),
             },
+            Action::Pause { message } => Ok(Ended::Pending {
+                token: "paused".to_owned(),
+                poll_after_ms: PAUSE_POLL_MS,
+                message: message.clone(),
+            }),
             Action::Complete {} | Action::RollBack { .. } => {
                 Err(EngineError::bug("an action that is no step"))
             }
