@@ -32,6 +32,10 @@ pub(crate) fn of_list(
 
 fn table(resource: &Resource, rows: Vec<Value>, version: &str) -> Value {
     let mut columns = vec![column("Name", "string", "name")];
+    let is_event = resource.builtin && resource.kind == "Event";
+    if is_event {
+        columns.clear();
+    }
     if resource.builtin {
         let (names, _) = columns_of(&resource.kind);
         columns.extend(names.iter().map(|name| column(name, "string", "")));
@@ -41,7 +45,7 @@ fn table(resource: &Resource, rows: Vec<Value>, version: &str) -> Value {
         }));
     }
     let has_age = columns.iter().any(|c| text(c, "/name") == "Age");
-    if !has_age && resource.columns.is_empty() {
+    if !has_age && !is_event && resource.columns.is_empty() {
         columns.push(column("Age", "string", ""));
     }
     json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1",
@@ -53,7 +57,11 @@ fn column(name: &str, kind: &str, format: &str) -> Value {
 }
 
 fn row(object: &Value, resource: &Resource, include: &str) -> Value {
-    let mut cells = vec![json!(json::name(object))];
+    let is_event = resource.builtin && resource.kind == "Event";
+    let mut cells = Vec::new();
+    if !is_event {
+        cells.push(json!(json::name(object)));
+    }
     if resource.builtin {
         let (_, of) = columns_of(&resource.kind);
         cells.extend(of(object));
@@ -67,7 +75,7 @@ fn row(object: &Value, resource: &Resource, include: &str) -> Value {
             }
         }));
     }
-    if resource.columns.is_empty() {
+    if !is_event && resource.columns.is_empty() {
         cells.push(age(object));
     }
     let mut row = json!({"cells": cells});
@@ -132,7 +140,7 @@ fn columns_of(kind: &str) -> (&'static [&'static str], Row) {
             let wanted = int(o, "/spec/completions").unwrap_or(1);
             let state = items(o, "/status/conditions")
                 .iter()
-                .find(|c| text(c, "/status") == "True")
+                .rfind(|c| text(c, "/status") == "True")
                 .map_or("Running", |c| text(c, "/type"));
             vec![json!(state), json!(format!("{done}/{wanted}"))]
         }),

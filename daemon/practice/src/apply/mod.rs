@@ -79,9 +79,12 @@ pub(crate) fn apply(
         api_version: writer.api_version.to_owned(),
         subresource: writer.subresource.to_owned(),
         time: writer.time.to_owned(),
-        fields: walk::fields_of(&config, ty).difference(&never_tracked()),
+        fields: FieldSet::default(),
     };
-    applier.fields = applier.fields.recursive_difference(&reset(writer));
+    let sent = walk::fields_of(&config, ty);
+    applier.fields = sent
+        .difference(&never_tracked())
+        .recursive_difference(&reset(writer));
     let last = owners.iter().position(|owner| owner.is_same(&applier));
     let last = last.map(|index| owners.remove(index));
 
@@ -104,7 +107,7 @@ pub(crate) fn apply(
     if let Some(last) = &last {
         let owned = owners
             .iter()
-            .fold(applier.fields.clone(), |all, owner| all.union(&owner.fields));
+            .fold(sent, |all, owner| all.union(&owner.fields));
         merge::prune(&mut merged, ty, &last.fields, &owned);
         let removed = walk::compare(&untracked, &merged, ty).removed;
         for owner in &mut owners {
@@ -133,9 +136,17 @@ pub(crate) fn track(old: &Value, new: &mut Value, ty: &Type, writer: Writer<'_>)
     if owners.is_empty() || !writer.subresource.is_empty() {
         owners = managed::read(old);
     }
+    let is_typed = matches!(ty, Type::Named(_));
     let before = match old {
-        Value::Null => always_there(),
-        old => without_tracking(old),
+        Value::Null if is_typed => always_there(),
+        Value::Null => json!({"metadata": {}}),
+        old => {
+            let mut before = without_tracking(old);
+            if is_typed {
+                json::put_default(&mut before, &["status"], json!({}));
+            }
+            before
+        }
     };
     let after = without_tracking(new);
     let ignored = never_tracked().union(&reset(writer));

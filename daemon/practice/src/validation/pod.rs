@@ -15,7 +15,7 @@ const CHANGEABLE: &str = "pod updates may not change fields other than `spec.con
 /// Checks a pod.
 pub(super) fn check(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
     let spec = object.get("spec").unwrap_or(&Value::Null);
-    spec_of(spec, "spec", found);
+    spec_of(spec, "spec", &[], found);
     if let Some(before) = old.and_then(|old| old.get("spec"))
         && frozen(before) != frozen(spec)
     {
@@ -44,9 +44,11 @@ fn frozen(spec: &Value) -> Value {
     spec
 }
 
-/// Checks the spec of a pod or a template.
-pub(super) fn spec_of(spec: &Value, at: &str, found: &mut Vec<Cause>) {
-    let volumes = volumes(spec, at, found);
+/// Checks the spec of a pod or a template. `claims` become volumes of its
+/// pods without being in the template.
+pub(super) fn spec_of(spec: &Value, at: &str, claims: &[Value], found: &mut Vec<Cause>) {
+    let mut volumes = volumes(spec, at, found);
+    volumes.extend(claims.iter().map(|claim| json::name(claim).to_owned()));
     let mut seen = BTreeSet::new();
     if items(spec, "/containers").is_empty() {
         found.push(Cause::required(format!("{at}.containers"), ""));

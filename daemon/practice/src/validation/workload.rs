@@ -8,7 +8,7 @@ use crate::json;
 use crate::selectors::Labels;
 use crate::status::Cause;
 
-fn template(object: &Value, kind: &str, policies: &[&str], found: &mut Vec<Cause>) {
+fn template(object: &Value, policies: &[&str], found: &mut Vec<Cause>) {
     let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
     let wanted = object.pointer("/spec/selector").unwrap_or(&Value::Null);
     selector(wanted, "spec.selector", found);
@@ -18,22 +18,26 @@ fn template(object: &Value, kind: &str, policies: &[&str], found: &mut Vec<Cause
     {
         let labels = template.pointer("/metadata/labels");
         let value = labels.cloned().unwrap_or(Value::Null);
-        let detail = match kind {
-            "" => "`selector` does not match template `labels`".to_owned(),
-            kind => format!("`selector` does not match template `labels` in {kind}"),
-        };
-        found.push(Cause::invalid("spec.template.metadata.labels", &value, &detail));
+        let detail = "`selector` does not match template `labels`";
+        found.push(Cause::invalid("spec.template.metadata.labels", &value, detail));
     }
-    template_alone(template, "spec.template", policies, found);
+    let claims = json::items(object, "/spec/volumeClaimTemplates");
+    template_alone(template, "spec.template", policies, claims, found);
     not_negative(object, "/spec/replicas", found);
     not_negative(object, "/spec/minReadySeconds", found);
     not_negative(object, "/spec/revisionHistoryLimit", found);
 }
 
-fn template_alone(template: &Value, at: &str, policies: &[&str], found: &mut Vec<Cause>) {
+fn template_alone(
+    template: &Value,
+    at: &str,
+    policies: &[&str],
+    claims: &[Value],
+    found: &mut Vec<Cause>,
+) {
     labels(template, &format!("{at}.labels"), "/metadata/labels", found);
     let spec = template.get("spec").unwrap_or(&Value::Null);
-    pod::spec_of(spec, &format!("{at}.spec"), found);
+    pod::spec_of(spec, &format!("{at}.spec"), claims, found);
     let policy = json::text(spec, "/restartPolicy");
     let field = format!("{at}.spec.restartPolicy");
     if policies.contains(&policy) {
@@ -50,7 +54,7 @@ fn template_alone(template: &Value, at: &str, policies: &[&str], found: &mut Vec
 }
 
 pub(super) fn deployment(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
-    template(object, "", &["Always"], found);
+    template(object, &["Always"], found);
     immutable(object, old, "/spec/selector", found);
     let kind = json::text(object, "/spec/strategy/type");
     match kind {
@@ -119,12 +123,12 @@ fn amount(value: &Value, field: &str, found: &mut Vec<Cause>) {
 }
 
 pub(super) fn replica_set(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
-    template(object, "", &["Always"], found);
+    template(object, &["Always"], found);
     immutable(object, old, "/spec/selector", found);
 }
 
 pub(super) fn stateful_set(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
-    template(object, "", &["Always"], found);
+    template(object, &["Always"], found);
     let Some(old) = old else { return };
     let frozen = |object: &Value| {
         let mut spec = object.get("spec").cloned().unwrap_or(Value::Null);
@@ -147,13 +151,13 @@ pub(super) fn stateful_set(object: &Value, old: Option<&Value>, found: &mut Vec<
 }
 
 pub(super) fn daemon_set(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
-    template(object, "", &["Always"], found);
+    template(object, &["Always"], found);
     immutable(object, old, "/spec/selector", found);
 }
 
 pub(super) fn job(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
     let policies = ["OnFailure", "Never"];
-    template(object, "", &policies, found);
+    template(object, &policies, found);
     not_negative(object, "/spec/completions", found);
     not_negative(object, "/spec/parallelism", found);
     not_negative(object, "/spec/backoffLimit", found);
@@ -185,6 +189,7 @@ pub(super) fn cron_job(object: &Value, found: &mut Vec<Cause>) {
         template,
         "spec.jobTemplate.spec.template",
         &["OnFailure", "Never"],
+        &[],
         found,
     );
 }
