@@ -3,8 +3,10 @@
 use deployd_core::FaultClass;
 use deployd_core::ports::{Cluster, ClusterAccess, Target};
 use deployd_core::secret::SecretValue;
+use serde_json::json;
 
 use crate::stage::{on_a_cluster, on_the_practice_cluster};
+use crate::things::config_map;
 
 #[tokio::test]
 async fn the_version() {
@@ -19,6 +21,7 @@ async fn the_version() {
 async fn a_server_and_a_token() {
     // A real cluster's kubeconfig need not have a token.
     on_the_practice_cluster(async |stage, practice| {
+        let objects = stage.apply(vec![config_map("a", json!({}))]).await.unwrap();
         let with = |token: &str| Target {
             access: ClusterAccess::Token {
                 server: practice.url(),
@@ -27,8 +30,9 @@ async fn a_server_and_a_token() {
             },
             ..stage.target.clone()
         };
-        stage.cluster.version(&with(practice.token())).await.unwrap();
-        let fault = stage.cluster.version(&with("wrong")).await.unwrap_err();
+        stage.cluster.prune(&with(practice.token()), &objects, &stage.log).await.unwrap();
+        let wrong = with("wrong");
+        let fault = stage.cluster.prune(&wrong, &objects, &stage.log).await.unwrap_err();
         assert_eq!(
             (fault.class, fault.code.as_str()),
             (FaultClass::Denied, "cluster-unauthorized")

@@ -56,7 +56,6 @@ async fn what_does_not_pass_is_a_fault_at_once() {
         practice.faults().inject(patches(), Fault::Forbidden, 1);
         let fault = stage.apply(vec![config_map("a", json!({}))]).await.unwrap_err();
         assert_eq!((fault.class, fault.code.as_str()), (FaultClass::Denied, "cluster-forbidden"));
-        practice.faults().always(patches(), Fault::Unavailable);
     })
     .await;
 }
@@ -94,12 +93,7 @@ async fn through(stage: &Stage, practice: &Practice, trouble: impl AsyncFnOnce()
     let applied = stage.apply(vec![deployment("web")]).await.unwrap();
     let waiting = stage.await_ready(&applied, LONG);
     let meddling = async {
-        loop {
-            if stage.lines().iter().any(|line| line.contains("not ready")) {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        stage.until_line("not ready").await;
         trouble().await;
         stage.behave("web", Behaviour::Ready { after: Duration::ZERO });
     };
@@ -128,12 +122,7 @@ async fn a_server_that_is_away_while_it_is_watched() {
     on_the_practice_cluster(async |stage, practice| {
         through(stage, practice, async || {
             practice.faults().go_away();
-            loop {
-                if stage.lines().iter().any(|line| line.contains("can't be reached")) {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
+            stage.until_line("can't be reached").await;
             practice.faults().come_back();
         })
         .await;
@@ -148,12 +137,8 @@ async fn nothing_is_said_about_what_could_not_be_seen() {
         let applied = stage.apply(vec![deployment("web")]).await.unwrap();
         let waiting = stage.await_ready(&applied, Duration::from_secs(4));
         let leaving = async {
-            loop {
-                if stage.lines().iter().any(|line| line.contains("not ready")) {
-                    break practice.faults().go_away();
-                }
-                tokio::task::yield_now().await;
-            }
+            stage.until_line("not ready").await;
+            practice.faults().go_away();
         };
         let (outcome, ()) = tokio::join!(waiting, leaving);
         let fault = outcome.unwrap_err();

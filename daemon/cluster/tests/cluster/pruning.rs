@@ -76,13 +76,12 @@ async fn what_is_held_by_a_finalizer_is_waited_for() {
         stage.merge(kind, "held", finalizers(json!(["example.com/hold"]))).await;
         let pruning = stage.prune(&applied);
         let releasing = async {
-            loop {
+            let leaving = async || {
                 let held = stage.get(kind.0, kind.1, kind.2, "held").await;
-                if held["metadata"]["deletionTimestamp"].is_string() {
-                    break stage.merge(kind, "held", finalizers(json!(null))).await;
-                }
-                tokio::task::yield_now().await;
-            }
+                held["metadata"]["deletionTimestamp"].is_string()
+            };
+            stage.until(leaving).await;
+            stage.merge(kind, "held", finalizers(json!(null))).await;
         };
         let (removed, ()) = tokio::join!(pruning, releasing);
         assert_eq!(removed.unwrap(), applied);
@@ -102,12 +101,8 @@ async fn what_is_on_its_way_out_is_applied_after_it_is_gone() {
         stage.delete(kind.0, kind.1, kind.2, "held").await.unwrap();
         let applying = stage.apply(vec![map]);
         let releasing = async {
-            loop {
-                if stage.lines().iter().any(|line| line.contains("is being deleted; waiting")) {
-                    break stage.merge(kind, "held", finalizers(json!(null))).await;
-                }
-                tokio::task::yield_now().await;
-            }
+            stage.until_line("is being deleted; waiting").await;
+            stage.merge(kind, "held", finalizers(json!(null))).await;
         };
         let (applied, ()) = tokio::join!(applying, releasing);
         applied.unwrap();

@@ -114,13 +114,8 @@ async fn custom_resources_say_it_with_conditions() {
         let waiting = stage.await_ready(&applied, LONG);
         let making = async {
             // Once the wait has seen it, it may become ready.
-            loop {
-                let lines = stage.lines();
-                if lines.iter().any(|line| line.contains("Ready is False, Making")) {
-                    break set("True").await;
-                }
-                tokio::task::yield_now().await;
-            }
+            stage.until_line("Ready is False, Making").await;
+set("True").await;
         };
         let (ready, ()) = tokio::join!(waiting, making);
         assert_eq!(ready, Ok(Readiness::Ready));

@@ -168,6 +168,19 @@ impl Stage {
         self.log.take().into_iter().map(|line| line.message).collect()
     }
 
+    /// Waits until a call has logged a line with this in it. Takes the lines.
+    pub(crate) async fn until_line(&self, part: &str) {
+        self.until(async || self.lines().iter().any(|line| line.contains(part))).await;
+    }
+
+    /// Waits until something is so. The guard of the whole play ends it.
+    pub(crate) async fn until(&self, is_so: impl AsyncFn() -> bool) {
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        while !is_so().await {
+            look.tick().await;
+        }
+    }
+
     // What others do in the cluster.
 
     pub(crate) async fn client(&self) -> kube::Client {
