@@ -1,7 +1,10 @@
 //! `cargo xtask …`: what has to be done around the daemon, one file per job.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
 
+mod command;
+mod demo;
 mod plugins;
+mod test;
 mod wit_check;
 
 use anyhow::Context;
@@ -19,6 +22,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Job {
+    /// Build everything and run the main job end to end.
+    Demo {
+        /// Passed on to `deployd demo`: --once, --kubeconfig FILE, ...
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Install what the tests need, and run all of them.
+    Test {
+        /// Only these parts.
+        #[arg(long, value_enum)]
+        only: Vec<test::Part>,
+    },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
     /// Work on a plugin of your own.
@@ -57,6 +72,8 @@ fn main() -> ExitCode {
 fn run(job: Job) -> anyhow::Result<()> {
     let root = repository()?;
     match job {
+        Job::Demo { arguments } => demo::demo(&root, &arguments),
+        Job::Test { only } => test::test(&root, &only),
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
         Job::Plugin(Plugin::Build { folder, out }) => {
             let out = out.unwrap_or_else(|| folder.join("target/plugins"));

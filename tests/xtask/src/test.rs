@@ -1,0 +1,151 @@
+//! `cargo xtask test`: installs what the tests need, and runs all of them.
+
+use crate::command::{cargo, each_line, run};
+use crate::{plugins, wit_check};
+use anyhow::bail;
+use clap::ValueEnum;
+use std::path::Path;
+use std::process::Command;
+
+/// A part of the tests.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Formatting and lints.
+    Lints,
+    /// The contracts in wit/.
+    Contracts,
+    /// Everything of the daemon but what follows.
+    Daemon,
+    /// The client of clusters; against the cluster that DEPLOYD_TEST_KUBECONFIG
+    /// names, else against the practice cluster.
+    Cluster,
+    /// Plugins, natively.
+    Plugins,
+    /// The daemon as its users run it: the demo, crashes, bad input.
+    BlackBox,
+}
+
+const ALL: [Part; 6] =
+    [Part::Lints, Part::Contracts, Part::Daemon, Part::Cluster, Part::Plugins, Part::BlackBox];
+
+/// Packages that have a part of their own.
+const APART: [&str; 2] = ["deployd-cluster", "it"];
+
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    /// What did not end well.
+    broken: Vec<String>,
+}
+
+impl Tally {
+    /// Counts what cargo's test runner says: `test result: ok. 3 passed; 0 failed; ...`.
+    fn count(&mut self, line: &str) {
+        let Some(result) = line.trim_start().strip_prefix("test result: ") else { return };
+        let number = |word: &str| {
+            let before = result.split(word).next()?;
+            before.trim_end().rsplit(' ').next()?.parse::<u64>().ok()
+        };
+        self.passed += number("passed").unwrap_or(0);
+        self.failed += number("failed").unwrap_or(0);
+    }
+
+    fn tests(&mut self, what: &str, command: &mut Command) -> anyhow::Result<()> {
+        eprintln!("\n== {what}");
+        if !each_line(command, |line| self.count(line))? {
+            self.broken.push(what.to_owned());
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, what: &str, result: anyhow::Result<()>) {
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                eprintln!("error: {what}: {error:#}");
+                self.failed += 1;
+                self.broken.push(what.to_owned());
+            }
+        }
+    }
+}
+
+/// Runs the tests, all or some parts; an error when any fails.
+pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
+    let wanted = |part: Part| only.is_empty() || only.contains(&part);
+    let mut tally = Tally::default();
+    let needs_plugins = [Part::Daemon, Part::BlackBox, Part::Lints].into_iter().any(wanted);
+    if needs_plugins {
+        plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
+    }
+    for part in ALL.into_iter().filter(|part| wanted(*part)) {
+        match part {
+            Part::Lints => {
+                eprintln!("\n== formatting and lints");
+                tally.check("formatting", run(cargo(root).args(["fmt", "--all", "--check"])));
+                let mut clippy = cargo(root);
+                clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
+                tally.check("lints", run(&mut clippy));
+            }
+            Part::Contracts => {
+                eprintln!("\n== contracts");
+                tally.check("contracts", wit_check::run(&root.join("wit"), false));
+            }
+            Part::Daemon => {
+                let mut command = cargo(root);
+                command.args(["test", "--workspace", "--no-fail-fast"]);
+                for package in APART {
+                    command.args(["--exclude", package]);
+                }
+                tally.tests("the daemon", &mut command)?;
+            }
+            Part::Cluster => {
+                let mut command = cargo(root);
+                command.args(["test", "--package", "deployd-cluster", "--no-fail-fast"]);
+                tally.tests("the client of clusters", &mut command)?;
+            }
+            Part::Plugins => {
+                let mut command = cargo(&root.join("plugins"));
+                command.args(["test", "--workspace", "--no-fail-fast"]);
+                tally.tests("plugins", &mut command)?;
+            }
+            Part::BlackBox => {
+                // A daemon that can be ended at any write and effect, beside the
+                // one that people run.
+                run(cargo(root).args(["build", "--package", "deployd"]))?;
+                run(cargo(root).args([
+                    "build",
+                    "--package",
+                    "deployd",
+                    "--features",
+                    "crash-points",
+                    "--target-dir",
+                    "target/crash",
+                ]))?;
+                let mut command = cargo(root);
+                command.args(["test", "--package", "it", "--no-fail-fast"]);
+                tally.tests("the daemon as its users run it", &mut command)?;
+            }
+        }
+    }
+    println!("\n{} passed, {} failed", tally.passed, tally.failed);
+    if !tally.broken.is_empty() {
+        bail!("failed: {}", tally.broken.join(", "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_counted() {
+        let mut tally = Tally::default();
+        tally.count("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured");
+        tally.count("test result: FAILED. 3 passed; 2 failed; 0 ignored");
+        tally.count("running 3 tests");
+        assert_eq!((tally.passed, tally.failed), (15, 2));
+    }
+}
