@@ -1,0 +1,92 @@
+//! Applications: what they list exists.
+
+use std::collections::BTreeSet;
+
+use deployd_core::config::DocumentKind;
+use serde_json::Value;
+
+use super::placeholders::{self, Scope};
+use super::{Entry, World, fields, order};
+use crate::path::Path;
+use crate::problem::Problem;
+use crate::shown;
+
+pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem>) {
+    let own = |kind| (kind, Some(entry.name.as_str()));
+    let workloads = Path::of(["spec", "workloads"]);
+    let mut seen = BTreeSet::new();
+    for (index, name) in entry.items("/spec/workloads").enumerate() {
+        let Some(name) = name.as_str() else { continue };
+        once(&mut seen, name, workloads.then(index), problems);
+        if world.is_complete()
+            && world.get(DocumentKind::Workload, Some(&entry.name), name).is_none()
+        {
+            let found = format!("{}, for which there is no Score document", shown::quoted(name));
+            let expected = "the name of a Score document";
+            let hint = format!(
+                "apply the Score file whose `metadata.name` is {} together with it",
+                shown::shorten(name)
+            );
+            problems
+                .push(Problem::at_value(workloads.then(index), found, expected).hint(Some(hint)));
+        }
+    }
+    let flow = Path::of(["spec", "flow"]);
+    let mut seen = BTreeSet::new();
+    for (index, stage) in entry.items("/spec/flow").enumerate() {
+        let path = flow.then(index).then("environment");
+        let name = stage.get("environment").and_then(Value::as_str);
+        if let Some(name) = name {
+            once(&mut seen, name, path.clone(), problems);
+        }
+        world.refer(own(DocumentKind::Environment), path, name, problems);
+    }
+    for (index, rule) in entry.items("/spec/artifacts").enumerate() {
+        artifact(entry, world, &Path::of(["spec", "artifacts"]).then(index), rule, problems);
+    }
+    resources(entry, problems);
+}
+
+fn once<'a>(seen: &mut BTreeSet<&'a str>, name: &'a str, path: Path, problems: &mut Vec<Problem>) {
+    if !seen.insert(name) {
+        let found = format!("{} a second time", shown::quoted(name));
+        problems.push(Problem::at_value(path, found, "every name once"));
+    }
+}
+
+fn artifact(
+    entry: &Entry,
+    world: &World<'_>,
+    path: &Path,
+    rule: &Value,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(name) = rule.get("workload").and_then(Value::as_str) else { return };
+    let listed: Vec<&str> = entry.items("/spec/workloads").filter_map(Value::as_str).collect();
+    if !listed.contains(&name) {
+        let what = "the name of one of the workloads that this document lists";
+        problems.push(Problem::unknown(path.then("workload"), name, what, listed));
+        return;
+    }
+    let Some(container) = rule.get("container").and_then(Value::as_str) else { return };
+    let Some(workload) = world.get(DocumentKind::Workload, Some(&entry.name), name) else { return };
+    let known: Vec<&str> = workload.fields("/containers").map(|(name, _)| name).collect();
+    if !known.contains(&container) {
+        let what = format!("the name of one of the containers of {name}");
+        problems.push(Problem::unknown(path.then("container"), container, &what, known));
+    }
+}
+
+fn resources(entry: &Entry, problems: &mut Vec<Problem>) {
+    let names: Vec<&str> = entry.fields("/spec/resources").map(|(name, _)| name).collect();
+    let metadata = entry.value.get("metadata").unwrap_or(&Value::Null);
+    let scope = Scope { metadata, resources: Some(&names), owner: "application" };
+    let at = Path::of(["spec", "resources"]);
+    let mut edges = order::Edges::new();
+    for (name, resource) in fields(entry.value.pointer("/spec/resources")) {
+        let params = at.then(name).then("params");
+        placeholders::check_all(&scope, &params, resource.get("params"), problems);
+        placeholders::edges(name, &params, resource.get("params"), &mut edges);
+    }
+    order::check(&edges, "resources whose params do not refer to each other in a circle", problems);
+}

@@ -1,0 +1,31 @@
+//! Environments and their types.
+
+use deployd_core::config::DocumentKind;
+
+use super::{Entry, World};
+use crate::path::Path;
+use crate::problem::Problem;
+
+pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem>) {
+    let application = (DocumentKind::Application, None);
+    let path = Path::of(["spec", "application"]);
+    world.refer(application, path, entry.text("/spec/application"), problems);
+    let environment_type = (DocumentKind::EnvironmentType, None);
+    world.refer(environment_type, Path::of(["spec", "type"]), entry.text("/spec/type"), problems);
+}
+
+pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem>) {
+    for (field, kind) in [("templater", "templater"), ("strategy", "strategy")] {
+        let name = entry.text(&format!("/spec/{field}/plugin"));
+        world.refer_plugin(kind, Path::of(["spec", field, "plugin"]), name, problems);
+    }
+    let templater = entry.value.pointer("/spec/templater");
+    let has = |field| templater.is_some_and(|templater| templater.get(field).is_some());
+    if has("baseline") && has("baselineFile") {
+        problems.push(Problem::at_key(
+            Path::of(["spec", "templater", "baselineFile"]),
+            "baseline and baselineFile",
+            "at most one of them",
+        ));
+    }
+}
