@@ -49,7 +49,7 @@ impl Compiler {
     /// Sets up wasmtime, with its cache under the daemon's state.
     pub(crate) fn new(state: &Path) -> Result<Self, EngineError> {
         let cache = open_cache(&state.join("cache").join("wasmtime"))?;
-        let engine = Engine::new(&configuration(&cache)).map_err(setup)?;
+        let engine = Engine::new(&configuration(&cache)).map_err(|error| setup(&error))?;
         tick(engine.weak()).map_err(EngineError::Ticker)?;
         Ok(Self { engine, cache })
     }
@@ -69,8 +69,6 @@ fn configuration(cache: &Cache) -> Config {
         .concurrency_support(false)
         .max_wasm_stack(limits::STACK_BYTES)
         .async_stack_size(limits::FIBER_STACK_BYTES)
-        // A stack of one call must not be read by the next.
-        .async_stack_zeroing(true)
         // The same input gives the same bytes, also where NaN is computed.
         .cranelift_nan_canonicalization(true)
         .wasm_features(WasmFeatures::WASM3 & !features(), false);
@@ -106,10 +104,10 @@ fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
     let folder = folder.canonicalize().map_err(failed)?;
     let mut config = CacheConfig::new();
     config.with_directory(folder);
-    Cache::new(config).map_err(setup)
+    Cache::new(config).map_err(|error| setup(&error))
 }
 
-fn setup(error: wasmtime::Error) -> EngineError {
+fn setup(error: &wasmtime::Error) -> EngineError {
     EngineError::Setup(format!("{error:#}"))
 }
 

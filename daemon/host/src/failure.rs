@@ -113,7 +113,12 @@ fn stopped(error: &wasmtime::Error, record: &CallRecord) -> Fault {
         ),
         Some(trap) => Fault::bug("plugin-trapped", trap.to_string()),
         None => {
-            let text = error.root_cause().to_string();
+            // What a host function said stands at the root, below a backtrace;
+            // what wasmtime says about types needs all its parts.
+            let text = match error.downcast_ref::<WasmBacktrace>() {
+                Some(_) => error.root_cause().to_string(),
+                None => format!("{error:#}"),
+            };
             // wasmtime has no type for these two; tests notice when the words change.
             if text.contains("fuel allocated for hostcalls has been exhausted") {
                 return Fault::bug(

@@ -111,8 +111,13 @@ pub enum LoadError {
         reason: String,
     },
     /// It failed before its first call.
-    #[error("no instance of it can be made: {0}")]
-    Instance(Fault),
+    #[error("no instance of it can be made ({contract}): {fault}")]
+    Instance {
+        /// The contract that it says it is for.
+        contract: String,
+        /// What happened.
+        fault: Fault,
+    },
 }
 
 fn joined(errors: &[ConfigError]) -> String {
@@ -248,7 +253,9 @@ impl Loader {
             stats: Stats::default(),
             exports,
         });
-        try_instance(shared, &plugin).await.map_err(LoadError::Instance)?;
+        try_instance(shared, &plugin)
+            .await
+            .map_err(|fault| LoadError::Instance { contract: checked.contract.package(), fault })?;
         Arc::into_inner(plugin).ok_or_else(|| {
             LoadError::Compile("the plugin is still in use after its trial".to_owned())
         })

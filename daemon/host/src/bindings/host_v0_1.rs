@@ -72,6 +72,7 @@ pub(crate) fn fault_from_wit(fault: wit::Fault, record: &CallRecord) -> Fault {
                 .into_iter()
                 .map(|(path, message)| json!({"path": path, "message": message}))
                 .collect();
+            // Cut once more as a whole: the detail has the rest.
             of(FaultClass::Invalid, "plugin-invalid", message)
                 .with_detail(json!({ "fields": fields }))
         }

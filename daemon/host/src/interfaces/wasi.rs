@@ -207,3 +207,25 @@ impl OutputStream for LogStream {
 impl Pollable for LogStream {
     async fn ready(&mut self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::HandOver;
+    use deployd_core::ports::CallLog;
+
+    #[test]
+    fn what_is_written_becomes_lines() {
+        let record = Arc::new(CallRecord::default());
+        let stream = LogStream::new(&record, LogLevel::Warn);
+        let (mut one, mut two) = (stream.p2_stream(), stream.p2_stream());
+        one.write(Bytes::from("hel")).unwrap();
+        two.write(Bytes::from("lo\n\nwor")).unwrap();
+        one.write(Bytes::from("ld")).unwrap();
+        drop((one, two, stream));
+        let log = CallLog::default();
+        drop(HandOver { record: &record, log: &log });
+        let lines: Vec<_> = log.take().into_iter().map(|line| line.message).collect();
+        assert_eq!(lines, ["hello", "world"]);
+    }
+}

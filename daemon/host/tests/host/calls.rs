@@ -131,6 +131,26 @@ async fn a_call_ends_when_its_time_by_the_clock_is_over() {
 }
 
 #[tokio::test]
+async fn calls_wait_for_a_place_and_not_for_ever() {
+    let stage = Stage::new();
+    let limits = LimitOverrides {
+        wall_ms: Some(300),
+        cpu_ms: Some(60_000),
+        concurrency: Some(1),
+        ..Default::default()
+    };
+    let slow = stage.granted("loop", &Grant { limits, ..Grant::default() }).await.unwrap();
+    let call = || stage.render(&slow.plugin);
+    let (one, two, three) = tokio::join!(call(), call(), call());
+    assert_eq!(one.code(), "plugin-timeout");
+    let busy = [two, three].into_iter().find(|call| call.code() == "plugin-busy").unwrap();
+    let fault = busy.result.unwrap_err();
+    assert_eq!(fault.class, FaultClass::Transient);
+    assert!(fault.message.contains("1 of this plugin"), "{fault}");
+    assert!(stage.host.status()[0].counts.crowded_out > 0);
+}
+
+#[tokio::test]
 async fn an_operator_raises_and_lowers_limits() {
     let stage = Stage::new();
     let limits = LimitOverrides { memory_mib: Some(1), cpu_ms: Some(50), ..Default::default() };
@@ -168,7 +188,7 @@ async fn what_a_call_may_refer_to_came_with_it() {
     let good = stage.templater("good").await.unwrap();
     let reference = "\u{27e6}secret:uid-1/password\u{27e7}";
     let rendered =
-        stage.render_input(&good, &input(json!([{"stringData": {"url": reference}}]))).await;
+        stage.render_input(&good, &input(&json!([{"stringData": {"url": reference}}]))).await;
     assert_eq!(rendered.result.unwrap()[0]["stringData"]["url"], reference);
 }
 

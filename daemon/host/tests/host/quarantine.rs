@@ -40,7 +40,7 @@ async fn after_a_while_it_is_tried_again() {
     }
     assert_eq!(stage.render(&moody).await.code(), "plugin-quarantined");
     tokio::time::sleep(Duration::from_millis(60)).await;
-    assert_eq!(stage.render_input(&moody, &input(json!([]))).await.code(), "done");
+    assert_eq!(stage.render_input(&moody, &input(&json!([]))).await.code(), "done");
     let status = status(&stage, "moody");
     assert_eq!((status.strikes, status.quarantined_until), (0, None));
 }
@@ -53,7 +53,7 @@ async fn a_success_resets_strikes() {
         for _ in 0..2 {
             assert_eq!(stage.render(&moody).await.code(), "plugin-trapped");
         }
-        assert_eq!(stage.render_input(&moody, &input(json!([]))).await.code(), "done");
+        assert_eq!(stage.render_input(&moody, &input(&json!([]))).await.code(), "done");
     }
 }
 

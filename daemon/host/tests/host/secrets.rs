@@ -125,3 +125,15 @@ async fn the_other_functions_of_a_driver_are_called_too() {
     assert_eq!(stage.host.observe(call, &request()).await.unwrap(), None);
     assert_eq!(stage.host.destroy(call, &request(), None).await.unwrap(), Progress::Done(()));
 }
+
+#[tokio::test]
+async fn a_panic_of_the_host_stays_inside_the_call() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-reveals").await;
+    stage.vault.1.store(true, std::sync::atomic::Ordering::Relaxed);
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-host-panicked");
+    assert!(fault.message.contains("the vault fell over"), "{fault}");
+    stage.vault.1.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(provision(&stage, &plugin).await.0.is_ok());
+}

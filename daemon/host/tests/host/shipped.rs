@@ -80,7 +80,18 @@ async fn each_can_be_loaded_and_asks_for_little() {
     for info in stage.host.loaded() {
         assert!(!info.imports.iter().any(|name| name.starts_with("wasi:")), "{info:?}");
         assert_eq!(info.repeat.is_some(), info.kind == PluginKind::Driver);
-        eprintln!("{}: {} KiB, loaded in {:?}", info.id, info.bytes / 1024, info.compiled_in);
+        eprintln!("{}: {} KiB, compiled in {:?}", info.id, info.bytes / 1024, info.compiled_in);
+    }
+    // After a restart, all of them are read from the cache.
+    let Stage { host, state, .. } = stage;
+    drop(host);
+    let stage = Stage::in_folder(state, std::time::Duration::from_secs(60));
+    for one in shipped() {
+        load(&stage, &one.manifest.id).await;
+    }
+    for info in stage.host.loaded() {
+        assert!(info.from_cache, "{} was compiled again", info.id);
+        eprintln!("{}: read in {:?}", info.id, info.compiled_in);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use deployd_host::{
 };
 use serde_json::{Value, json};
 
-/// Keeps secrets in memory.
+/// Keeps secrets in memory; panics when told to, as only a mistake of ours would.
 #[derive(Default)]
-pub struct MemoryVault(pub Mutex<BTreeMap<SecretRef, SecretValue>>);
+pub struct MemoryVault(pub Mutex<BTreeMap<SecretRef, SecretValue>>, pub AtomicBool);
 
 impl MemoryVault {
     pub fn set(&self, owner: &str, name: &str, value: &str) {
@@ -54,6 +55,7 @@ impl Vault for MemoryVault {
     }
 
     async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError> {
+        assert!(!self.1.load(Ordering::Relaxed), "the vault fell over");
         Ok(self.0.lock().unwrap().contains_key(secret))
     }
 
@@ -147,7 +149,7 @@ impl Stage {
     }
 
     pub async fn render(&self, plugin: &PluginRef) -> Rendered {
-        self.render_input(plugin, &input(json!([{"kind": "ConfigMap"}]))).await
+        self.render_input(plugin, &input(&json!([{"kind": "ConfigMap"}]))).await
     }
 
     pub async fn render_input(&self, plugin: &PluginRef, input: &RenderInput) -> Rendered {
@@ -191,7 +193,7 @@ pub fn scope() -> Scope {
     }
 }
 
-pub fn input(workloads: Value) -> RenderInput {
+pub fn input(workloads: &Value) -> RenderInput {
     RenderInput {
         workloads: workloads.as_array().unwrap().clone(),
         values: json!({}),
