@@ -2,8 +2,9 @@
 
 use crate::command::{cargo, each_line, run};
 use crate::{plugins, wit_check};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -71,6 +72,19 @@ impl Tally {
     }
 }
 
+/// Builds the daemon twice: one that can be ended at any write and effect, and
+/// the one that people run. One target folder, so that dependencies are built
+/// once.
+fn build_daemons(root: &Path) -> anyhow::Result<()> {
+    let built = root.join("target/debug/deployd");
+    let features = ["--features", "crash-points"];
+    run(cargo(root).args(["build", "--package", "deployd"]).args(features))?;
+    let kept = root.join("target/crash-points");
+    fs::create_dir_all(&kept)?;
+    fs::copy(&built, kept.join("deployd")).context("keeping the daemon with crash points")?;
+    run(cargo(root).args(["build", "--package", "deployd"]))
+}
+
 /// Runs the tests, all or some parts; an error when any fails.
 pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
     let wanted = |part: Part| only.is_empty() || only.contains(&part);
@@ -111,18 +125,7 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 tally.tests("plugins", &mut command)?;
             }
             Part::BlackBox => {
-                // A daemon that can be ended at any write and effect, beside the
-                // one that people run.
-                run(cargo(root).args(["build", "--package", "deployd"]))?;
-                run(cargo(root).args([
-                    "build",
-                    "--package",
-                    "deployd",
-                    "--features",
-                    "crash-points",
-                    "--target-dir",
-                    "target/crash",
-                ]))?;
+                build_daemons(root)?;
                 let mut command = cargo(root);
                 command.args(["test", "--package", "it", "--no-fail-fast"]);
                 tally.tests("the daemon as its users run it", &mut command)?;
