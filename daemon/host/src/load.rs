@@ -116,7 +116,7 @@ pub enum LoadError {
         /// The contract that it says it is for.
         contract: String,
         /// What happened.
-        fault: Fault,
+        fault: Box<Fault>,
     },
 }
 
