@@ -253,9 +253,10 @@ impl Loader {
             stats: Stats::default(),
             exports,
         });
-        try_instance(shared, &plugin)
-            .await
-            .map_err(|fault| LoadError::Instance { contract: checked.contract.package(), fault })?;
+        try_instance(shared, &plugin).await.map_err(|fault| LoadError::Instance {
+            contract: checked.contract.package(),
+            fault: Box::new(fault),
+        })?;
         Arc::into_inner(plugin).ok_or_else(|| {
             LoadError::Compile("the plugin is still in use after its trial".to_owned())
         })
