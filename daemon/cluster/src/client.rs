@@ -79,3 +79,35 @@ async fn connect(access: &ClusterAccess, cluster: &str) -> Result<Connection, Fa
     let client = Client::try_from(config).map_err(|error| faults::unusable(cluster, &error))?;
     Ok(Connection { client, kinds: Kinds::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deployd_core::secret::SecretValue;
+
+    fn target(token: &str) -> Target {
+        Target {
+            name: "west".to_owned(),
+            access: ClusterAccess::Token {
+                server: "http://127.0.0.1:1".to_owned(),
+                ca: None,
+                token: SecretValue::new(token.as_bytes().to_vec()),
+            },
+            namespace: "shop".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_are_kept_the_last_used_the_longest() {
+        let clients = Clients::default();
+        let options = Arc::new(ClusterOptions { clients: 2, ..ClusterOptions::default() });
+        let get =
+            async |token: &str| clients.session(&target(token), &options).await.unwrap().connection;
+        let (a, b) = (get("a").await, get("b").await);
+        assert!(Arc::ptr_eq(&a, &get("a").await));
+        get("c").await;
+        assert!(Arc::ptr_eq(&a, &get("a").await), "was used last");
+        assert!(!Arc::ptr_eq(&b, &get("b").await), "made room");
+        assert_eq!(clients.0.lock().unwrap().len(), 2);
+    }
+}

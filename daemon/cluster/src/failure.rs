@@ -175,8 +175,11 @@ impl From<kube::Error> for Failure {
     }
 }
 
-/// Tells a broken connection from an untrusted one. The libraries beneath
-/// give TLS errors as IO errors of the kind `InvalidData`.
+/// How TLS errors read: the types are of a library that is not ours to name.
+/// The last is what comes of a server that speaks no TLS.
+const TLS_REFUSALS: [&str; 3] = ["certificate", "received fatal alert", "received corrupt message"];
+
+/// Tells a broken connection from an untrusted one.
 fn connection_failure(error: &kube::Error) -> Failure {
     let mut deepest = error.to_string();
     let mut untrusted = false;
@@ -188,7 +191,7 @@ fn connection_failure(error: &kube::Error) -> Failure {
         if let Some(io) = current.downcast_ref::<std::io::Error>() {
             untrusted |= io.kind() == std::io::ErrorKind::InvalidData;
         }
-        untrusted |= deepest.contains("certificate") || deepest.contains("received fatal alert");
+        untrusted |= TLS_REFUSALS.iter().any(|part| deepest.contains(part));
         source = current.source();
     }
     let message = shortened(&deepest, MESSAGE_BYTES);

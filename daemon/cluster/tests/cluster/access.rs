@@ -55,3 +55,24 @@ async fn nobody_there() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn somebody_who_does_not_speak_tls() {
+    on_the_practice_cluster(async |stage, practice| {
+        let target = Target {
+            access: ClusterAccess::Token {
+                server: practice.url().replace("http://", "https://"),
+                ca: None,
+                token: SecretValue::new(b"token".to_vec()),
+            },
+            ..stage.target.clone()
+        };
+        let fault = stage.cluster.version(&target).await.unwrap_err();
+        assert_eq!(
+            (fault.class, fault.code.as_str()),
+            (FaultClass::Permanent, "cluster-untrusted"),
+            "{fault:?}"
+        );
+    })
+    .await;
+}

@@ -131,6 +131,28 @@ async fn a_server_that_is_away_while_it_is_watched() {
 }
 
 #[tokio::test]
+async fn what_heals_within_its_grace_is_no_failure() {
+    // On request only: a registry that fails once, a start that fails once.
+    on_the_practice_cluster(async |stage, _| {
+        for (app, behaviour, line) in [
+            ("pulled", Behaviour::image_not_found(), "can't be pulled"),
+            ("started", Behaviour::crash_loop(), "ends again and again"),
+        ] {
+            stage.behave(app, behaviour);
+            let applied = stage.apply(vec![deployment(app)]).await.unwrap();
+            let waiting = stage.await_ready(&applied, LONG);
+            let healing = async {
+                stage.until_line(line).await;
+                stage.behave(app, Behaviour::Ready { after: Duration::ZERO });
+            };
+            let (ready, ()) = tokio::join!(waiting, healing);
+            assert_eq!(ready, Ok(Readiness::Ready), "{app}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nothing_is_said_about_what_could_not_be_seen() {
     on_the_practice_cluster(async |stage, practice| {
         stage.behave("web", Behaviour::NeverReady);
