@@ -66,17 +66,13 @@ impl Behaviour {
     /// An image that the registry does not have.
     #[must_use]
     pub fn image_not_found() -> Self {
-        Self::ImagePullError {
-            message: "not found".to_owned(),
-        }
+        Self::ImagePullError { message: "not found".to_owned() }
     }
 
     /// A node that is too small.
     #[must_use]
     pub fn unschedulable() -> Self {
-        Self::Unschedulable {
-            reason: "1 Insufficient cpu.".to_owned(),
-        }
+        Self::Unschedulable { reason: "1 Insufficient cpu.".to_owned() }
     }
 }
 
@@ -130,13 +126,8 @@ impl PodMatch {
                 .and_then(|labels| labels.get(key)?.as_str())
                 .is_some_and(|found| found == value)
         };
-        self.namespace
-            .as_deref()
-            .is_none_or(|ns| json::namespace(pod) == ns)
-            && self
-                .name
-                .as_deref()
-                .is_none_or(|prefix| json::name(pod).starts_with(prefix))
+        self.namespace.as_deref().is_none_or(|ns| json::namespace(pod) == ns)
+            && self.name.as_deref().is_none_or(|prefix| json::name(pod).starts_with(prefix))
             && self.labels.iter().all(|(key, value)| has_label(key, value))
             && self
                 .image
@@ -167,10 +158,7 @@ pub struct Behaviours {
 
 impl Default for Behaviours {
     fn default() -> Self {
-        Self {
-            rules: Mutex::default(),
-            changes: watch::Sender::new(0),
-        }
+        Self { rules: Mutex::default(), changes: watch::Sender::new(0) }
     }
 }
 
@@ -231,9 +219,7 @@ fn of_image(image: &str) -> Option<Behaviour> {
     } else if has("practice/unschedulable") {
         Some(Behaviour::unschedulable())
     } else if has("practice/slow-start") {
-        Some(Behaviour::Ready {
-            after: Duration::from_secs(5),
-        })
+        Some(Behaviour::Ready { after: Duration::from_secs(5) })
     } else {
         None
     }

@@ -28,10 +28,9 @@ pub(crate) fn fill(cluster: &Cluster) {
         "spec": {"controller": "practice/gateway"}});
     let storage = "ingressclasses.networking.k8s.io";
     make(cluster, storage, "", "networking.k8s.io/v1", "IngressClass", "practice", class);
-    for (name, value) in [
-        ("system-cluster-critical", 2_000_000_000),
-        ("system-node-critical", 2_000_001_000),
-    ] {
+    for (name, value) in
+        [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)]
+    {
         let class = json!({"value": value});
         let storage = "priorityclasses.scheduling.k8s.io";
         make(cluster, storage, "", "scheduling.k8s.io/v1", "PriorityClass", name, class);

@@ -64,9 +64,7 @@ impl RequestMatch {
     }
 
     fn fits(&self, method: &str, path: &str) -> bool {
-        self.method
-            .as_deref()
-            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+        self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && self.path.as_deref().is_none_or(|part| path.contains(part))
     }
 }
@@ -185,17 +183,11 @@ pub(crate) fn answer(fault: Fault) -> Option<ApiError> {
     Some(match fault {
         Fault::TooManyRequests { retry_after } => ApiError {
             retry_after: Some(retry_after),
-            ..ApiError::new(
-                429,
-                "TooManyRequests",
-                "too many requests, please try again later",
-            )
+            ..ApiError::new(429, "TooManyRequests", "too many requests, please try again later")
         },
-        Fault::InternalError => ApiError::new(
-            500,
-            "InternalError",
-            "Internal error occurred: practice fault",
-        ),
+        Fault::InternalError => {
+            ApiError::new(500, "InternalError", "Internal error occurred: practice fault")
+        }
         Fault::Unavailable => ApiError::new(
             503,
             "ServiceUnavailable",

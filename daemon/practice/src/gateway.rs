@@ -47,9 +47,7 @@ pub(crate) fn answer(
         .unwrap_or_default();
     let ready: Vec<_> = pods.iter().filter(|(_, ready)| *ready).collect();
     let turn = turns.0.fetch_add(1, Ordering::Relaxed);
-    let chosen = turn
-        .checked_rem(ready.len())
-        .and_then(|index| ready.get(index));
+    let chosen = turn.checked_rem(ready.len()).and_then(|index| ready.get(index));
     let Some((pod, _)) = chosen else {
         let why = format!("No pod of the service {namespace}/{service} is ready.");
         return Ok(problem(503, "Service unavailable", &why, wants_json));
@@ -110,8 +108,7 @@ fn path_fits(rule: &str, exact: bool, path: &str) -> bool {
         return rule == path;
     }
     let rule = rule.trim_end_matches('/');
-    path.strip_prefix(rule)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What a simulated pod tells about itself. Names of variables only: their
@@ -120,10 +117,8 @@ fn facts(pod: &Value, service: &str) -> Value {
     let containers: Vec<Value> = items(pod, "/spec/containers")
         .iter()
         .map(|container| {
-            let names: Vec<&str> = items(container, "/env")
-                .iter()
-                .map(|variable| text(variable, "/name"))
-                .collect();
+            let names: Vec<&str> =
+                items(container, "/env").iter().map(|variable| text(variable, "/name")).collect();
             let from: Vec<&str> = items(container, "/envFrom")
                 .iter()
                 .flat_map(|from| [text(from, "/configMapRef/name"), text(from, "/secretRef/name")])
@@ -153,18 +148,14 @@ fn note(cluster: &Cluster, pod: &Value, request: &Request<Incoming>) {
             request.method(),
             request.uri().path()
         );
-        cluster
-            .logs
-            .write(json::uid(pod), text(container, "/name"), line);
+        cluster.logs.write(json::uid(pod), text(container, "/name"), line);
     }
 }
 
 fn page(code: u16, kind: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(full(body));
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }
 
@@ -178,10 +169,7 @@ fn problem(code: u16, title: &str, why: &str, wants_json: bool) -> Response<Body
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn html(facts: &Value) -> String {
@@ -205,11 +193,7 @@ fn html(facts: &Value) -> String {
         .filter_map(Value::as_str)
         .map(|name| format!("<code>{}</code>", escaped(name)))
         .collect();
-    let variables = if variables.is_empty() {
-        "none".to_owned()
-    } else {
-        variables.join(" ")
-    };
+    let variables = if variables.is_empty() { "none".to_owned() } else { variables.join(" ") };
     let rows: String = rows.into_values().collect();
     document(
         &of("workload"),

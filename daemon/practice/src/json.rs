@@ -4,10 +4,7 @@ use serde_json::{Map, Value};
 
 /// The text at a JSON pointer, empty when it is absent or not text.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The whole number at a JSON pointer.
@@ -17,19 +14,12 @@ pub(crate) fn int(value: &Value, pointer: &str) -> Option<i64> {
 
 /// The flag at a JSON pointer, false when absent.
 pub(crate) fn flag(value: &Value, pointer: &str) -> bool {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_bool)
-        .unwrap_or(false)
+    value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The items at a JSON pointer, none when it is absent or not a list.
 pub(crate) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The object at a JSON pointer.

@@ -47,10 +47,7 @@ pub(crate) struct Logs {
 
 impl Default for Logs {
     fn default() -> Self {
-        Self {
-            inner: Mutex::default(),
-            written: watch::Sender::new(0),
-        }
+        Self { inner: Mutex::default(), written: watch::Sender::new(0) }
     }
 }
 
@@ -71,10 +68,7 @@ impl Logs {
         if runs.iter().any(|run| run.number == number) {
             return;
         }
-        runs.push_back(Run {
-            number,
-            ..Run::default()
-        });
+        runs.push_back(Run { number, ..Run::default() });
         while runs.len() > RUNS {
             runs.pop_front();
         }

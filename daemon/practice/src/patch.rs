@@ -114,21 +114,14 @@ fn strategic_object(
 /// The key that a strategic merge tells items apart by.
 fn merge_key(of: &Type) -> Option<&str> {
     match of {
-        Type::List {
-            merge: ListMerge::Keys(keys),
-            ..
-        } => keys.first().map(String::as_str),
+        Type::List { merge: ListMerge::Keys(keys), .. } => keys.first().map(String::as_str),
         _ => None,
     }
 }
 
 fn strategic_list(old: &[Value], new: &[Value], of: &Type) -> Result<Vec<Value>, Refusal> {
     if new.iter().any(|item| item.get("$patch") == Some(&"replace".into())) {
-        return Ok(new
-            .iter()
-            .filter(|item| item.get("$patch").is_none())
-            .cloned()
-            .collect());
+        return Ok(new.iter().filter(|item| item.get("$patch").is_none()).cloned().collect());
     }
     let Type::List { of: item_ty, merge } = of else {
         return Ok(new.to_vec());

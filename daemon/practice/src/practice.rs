@@ -75,10 +75,7 @@ impl Practice {
         let _ = cluster.api.set(api_address);
         let _ = cluster.gateway.set(gateway_address);
         bootstrap::fill(&cluster);
-        let api = Arc::new(Api {
-            cluster: cluster.clone(),
-            pages: Pages::default(),
-        });
+        let api = Arc::new(Api { cluster: cluster.clone(), pages: Pages::default() });
         let tasks = vec![
             tokio::spawn(controllers::run(cluster.clone())),
             tokio::spawn(listeners::expiries(api.clone())),
@@ -86,12 +83,7 @@ impl Practice {
             tokio::spawn(listeners::gateway(cluster.clone(), gateway_listener)),
         ];
         Ok(Self {
-            inner: Arc::new(Inner {
-                cluster,
-                api: api_address,
-                gateway: gateway_address,
-                tasks,
-            }),
+            inner: Arc::new(Inner { cluster, api: api_address, gateway: gateway_address, tasks }),
         })
     }
 

@@ -43,9 +43,8 @@ impl Quantity {
         if let Ok(number) = text.parse::<i64>() {
             return Some(Self::whole(number));
         }
-        let (digits, unit) = SUFFIXES
-            .iter()
-            .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))?;
+        let (digits, unit) =
+            SUFFIXES.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))?;
         let (sign, digits) = match digits.strip_prefix('-') {
             Some(rest) => (-1, rest),
             None => (1, digits.strip_prefix('+').unwrap_or(digits)),

@@ -24,14 +24,7 @@ pub(crate) fn uid() -> String {
     value = (value & !(0x3 << 62)) | (0x2 << 62);
     let hex = format!("{value:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    [
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32),
-    ]
-    .join("-")
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 /// The suffix of a generated name.
@@ -74,9 +67,7 @@ pub(crate) fn template_hash(value: &Value) -> String {
 
 /// 64 hexadecimal digits that depend on a text only.
 pub(crate) fn digest(text: &str) -> String {
-    (0..4)
-        .map(|round| format!("{:016x}", hash(&Value::from(format!("{round}{text}")))))
-        .collect()
+    (0..4).map(|round| format!("{:016x}", hash(&Value::from(format!("{round}{text}"))))).collect()
 }
 
 /// The text of a value with the keys of its objects in order.

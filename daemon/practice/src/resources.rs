@@ -11,16 +11,8 @@ use crate::schema::{Type, from_open_api};
 use crate::status::Named;
 
 /// Verbs of an ordinary resource.
-pub(crate) const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
+pub(crate) const VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// The built-in resources: group, version, plural, singular, kind, scope
 /// (`n` or `c`), short names, categories, subresources.
@@ -126,11 +118,7 @@ impl Resource {
 
     /// The resource as errors name it.
     pub(crate) fn named(&self) -> Named<'_> {
-        Named {
-            group: &self.group,
-            resource: &self.plural,
-            kind: &self.kind,
-        }
+        Named { group: &self.group, resource: &self.plural, kind: &self.kind }
     }
 
     /// Whether the subresource exists.
@@ -177,9 +165,8 @@ impl Registry {
 
     /// A resource by group, version and plural.
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
-        let fits = |r: &&Arc<Resource>| {
-            r.group == group && r.version == version && r.plural == plural
-        };
+        let fits =
+            |r: &&Arc<Resource>| r.group == group && r.version == version && r.plural == plural;
         self.builtin
             .iter()
             .find(fits)
@@ -214,14 +201,10 @@ fn built_in(line: &str) -> Option<Resource> {
     let (group, version, plural, singular, kind) = (next()?, next()?, next()?, next()?, next()?);
     let (scope, short, categories, subresources) = (next()?, next()?, next()?, next()?);
     let list = |text: &str| -> Vec<String> {
-        text.split(',')
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect()
+        text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
     };
-    let ty = crate::schema::builtin_names()
-        .find(|name| *name == kind)
-        .map_or(Type::Any, Type::Named);
+    let ty =
+        crate::schema::builtin_names().find(|name| *name == kind).map_or(Type::Any, Type::Named);
     Some(Resource {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -281,9 +264,7 @@ fn custom(definition: &Value) -> Vec<Resource> {
             if scale.is_some() {
                 subresources.push("scale".to_owned());
             }
-            let schema = version
-                .pointer("/schema/openAPIV3Schema")
-                .unwrap_or(&Value::Null);
+            let schema = version.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null);
             Resource {
                 group: group.to_owned(),
                 version: json::text(version, "/name").to_owned(),

@@ -134,13 +134,8 @@ fn requirement(text: &str) -> Option<Requirement> {
     let make = |key: &str, test: Test| {
         let key = key.trim();
         let fits = !key.is_empty()
-            && key
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-._/".contains(&b));
-        fits.then(|| Requirement {
-            key: key.to_owned(),
-            test,
-        })
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._/".contains(&b));
+        fits.then(|| Requirement { key: key.to_owned(), test })
     };
     if let Some(key) = text.strip_prefix('!') {
         return make(key, Test::Missing);
@@ -229,9 +224,7 @@ impl Fields {
             } else if let Some((key, value)) = one.split_once('=') {
                 (key, value, true)
             } else {
-                return Err(format!(
-                    "invalid selector: '{text}'; can't understand '{one}'"
-                ));
+                return Err(format!("invalid selector: '{text}'; can't understand '{one}'"));
             };
             let known = ["metadata.name", "metadata.namespace"];
             if !known.contains(&key) && !selectable(plural).contains(&key) {

@@ -56,20 +56,14 @@ impl Cause {
     /// A value is none of those allowed.
     pub(crate) fn unsupported(field: impl Into<String>, value: &Value, allowed: &[&str]) -> Self {
         let allowed: Vec<String> = allowed.iter().map(|v| format!("\"{v}\"")).collect();
-        let message = format!(
-            "Unsupported value: {value}: supported values: {}",
-            allowed.join(", ")
-        );
+        let message =
+            format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
         Self::new("FieldValueNotSupported", field, message)
     }
 
     /// A value that may occur once occurs again.
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self::new(
-            "FieldValueDuplicate",
-            field,
-            format!("Duplicate value: {value}"),
-        )
+        Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
     }
 
     /// A name refers to nothing.
@@ -89,11 +83,7 @@ impl Cause {
     }
 
     fn new(reason: &'static str, field: impl Into<String>, message: String) -> Self {
-        Self {
-            reason,
-            message,
-            field: field.into(),
-        }
+        Self { reason, message, field: field.into() }
     }
 }
 
@@ -133,13 +123,7 @@ fn qualify(resource: &str, group: &str) -> String {
 impl ApiError {
     /// An error with nothing but its code, reason and text.
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            details: None,
-            retry_after: None,
-        }
+        Self { code, reason, message: message.into(), details: None, retry_after: None }
     }
 
     /// 400
@@ -155,21 +139,14 @@ impl ApiError {
     /// 404 of an object.
     pub(crate) fn not_found(of: Named<'_>, name: &str) -> Self {
         let message = format!("{} \"{name}\" not found", of.qualified());
-        Self {
-            details: Some(of.details(name, of.resource)),
-            ..Self::new(404, "NotFound", message)
-        }
+        Self { details: Some(of.details(name, of.resource)), ..Self::new(404, "NotFound", message) }
     }
 
     /// 404 of a path that nothing serves.
     pub(crate) fn no_such_path() -> Self {
         Self {
             details: Some(json!({})),
-            ..Self::new(
-                404,
-                "NotFound",
-                "the server could not find the requested resource",
-            )
+            ..Self::new(404, "NotFound", "the server could not find the requested resource")
         }
     }
 
@@ -205,14 +182,9 @@ impl ApiError {
 
     /// 409 of an object that has moved on.
     pub(crate) fn conflict(of: Named<'_>, name: &str, why: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": {why}",
-            of.qualified()
-        );
-        Self {
-            details: Some(of.details(name, of.resource)),
-            ..Self::new(409, "Conflict", message)
-        }
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", of.qualified());
+        Self { details: Some(of.details(name, of.resource)), ..Self::new(409, "Conflict", message) }
     }
 
     /// 409 of a stale resource version.
@@ -226,10 +198,7 @@ impl ApiError {
 
     /// 409 of field owners.
     pub(crate) fn apply_conflict(message: String, causes: Vec<Value>) -> Self {
-        Self {
-            details: Some(json!({"causes": causes})),
-            ..Self::new(409, "Conflict", message)
-        }
+        Self { details: Some(json!({"causes": causes})), ..Self::new(409, "Conflict", message) }
     }
 
     /// 403
@@ -264,10 +233,7 @@ impl ApiError {
             .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
             .collect();
         crate::json::put(&mut details, &["causes"], causes);
-        Self {
-            details: Some(details),
-            ..Self::new(422, "Invalid", message)
-        }
+        Self { details: Some(details), ..Self::new(422, "Invalid", message) }
     }
 
     /// 410 of a resource version or continue token that is too old.

@@ -35,11 +35,7 @@ pub(crate) struct Key {
 impl Key {
     /// The key of an object.
     pub(crate) fn new(resource: &str, namespace: &str, name: &str) -> Self {
-        Self {
-            resource: resource.into(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        Self { resource: resource.into(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 
@@ -100,11 +96,7 @@ impl Store {
 
     /// An object.
     pub(crate) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.tables
-            .get(resource)?
-            .objects
-            .get(&(namespace.to_owned(), name.to_owned()))
-            .cloned()
+        self.tables.get(resource)?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// The objects of a resource by namespace and name, of one namespace or all.
@@ -133,12 +125,7 @@ impl Store {
 
     /// The objects that name this uid among their owners.
     pub(crate) fn owned_by(&self, uid: &str) -> Vec<Key> {
-        self.owned
-            .get(uid)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
+        self.owned.get(uid).into_iter().flatten().cloned().collect()
     }
 
     /// Stores an object under a new resource version.
@@ -148,11 +135,7 @@ impl Store {
             return Err(Full);
         }
         self.version += 1;
-        json::put(
-            &mut object,
-            &["metadata", "resourceVersion"],
-            self.version.to_string(),
-        );
+        json::put(&mut object, &["metadata", "resourceVersion"], self.version.to_string());
         let object = Arc::new(object);
         if let Some(previous) = &previous {
             self.forget_owners(&key, previous);
@@ -160,45 +143,27 @@ impl Store {
             self.count += 1;
         }
         for owner in json::items(&object, "/metadata/ownerReferences") {
-            self.owned
-                .entry(json::text(owner, "/uid").to_owned())
-                .or_default()
-                .insert(key.clone());
+            self.owned.entry(json::text(owner, "/uid").to_owned()).or_default().insert(key.clone());
         }
         let table = self.tables.entry(key.resource.clone()).or_default();
-        table.objects.insert(
-            (key.namespace.clone(), key.name.clone()),
-            object.clone(),
-        );
+        table.objects.insert((key.namespace.clone(), key.name.clone()), object.clone());
         let kind = match previous {
             Some(_) => ChangeKind::Modified,
             None => ChangeKind::Added,
         };
-        self.record(Change {
-            version: self.version,
-            kind,
-            key,
-            object: object.clone(),
-            previous,
-        });
+        self.record(Change { version: self.version, kind, key, object: object.clone(), previous });
         Ok(object)
     }
 
     /// Removes an object; its last state gets the version of its removal.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
         let table = self.tables.get_mut(&key.resource)?;
-        let previous = table
-            .objects
-            .remove(&(key.namespace.clone(), key.name.clone()))?;
+        let previous = table.objects.remove(&(key.namespace.clone(), key.name.clone()))?;
         self.count -= 1;
         self.version += 1;
         self.forget_owners(key, &previous);
         let mut object = (*previous).clone();
-        json::put(
-            &mut object,
-            &["metadata", "resourceVersion"],
-            self.version.to_string(),
-        );
+        json::put(&mut object, &["metadata", "resourceVersion"], self.version.to_string());
         let object = Arc::new(object);
         self.record(Change {
             version: self.version,

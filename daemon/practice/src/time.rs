@@ -9,9 +9,7 @@ pub(crate) fn now() -> String {
 
 /// Now, to the nanosecond, as container logs stamp their lines.
 pub(crate) fn now_nano() -> String {
-    Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%S.%9fZ")
-        .to_string()
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
 }
 
 /// Seconds since a time, if it is one.

@@ -38,7 +38,8 @@ pub(super) fn fill(store: &Store, pod: &mut Value) {
 pub(super) fn check(store: &Store, resource: &Resource, pod: &Value) -> ApiResult<()> {
     for rule in rules(store, json::namespace(pod)) {
         for container in json::items(pod, "/spec/containers") {
-            for (bound, kind, word) in [("max", "limits", "maximum"), ("min", "requests", "minimum")]
+            for (bound, kind, word) in
+                [("max", "limits", "maximum"), ("min", "requests", "minimum")]
             {
                 for (name, edge) in json::object(&rule, &format!("/{bound}")).into_iter().flatten()
                 {
@@ -60,15 +61,13 @@ pub(super) fn check(store: &Store, resource: &Resource, pod: &Value) -> ApiResul
                                 || (bound == "min" && size < edge_size) =>
                         {
                             let actual = actual.and_then(Value::as_str).unwrap_or_default();
-                            format!("{word} {name} usage per Container is {shown}, but {what} is {actual}")
+                            format!(
+                                "{word} {name} usage per Container is {shown}, but {what} is {actual}"
+                            )
                         }
                         Some(_) => continue,
                     };
-                    return Err(ApiError::forbidden(
-                        resource.named(),
-                        json::name(pod),
-                        &why,
-                    ));
+                    return Err(ApiError::forbidden(resource.named(), json::name(pod), &why));
                 }
             }
         }

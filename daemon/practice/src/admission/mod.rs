@@ -21,11 +21,7 @@ pub(crate) fn namespace(
     namespace: &str,
     name: &str,
 ) -> ApiResult<()> {
-    let namespaces = Named {
-        group: "",
-        resource: "namespaces",
-        kind: "Namespace",
-    };
+    let namespaces = Named { group: "", resource: "namespaces", kind: "Namespace" };
     let Some(found) = store.get("namespaces", "", namespace) else {
         return Err(ApiError::not_found(namespaces, namespace));
     };
@@ -113,10 +109,9 @@ pub(crate) fn carry_over(
         ("", "Pod") => pod::keep(cluster, object, old),
         ("batch", "Job") if !json::flag(object, "/spec/manualSelector") => {
             // What the server generated need not be sent again.
-            for path in [
-                ["spec", "selector"].as_slice(),
-                &["spec", "template", "metadata", "labels"],
-            ] {
+            for path in
+                [["spec", "selector"].as_slice(), &["spec", "template", "metadata", "labels"]]
+            {
                 let was = old.pointer(&format!("/{}", path.join("/"))).cloned();
                 if let Some(was) = was {
                     json::put_default(object, path, was);

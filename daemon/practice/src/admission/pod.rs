@@ -16,10 +16,7 @@ pub(super) fn prepare(
     resource: &Resource,
     object: &mut Value,
 ) -> ApiResult<()> {
-    let (namespace, name) = (
-        json::namespace(object).to_owned(),
-        json::name(object).to_owned(),
-    );
+    let (namespace, name) = (json::namespace(object).to_owned(), json::name(object).to_owned());
     let mut account = json::text(object, "/spec/serviceAccountName").to_owned();
     if account.is_empty() {
         account = match json::text(object, "/spec/serviceAccount") {
@@ -38,9 +35,7 @@ pub(super) fn prepare(
     }
     put(object, &["spec", "serviceAccountName"], account.as_str());
     put(object, &["spec", "serviceAccount"], account.as_str());
-    let pull_secrets = found
-        .as_ref()
-        .and_then(|account| account.get("imagePullSecrets").cloned());
+    let pull_secrets = found.as_ref().and_then(|account| account.get("imagePullSecrets").cloned());
     if let Some(secrets) = pull_secrets {
         put_default(object, &["spec", "imagePullSecrets"], secrets);
     }
@@ -61,13 +56,9 @@ pub(super) fn prepare(
 
 /// What an update of a pod need not repeat.
 pub(super) fn keep(_cluster: &Cluster, object: &mut Value, old: &Value) {
-    for field in [
-        "nodeName",
-        "serviceAccountName",
-        "serviceAccount",
-        "priority",
-        "preemptionPolicy",
-    ] {
+    for field in
+        ["nodeName", "serviceAccountName", "serviceAccount", "priority", "preemptionPolicy"]
+    {
         if let Some(was) = old.pointer(&format!("/spec/{field}")) {
             put_default(object, &["spec", field], was.clone());
         }
@@ -81,11 +72,7 @@ fn priority(store: &Store, resource: &Resource, object: &mut Value) -> ApiResult
         let found = store.get("priorityclasses.scheduling.k8s.io", "", &class);
         let Some(found) = found else {
             let why = format!("no PriorityClass with name {class} was found");
-            return Err(ApiError::forbidden(
-                resource.named(),
-                json::name(object),
-                &why,
-            ));
+            return Err(ApiError::forbidden(resource.named(), json::name(object), &why));
         };
         value = found.get("value").cloned().unwrap_or(value);
     }

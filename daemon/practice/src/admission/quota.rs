@@ -100,11 +100,7 @@ fn enforce(
                 present.join(","),
                 limited.join(",")
             );
-            return Err(ApiError::forbidden(
-                resource.named(),
-                json::name(object),
-                &why,
-            ));
+            return Err(ApiError::forbidden(resource.named(), json::name(object), &why));
         }
     }
     Ok(())
@@ -164,7 +160,9 @@ fn measure(storage: &str, object: &Value) -> Usage {
             for (name, kind, what) in COMPUTE {
                 let total = json::items(object, "/spec/containers")
                     .iter()
-                    .filter_map(|c| Quantity::read(c.pointer(&format!("/resources/{kind}/{what}"))?))
+                    .filter_map(|c| {
+                        Quantity::read(c.pointer(&format!("/resources/{kind}/{what}"))?)
+                    })
                     .fold(Quantity::default(), Quantity::plus);
                 if total > Quantity::default() {
                     usage.insert(name.to_owned(), total);
@@ -173,9 +171,7 @@ fn measure(storage: &str, object: &Value) -> Usage {
         }
         "persistentvolumeclaims" => {
             usage.insert(storage.to_owned(), one);
-            let size = object
-                .pointer("/spec/resources/requests/storage")
-                .and_then(Quantity::read);
+            let size = object.pointer("/spec/resources/requests/storage").and_then(Quantity::read);
             usage.insert("requests.storage".to_owned(), size.unwrap_or_default());
         }
         "services" => {

@@ -23,11 +23,8 @@ pub(super) fn allocate(store: &Store, resource: &Resource, object: &mut Value) -
     }
     let name = json::name(object).to_owned();
     let uid = json::uid(object).to_owned();
-    let others: Vec<_> = store
-        .list("services", "")
-        .filter(|other| json::uid(other) != uid)
-        .cloned()
-        .collect();
+    let others: Vec<_> =
+        store.list("services", "").filter(|other| json::uid(other) != uid).cloned().collect();
     let wanted = json::text(object, "/spec/clusterIP").to_owned();
     let used: BTreeSet<&str> = others.iter().map(|o| json::text(o, "/spec/clusterIP")).collect();
     if wanted.is_empty() {
@@ -54,10 +51,8 @@ pub(super) fn allocate(store: &Store, resource: &Resource, object: &mut Value) -
         .flat_map(|other| json::items(other, "/spec/ports"))
         .filter_map(|port| json::int(port, "/nodePort"))
         .collect();
-    for (index, port) in json::list_mut(object, &["spec", "ports"])
-        .into_iter()
-        .flatten()
-        .enumerate()
+    for (index, port) in
+        json::list_mut(object, &["spec", "ports"]).into_iter().flatten().enumerate()
     {
         match json::int(port, "/nodePort").filter(|number| *number != 0) {
             Some(number) if !NODE_PORTS.contains(&number) || taken.contains(&number) => {

@@ -20,9 +20,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Dropped>;
 
 /// A whole body.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|error: Infallible| match error {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|error: Infallible| match error {}).boxed_unsync()
 }
 
 /// A JSON answer.
@@ -41,10 +39,7 @@ pub(crate) fn typed(code: u16, kind: &'static str, body: impl Into<Bytes>) -> Re
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, private"),
-    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     response
 }
 
@@ -52,9 +47,7 @@ pub(crate) fn typed(code: u16, kind: &'static str, body: impl Into<Bytes>) -> Re
 pub(crate) fn error(error: &ApiError) -> Response<Body> {
     let mut response = json(error.code, &error.to_json());
     if let Some(seconds) = error.retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

@@ -14,8 +14,7 @@ use crate::json;
 use crate::resources::Resource;
 use crate::status::{ApiError, ApiResult};
 
-const AGGREGATED: &str =
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Answers a request that is not about a resource.
 pub(crate) fn answer(cluster: &Cluster, call: &Call, words: &[&str]) -> ApiResult<Response<Body>> {
@@ -33,33 +32,30 @@ pub(crate) fn answer(cluster: &Cluster, call: &Call, words: &[&str]) -> ApiResul
             let address = cluster.api.get().map(ToString::to_string);
             let server = json!({"clientCIDR": "0.0.0.0/0",
                 "serverAddress": address.unwrap_or_default()});
-            Ok(answer::json(200, &json!({"kind": "APIVersions", "versions": ["v1"],
-                "serverAddressByClientCIDRs": [server]})))
+            Ok(answer::json(
+                200,
+                &json!({"kind": "APIVersions", "versions": ["v1"],
+                "serverAddressByClientCIDRs": [server]}),
+            ))
         }
         ["apis"] => {
-            let all: Vec<Value> = groups(&resources)
-                .iter()
-                .map(|(name, versions)| group(name, versions))
-                .collect();
+            let all: Vec<Value> =
+                groups(&resources).iter().map(|(name, versions)| group(name, versions)).collect();
             let list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": all});
             Ok(answer::json(200, &list))
         }
         ["api", "v1"] => Ok(answer::json(200, &resource_list(&resources, "", "v1"))),
         ["apis", name] => {
             let all = groups(&resources);
-            let (name, versions) = all
-                .iter()
-                .find(|(known, _)| known == name)
-                .ok_or_else(ApiError::no_such_path)?;
+            let (name, versions) =
+                all.iter().find(|(known, _)| known == name).ok_or_else(ApiError::no_such_path)?;
             let mut found = group(name, versions);
             json::put(&mut found, &["kind"], "APIGroup");
             json::put(&mut found, &["apiVersion"], "v1");
             Ok(answer::json(200, &found))
         }
         ["apis", group, version] => {
-            let is_known = resources
-                .iter()
-                .any(|r| r.group == *group && r.version == *version);
+            let is_known = resources.iter().any(|r| r.group == *group && r.version == *version);
             if !is_known {
                 return Err(ApiError::no_such_path());
             }
@@ -139,10 +135,7 @@ fn group(name: &str, versions: &[String]) -> Value {
 
 fn resource_list(resources: &[Arc<Resource>], group: &str, version: &str) -> Value {
     let mut all = Vec::new();
-    for resource in resources
-        .iter()
-        .filter(|r| r.group == group && r.version == version)
-    {
+    for resource in resources.iter().filter(|r| r.group == group && r.version == version) {
         let mut entry = json!({
             "name": resource.plural,
             "singularName": resource.singular,
@@ -201,11 +194,8 @@ fn subresource<'a>(
 
 /// Everything at once, in the form of aggregated discovery.
 fn aggregated(resources: &[Arc<Resource>], is_core: bool) -> Response<Body> {
-    let named: Vec<(String, Vec<String>)> = if is_core {
-        vec![(String::new(), vec!["v1".to_owned()])]
-    } else {
-        groups(resources)
-    };
+    let named: Vec<(String, Vec<String>)> =
+        if is_core { vec![(String::new(), vec!["v1".to_owned()])] } else { groups(resources) };
     let items: Vec<Value> = named
         .iter()
         .map(|(name, versions)| {
@@ -230,16 +220,12 @@ fn aggregated(resources: &[Arc<Resource>], is_core: bool) -> Response<Body> {
     let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {}, "items": items});
     let mut response = answer::json(200, &list);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
     response
 }
 
 fn aggregated_resource(resource: &Resource) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| {
-        json!({"group": group, "version": version, "kind": kind})
-    };
+    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut entry = json!({
         "resource": resource.plural,
         "responseKind": kind(&resource.group, &resource.version, &resource.kind),
@@ -273,7 +259,8 @@ fn aggregated_resource(resource: &Resource) -> Value {
 
 fn root(resources: &[Arc<Resource>]) -> Value {
     let mut paths = BTreeMap::new();
-    for path in ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+    for path in
+        ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
     {
         paths.insert(path.to_owned(), ());
     }

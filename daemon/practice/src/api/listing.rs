@@ -40,11 +40,7 @@ impl Pages {
         if waiting.len() >= MOST_PAGES {
             waiting.pop_front();
         }
-        waiting.push_back(Page {
-            token: token.clone(),
-            version,
-            rest,
-        });
+        waiting.push_back(Page { token: token.clone(), version, rest });
         token
     }
 
@@ -119,17 +115,12 @@ pub(crate) fn answer(api: &Api, call: &Call, target: &Target) -> ApiResult<Respo
     let form = call.form()?;
     let query = &call.query;
     if query.flag("sendInitialEvents") {
-        return Err(ApiError::bad_request(
-            "sendInitialEvents is forbidden for list",
-        ));
+        return Err(ApiError::bad_request("sendInitialEvents is forbidden for list"));
     }
     check_version(api, call)?;
     let token = query.get("continue");
-    let (objects, version) = if token.is_empty() {
-        selected(api, call, target)?
-    } else {
-        api.pages.find(token)?
-    };
+    let (objects, version) =
+        if token.is_empty() { selected(api, call, target)? } else { api.pages.find(token)? };
     let limit = query.number("limit").filter(|limit| *limit > 0);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     let (page, rest) = match limit.and_then(|limit| objects.split_at_checked(limit)) {
@@ -146,7 +137,8 @@ pub(crate) fn answer(api: &Api, call: &Call, target: &Target) -> ApiResult<Respo
     if !rest.is_empty() {
         let token = api.pages.keep(version, rest.to_vec());
         json::put(&mut list, &["metadata", "continue"], token);
-        let selects = !query.get("labelSelector").is_empty() || !query.get("fieldSelector").is_empty();
+        let selects =
+            !query.get("labelSelector").is_empty() || !query.get("fieldSelector").is_empty();
         if !selects {
             json::put(&mut list, &["metadata", "remainingItemCount"], rest.len());
         }

@@ -72,9 +72,7 @@ pub(crate) fn answer(
         Some((frame, follow))
     });
     let mut response = Response::new(StreamBody::new(stream).boxed_unsync());
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
 }
 
@@ -86,10 +84,7 @@ fn names(pod: &Value, list: &str) -> Vec<String> {
 }
 
 fn container(pod: &Value, asked: &str) -> ApiResult<String> {
-    let (main, init) = (
-        names(pod, "/spec/containers"),
-        names(pod, "/spec/initContainers"),
-    );
+    let (main, init) = (names(pod, "/spec/containers"), names(pod, "/spec/initContainers"));
     let name = json::name(pod);
     if !asked.is_empty() {
         if main.iter().chain(&init).any(|known| known == asked) {
@@ -157,11 +152,7 @@ fn choose(lines: Vec<Line>, call: &Call) -> Vec<Line> {
 }
 
 fn written(line: &Line, stamps: bool) -> String {
-    if stamps {
-        format!("{} {}\n", line.time, line.text)
-    } else {
-        format!("{}\n", line.text)
-    }
+    if stamps { format!("{} {}\n", line.time, line.text) } else { format!("{}\n", line.text) }
 }
 
 struct Follow {

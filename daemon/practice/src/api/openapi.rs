@@ -33,10 +33,8 @@ pub(crate) fn answer(cluster: &Cluster, words: &[&str]) -> ApiResult<Response<Bo
         }
         ["v3", rest @ ..] => {
             let wanted = rest.join("/");
-            let found: Vec<_> = resources
-                .iter()
-                .filter(|resource| path_of(resource) == wanted)
-                .collect();
+            let found: Vec<_> =
+                resources.iter().filter(|resource| path_of(resource) == wanted).collect();
             if found.is_empty() {
                 return Err(ApiError::no_such_path());
             }
@@ -75,8 +73,7 @@ impl Document {
             json!({"parameters": parameters, "x-kubernetes-action": action,
                 "x-kubernetes-group-version-kind": kind})
         };
-        self.paths
-            .insert(collection.clone(), json!({"post": operation("post")}));
+        self.paths.insert(collection.clone(), json!({"post": operation("post")}));
         self.paths.insert(
             format!("{collection}/{{name}}"),
             json!({"patch": operation("patch"), "put": operation("put")}),
@@ -155,11 +152,7 @@ impl Document {
                     ListMerge::Set => json::put(&mut schema, &["x-kubernetes-list-type"], "set"),
                     ListMerge::Keys(keys) => {
                         json::put(&mut schema, &["x-kubernetes-list-type"], "map");
-                        json::put(
-                            &mut schema,
-                            &["x-kubernetes-list-map-keys"],
-                            json!(keys),
-                        );
+                        json::put(&mut schema, &["x-kubernetes-list-map-keys"], json!(keys));
                         let key = keys.first().cloned().unwrap_or_default();
                         json::put(&mut schema, &["x-kubernetes-patch-strategy"], "merge");
                         json::put(&mut schema, &["x-kubernetes-patch-merge-key"], key);

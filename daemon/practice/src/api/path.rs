@@ -48,9 +48,7 @@ pub(crate) fn parse(cluster: &Cluster, path: &str) -> Path {
         ["watch", rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    let find = |plural: &str| {
-        cluster.registry(|registry| registry.find(group, version, plural))
-    };
+    let find = |plural: &str| cluster.registry(|registry| registry.find(group, version, plural));
     let found = |plural: &str, namespace: &str, name: &str, subresource: &str| {
         let Some(resource) = find(plural) else {
             return Path::Nowhere;

@@ -43,11 +43,7 @@ impl Query {
     /// The options of a write by a client.
     pub(crate) fn write_options(&self, user_agent: &str, options: &str) -> ApiResult<WriteOptions> {
         let refuse = |cause: Cause| {
-            let named = Named {
-                group: "meta.k8s.io",
-                resource: "options",
-                kind: options,
-            };
+            let named = Named { group: "meta.k8s.io", resource: "options", kind: options };
             Err(ApiError::invalid(named, "", &[cause]))
         };
         let dry_run = match self.get("dryRun") {

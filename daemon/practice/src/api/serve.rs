@@ -91,9 +91,7 @@ impl Call {
             _ => return Err(ApiError::unsupported_media(&accepted)),
         }
         if self.body.is_empty() {
-            return Err(ApiError::bad_request(
-                "the request body is empty; an object is required",
-            ));
+            return Err(ApiError::bad_request("the request body is empty; an object is required"));
         }
         super::yaml::read(&self.body).map_err(|error| {
             ApiError::bad_request(format!(
@@ -104,10 +102,7 @@ impl Call {
 }
 
 fn text_of(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Answers a request; an error breaks the connection.
@@ -195,9 +190,7 @@ fn is_known(api: &Api, call: &Call) -> bool {
     match call.header(header::AUTHORIZATION) {
         "" => call.has_path_token,
         // A wrong token is refused whatever the path says.
-        sent => sent
-            .strip_prefix("Bearer ")
-            .is_some_and(|token| token.trim() == api.cluster.token),
+        sent => sent.strip_prefix("Bearer ").is_some_and(|token| token.trim() == api.cluster.token),
     }
 }
 

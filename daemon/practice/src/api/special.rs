@@ -63,18 +63,12 @@ fn scale_of(object: &Value, resource: &Resource) -> Value {
         Some(paths) => (
             at(object, &paths.spec).and_then(Value::as_i64),
             at(object, &paths.status).and_then(Value::as_i64),
-            at(object, &paths.selector)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+            at(object, &paths.selector).and_then(Value::as_str).unwrap_or_default().to_owned(),
         ),
         None => (
             json::int(object, "/spec/replicas"),
             json::int(object, "/status/replicas"),
-            object
-                .pointer("/spec/selector")
-                .map(selectors::shown)
-                .unwrap_or_default(),
+            object.pointer("/spec/selector").map(selectors::shown).unwrap_or_default(),
         ),
     };
     let mut metadata = json!({});
@@ -98,9 +92,7 @@ fn scale(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<
     let resource = &target.resource;
     let before = find(cluster, target)?;
     let shown = scale_of(&before, resource);
-    let options = call
-        .query
-        .write_options(call.header(header::USER_AGENT), "UpdateOptions")?;
+    let options = call.query.write_options(call.header(header::USER_AGENT), "UpdateOptions")?;
     let body = super::yaml::read(&call.body).map_err(ApiError::bad_request)?;
     let wanted = match (call.method == Method::PUT, call.content_type()) {
         (true, _) => body,
@@ -119,11 +111,8 @@ fn scale(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<
             &Value::from(count),
             "must be greater than or equal to 0",
         );
-        let named = crate::status::Named {
-            group: "autoscaling",
-            resource: "scales",
-            kind: "Scale",
-        };
+        let named =
+            crate::status::Named { group: "autoscaling", resource: "scales", kind: "Scale" };
         return Err(ApiError::invalid(named, &target.name, &[cause]));
     }
     let change = Change {
@@ -152,10 +141,8 @@ fn scale(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<
 fn evict(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
     let pod = find(cluster, target)?;
     let body = call.object()?;
-    let blocked = cluster
-        .list("poddisruptionbudgets.policy", &target.namespace)
-        .into_iter()
-        .find(|budget| {
+    let blocked =
+        cluster.list("poddisruptionbudgets.policy", &target.namespace).into_iter().find(|budget| {
             let selector = budget.pointer("/spec/selector").unwrap_or(&Value::Null);
             selectors::Labels::from_object(selector).fits(&pod)
                 && json::int(budget, "/status/disruptionsAllowed").unwrap_or_default() == 0
@@ -186,9 +173,7 @@ fn evict(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<
 
 fn bind(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
     let node = json::text(&call.object()?, "/target/name").to_owned();
-    let options = call
-        .query
-        .write_options(call.header(header::USER_AGENT), "CreateOptions")?;
+    let options = call.query.write_options(call.header(header::USER_AGENT), "CreateOptions")?;
     let change = Change {
         resource: &target.resource,
         namespace: &target.namespace,

@@ -23,10 +23,7 @@ pub(crate) fn of_list(
     include: &str,
     version: u64,
 ) -> Value {
-    let rows = objects
-        .iter()
-        .map(|object| row(object, resource, include))
-        .collect();
+    let rows = objects.iter().map(|object| row(object, resource, include)).collect();
     table(resource, rows, &version.to_string())
 }
 
@@ -40,9 +37,12 @@ fn table(resource: &Resource, rows: Vec<Value>, version: &str) -> Value {
         let (names, _) = columns_of(&resource.kind);
         columns.extend(names.iter().map(|name| column(name, "string", "")));
     } else {
-        columns.extend(resource.columns.iter().map(|own| {
-            column(text(own, "/name"), text(own, "/type"), text(own, "/format"))
-        }));
+        columns.extend(
+            resource
+                .columns
+                .iter()
+                .map(|own| column(text(own, "/name"), text(own, "/type"), text(own, "/format"))),
+        );
     }
     let has_age = columns.iter().any(|c| text(c, "/name") == "Age");
     if !has_age && !is_event && resource.columns.is_empty() {
@@ -146,10 +146,8 @@ fn columns_of(kind: &str) -> (&'static [&'static str], Row) {
         }),
         "Service" => (&["Type", "Cluster-IP", "External-IP", "Port(s)"], service),
         "Ingress" => (&["Class", "Hosts", "Address", "Ports"], |o| {
-            let hosts: Vec<&str> = items(o, "/spec/rules")
-                .iter()
-                .map(|rule| text(rule, "/host"))
-                .collect();
+            let hosts: Vec<&str> =
+                items(o, "/spec/rules").iter().map(|rule| text(rule, "/host")).collect();
             let address = items(o, "/status/loadBalancer/ingress")
                 .first()
                 .map_or("", |found| text(found, "/ip"));
@@ -162,9 +160,9 @@ fn columns_of(kind: &str) -> (&'static [&'static str], Row) {
         "Namespace" | "PersistentVolumeClaim" => {
             (&["Status"], |o| vec![json!(text(o, "/status/phase"))])
         }
-        "ConfigMap" | "Secret" => (&["Data"], |o| {
-            vec![json!(json::object(o, "/data").map_or(0, |data| data.len()))]
-        }),
+        "ConfigMap" | "Secret" => {
+            (&["Data"], |o| vec![json!(json::object(o, "/data").map_or(0, |data| data.len()))])
+        }
         "Node" => (&["Status", "Roles", "Version"], |o| {
             vec![
                 json!("Ready"),
@@ -206,11 +204,7 @@ fn pod(pod: &Value) -> Vec<Value> {
         reason.unwrap_or_else(|| text(pod, "/status/phase"))
     };
     let all = items(pod, "/spec/containers").len();
-    vec![
-        json!(format!("{ready}/{all}")),
-        json!(status),
-        json!(restarts.to_string()),
-    ]
+    vec![json!(format!("{ready}/{all}")), json!(status), json!(restarts.to_string())]
 }
 
 fn service(service: &Value) -> Vec<Value> {

@@ -94,12 +94,8 @@ fn create(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> 
     if resource.namespaced && target.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let options = call
-        .query
-        .write_options(call.header(header::USER_AGENT), "CreateOptions")?;
-    let written = api
-        .cluster
-        .create(resource, &target.namespace, object, &options)?;
+    let options = call.query.write_options(call.header(header::USER_AGENT), "CreateOptions")?;
+    let written = api.cluster.create(resource, &target.namespace, object, &options)?;
     written_answer(call, resource, &written)
 }
 
@@ -126,12 +122,8 @@ fn change<'a>(target: &'a Target, is_put: bool) -> Change<'a> {
 
 fn put(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
     let object = call.object()?;
-    let options = call
-        .query
-        .write_options(call.header(header::USER_AGENT), "UpdateOptions")?;
-    let written = api
-        .cluster
-        .update(change(target, true), &options, |_| Ok(object))?;
+    let options = call.query.write_options(call.header(header::USER_AGENT), "UpdateOptions")?;
+    let written = api.cluster.update(change(target, true), &options, |_| Ok(object))?;
     written_answer(call, &target.resource, &written)
 }
 
@@ -142,17 +134,12 @@ fn patch(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
     const APPLY: &str = "application/apply-patch+yaml";
     let resource = &target.resource;
     let kind = call.content_type();
-    let accepted: &[&str] = if resource.builtin {
-        &[JSON, MERGE, STRATEGIC, APPLY]
-    } else {
-        &[JSON, MERGE, APPLY]
-    };
+    let accepted: &[&str] =
+        if resource.builtin { &[JSON, MERGE, STRATEGIC, APPLY] } else { &[JSON, MERGE, APPLY] };
     if !accepted.contains(&kind) {
         return Err(ApiError::unsupported_media(accepted));
     }
-    let options = call
-        .query
-        .write_options(call.header(header::USER_AGENT), "PatchOptions")?;
+    let options = call.query.write_options(call.header(header::USER_AGENT), "PatchOptions")?;
     let body = super::yaml::read(&call.body)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
     let at = change(target, false);
@@ -201,12 +188,9 @@ fn missing_manager() -> ApiError {
 }
 
 fn force_without_apply() -> ApiError {
-    let cause = crate::status::Cause::forbidden("force", "may not be specified for non-apply patch");
-    let named = Named {
-        group: "meta.k8s.io",
-        resource: "patchoptions",
-        kind: "PatchOptions",
-    };
+    let cause =
+        crate::status::Cause::forbidden("force", "may not be specified for non-apply patch");
+    let named = Named { group: "meta.k8s.io", resource: "patchoptions", kind: "PatchOptions" };
     ApiError::invalid(named, "", &[cause])
 }
 
@@ -221,9 +205,7 @@ fn delete_options(call: &Call) -> ApiResult<DeleteOptions> {
         options.grace = i64::try_from(seconds).ok();
     }
     if !call.query.get("propagationPolicy").is_empty() {
-        call.query
-            .get("propagationPolicy")
-            .clone_into(&mut options.propagation);
+        call.query.get("propagationPolicy").clone_into(&mut options.propagation);
     }
     if call.query.flag("orphanDependents") {
         options.propagation = "Orphan".to_owned();
@@ -236,9 +218,7 @@ fn delete_options(call: &Call) -> ApiResult<DeleteOptions> {
 fn delete(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
     let resource = &target.resource;
     let options = delete_options(call)?;
-    let deleted = api
-        .cluster
-        .delete(resource, &target.namespace, &target.name, &options)?;
+    let deleted = api.cluster.delete(resource, &target.namespace, &target.name, &options)?;
     match deleted {
         Deleted::Waiting(object) => shown(call, 200, &object, resource),
         Deleted::Gone(object) if ANSWERED_WITH_OBJECT.contains(&resource.kind.as_str()) => {
@@ -266,12 +246,8 @@ fn delete_collection(api: &Api, call: &Call, target: &Target) -> ApiResult<Respo
     let options = delete_options(call)?;
     let (objects, version) = listing::selected(api, call, target)?;
     for object in &objects {
-        let result = api.cluster.delete(
-            resource,
-            json::namespace(object),
-            json::name(object),
-            &options,
-        );
+        let result =
+            api.cluster.delete(resource, json::namespace(object), json::name(object), &options);
         match result {
             // Somebody else was quicker.
             Err(error) if error.code == 404 => {}

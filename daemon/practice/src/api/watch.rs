@@ -111,19 +111,15 @@ pub(crate) fn answer(api: &Arc<Api>, call: &Call, target: &Target) -> ApiResult<
     }
     let stream = StreamBody::new(stream(watch));
     let mut response = Response::new(stream.boxed_unsync());
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
 fn forbidden_option(field: &str, detail: &str) -> ApiError {
-    let named = crate::status::Named {
-        group: "meta.k8s.io",
-        resource: "listoptions",
-        kind: "ListOptions",
-    };
+    let named =
+        crate::status::Named { group: "meta.k8s.io", resource: "listoptions", kind: "ListOptions" };
     ApiError::invalid(named, "", &[crate::status::Cause::forbidden(field, detail)])
 }
 
@@ -167,11 +163,7 @@ impl Watch {
             if !self.queue.is_empty() {
                 continue;
             }
-            let until = if self.bookmarks {
-                self.end.min(self.next_bookmark)
-            } else {
-                self.end
-            };
+            let until = if self.bookmarks { self.end.min(self.next_bookmark) } else { self.end };
             tokio::select! {
                 changed = self.versions.changed() => if changed.is_err() { return None },
                 changed = self.orders.changed() => if changed.is_err() { return None },
@@ -193,10 +185,7 @@ impl Watch {
     /// Queues what happened since the version that was sent last.
     fn catch_up(&mut self) {
         let (changes, newest) = self.cluster.read(|store| {
-            (
-                store.changes_after(&self.resource.storage, self.version),
-                store.version(),
-            )
+            (store.changes_after(&self.resource.storage, self.version), store.version())
         });
         match changes {
             Ok(changes) => {
@@ -213,8 +202,7 @@ impl Watch {
 
     fn expire(&mut self, version: u64, oldest: u64) {
         let error = ApiError::expired(format!("too old resource version: {version} ({oldest})"));
-        self.queue
-            .push_back(json!({"type": "ERROR", "object": error.to_json()}));
+        self.queue.push_back(json!({"type": "ERROR", "object": error.to_json()}));
         self.is_over = true;
     }
 
@@ -280,10 +268,7 @@ impl Watch {
 
     fn bookmark(&self, ends_initial: bool) -> Value {
         let (kind, api_version) = match self.form {
-            Form::Metadata => (
-                "PartialObjectMetadata".to_owned(),
-                "meta.k8s.io/v1".to_owned(),
-            ),
+            Form::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
             _ => (self.resource.kind.clone(), self.resource.api_version()),
         };
         let mut metadata = json!({

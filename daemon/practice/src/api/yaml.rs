@@ -15,9 +15,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
             return Ok(value);
         }
     }
-    let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-    };
+    let mut reader = Reader { parser: Parser::new_from_str(text) };
     loop {
         match reader.next()? {
             Event::StreamEnd => return Ok(Value::Null),

@@ -101,10 +101,9 @@ fn expected(value: &Value, scalar: Scalar) -> Option<&'static str> {
         Scalar::Text | Scalar::Bytes | Scalar::Time => (value.is_string(), "string"),
         Scalar::Int | Scalar::Long => (value.is_i64(), "numeric (int or float)"),
         Scalar::Number => (value.is_number(), "numeric (int or float)"),
-        Scalar::IntOrText | Scalar::Quantity => (
-            value.is_number() || value.is_string(),
-            "string or number",
-        ),
+        Scalar::IntOrText | Scalar::Quantity => {
+            (value.is_number() || value.is_string(), "string or number")
+        }
     };
     (!fits).then_some(wanted)
 }

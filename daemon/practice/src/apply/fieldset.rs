@@ -19,10 +19,7 @@ pub(crate) struct FieldSet {
 impl FieldSet {
     /// A set of the empty path.
     pub(crate) fn leaf() -> Self {
-        Self {
-            member: true,
-            children: BTreeMap::new(),
-        }
+        Self { member: true, children: BTreeMap::new() }
     }
 
     /// Whether no path is in it.
@@ -54,10 +51,7 @@ impl FieldSet {
                 .and_modify(|ours| *ours = ours.union(theirs))
                 .or_insert_with(|| theirs.clone());
         }
-        Self {
-            member: self.member || other.member,
-            children,
-        }
+        Self { member: self.member || other.member, children }
     }
 
     /// Paths in both.
@@ -70,10 +64,7 @@ impl FieldSet {
                 (!both.is_empty()).then(|| (element.clone(), both))
             })
             .collect();
-        Self {
-            member: self.member && other.member,
-            children,
-        }
+        Self { member: self.member && other.member, children }
     }
 
     /// Paths in this one only.
@@ -89,10 +80,7 @@ impl FieldSet {
                 (!left.is_empty()).then(|| (element.clone(), left))
             })
             .collect();
-        Self {
-            member: self.member && !other.member,
-            children,
-        }
+        Self { member: self.member && !other.member, children }
     }
 
     /// Paths in this one that are neither in the other nor below one of its paths.
@@ -111,10 +99,7 @@ impl FieldSet {
                 (!left.is_empty()).then(|| (element.clone(), left))
             })
             .collect();
-        Self {
-            member: self.member,
-            children,
-        }
+        Self { member: self.member, children }
     }
 
     /// Every path, written as conflicts write it: `.spec.containers[name="app"].image`.
@@ -178,10 +163,8 @@ pub(crate) fn member(value: &Value) -> String {
 
 /// The element of a list item with keys; the keys come in sorted order.
 pub(crate) fn keyed(keys: &BTreeMap<&str, Value>) -> String {
-    let inside: Vec<String> = keys
-        .iter()
-        .map(|(key, value)| format!("{}:{value}", Value::from(*key)))
-        .collect();
+    let inside: Vec<String> =
+        keys.iter().map(|(key, value)| format!("{}:{value}", Value::from(*key))).collect();
     format!("k:{{{}}}", inside.join(","))
 }
 
@@ -190,10 +173,8 @@ fn written(element: &str) -> String {
         Some(("f", name)) => format!(".{name}"),
         Some(("k", keys)) => {
             let keys: BTreeMap<String, Value> = serde_json::from_str(keys).unwrap_or_default();
-            let inside: Vec<String> = keys
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
+            let inside: Vec<String> =
+                keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
             format!("[{}]", inside.join(","))
         }
         Some(("v", value)) => format!("[={value}]"),
@@ -222,10 +203,7 @@ mod tests {
             "f:metadata": {"f:finalizers": {"v:\"x/y\"": {}}}}));
         assert_eq!(
             set.paths(),
-            [
-                ".metadata.finalizers[=\"x/y\"]",
-                ".spec.ports[port=80,protocol=\"TCP\"].name"
-            ]
+            [".metadata.finalizers[=\"x/y\"]", ".spec.ports[port=80,protocol=\"TCP\"].name"]
         );
     }
 }

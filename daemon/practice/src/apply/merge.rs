@@ -122,12 +122,7 @@ pub(crate) fn prune(value: &mut Value, ty: &Type, last: &FieldSet, owned: &Field
     }
 }
 
-fn prune_entries(
-    entries: &mut Map<String, Value>,
-    ty: &Type,
-    last: &FieldSet,
-    owned: &FieldSet,
-) {
+fn prune_entries(entries: &mut Map<String, Value>, ty: &Type, last: &FieldSet, owned: &FieldSet) {
     let nothing = FieldSet::default();
     let known = ty.as_struct();
     entries.retain(|name, value| {

@@ -82,9 +82,7 @@ pub(crate) fn apply(
         fields: FieldSet::default(),
     };
     let sent = walk::fields_of(&config, ty);
-    applier.fields = sent
-        .difference(&never_tracked())
-        .recursive_difference(&reset(writer));
+    applier.fields = sent.difference(&never_tracked()).recursive_difference(&reset(writer));
     let last = owners.iter().position(|owner| owner.is_same(&applier));
     let last = last.map(|index| owners.remove(index));
 
@@ -105,9 +103,7 @@ pub(crate) fn apply(
         owner.fields = owner.fields.difference(&touched);
     }
     if let Some(last) = &last {
-        let owned = owners
-            .iter()
-            .fold(sent, |all, owner| all.union(&owner.fields));
+        let owned = owners.iter().fold(sent, |all, owner| all.union(&owner.fields));
         merge::prune(&mut merged, ty, &last.fields, &owned);
         let removed = walk::compare(&untracked, &merged, ty).removed;
         for owner in &mut owners {
@@ -179,10 +175,7 @@ pub(crate) fn track(old: &Value, new: &mut Value, ty: &Type, writer: Writer<'_>)
 fn fold(owners: &mut Vec<Owner>) {
     owners.retain(|owner| !owner.fields.is_empty());
     let updaters = |owners: &[Owner]| {
-        owners
-            .iter()
-            .filter(|owner| owner.operation == Operation::Update)
-            .count()
+        owners.iter().filter(|owner| owner.operation == Operation::Update).count()
     };
     while updaters(owners) > MOST_UPDATERS {
         let oldest = |owners: &[Owner], skip_folded: bool| {
@@ -198,11 +191,7 @@ fn fold(owners: &mut Vec<Owner>) {
             return;
         };
         let gone = owners.remove(index);
-        let bucket = Owner {
-            manager: FOLDED.to_owned(),
-            subresource: String::new(),
-            ..gone
-        };
+        let bucket = Owner { manager: FOLDED.to_owned(), subresource: String::new(), ..gone };
         match owners.iter_mut().find(|owner| owner.is_same(&bucket)) {
             Some(found) => {
                 found.fields = found.fields.union(&bucket.fields);
@@ -230,10 +219,9 @@ fn conflict(conflicts: &[(&Owner, FieldSet)]) -> Refusal {
     }
     named.sort();
     let message = match (named.as_slice(), causes.len()) {
-        ([(owner, paths)], 1) => format!(
-            "Apply failed with 1 conflict: conflict with {owner}: {}",
-            paths.concat()
-        ),
+        ([(owner, paths)], 1) => {
+            format!("Apply failed with 1 conflict: conflict with {owner}: {}", paths.concat())
+        }
         (named, count) => {
             let mut lines = Vec::new();
             for (owner, paths) in named {

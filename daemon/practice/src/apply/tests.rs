@@ -38,7 +38,9 @@ fn owned(object: &Value, manager: &str) -> Vec<String> {
 fn an_applier_owns_what_it_sends() {
     let object = apply(
         &json!({}),
-        &config(container(json!({"name": "app", "image": "x:1", "ports": [{"containerPort": 80}]}))),
+        &config(container(
+            json!({"name": "app", "image": "x:1", "ports": [{"containerPort": 80}]}),
+        )),
         &DEPLOYMENT,
         by("a"),
         false,
@@ -83,22 +85,10 @@ fn a_struct_goes_with_its_defaults_when_its_applier_lets_go() {
 fn another_owner_keeps_its_field() {
     let first = config(json!({"replicas": 1, "paused": true}));
     let object = apply(&json!({}), &first, &DEPLOYMENT, by("a"), false).unwrap();
-    let object = apply(
-        &object,
-        &config(json!({"paused": true})),
-        &DEPLOYMENT,
-        by("b"),
-        false,
-    )
-    .unwrap();
-    let object = apply(
-        &object,
-        &config(json!({"replicas": 1})),
-        &DEPLOYMENT,
-        by("a"),
-        false,
-    )
-    .unwrap();
+    let object =
+        apply(&object, &config(json!({"paused": true})), &DEPLOYMENT, by("b"), false).unwrap();
+    let object =
+        apply(&object, &config(json!({"replicas": 1})), &DEPLOYMENT, by("a"), false).unwrap();
     assert_eq!(object["spec"], json!({"replicas": 1, "paused": true}));
     assert_eq!(owned(&object, "b"), [".spec.paused"]);
 }
@@ -118,10 +108,7 @@ fn conflicts_are_told_as_the_api_server_tells_them() {
     let Refusal::Conflicts { message, causes } = refusal else {
         panic!("{refusal:?}");
     };
-    assert_eq!(
-        message,
-        "Apply failed with 1 conflict: conflict with \"a\": .spec.replicas"
-    );
+    assert_eq!(message, "Apply failed with 1 conflict: conflict with \"a\": .spec.replicas");
     assert_eq!(
         causes,
         [json!({"reason": "FieldManagerConflict", "message": "conflict with \"a\"",
@@ -144,26 +131,16 @@ fn conflicts_are_told_as_the_api_server_tells_them() {
 
 #[test]
 fn an_update_takes_fields_and_conflicts_with_its_version() {
-    let object = apply(
-        &json!({}),
-        &config(json!({"replicas": 1})),
-        &DEPLOYMENT,
-        by("a"),
-        false,
-    )
-    .unwrap();
+    let object =
+        apply(&json!({}), &config(json!({"replicas": 1})), &DEPLOYMENT, by("a"), false).unwrap();
     let mut scaled = object.clone();
     json::put(&mut scaled, &["spec", "replicas"], 5);
     track(&object, &mut scaled, &DEPLOYMENT, by("kubectl-scale"));
     assert_eq!(owned(&scaled, "kubectl-scale"), [".spec.replicas"]);
     assert!(owned(&scaled, "a").is_empty());
-    let Err(Refusal::Conflicts { message, .. }) = apply(
-        &scaled,
-        &config(json!({"replicas": 1})),
-        &DEPLOYMENT,
-        by("a"),
-        false,
-    ) else {
+    let Err(Refusal::Conflicts { message, .. }) =
+        apply(&scaled, &config(json!({"replicas": 1})), &DEPLOYMENT, by("a"), false)
+    else {
         panic!("no conflict");
     };
     assert_eq!(
@@ -175,18 +152,12 @@ fn an_update_takes_fields_and_conflicts_with_its_version() {
 #[test]
 fn a_malformed_configuration_is_refused() {
     for (spec, expected) in [
-        (
-            json!({"replica": 1}),
-            ".spec.replica: field not declared in schema",
-        ),
+        (json!({"replica": 1}), ".spec.replica: field not declared in schema"),
         (
             json!({"template": {"spec": {"containers": [{"name": "a"}, {"name": "a"}]}}}),
             ".spec.template.spec.containers: duplicate entries for key [name=\"a\"]",
         ),
-        (
-            json!({"replicas": "1"}),
-            ".spec.replicas: expected numeric (int or float), got &{1}",
-        ),
+        (json!({"replicas": "1"}), ".spec.replicas: expected numeric (int or float), got &{1}"),
     ] {
         let refusal = apply(&json!({}), &config(spec), &DEPLOYMENT, by("a"), false).unwrap_err();
         assert_eq!(refusal, Refusal::Malformed(expected.to_owned()));
@@ -250,12 +221,12 @@ fn any_config(prefix: &'static str) -> impl Strategy<Value = Value> {
 /// Everything of a configuration is in an object.
 fn contains(object: &Value, part: &Value) -> bool {
     match (object, part) {
-        (Value::Object(all), Value::Object(some)) => some.iter().all(|(key, value)| {
-            all.get(key).is_some_and(|found| contains(found, value))
-        }),
-        (Value::Array(all), Value::Array(some)) => some
-            .iter()
-            .all(|value| all.iter().any(|found| contains(found, value))),
+        (Value::Object(all), Value::Object(some)) => {
+            some.iter().all(|(key, value)| all.get(key).is_some_and(|found| contains(found, value)))
+        }
+        (Value::Array(all), Value::Array(some)) => {
+            some.iter().all(|value| all.iter().any(|found| contains(found, value)))
+        }
         (object, part) => object == part,
     }
 }

@@ -22,14 +22,12 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let expected = count(pods.len());
     let healthy = count(pods.iter().filter(|pod| is_ready(pod)).count());
-    let desired = match (
-        budget.pointer("/spec/minAvailable"),
-        budget.pointer("/spec/maxUnavailable"),
-    ) {
-        (Some(least), _) => share(least, expected, true),
-        (None, Some(most)) => (expected - share(most, expected, true)).max(0),
-        (None, None) => expected,
-    };
+    let desired =
+        match (budget.pointer("/spec/minAvailable"), budget.pointer("/spec/maxUnavailable")) {
+            (Some(least), _) => share(least, expected, true),
+            (None, Some(most)) => (expected - share(most, expected, true)).max(0),
+            (None, None) => expected,
+        };
     let allowed = (healthy - desired).max(0);
     let generation = json::int(&budget, "/metadata/generation").unwrap_or_default();
     cluster.set_status(MANAGER, key, |status| {

@@ -41,11 +41,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     });
     cluster.edit(MANAGER, key, "", |claim| {
         json::put(claim, &["spec", "volumeName"], volume.as_str());
-        json::put(
-            claim,
-            &["metadata", "annotations", "pv.kubernetes.io/bind-completed"],
-            "yes",
-        );
+        json::put(claim, &["metadata", "annotations", "pv.kubernetes.io/bind-completed"], "yes");
     });
     let modes = of("/spec/accessModes");
     cluster.set_status(MANAGER, key, |status| {

@@ -119,14 +119,11 @@ fn foreground(cluster: &Cluster, key: &Key, object: &Value) {
             let has_own = has_blocking_dependents(cluster, &found);
             cluster.drop_object(&dependent, if has_own { "Foreground" } else { "Background" });
         }
-        let blocks = json::items(&found, "/metadata/ownerReferences")
-            .iter()
-            .any(|owner| {
-                json::text(owner, "/uid") == uid && json::flag(owner, "/blockOwnerDeletion")
-            });
-        let is_left = cluster
-            .get(&dependent.resource, &dependent.namespace, &dependent.name)
-            .is_some();
+        let blocks = json::items(&found, "/metadata/ownerReferences").iter().any(|owner| {
+            json::text(owner, "/uid") == uid && json::flag(owner, "/blockOwnerDeletion")
+        });
+        let is_left =
+            cluster.get(&dependent.resource, &dependent.namespace, &dependent.name).is_some();
         blocked |= blocks && is_left;
     }
     if !blocked {

@@ -45,10 +45,8 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
             }
         }
     }
-    let pods: Vec<_> = controlled(cluster, "pods", &set)
-        .into_iter()
-        .filter(|pod| is_active(pod))
-        .collect();
+    let pods: Vec<_> =
+        controlled(cluster, "pods", &set).into_iter().filter(|pod| is_active(pod)).collect();
     let count = |test: &dyn Fn(&Value) -> bool| pods.iter().filter(|pod| test(pod)).count();
     let ready = count(&is_ready);
     let updated = count(&|pod| current(pod));

@@ -27,13 +27,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
         let names = definition.pointer("/spec/names").cloned().unwrap_or_default();
         cluster.set_status(MANAGER, key, |status| {
             json::put(status, &["acceptedNames"], names);
-            set_condition(
-                status,
-                "NamesAccepted",
-                "True",
-                "NoConflicts",
-                "no conflicts found",
-            );
+            set_condition(status, "NamesAccepted", "True", "NoConflicts", "no conflicts found");
             set_condition(
                 status,
                 "Established",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::rollout::{
-    DESIRED, HASH, MOST, REVISION, REVISION_HISTORY, annotation, bare, bounds, proportion, revision,
-    scale_up,
+    DESIRED, HASH, MOST, REVISION, REVISION_HISTORY, annotation, bare, bounds, proportion,
+    revision, scale_up,
 };
 use super::writes::{controlled, controlled_by, is_active};
 use super::{Again, MANAGER, deployment_status as status};
@@ -33,20 +33,13 @@ impl View {
         let template = deployment.pointer("/spec/template").map(bare);
         let mut sets = controlled(cluster, SETS, &deployment);
         sets.sort_by_key(|set| {
-            (
-                revision(set),
-                json::text(set, "/metadata/creationTimestamp").to_owned(),
-            )
+            (revision(set), json::text(set, "/metadata/creationTimestamp").to_owned())
         });
         let new = sets
             .iter()
             .position(|set| set.pointer("/spec/template").map(bare) == template)
             .map(|index| sets.remove(index));
-        Self {
-            deployment,
-            new,
-            old: sets,
-        }
+        Self { deployment, new, old: sets }
     }
 
     /// All replica sets.
@@ -117,11 +110,7 @@ fn scale(cluster: &Cluster, view: &View, set: &Value, to: i64) {
     cluster.edit(MANAGER, &set_key(set), "", |set| {
         json::put(set, &["spec", "replicas"], to);
         json::put(set, &["metadata", "annotations", DESIRED], desired.to_string());
-        json::put(
-            set,
-            &["metadata", "annotations", MOST],
-            (desired + surge).to_string(),
-        );
+        json::put(set, &["metadata", "annotations", MOST], (desired + surge).to_string());
     });
     if from == to {
         return;
@@ -159,10 +148,7 @@ fn ensure_new(cluster: &Cluster, key: &Key, view: &mut View, replicas: Option<i6
     let mut hash = template_hash(&bare(&template));
     // A name that another template has already gets another hash.
     let mut salt = 0;
-    while cluster
-        .get(SETS, &key.namespace, &format!("{}-{hash}", key.name))
-        .is_some()
-    {
+    while cluster.get(SETS, &key.namespace, &format!("{}-{hash}", key.name)).is_some() {
         salt += 1;
         hash = template_hash(&json!([bare(&template), salt]));
     }
@@ -173,10 +159,8 @@ fn ensure_new(cluster: &Cluster, key: &Key, view: &mut View, replicas: Option<i6
     let total = view.sum("/spec/replicas");
     let desired = wanted(deployment);
     let replicas = replicas.unwrap_or_else(|| scale_up(desired, surge, total, 0));
-    let mut annotations = deployment
-        .pointer("/metadata/annotations")
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+    let mut annotations =
+        deployment.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
     json::take(&mut annotations, &["kubectl.kubernetes.io/last-applied-configuration"]);
     json::put(&mut annotations, &[REVISION], next.to_string());
     json::put(&mut annotations, &[DESIRED], desired.to_string());
@@ -192,10 +176,8 @@ fn ensure_new(cluster: &Cluster, key: &Key, view: &mut View, replicas: Option<i6
     match cluster.make(MANAGER, SETS, &key.namespace, set) {
         Ok(set) => {
             if replicas > 0 {
-                let message = format!(
-                    "Scaled up replica set {} from 0 to {replicas}",
-                    json::name(&set)
-                );
+                let message =
+                    format!("Scaled up replica set {} from 0 to {replicas}", json::name(&set));
                 cluster.tell(TELLER, deployment, "Normal", "ScalingReplicaSet", &message);
             }
             note_revision(cluster, key, next);
@@ -212,11 +194,7 @@ fn ensure_new(cluster: &Cluster, key: &Key, view: &mut View, replicas: Option<i6
 
 fn note_revision(cluster: &Cluster, key: &Key, revision: i64) {
     cluster.edit(MANAGER, key, "", |deployment| {
-        json::put(
-            deployment,
-            &["metadata", "annotations", REVISION],
-            revision.to_string(),
-        );
+        json::put(deployment, &["metadata", "annotations", REVISION], revision.to_string());
     });
 }
 
@@ -226,7 +204,9 @@ fn roll(cluster: &Cluster, view: &View) {
     let desired = wanted(&view.deployment);
     let (surge, unavailable) = bounds(&view.deployment);
     let total = view.sum("/spec/replicas");
-    let up = scale_up(desired, surge, total, wanted(new));
+    // Pods that a set was told to remove count until they are being removed.
+    let present = view.all().map(|set| wanted(set).max(count(set, "replicas"))).sum();
+    let up = scale_up(desired, surge, present, wanted(new));
     if up != wanted(new) {
         scale(cluster, view, new, up);
         return;

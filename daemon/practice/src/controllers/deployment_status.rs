@@ -92,17 +92,9 @@ fn available(status: &mut Value, deployment: &Value, now: Counts) {
     let (_, unavailable) = bounds(deployment);
     let least = wanted(deployment) - unavailable;
     let (value, reason, message) = if now.available >= least {
-        (
-            "True",
-            "MinimumReplicasAvailable",
-            "Deployment has minimum availability.",
-        )
+        ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
-        (
-            "False",
-            "MinimumReplicasUnavailable",
-            "Deployment does not have minimum availability.",
-        )
+        ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
     let was = status.clone();
     set_condition(status, "Available", value, reason, message);
@@ -110,11 +102,7 @@ fn available(status: &mut Value, deployment: &Value, now: Counts) {
 }
 
 fn failure(status: &mut Value, view: &View) {
-    let found = view
-        .new
-        .iter()
-        .chain(&view.old)
-        .find_map(|set| condition(set, "ReplicaFailure"));
+    let found = view.new.iter().chain(&view.old).find_map(|set| condition(set, "ReplicaFailure"));
     match found {
         Some(found) => {
             let was = status.clone();
@@ -207,16 +195,13 @@ fn set(status: &mut Value, value: &str, reason: &str, message: &str, touch: bool
 /// The time of the last update changes when the condition does.
 fn stamp(status: &mut Value, was: &Value, kind: &str) {
     let find = |of: &Value| {
-        json::items(of, "/conditions")
-            .iter()
-            .find(|c| text(c, "/type") == kind)
-            .cloned()
+        json::items(of, "/conditions").iter().find(|c| text(c, "/type") == kind).cloned()
     };
     let (old, new) = (find(was), find(status));
     let is_same = match (&old, &new) {
-        (Some(old), Some(new)) => ["status", "reason", "message"]
-            .iter()
-            .all(|field| old.get(field) == new.get(field)),
+        (Some(old), Some(new)) => {
+            ["status", "reason", "message"].iter().all(|field| old.get(field) == new.get(field))
+        }
         _ => false,
     };
     let kept = old.map(|c| text(&c, "/lastUpdateTime").to_owned());

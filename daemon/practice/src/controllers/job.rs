@@ -59,10 +59,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
             }
         }
     }
-    let active = controlled(cluster, "pods", &job)
-        .iter()
-        .filter(|pod| is_active(pod))
-        .count();
+    let active = controlled(cluster, "pods", &job).iter().filter(|pod| is_active(pod)).count();
     let ready = count(&is_ready);
     cluster.set_status(MANAGER, key, |status| {
         json::put_default(status, &["startTime"], crate::time::now());

@@ -210,8 +210,8 @@ impl Controllers {
             self.owner_task(&key.namespace, owner, change.kind);
         }
         let has_owners = !json::items(object, "/metadata/ownerReferences").is_empty();
-        let is_going = json::is_deleting(object)
-            && !json::items(object, "/metadata/finalizers").is_empty();
+        let is_going =
+            json::is_deleting(object) && !json::items(object, "/metadata/finalizers").is_empty();
         if is_going || (has_owners && change.kind == ChangeKind::Added) {
             self.dirty.insert(Task::Collect(key.clone()));
         }
@@ -226,10 +226,8 @@ impl Controllers {
                 let key = Key::new("namespaces", "", &key.namespace);
                 self.dirty.insert(Task::Namespace(key));
             }
-            let is_custom = self
-                .cluster
-                .resource(&key.resource)
-                .is_some_and(|resource| !resource.builtin);
+            let is_custom =
+                self.cluster.resource(&key.resource).is_some_and(|resource| !resource.builtin);
             if is_custom {
                 let crds = "customresourcedefinitions.apiextensions.k8s.io";
                 let key = Key::new(crds, "", &key.resource);
@@ -268,6 +266,13 @@ impl Controllers {
             let key = Key::new(storage, namespace, name);
             self.own_task(key.clone());
             if kind == ChangeKind::Deleted {
+                // A deployment that recreates waits for the last old pod.
+                let set = self.cluster.get(storage, namespace, name);
+                let above = set.as_deref().unwrap_or(&Value::Null);
+                for owner in json::items(above, "/metadata/ownerReferences") {
+                    let name = json::text(owner, "/name");
+                    self.own_task(Key::new("deployments.apps", namespace, name));
+                }
                 self.dirty.insert(Task::Collect(key));
             }
         } else if kind == ChangeKind::Deleted

@@ -37,10 +37,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
 }
 
 fn active(cluster: &Cluster, set: &Value) -> Vec<Arc<Value>> {
-    controlled(cluster, "pods", set)
-        .into_iter()
-        .filter(|pod| is_active(pod))
-        .collect()
+    controlled(cluster, "pods", set).into_iter().filter(|pod| is_active(pod)).collect()
 }
 
 fn grow(cluster: &Cluster, key: &Key, set: &Value, by: i64) -> Option<String> {
@@ -67,9 +64,7 @@ fn grow(cluster: &Cluster, key: &Key, set: &Value, by: i64) -> Option<String> {
 /// Removes the least useful pods: not scheduled, not ready, youngest first.
 fn shrink(cluster: &Cluster, set: &Value, pods: &mut [Arc<Value>], by: i64) {
     pods.sort_by_key(|pod| {
-        let version: u64 = json::text(pod, "/metadata/resourceVersion")
-            .parse()
-            .unwrap_or_default();
+        let version: u64 = json::text(pod, "/metadata/resourceVersion").parse().unwrap_or_default();
         (
             !json::text(pod, "/spec/nodeName").is_empty(),
             json::text(pod, "/status/phase") == "Running",
@@ -95,10 +90,7 @@ fn write_status(
 ) -> Again {
     let min_ready = json::int(set, "/spec/minReadySeconds").unwrap_or_default();
     let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-    let waits: Vec<i64> = pods
-        .iter()
-        .filter_map(|pod| until_available(pod, min_ready))
-        .collect();
+    let waits: Vec<i64> = pods.iter().filter_map(|pod| until_available(pod, min_ready)).collect();
     let available = waits.iter().filter(|left| **left == 0).count();
     let generation = json::int(set, "/metadata/generation").unwrap_or_default();
     cluster.set_status(MANAGER, key, |status| {

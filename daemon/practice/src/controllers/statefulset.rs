@@ -69,11 +69,8 @@ fn step(cluster: &Cluster, key: &Key, set: &Value, revision: &str) -> bool {
             Some(_) => {}
         }
     }
-    let excess: Vec<_> = pods
-        .iter()
-        .rev()
-        .filter(|(number, _)| **number >= start + wanted)
-        .collect();
+    let excess: Vec<_> =
+        pods.iter().rev().filter(|(number, _)| **number >= start + wanted).collect();
     if let Some((_, last)) = excess.first() {
         if is_parallel {
             excess.iter().for_each(|(_, pod)| remove(cluster, set, pod));
@@ -114,11 +111,8 @@ fn remove(cluster: &Cluster, set: &Value, pod: &Value) {
     }
     let key = Key::new("pods", json::namespace(pod), json::name(pod));
     cluster.drop_object(&key, "Background");
-    let message = format!(
-        "delete Pod {} in StatefulSet {} successful",
-        json::name(pod),
-        json::name(set)
-    );
+    let message =
+        format!("delete Pod {} in StatefulSet {} successful", json::name(pod), json::name(set));
     cluster.tell(TELLER, set, "Normal", "SuccessfulDelete", &message);
 }
 

@@ -57,9 +57,7 @@ impl Cluster {
         namespace: &str,
         object: Value,
     ) -> ApiResult<Arc<Value>> {
-        let resource = self
-            .resource(storage)
-            .ok_or_else(ApiError::no_such_path)?;
+        let resource = self.resource(storage).ok_or_else(ApiError::no_such_path)?;
         let written = self.create(&resource, namespace, object, &WriteOptions::by(manager))?;
         Ok(written.object)
     }
@@ -79,10 +77,8 @@ impl Cluster {
         let Some(resource) = self.resource(&key.resource) else {
             return;
         };
-        let options = DeleteOptions {
-            propagation: propagation.to_owned(),
-            ..DeleteOptions::default()
-        };
+        let options =
+            DeleteOptions { propagation: propagation.to_owned(), ..DeleteOptions::default() };
         // Gone already is as good.
         let _ = self.delete(&resource, &key.namespace, &key.name, &options);
     }
@@ -102,11 +98,9 @@ pub(crate) fn controlled_by(owner: &Value) -> Value {
 
 /// Whether an object is controlled by another.
 pub(crate) fn is_controlled_by(object: &Value, owner: &Value) -> bool {
-    json::items(object, "/metadata/ownerReferences")
-        .iter()
-        .any(|reference| {
-            json::flag(reference, "/controller") && json::uid(owner) == json::text(reference, "/uid")
-        })
+    json::items(object, "/metadata/ownerReferences").iter().any(|reference| {
+        json::flag(reference, "/controller") && json::uid(owner) == json::text(reference, "/uid")
+    })
 }
 
 /// The objects of a resource that another controls.
@@ -136,8 +130,7 @@ pub(crate) fn pod_of(owner: &Value, template: &Value) -> Value {
 
 /// Whether a pod counts: it is not on its way out and has not ended.
 pub(crate) fn is_active(pod: &Value) -> bool {
-    !json::is_deleting(pod)
-        && !matches!(json::text(pod, "/status/phase"), "Succeeded" | "Failed")
+    !json::is_deleting(pod) && !matches!(json::text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
 /// Whether a pod is ready.

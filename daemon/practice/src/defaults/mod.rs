@@ -63,11 +63,7 @@ fn namespace(object: &mut Value) {
         put_default(object, &["status", "phase"], "Active");
     }
     let name = json::name(object).to_owned();
-    put(
-        object,
-        &["metadata", "labels", "kubernetes.io/metadata.name"],
-        name,
-    );
+    put(object, &["metadata", "labels", "kubernetes.io/metadata.name"], name);
 }
 
 fn claim(object: &mut Value) {
@@ -107,9 +103,7 @@ fn custom(value: &mut Value, ty: &Type) {
     match (ty, value) {
         (Type::Struct(known), Value::Object(entries)) => {
             for (name, field) in &known.fields {
-                let is_missing = entries
-                    .get(name)
-                    .is_none_or(|v| v.is_null() && !field.nullable);
+                let is_missing = entries.get(name).is_none_or(|v| v.is_null() && !field.nullable);
                 if is_missing && let Some(default) = &field.default {
                     entries.insert(name.clone(), default.clone());
                 }

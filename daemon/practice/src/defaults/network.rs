@@ -9,11 +9,7 @@ pub(super) fn service(object: &mut Value) {
     put_default(spec, &["type"], "ClusterIP");
     put_default(spec, &["sessionAffinity"], "None");
     if json::text(spec, "/sessionAffinity") == "ClientIP" {
-        put_default(
-            spec,
-            &["sessionAffinityConfig", "clientIP", "timeoutSeconds"],
-            10_800,
-        );
+        put_default(spec, &["sessionAffinityConfig", "clientIP", "timeoutSeconds"], 10_800);
     }
     for port in list_mut(spec, &["ports"]).into_iter().flatten() {
         put_default(port, &["protocol"], "TCP");

@@ -59,10 +59,8 @@ pub(super) fn daemon_set(object: &mut Value) {
 }
 
 pub(super) fn job(spec: &mut Value) {
-    let (completions, parallelism) = (
-        json::has(spec, "/completions"),
-        json::has(spec, "/parallelism"),
-    );
+    let (completions, parallelism) =
+        (json::has(spec, "/completions"), json::has(spec, "/parallelism"));
     if !completions && !parallelism {
         put_default(spec, &["completions"], 1);
     }
@@ -90,9 +88,6 @@ pub(super) fn cron_job(object: &mut Value) {
     let policy = json::text(spec, "/jobTemplate/spec/template/spec/restartPolicy").to_owned();
     template(json::slot(spec, &["jobTemplate", "spec", "template"]));
     if policy.is_empty() {
-        json::take(
-            spec,
-            &["jobTemplate", "spec", "template", "spec", "restartPolicy"],
-        );
+        json::take(spec, &["jobTemplate", "spec", "template", "spec", "restartPolicy"]);
     }
 }

@@ -51,12 +51,7 @@ pub(super) fn create_in(
     }
     let now = crate::time::now();
     let generated = json::take(&mut object, &["metadata", "managedFields"]);
-    for field in [
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "generation",
-    ] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         json::take(&mut object, &["metadata", field]);
     }
     if !json::text(&object, "/metadata/resourceVersion").is_empty() {
@@ -87,29 +82,16 @@ pub(super) fn create_in(
         apply::track(&Value::Null, &mut object, &resource.ty, writer);
     }
     if options.dry_run {
-        return Ok(Written {
-            object: object.into(),
-            created: true,
-            warnings,
-        });
+        return Ok(Written { object: object.into(), created: true, warnings });
     }
     let key = Key::new(&resource.storage, namespace, &name);
     let object = store.put(key, object).map_err(|_| full())?;
     admission::after_create(store, resource, &object);
-    Ok(Written {
-        object,
-        created: true,
-        warnings,
-    })
+    Ok(Written { object, created: true, warnings })
 }
 
 /// Sees to the name and the namespace.
-fn named(
-    object: &mut Value,
-    store: &Store,
-    resource: &Resource,
-    namespace: &str,
-) -> ApiResult<()> {
+fn named(object: &mut Value, store: &Store, resource: &Resource, namespace: &str) -> ApiResult<()> {
     let said = json::namespace(object).to_owned();
     if resource.namespaced {
         if !said.is_empty() && said != namespace {

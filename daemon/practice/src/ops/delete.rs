@@ -119,11 +119,7 @@ fn delete_in(
         if grace >= left && new == *old {
             return Ok(Deleted::Waiting(old));
         }
-        json::put(
-            &mut new,
-            &["metadata", "deletionGracePeriodSeconds"],
-            grace.min(left),
-        );
+        json::put(&mut new, &["metadata", "deletionGracePeriodSeconds"], grace.min(left));
     } else {
         json::put(&mut new, &["metadata", "deletionTimestamp"], time_after(grace));
         json::put(&mut new, &["metadata", "deletionGracePeriodSeconds"], grace);
@@ -138,11 +134,7 @@ fn delete_in(
     let is_gone = is_finished(&new);
     if options.dry_run {
         let new = Arc::new(new);
-        return Ok(if is_gone {
-            Deleted::Gone(new)
-        } else {
-            Deleted::Waiting(new)
-        });
+        return Ok(if is_gone { Deleted::Gone(new) } else { Deleted::Waiting(new) });
     }
     let key = Key::new(&resource.storage, namespace, name);
     if is_gone {
@@ -211,8 +203,6 @@ fn finalizers(new: &mut Value, resource: &Resource, propagation: &str) {
 
 fn time_after(seconds: i64) -> String {
     let now = jiff::Timestamp::now();
-    let then = now
-        .checked_add(jiff::SignedDuration::from_secs(seconds))
-        .unwrap_or(now);
+    let then = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now);
     then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -46,11 +46,7 @@ pub(crate) struct WriteOptions {
 impl WriteOptions {
     /// The options of one of the cluster's own parts.
     pub(crate) fn by(manager: &str) -> Self {
-        Self {
-            manager: manager.to_owned(),
-            unknown: Unknown::Drop,
-            ..Self::default()
-        }
+        Self { manager: manager.to_owned(), unknown: Unknown::Drop, ..Self::default() }
     }
 
     fn writer<'a>(
@@ -82,9 +78,5 @@ pub(crate) struct Written {
 }
 
 fn full() -> ApiError {
-    ApiError::new(
-        500,
-        "InternalError",
-        "etcdserver: mvcc: database space exceeded",
-    )
+    ApiError::new(500, "InternalError", "etcdserver: mvcc: database space exceeded")
 }

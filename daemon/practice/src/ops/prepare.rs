@@ -43,10 +43,8 @@ pub(super) fn decoded(
     }
     head(object, resource)?;
     let found = decode(object, &resource.ty);
-    let prefix = format!(
-        "{kind} in version \"{}\" cannot be handled as a {kind}: ",
-        resource.version
-    );
+    let prefix =
+        format!("{kind} in version \"{}\" cannot be handled as a {kind}: ", resource.version);
     if let Some(first) = found.mismatches.first()
         && (resource.builtin || first.path.starts_with("metadata"))
     {
@@ -61,11 +59,8 @@ pub(super) fn decoded(
         return Err(ApiError::bad_request(format!("{prefix}{text}")));
     }
     if !found.unknown.is_empty() {
-        let told: Vec<String> = found
-            .unknown
-            .iter()
-            .map(|path| format!("unknown field \"{path}\""))
-            .collect();
+        let told: Vec<String> =
+            found.unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
         match options.unknown {
             Unknown::Refuse => {
                 return Err(ApiError::bad_request(format!(
@@ -83,10 +78,8 @@ pub(super) fn decoded(
 /// Kind and version must be those of the path, where they are said at all.
 fn head(object: &mut Value, resource: &Resource) -> ApiResult<()> {
     let wanted = resource.api_version();
-    let (version, kind) = (
-        json::text(object, "/apiVersion").to_owned(),
-        json::text(object, "/kind").to_owned(),
-    );
+    let (version, kind) =
+        (json::text(object, "/apiVersion").to_owned(), json::text(object, "/kind").to_owned());
     if !kind.is_empty() && kind != resource.kind {
         return Err(ApiError::bad_request(format!(
             "{kind} in version \"{}\" cannot be handled as a {}: converting ({version}, Kind={kind}) to ({wanted}, Kind={}): unknown conversion",
@@ -117,11 +110,7 @@ pub(super) fn defaulted_and_valid(
     if complaints.is_empty() {
         Ok(())
     } else {
-        Err(ApiError::invalid(
-            resource.named(),
-            json::name(object),
-            &complaints,
-        ))
+        Err(ApiError::invalid(resource.named(), json::name(object), &complaints))
     }
 }
 

@@ -103,17 +103,9 @@ pub(super) fn update_in(
         apply::track(old, &mut new, &resource.ty, writer);
     }
     let version = old.pointer("/metadata/resourceVersion").cloned();
-    json::put(
-        &mut new,
-        &["metadata", "resourceVersion"],
-        version.unwrap_or(Value::Null),
-    );
+    json::put(&mut new, &["metadata", "resourceVersion"], version.unwrap_or(Value::Null));
     if new == *old || options.dry_run {
-        return Ok(Written {
-            object: new.into(),
-            created: false,
-            warnings,
-        });
+        return Ok(Written { object: new.into(), created: false, warnings });
     }
     let key = Key::new(&resource.storage, at.namespace, at.name);
     let object = if is_finished(&new) {
@@ -122,11 +114,7 @@ pub(super) fn update_in(
     } else {
         store.put(key, new).map_err(|_| full())?
     };
-    Ok(Written {
-        object,
-        created: false,
-        warnings,
-    })
+    Ok(Written { object, created: false, warnings })
 }
 
 /// Whether a deletion that was held up can be finished.
@@ -260,11 +248,7 @@ fn new_finalizers(new: &Value, old: &Value, resource: &Resource) -> ApiResult<()
             added.join(", ")
         ),
     );
-    Err(ApiError::invalid(
-        resource.named(),
-        json::name(old),
-        &[cause],
-    ))
+    Err(ApiError::invalid(resource.named(), json::name(old), &[cause]))
 }
 
 /// The part of an object that a generation stands for.

@@ -35,10 +35,7 @@ pub(super) fn environment_problem(
     container: &Value,
 ) -> Option<String> {
     let namespace = json::namespace(pod);
-    let kinds = [
-        ("configmap", "configmaps", "configMap"),
-        ("secret", "secrets", "secret"),
-    ];
+    let kinds = [("configmap", "configmaps", "configMap"), ("secret", "secrets", "secret")];
     for from in json::items(container, "/envFrom") {
         for (kind, storage, field) in kinds {
             let reference = format!("/{field}Ref");
@@ -62,9 +59,9 @@ pub(super) fn environment_problem(
                 return Some(format!("{kind} \"{name}\" not found"));
             };
             let key = text(variable, &format!("{reference}/key"));
-            let has_key = ["data", "binaryData"].iter().any(|data| {
-                found.get(data).is_some_and(|data| data.get(key).is_some())
-            });
+            let has_key = ["data", "binaryData"]
+                .iter()
+                .any(|data| found.get(data).is_some_and(|data| data.get(key).is_some()));
             if !has_key {
                 let what = if kind == "secret" { "Secret" } else { "ConfigMap" };
                 return Some(format!("couldn't find key {key} in {what} {namespace}/{name}"));

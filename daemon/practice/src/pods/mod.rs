@@ -55,7 +55,8 @@ impl Pods {
         {
             self.runs.remove(&old);
         }
-        if matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed") && !json::is_deleting(&pod) {
+        if matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed") && !json::is_deleting(&pod)
+        {
             return None;
         }
         let mut run = match self.runs.remove(&uid) {
@@ -235,7 +236,10 @@ fn start(cluster: &Cluster, pod: &Value, run: &mut Run, decided: Option<Behaviou
         cluster.tell_part(KUBELET, pod, &part, "Warning", "Failed", &message);
         return Next::Wait(Some(LOOK_AGAIN));
     }
-    if container.init && !container.is_sidecar && matches!(container.state, ContainerState::Running { .. }) {
+    if container.init
+        && !container.is_sidecar
+        && matches!(container.state, ContainerState::Running { .. })
+    {
         container.end(0);
         run.stage = Stage::Pulling;
         return Next::Now;
@@ -265,9 +269,7 @@ fn begin(cluster: &Cluster, pod: &Value, container: &mut run::Container) {
     let started = format!("Started container {}", container.name);
     cluster.tell_part(KUBELET, pod, &part, "Normal", "Started", &started);
     container.begin();
-    cluster
-        .logs
-        .begin(json::uid(pod), &container.name, container.restarts);
+    cluster.logs.begin(json::uid(pod), &container.name, container.restarts);
 }
 
 /// What a healthy container writes first.
@@ -338,9 +340,7 @@ fn probe_period(cluster: &Cluster) -> Duration {
 
 fn end_all(cluster: &Cluster, pod: &Value, run: &mut Run) -> Next {
     for container in run.main_mut() {
-        cluster
-            .logs
-            .write(json::uid(pod), &container.name, "done");
+        cluster.logs.write(json::uid(pod), &container.name, "done");
         container.end(0);
     }
     run.stage = Stage::Ended;
@@ -407,10 +407,7 @@ fn restart(cluster: &Cluster, pod: &Value, run: &mut Run) {
         }
         any = true;
         container.restarts += 1;
-        let message = format!(
-            "Container image \"{}\" already present on machine",
-            container.image
-        );
+        let message = format!("Container image \"{}\" already present on machine", container.image);
         cluster.tell_part(KUBELET, pod, &container.part(), "Normal", "Pulled", &message);
         begin(cluster, pod, container);
         let spec = container.spec(pod).clone();
@@ -436,9 +433,11 @@ fn stop(cluster: &Cluster, key: &Key, pod: &Value, run: &mut Run) -> Again {
                     let message = format!("Stopping container {}", container.name);
                     let part = container.part();
                     cluster.tell_part(KUBELET, pod, &part, "Normal", "Killing", &message);
-                    cluster
-                        .logs
-                        .write(json::uid(pod), &container.name, "received SIGTERM, stopping");
+                    cluster.logs.write(
+                        json::uid(pod),
+                        &container.name,
+                        "received SIGTERM, stopping",
+                    );
                 }
             }
             let grace = json::int(pod, "/metadata/deletionGracePeriodSeconds");

@@ -178,16 +178,12 @@ impl Container {
     /// The container's part of the pod's spec.
     pub(super) fn spec<'a>(&self, pod: &'a Value) -> &'a Value {
         let list = if self.init { "initContainers" } else { "containers" };
-        json::items(pod, &format!("/spec/{list}"))
-            .get(self.index)
-            .unwrap_or(&Value::Null)
+        json::items(pod, &format!("/spec/{list}")).get(self.index).unwrap_or(&Value::Null)
     }
 
     pub(super) fn wait(&mut self, reason: &str, message: &str) {
-        self.state = ContainerState::Waiting {
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-        };
+        self.state =
+            ContainerState::Waiting { reason: reason.to_owned(), message: message.to_owned() };
         self.ready = false;
     }
 
@@ -195,9 +191,7 @@ impl Container {
         if let ContainerState::Ended(ended) = &self.state {
             self.last = Some(ended.clone());
         }
-        self.state = ContainerState::Running {
-            since: crate::time::now(),
-        };
+        self.state = ContainerState::Running { since: crate::time::now() };
     }
 
     pub(super) fn end(&mut self, code: i32) {
@@ -207,11 +201,7 @@ impl Container {
             _ => now.clone(),
         };
         self.ready = self.init && code == 0;
-        self.state = ContainerState::Ended(Terminated {
-            code,
-            started,
-            finished: now,
-        });
+        self.state = ContainerState::Ended(Terminated { code, started, finished: now });
     }
 
     /// Waits for the next start, and remembers how the last run ended.

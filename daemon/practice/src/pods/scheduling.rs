@@ -11,7 +11,8 @@ use crate::quantity::Quantity;
 use crate::storage::Key;
 
 const SCHEDULER: &str = "default-scheduler";
-const HOPELESS: &str = " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+const HOPELESS: &str =
+    " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
 
 /// Why no node takes a pod, if none does.
 pub(super) fn obstacle(
@@ -43,9 +44,7 @@ pub(super) fn obstacle(
             .fold(Quantity::default(), Quantity::plus);
         let has = node.pointer(&format!("/status/allocatable/{name}"));
         if has.and_then(Quantity::read).is_some_and(|has| asked > has) {
-            return Some(format!(
-                "0/1 nodes are available: 1 Insufficient {name}.{HOPELESS}"
-            ));
+            return Some(format!("0/1 nodes are available: 1 Insufficient {name}.{HOPELESS}"));
         }
     }
     let missing = json::items(pod, "/spec/volumes")
@@ -91,10 +90,7 @@ pub(super) fn schedule(
     cluster.edit(SCHEDULER, key, "binding", |pod| {
         json::put(pod, &["spec", "nodeName"], node);
     });
-    let message = format!(
-        "Successfully assigned {}/{} to {node}",
-        key.namespace, key.name
-    );
+    let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
     cluster.tell(SCHEDULER, pod, "Normal", "Scheduled", &message);
     true
 }

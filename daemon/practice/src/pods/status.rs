@@ -63,15 +63,13 @@ fn conditions(status: &mut Value, run: &Run) {
     let waiting: Vec<&str> = run
         .containers
         .iter()
-        .filter(|c| c.init && !c.ready && !matches!(c.state, ContainerState::Running { .. } if c.is_sidecar))
+        .filter(|c| {
+            c.init && !c.ready && !matches!(c.state, ContainerState::Running { .. } if c.is_sidecar)
+        })
         .map(|c| c.name.as_str())
         .collect();
-    let unready: Vec<&str> = run
-        .containers
-        .iter()
-        .filter(|c| !c.init && !c.ready)
-        .map(|c| c.name.as_str())
-        .collect();
+    let unready: Vec<&str> =
+        run.containers.iter().filter(|c| !c.init && !c.ready).map(|c| c.name.as_str()).collect();
     let sandbox = !matches!(run.stage, Stage::Unscheduled | Stage::Preparing) && !is_over;
     let flag = |is: bool| if is { "True" } else { "False" };
     set_condition(status, "PodReadyToStartContainers", flag(sandbox), "", "");
@@ -79,10 +77,7 @@ fn conditions(status: &mut Value, run: &Run) {
         let reason = if is_over { "PodCompleted" } else { "" };
         set_condition(status, "Initialized", "True", reason, "");
     } else {
-        let message = format!(
-            "containers with incomplete status: [{}]",
-            waiting.join(" ")
-        );
+        let message = format!("containers with incomplete status: [{}]", waiting.join(" "));
         set_condition(status, "Initialized", "False", "ContainersNotInitialized", &message);
     }
     for kind in ["Ready", "ContainersReady"] {
@@ -124,11 +119,8 @@ fn container_status(container: &Container, uid: &str) -> Value {
     }
     if let Some(last) = &container.last {
         // While it waits, the container is still the one that ended.
-        let number = if has_run {
-            container.restarts.saturating_sub(1)
-        } else {
-            container.restarts
-        };
+        let number =
+            if has_run { container.restarts.saturating_sub(1) } else { container.restarts };
         json::put(&mut status, &["lastState"], last.to_json(&id(number)));
     }
     status

@@ -6,12 +6,8 @@ use serde_json::{Map, Value};
 use super::{Scalar, Struct, Type};
 
 /// Fields whose empty text means something else than their absence.
-const EMPTY_TEXT_MATTERS: [&str; 4] = [
-    "storageClassName",
-    "ingressClassName",
-    "volumeAttributesClassName",
-    "apiGroup",
-];
+const EMPTY_TEXT_MATTERS: [&str; 4] =
+    ["storageClassName", "ingressClassName", "volumeAttributesClassName", "apiGroup"];
 
 /// What decoding found.
 #[derive(Debug, Default)]
@@ -58,19 +54,12 @@ impl Place {
         Self {
             path: join(&self.path),
             dotted: join(&self.dotted),
-            owner: if owner.is_empty() {
-                self.owner.clone()
-            } else {
-                owner.to_owned()
-            },
+            owner: if owner.is_empty() { self.owner.clone() } else { owner.to_owned() },
         }
     }
 
     fn item(&self, index: usize) -> Self {
-        Self {
-            path: format!("{}[{index}]", self.path),
-            ..self.clone()
-        }
+        Self { path: format!("{}[{index}]", self.path), ..self.clone() }
     }
 }
 
@@ -136,8 +125,7 @@ fn fields_of(
         fields.retain(|name, value| !is_absent(name, value, known));
     } else {
         fields.retain(|name, value| {
-            !value.is_null()
-                || known.fields.get(name).is_none_or(|field| field.nullable)
+            !value.is_null() || known.fields.get(name).is_none_or(|field| field.nullable)
         });
     }
 }
@@ -164,10 +152,7 @@ fn mismatch(value: &Value, scalar: Scalar) -> Option<&'static str> {
     let (fits, wanted) = match scalar {
         Scalar::Bool => (value.is_boolean(), "bool"),
         Scalar::Text => (value.is_string(), "string"),
-        Scalar::Int => (
-            value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
-            "int32",
-        ),
+        Scalar::Int => (value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()), "int32"),
         Scalar::Long => (value.is_i64() || whole(value), "int64"),
         Scalar::Number => (value.is_number(), "float64"),
         Scalar::IntOrText => (value.is_i64() || value.is_string(), "int or string"),
@@ -187,9 +172,9 @@ fn is_quantity(value: &Value) -> bool {
 
 fn is_base64(value: &Value) -> bool {
     use base64::Engine as _;
-    value.as_str().is_some_and(|text| {
-        base64::engine::general_purpose::STANDARD.decode(text).is_ok()
-    })
+    value
+        .as_str()
+        .is_some_and(|text| base64::engine::general_purpose::STANDARD.decode(text).is_ok())
 }
 
 fn whole(value: &Value) -> bool {

@@ -157,11 +157,7 @@ impl Type {
             Self::Any => Some(&Self::Any),
             _ => {
                 let found = self.as_struct()?;
-                found
-                    .fields
-                    .get(name)
-                    .map(|field| &field.ty)
-                    .or(found.others.as_ref())
+                found.fields.get(name).map(|field| &field.ty).or(found.others.as_ref())
             }
         }
     }

@@ -15,10 +15,7 @@ pub(crate) fn from_open_api(schema: &Value, kind: &str) -> Type {
     let mut top = match convert(schema, 0) {
         Type::Struct(found) => (*found).clone(),
         // No schema worth the name: everything goes.
-        _ => Struct {
-            others: Some(Type::Any),
-            ..Struct::default()
-        },
+        _ => Struct { others: Some(Type::Any), ..Struct::default() },
     };
     kind.clone_into(&mut top.name);
     for (field, ty) in [
@@ -32,13 +29,7 @@ pub(crate) fn from_open_api(schema: &Value, kind: &str) -> Type {
 }
 
 fn plain(ty: Type) -> Field {
-    Field {
-        ty,
-        required: false,
-        default: None,
-        nullable: false,
-        rules: None,
-    }
+    Field { ty, required: false, default: None, nullable: false, rules: None }
 }
 
 fn convert(schema: &Value, depth: usize) -> Type {

@@ -31,11 +31,7 @@ const TABLES: [&str; 15] = [
 ];
 
 static TYPES: LazyLock<HashMap<&'static str, Struct>> = LazyLock::new(|| {
-    TABLES
-        .iter()
-        .flat_map(|table| table.lines())
-        .filter_map(parse_line)
-        .collect()
+    TABLES.iter().flat_map(|table| table.lines()).filter_map(parse_line).collect()
 });
 
 /// A built-in type by its name.
@@ -61,21 +57,11 @@ fn parse_line(line: &'static str) -> Option<(&'static str, Struct)> {
             Some(field) => (field, true),
             None => (field, false),
         };
-        let field_type = Field {
-            ty: parse_type(ty),
-            required,
-            default: None,
-            nullable: false,
-            rules: None,
-        };
+        let field_type =
+            Field { ty: parse_type(ty), required, default: None, nullable: false, rules: None };
         fields.insert(field.to_owned(), field_type);
     }
-    let found = Struct {
-        name: name.to_owned(),
-        fields,
-        atomic,
-        others: None,
-    };
+    let found = Struct { name: name.to_owned(), fields, atomic, others: None };
     Some((name, found))
 }
 
@@ -87,17 +73,11 @@ fn parse_type(text: &'static str) -> Type {
             None if tail == "#" => ListMerge::Set,
             None => ListMerge::Atomic,
         };
-        return Type::List {
-            of: Arc::new(parse_type(inner)),
-            merge,
-        };
+        return Type::List { of: Arc::new(parse_type(inner)), merge };
     }
     if let Some(rest) = text.strip_prefix('{') {
         let (inner, tail) = rest.rsplit_once('}').unwrap_or((rest, ""));
-        return Type::Map {
-            of: Arc::new(parse_type(inner)),
-            atomic: tail == "!",
-        };
+        return Type::Map { of: Arc::new(parse_type(inner)), atomic: tail == "!" };
     }
     Type::Scalar(match text {
         "b" => Scalar::Bool,

@@ -60,10 +60,9 @@ fn wanted(ty: &Type, value: &Value) -> Option<&'static str> {
         Type::List { .. } => (false, "array"),
         Type::Scalar(Scalar::Bool) => (value.is_boolean(), "boolean"),
         Type::Scalar(Scalar::Text) => (value.is_string(), "string"),
-        Type::Scalar(Scalar::Long) => (
-            value.as_f64().is_some_and(|number| number.fract() == 0.0),
-            "integer",
-        ),
+        Type::Scalar(Scalar::Long) => {
+            (value.as_f64().is_some_and(|number| number.fract() == 0.0), "integer")
+        }
         Type::Scalar(Scalar::Number) => (value.is_number(), "number"),
         Type::Scalar(_) | Type::Any | Type::Named(_) => (true, ""),
     };

@@ -43,11 +43,7 @@ pub(super) fn selector(selector: &Value, field: &str, found: &mut Vec<Cause>) {
     }
     let of = |name: &str| json::object(selector, name).is_none_or(|m| m.is_empty());
     if of("/matchLabels") && json::items(selector, "/matchExpressions").is_empty() {
-        found.push(Cause::invalid(
-            field,
-            selector,
-            "empty selector is invalid for deployment",
-        ));
+        found.push(Cause::invalid(field, selector, "empty selector is invalid for deployment"));
     }
     labels(selector, &format!("{field}.matchLabels"), "/matchLabels", found);
     for (index, one) in json::items(selector, "/matchExpressions").iter().enumerate() {

@@ -78,7 +78,8 @@ fn metadata(object: &Value, old: Option<&Value>, resource: &Resource, found: &mu
         let text = finalizer.as_str().unwrap_or_default();
         if let Some(complaint) = names::qualified(text) {
             found.push(Cause::invalid("metadata.finalizers", finalizer, &complaint));
-        } else if !text.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(&text)
+        } else if !text.contains('/')
+            && !["orphan", "foregroundDeletion", "kubernetes"].contains(&text)
         {
             found.push(Cause::invalid(
                 "metadata.finalizers",
@@ -93,10 +94,8 @@ fn metadata(object: &Value, old: Option<&Value>, resource: &Resource, found: &mu
 fn immutable(object: &Value, old: Option<&Value>, pointer: &str, found: &mut Vec<Cause>) {
     let Some(old) = old else { return };
     let nothing = Value::Null;
-    let (was, is) = (
-        old.pointer(pointer).unwrap_or(&nothing),
-        object.pointer(pointer).unwrap_or(&nothing),
-    );
+    let (was, is) =
+        (old.pointer(pointer).unwrap_or(&nothing), object.pointer(pointer).unwrap_or(&nothing));
     if was != is {
         let field = pointer.trim_start_matches('/').replace('/', ".");
         found.push(Cause::invalid(field, is, "field is immutable"));
@@ -108,10 +107,6 @@ fn not_negative(object: &Value, pointer: &str, found: &mut Vec<Cause>) {
     if json::int(object, pointer).is_some_and(|number| number < 0) {
         let field = pointer.trim_start_matches('/').replace('/', ".");
         let value = object.pointer(pointer).unwrap_or(&Value::Null);
-        found.push(Cause::invalid(
-            field,
-            value,
-            "must be greater than or equal to 0",
-        ));
+        found.push(Cause::invalid(field, value, "must be greater than or equal to 0"));
     }
 }

@@ -47,8 +47,7 @@ pub(crate) fn path_segment(text: &str) -> Option<String> {
 
 fn is_name_part(text: &str) -> bool {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         && ends(text.chars().next())
         && ends(text.chars().last())
 }
@@ -60,7 +59,9 @@ pub(crate) fn qualified(text: &str) -> Option<String> {
         None => (None, text),
     };
     if name.contains('/') {
-        return Some(format!("a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"));
+        return Some(format!(
+            "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ));
     }
     if prefix == Some("") {
         return Some("prefix part must be non-empty".to_owned());
@@ -85,10 +86,8 @@ pub(crate) fn label_value(text: &str) -> Option<String> {
 
 /// A key of a config map or secret.
 pub(crate) fn config_key(text: &str) -> Option<String> {
-    let fits = !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let fits =
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if !fits {
         return Some(CONFIG_KEY.to_owned());
     }
@@ -109,11 +108,10 @@ pub(crate) fn port_name(text: &str) -> Option<String> {
     if text.len() > 15 {
         return Some("must be no more than 15 characters".to_owned());
     }
-    if !text
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    {
-        return Some("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned());
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Some(
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned(),
+        );
     }
     if !text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Some("must contain at least one letter (a-z)".to_owned());
@@ -139,11 +137,7 @@ mod tests {
             ),
             (label_1035, vec!["a1"], vec!["1a"]),
             (subdomain, vec!["a.b-c.d"], vec!["a..b", ".a", "a_b"]),
-            (
-                qualified,
-                vec!["app", "x.io/App_1"],
-                vec!["/x", "x/", "a/b/c", "X.io/a", "-a"],
-            ),
+            (qualified, vec!["app", "x.io/App_1"], vec!["/x", "x/", "a/b/c", "X.io/a", "-a"]),
             (label_value, vec!["", "v1.2_3"], vec!["-x", "a b"]),
             (config_key, vec!["a.b_C-1"], vec!["", "a/b", ".."]),
             (port_name, vec!["http"], vec!["HTTP", "123", "a--b", "a-"]),

@@ -49,11 +49,9 @@ pub(super) fn service(object: &Value, old: Option<&Value>, found: &mut Vec<Cause
             ));
         }
         match port.get("targetPort") {
-            Some(Value::Number(n)) => port_number(
-                n.as_i64().unwrap_or_default(),
-                &format!("{at}.targetPort"),
-                found,
-            ),
+            Some(Value::Number(n)) => {
+                port_number(n.as_i64().unwrap_or_default(), &format!("{at}.targetPort"), found)
+            }
             Some(Value::String(target)) => {
                 if let Some(complaint) = names::port_name(target) {
                     let value = Value::from(target.as_str());
@@ -107,10 +105,7 @@ pub(super) fn ingress(object: &Value, found: &mut Vec<Cause>) {
             let kind = text(path, "/pathType");
             let kinds = ["Exact", "ImplementationSpecific", "Prefix"];
             if kind.is_empty() {
-                found.push(Cause::required(
-                    format!("{at}.pathType"),
-                    "pathType must be specified",
-                ));
+                found.push(Cause::required(format!("{at}.pathType"), "pathType must be specified"));
             } else if !kinds.contains(&kind) {
                 found.push(Cause::unsupported(
                     format!("{at}.pathType"),
@@ -149,10 +144,8 @@ fn backend(backend: &Value, at: &str, found: &mut Vec<Cause>) {
         Some(number) if number != 0 => {
             port_number(number, &format!("{at}.service.port.number"), found);
         }
-        _ if !has_name => found.push(Cause::required(
-            format!("{at}.service.port"),
-            "port name or number is required",
-        )),
+        _ if !has_name => found
+            .push(Cause::required(format!("{at}.service.port"), "port name or number is required")),
         _ => {}
     }
 }

@@ -59,10 +59,7 @@ pub(super) fn spec_of(spec: &Value, at: &str, claims: &[Value], found: &mut Vec<
             check_container(container, &place, &volumes, found);
             let name = text(container, "/name");
             if !name.is_empty() && !seen.insert(name.to_owned()) {
-                found.push(Cause::duplicate(
-                    format!("{place}.name"),
-                    &Value::from(name),
-                ));
+                found.push(Cause::duplicate(format!("{place}.name"), &Value::from(name)));
             }
         }
     }
@@ -124,7 +121,12 @@ fn volumes(spec: &Value, at: &str, found: &mut Vec<Cause>) -> BTreeSet<String> {
     names_seen
 }
 
-fn check_container(container: &Value, at: &str, volumes: &BTreeSet<String>, found: &mut Vec<Cause>) {
+fn check_container(
+    container: &Value,
+    at: &str,
+    volumes: &BTreeSet<String>,
+    found: &mut Vec<Cause>,
+) {
     let name = text(container, "/name");
     if name.is_empty() {
         found.push(Cause::required(format!("{at}.name"), ""));
@@ -141,13 +143,7 @@ fn check_container(container: &Value, at: &str, volumes: &BTreeSet<String>, foun
             "must not have leading or trailing whitespace",
         ));
     }
-    one_of(
-        container,
-        "imagePullPolicy",
-        at,
-        &["Always", "IfNotPresent", "Never"],
-        found,
-    );
+    one_of(container, "imagePullPolicy", at, &["Always", "IfNotPresent", "Never"], found);
     ports(container, at, found);
     for (index, variable) in items(container, "/env").iter().enumerate() {
         let field = format!("{at}.env[{index}]");
@@ -236,10 +232,7 @@ fn check_probe(probe: &Value, at: &str, found: &mut Vec<Cause>) {
     if handlers == 0 {
         found.push(Cause::required(at, "must specify a handler type"));
     } else if handlers > 1 {
-        found.push(Cause::forbidden(
-            at,
-            "may not specify more than 1 handler type",
-        ));
+        found.push(Cause::forbidden(at, "may not specify more than 1 handler type"));
     }
     for kind in ["httpGet", "tcpSocket", "grpc"] {
         match probe.pointer(&format!("/{kind}/port")) {
@@ -261,23 +254,22 @@ fn check_probe(probe: &Value, at: &str, found: &mut Vec<Cause>) {
 
 fn resources(container: &Value, at: &str, found: &mut Vec<Cause>) {
     for kind in ["limits", "requests"] {
-        for (name, value) in json::object(container, &format!("/resources/{kind}"))
-            .into_iter()
-            .flatten()
+        for (name, value) in
+            json::object(container, &format!("/resources/{kind}")).into_iter().flatten()
         {
             let field = format!("{at}.resources.{kind}[{name}]");
             let quantity = Quantity::read(value);
             if quantity.is_some_and(|q| q < Quantity::default()) {
-                found.push(Cause::invalid(
-                    field,
-                    value,
-                    "must be greater than or equal to 0",
-                ));
+                found.push(Cause::invalid(field, value, "must be greater than or equal to 0"));
                 continue;
             }
-            let limit = container.pointer(&format!("/resources/limits/{}", name.replace('/', "~1")));
+            let limit =
+                container.pointer(&format!("/resources/limits/{}", name.replace('/', "~1")));
             let above = limit.and_then(Quantity::read) < quantity;
-            if kind == "requests" && above && let Some(limit) = limit {
+            if kind == "requests"
+                && above
+                && let Some(limit) = limit
+            {
                 let limit = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
                 found.push(Cause::invalid(
                     format!("{at}.resources.requests"),

@@ -40,20 +40,14 @@ fn data(object: &Value, fields: &[&str], old: Option<&Value>, found: &mut Vec<Ca
                 found.push(Cause::invalid(place, &Value::from(key.as_str()), &complaint));
             }
         }
-        if old.is_some_and(|old| {
-            json::flag(old, "/immutable") && old.get(field) != object.get(field)
-        }) {
-            found.push(Cause::forbidden(
-                *field,
-                "field is immutable when `immutable` is set",
-            ));
+        if old
+            .is_some_and(|old| json::flag(old, "/immutable") && old.get(field) != object.get(field))
+        {
+            found.push(Cause::forbidden(*field, "field is immutable when `immutable` is set"));
         }
     }
     if old.is_some_and(|old| json::flag(old, "/immutable") && !json::flag(object, "/immutable")) {
-        found.push(Cause::forbidden(
-            "immutable",
-            "field is immutable when `immutable` is set",
-        ));
+        found.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
     }
     if size > MOST_DATA {
         found.push(Cause::too_long("", MOST_DATA));
@@ -62,10 +56,7 @@ fn data(object: &Value, fields: &[&str], old: Option<&Value>, found: &mut Vec<Ca
 
 pub(super) fn claim(object: &Value, old: Option<&Value>, found: &mut Vec<Cause>) {
     if json::items(object, "/spec/accessModes").is_empty() {
-        found.push(Cause::required(
-            "spec.accessModes",
-            "at least 1 access mode is required",
-        ));
+        found.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
     }
     let size = object.pointer("/spec/resources/requests/storage");
     if size.is_none() {
@@ -168,10 +159,7 @@ pub(super) fn binding(object: &Value, old: Option<&Value>, found: &mut Vec<Cause
 }
 
 pub(super) fn definition(object: &Value, found: &mut Vec<Cause>) {
-    let (group, plural) = (
-        text(object, "/spec/group"),
-        text(object, "/spec/names/plural"),
-    );
+    let (group, plural) = (text(object, "/spec/group"), text(object, "/spec/names/plural"));
     if json::name(object) != format!("{plural}.{group}") {
         found.push(Cause::invalid(
             "metadata.name",

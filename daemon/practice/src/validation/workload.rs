@@ -44,10 +44,7 @@ fn template_alone(
         return;
     }
     if policy.is_empty() {
-        found.push(Cause::required(
-            field,
-            "valid values: \"OnFailure\", \"Never\"",
-        ));
+        found.push(Cause::required(field, "valid values: \"OnFailure\", \"Never\""));
     } else if ["Always", "OnFailure", "Never"].contains(&policy) {
         found.push(Cause::unsupported(field, &Value::from(policy), policies));
     }
@@ -108,15 +105,17 @@ pub(super) fn deployment(object: &Value, old: Option<&Value>, found: &mut Vec<Ca
 fn amount(value: &Value, field: &str, found: &mut Vec<Cause>) {
     let fits = match value {
         Value::Number(number) => number.as_i64().is_some_and(|n| n >= 0),
-        Value::String(text) => text
-            .strip_suffix('%')
-            .is_some_and(|digits| digits.parse::<u32>().is_ok()),
+        Value::String(text) => {
+            text.strip_suffix('%').is_some_and(|digits| digits.parse::<u32>().is_ok())
+        }
         _ => true,
     };
     if !fits {
         let detail = match value {
             Value::Number(_) => "must be greater than or equal to 0",
-            _ => "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+            _ => {
+                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+            }
         };
         found.push(Cause::invalid(field, value, detail));
     }
@@ -182,14 +181,6 @@ pub(super) fn cron_job(object: &Value, found: &mut Vec<Cause>) {
             &format!("expected exactly 5 fields, found {count}: [{schedule}]"),
         ));
     }
-    let template = object
-        .pointer("/spec/jobTemplate/spec/template")
-        .unwrap_or(&Value::Null);
-    template_alone(
-        template,
-        "spec.jobTemplate.spec.template",
-        &["OnFailure", "Never"],
-        &[],
-        found,
-    );
+    let template = object.pointer("/spec/jobTemplate/spec/template").unwrap_or(&Value::Null);
+    template_alone(template, "spec.jobTemplate.spec.template", &["OnFailure", "Never"], &[], found);
 }
