@@ -1,0 +1,154 @@
+//! The command line: every command, its arguments and its help.
+
+mod daemon;
+mod deployments;
+mod documents;
+mod global;
+mod operations;
+mod values;
+
+use clap::{Parser, Subcommand};
+
+pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
+pub use deployments::{
+    CancelArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs, RedeployArgs,
+    Selection, WatchArgs, Watching,
+};
+pub use documents::{ApplyArgs, DocumentsArgs, EnvironmentArgs, SchemaArgs, SchemaKind, ValidateArgs};
+pub use global::{Format, Globals, SecretText};
+pub use operations::{
+    ArtifactCommand, AnnounceArgs, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
+    JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs, PluginCommand,
+    PluginPushArgs, Scope, SecretCommand, SecretSetArgs, TokenCommand, TokenCreateArgs,
+};
+pub use values::{ImageChange, ImageReference};
+
+/// What exit codes mean, for the help.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done; a watched deployment succeeded
+   1  what was asked failed
+   2  the command line is wrong
+   3  the daemon can't be reached, or does not answer in time
+   4  not authorised: no token, a wrong one, or one that may not do this
+   5  there is no such thing
+   6  the input is invalid
+   7  it conflicts with what is: ended already, another request had the same key
+   8  the daemon failed, or answered what can't be understood
+  10  the watched deployment failed
+  11  the watched deployment was rolled back
+  12  the watched deployment was cancelled
+  13  the watched deployment was superseded by a newer one
+  14  the watched deployment needs an operator
+ 130  interrupted; a deployment that was watched goes on
+
+Examples:
+  deployd demo
+  deployd apply -f config/
+  deployd deploy shop/development --image frontend=registry.test/shop/frontend:1.4
+  deployd history shop/development
+";
+
+/// Deployments for internal developer platforms: one daemon, and the commands to work with it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "deployd",
+    version,
+    about,
+    long_about = None,
+    after_help = EXIT_CODES,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What all commands have.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// Which command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command, of the client or of the daemon.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Serve(ServeArgs),
+    /// See everything work in a minute: a daemon, a practice cluster, a sample application
+    Demo(DemoArgs),
+    /// Say what is not as it should be: settings, store, plugins, clusters
+    Doctor(DoctorArgs),
+    /// Make a data directory of a backup
+    Restore(RestoreArgs),
+    /// What talks to a daemon, or needs none.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// A command of the client.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Apply configuration documents and Score files
+    Apply(ApplyArgs),
+    /// Check documents without a daemon
+    Validate(ValidateArgs),
+    /// Deploy to an environment, and watch
+    Deploy(DeployArgs),
+    /// Show what a deployment would do
+    Plan(PlanArgs),
+    /// Announce images to the daemon
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
+    /// Follow a deployment until it ends
+    Watch(WatchArgs),
+    /// Show what a deployment has logged
+    Logs(LogsArgs),
+    /// List deployments, newest first
+    History(HistoryArgs),
+    /// Show a deployment: its steps, its outcome, why
+    Show(IdArgs),
+    /// Show the Kubernetes objects of a deployment; secrets are references
+    Manifests(ManifestsArgs),
+    /// End a deployment and bring back what ran before
+    Cancel(CancelArgs),
+    /// Deploy the set of an earlier deployment once more
+    Redeploy(RedeployArgs),
+    /// List environments and what runs in them
+    #[command(visible_alias = "envs")]
+    Environments,
+    /// Show an environment: what runs, what waits
+    #[command(visible_alias = "env")]
+    Environment(EnvironmentArgs),
+    /// List the resources of an environment
+    Resources(EnvironmentArgs),
+    /// List the documents that are applied
+    Documents(DocumentsArgs),
+    /// Print the JSON Schema of a kind of document
+    Schema(SchemaArgs),
+    /// See what was told to others, and tell it again
+    #[command(subcommand)]
+    Notifications(NotificationCommand),
+    /// Set the secrets that plugins and subscriptions are granted
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// List plugins, and upload new ones
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Create, list and revoke tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Say whose token is used, and what it may do
+    Whoami,
+    /// Verify and export the journal
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Have the daemon write a copy of its store
+    Backup(BackupArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Write manual pages to a directory
+    Manual(ManualArgs),
+    /// Print the daemon's OpenAPI description
+    Openapi,
+}

@@ -1,0 +1,206 @@
+//! Arguments of commands about deployments.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use deployd_core::{Digest, EnvironmentId};
+
+use super::values::ImageChange;
+
+/// What to deploy: nothing given is what is configured, with the latest images.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub struct Selection {
+    /// A whole deployment set: a file of JSON or YAML, - for standard input, or a digest
+    #[arg(long, value_name = "FILE|DIGEST")]
+    pub set: Option<String>,
+    /// A delta to what runs: a file of JSON or YAML, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub delta: Option<String>,
+    /// Another image for a container of what runs; may be repeated
+    #[arg(long = "image", value_name = "WORKLOAD[/CONTAINER]=IMAGE")]
+    pub images: Vec<ImageChange>,
+}
+
+/// Whether to follow what was begun.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Watching {
+    /// Follow the deployment until it ends: the default
+    #[arg(long, overrides_with = "no_watch")]
+    pub watch: bool,
+    /// Return as soon as the deployment is accepted
+    #[arg(long, overrides_with = "watch")]
+    pub no_watch: bool,
+}
+
+impl Watching {
+    /// Whether to follow.
+    pub fn wanted(self) -> bool {
+        !self.no_watch
+    }
+}
+
+/// Deploy.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+What is watched decides on the exit code: 0 succeeded, 10 failed, 11 rolled back, 12 cancelled,
+13 superseded, 14 needs an operator. With -o json, progress goes to standard error.
+
+Examples:
+  deployd deploy shop/development
+  deployd deploy shop/development --image frontend=registry.test/shop/frontend:1.4
+  deployd deploy shop/production --set sha256:5f2a... --expect-plan sha256:09c1...
+  deployd deploy shop/production --delta hotfix.yaml --comment 'hotfix 4711' --no-watch -o json")]
+pub struct DeployArgs {
+    /// Where, as application/environment
+    #[arg(value_name = "APP/ENV")]
+    pub environment: EnvironmentId,
+    /// What.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Execute nothing but the plan with this digest, as `deployd plan` shows it
+    #[arg(long, value_name = "DIGEST")]
+    pub expect_plan: Option<Digest>,
+    /// Whether to follow it.
+    #[command(flatten)]
+    pub watching: Watching,
+}
+
+/// Show what a deployment would do.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Nothing is changed. The digest at the end can be given to `deployd deploy --expect-plan`.
+
+Examples:
+  deployd plan shop/development
+  deployd plan shop/development --image frontend=registry.test/shop/frontend:1.4
+  deployd plan shop/production --delta hotfix.yaml -o json | jq -r .digest")]
+pub struct PlanArgs {
+    /// Where, as application/environment
+    #[arg(value_name = "APP/ENV")]
+    pub environment: EnvironmentId,
+    /// What.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Show only that objects change, not how
+    #[arg(long)]
+    pub brief: bool,
+}
+
+/// Follow a deployment.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Exit codes: 0 succeeded, 10 failed, 11 rolled back, 12 cancelled, 13 superseded, 14 needs an
+operator. A lost connection is taken up again.
+
+Examples:
+  deployd watch 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd watch 01jd2k9x7h8f6v3q5w1n4m0zta -o json 2>/dev/null | jq -r .outcome")]
+pub struct WatchArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// A deployment.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd show 01jd2k9x7h8f6v3q5w1n4m0zta")]
+pub struct IdArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// Show a log.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+With -o json, each line of the log is a line of JSON.
+
+Examples:
+  deployd logs 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd logs 01jd2k9x7h8f6v3q5w1n4m0zta -f")]
+pub struct LogsArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Go on until the deployment ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only lines after this one
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub after: u64,
+}
+
+/// List deployments.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd history
+  deployd history shop/production --limit 50
+  deployd history shop/production -o json | jq -r '.deployments[0].id'")]
+pub struct HistoryArgs {
+    /// Only of this environment
+    #[arg(value_name = "APP/ENV")]
+    pub environment: Option<EnvironmentId>,
+    /// How many
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+    /// Go on where another page ended: its `next`
+    #[arg(long, value_name = "CURSOR")]
+    pub cursor: Option<String>,
+}
+
+/// Show manifests.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+YAML for `kubectl` unless -o json is given. Values of secrets are never in it.
+
+Examples:
+  deployd manifests 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd manifests 01jd2k9x7h8f6v3q5w1n4m0zta --out rendered/")]
+pub struct ManifestsArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Write one file per object to this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// End a deployment.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd cancel 01jd2k9x7h8f6v3q5w1n4m0zta --reason 'wrong image'")]
+pub struct CancelArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Deploy once more what was deployed before.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The set is the same; values and resources are those of today.
+
+Examples:
+  deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --comment 'back to Tuesday'")]
+pub struct RedeployArgs {
+    /// The earlier deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Whether to follow it.
+    #[command(flatten)]
+    pub watching: Watching,
+}

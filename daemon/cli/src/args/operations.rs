@@ -1,0 +1,260 @@
+//! Arguments of commands for those who run the daemon, and of CI.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use deployd_core::Name;
+use deployd_core::outbox::MessageStatus;
+use deployd_core::views::TokenScope;
+
+use super::values::ImageReference;
+
+/// Artifacts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ArtifactCommand {
+    /// Tell that an image is available; flows decide where it goes
+    Announce(AnnounceArgs),
+}
+
+/// Announce an image.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd artifact announce registry.test/shop/frontend:1.4@sha256:5f2a... \\
+    --ref refs/heads/main --commit \"$GIT_COMMIT\" --build-url \"$BUILD_URL\"")]
+pub struct AnnounceArgs {
+    /// The image, with its digest and, for people, its tag
+    #[arg(value_name = "IMAGE@DIGEST")]
+    pub image: ImageReference,
+    /// The Git ref it was built from
+    #[arg(long = "ref", value_name = "REF")]
+    pub git_ref: Option<String>,
+    /// The commit it was built from
+    #[arg(long, value_name = "COMMIT")]
+    pub commit: Option<String>,
+    /// Where the build can be looked at
+    #[arg(long, value_name = "URL")]
+    pub build_url: Option<String>,
+}
+
+/// Notifications.
+#[derive(Debug, Clone, Subcommand)]
+pub enum NotificationCommand {
+    /// List what others are told
+    List(NotificationListArgs),
+    /// Show a notification and every attempt to deliver it
+    Show {
+        /// The notification
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Deliver a notification again
+    Redeliver {
+        /// The notification
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// List notifications.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd notifications list --status dead")]
+pub struct NotificationListArgs {
+    /// Only those that stand so
+    #[arg(long, value_parser = status)]
+    pub status: Option<MessageStatus>,
+    /// Go on after this one
+    #[arg(long, value_name = "ID")]
+    pub after: Option<String>,
+    /// How many
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+}
+
+fn status(text: &str) -> Result<MessageStatus, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "expected pending, delivered or dead".to_owned())
+}
+
+/// Secrets.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SecretCommand {
+    /// Set a secret; its value is read from standard input or a file, never from an argument
+    Set(SecretSetArgs),
+    /// List the names of secrets
+    List,
+}
+
+/// Set a secret.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+One line break at the end is not part of the value.
+
+Examples:
+  deployd secret set webhook-key --from-file webhook.key
+  pass show cluster-token | deployd secret set cluster-token")]
+pub struct SecretSetArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: Name,
+    /// Read the value from this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+}
+
+/// Plugins.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PluginCommand {
+    /// List plugins
+    List,
+    /// Upload a plugin's component; a Plugin document names it by its digest
+    Push(PluginPushArgs),
+}
+
+/// Upload a plugin.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd plugin push target/dns.wasm --manifest plugin.toml")]
+pub struct PluginPushArgs {
+    /// The component
+    #[arg(value_name = "COMPONENT")]
+    pub component: PathBuf,
+    /// Its manifest
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+}
+
+/// Tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TokenCommand {
+    /// Create a token; it is shown once and never again
+    Create(TokenCreateArgs),
+    /// List tokens
+    List,
+    /// Make a token worthless at once
+    Revoke {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: Name,
+    },
+}
+
+/// Create a token.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+With --quiet, nothing but the token is printed.
+
+Examples:
+  deployd token create build --scope ci
+  deployd token create build --scope ci --quiet > token")]
+pub struct TokenCreateArgs {
+    /// Its name: the actor of what is done with it
+    #[arg(value_name = "NAME")]
+    pub name: Name,
+    /// What it may do
+    #[arg(long, value_enum)]
+    pub scope: Scope,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// Read everything that is no secret
+    Read,
+    /// Announce artifacts, and read
+    Ci,
+    /// Deploy, cancel, redeploy, and what ci may do
+    Deploy,
+    /// Everything
+    Admin,
+}
+
+impl From<Scope> for TokenScope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Read => Self::Read,
+            Scope::Ci => Self::Ci,
+            Scope::Deploy => Self::Deploy,
+            Scope::Admin => Self::Admin,
+        }
+    }
+}
+
+/// The journal.
+#[derive(Debug, Clone, Subcommand)]
+pub enum JournalCommand {
+    /// Verify every chain of hashes and all content: the daemon's, or an export's
+    Verify(JournalVerifyArgs),
+    /// Write the journal, one event per line of JSON
+    Export(JournalExportArgs),
+}
+
+/// Verify the journal.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Ends with 1 when anything is wrong.
+
+Examples:
+  deployd journal verify
+  deployd journal verify --offline journal.jsonl")]
+pub struct JournalVerifyArgs {
+    /// Verify an export, without a daemon; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub offline: Option<String>,
+}
+
+/// Export the journal.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd journal export --out journal.jsonl
+  deployd journal export --after 1200 | jq -r .kind")]
+pub struct JournalExportArgs {
+    /// Only events after this position
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    pub after: u64,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Have the store copied.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The daemon writes the copy, on its own machine, while it goes on working. The key of the secrets is
+not part of it: keep that elsewhere.
+
+Examples:
+  deployd backup /var/backups/deployd-2026-01-31")]
+pub struct BackupArgs {
+    /// A new file on the daemon's machine
+    #[arg(value_name = "PATH")]
+    pub path: String,
+}
+
+/// Print completions.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd completions bash > /etc/bash_completion.d/deployd
+  deployd completions zsh > ~/.zfunc/_deployd
+  deployd completions fish > ~/.config/fish/completions/deployd.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Write manual pages.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd manual /usr/local/share/man/man1")]
+pub struct ManualArgs {
+    /// Where to
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
