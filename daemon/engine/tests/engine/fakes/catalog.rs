@@ -1,0 +1,46 @@
+//! Plugins: a name, and a version in the configuration.
+
+use async_trait::async_trait;
+use deployd_core::config::{EffectLevel, PluginSpec};
+use deployd_core::ports::{PluginCatalog, PluginInfo, PluginRef};
+use deployd_core::{Digest, Fault, Name};
+
+use super::Instance;
+
+#[async_trait]
+impl PluginCatalog for Instance {
+    async fn load(&self, name: &Name, spec: &PluginSpec) -> Result<PluginInfo, Fault> {
+        self.life.alive().await;
+        if spec.source.shipped.as_deref() == Some("broken") {
+            return Err(Fault::invalid("not-a-component", "it is no component"));
+        }
+        let text = |key: &str| spec.config.get(key).and_then(|value| value.as_str());
+        let version = text("version").unwrap_or("1");
+        Ok(PluginInfo {
+            plugin: PluginRef {
+                name: name.to_string(),
+                digest: Digest::of(format!("{name} {version}").as_bytes()),
+            },
+            version: version.to_owned(),
+            kind: spec.kind,
+            effect: match text("effect") {
+                Some("unsafe") => EffectLevel::Unsafe,
+                _ => EffectLevel::Keyed,
+            },
+        })
+    }
+
+    async fn upload(&self, component: Vec<u8>, _manifest: String) -> Result<PluginInfo, Fault> {
+        self.life.alive().await;
+        Ok(PluginInfo {
+            plugin: PluginRef { name: "uploaded".to_owned(), digest: Digest::of(&component) },
+            version: "1".to_owned(),
+            kind: deployd_core::config::PluginKind::Driver,
+            effect: EffectLevel::Keyed,
+        })
+    }
+
+    async fn retain(&self, _name: &Name, _wanted: &[Digest]) {
+        self.life.alive().await;
+    }
+}

@@ -1,0 +1,161 @@
+//! A cluster that keeps what is applied to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::{
+    ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, Target,
+    WorkloadFault,
+};
+use serde_json::Value;
+
+use super::Instance;
+
+#[derive(Default)]
+pub struct ClusterWorld {
+    /// What is there, secrets and all.
+    pub objects: BTreeMap<ObjectRef, Value>,
+    /// Names of what was applied, awaited and pruned, in order.
+    pub calls: Vec<(&'static str, Vec<String>)>,
+    /// Objects that hold one of these texts never become ready.
+    pub broken: BTreeSet<String>,
+    /// Objects that hold one of these texts become neither ready nor fail.
+    pub stuck: BTreeSet<String>,
+    /// Faults of applying an object of this name, first to last.
+    pub apply_faults: BTreeMap<String, Vec<Fault>>,
+    /// Faults of pruning, first to last.
+    pub prune_faults: Vec<Fault>,
+    pub ready_after_ms: u64,
+    /// The access that was used last.
+    pub kubeconfig: Option<String>,
+}
+
+impl ClusterWorld {
+    pub fn names(&self) -> BTreeSet<String> {
+        self.objects.keys().map(|object| format!("{} {}", object.kind, object.name)).collect()
+    }
+
+    pub fn object(&self, kind: &str, name: &str) -> Option<&Value> {
+        let found = self.objects.iter().find(|(o, _)| o.kind == kind && o.name == name);
+        found.map(|(_, object)| object)
+    }
+
+    fn holds(&self, object: &ObjectRef, texts: &BTreeSet<String>) -> bool {
+        let text = self.objects.get(object).map(Value::to_string).unwrap_or_default();
+        texts.iter().any(|wanted| text.contains(wanted))
+    }
+}
+
+fn fault(object: &ObjectRef, reason: &str) -> WorkloadFault {
+    WorkloadFault {
+        object: object.clone(),
+        reason: reason.to_owned(),
+        message: format!("{} does not become ready", object.name),
+        containers: Vec::new(),
+        events: Vec::new(),
+        logs: Vec::new(),
+    }
+}
+
+fn names<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Vec<String> {
+    objects.into_iter().map(|object| object.name.clone()).collect()
+}
+
+#[async_trait]
+impl Cluster for Instance {
+    async fn apply(&self, request: &ApplyRequest, _log: &CallLog) -> Result<Vec<ObjectRef>, Fault> {
+        self.life.point("before apply").await;
+        let references = {
+            let mut cluster = self.world.cluster.lock().unwrap();
+            if let ClusterAccess::Kubeconfig(text) = &request.target.access {
+                cluster.kubeconfig = String::from_utf8(text.expose().to_vec()).ok();
+            }
+            let mut references = Vec::new();
+            for object in request.objects.expose() {
+                let mut reference = ObjectRef::of(object).unwrap();
+                reference.namespace.get_or_insert_with(|| request.target.namespace.clone());
+                let faults = cluster.apply_faults.entry(reference.name.clone()).or_default();
+                if !faults.is_empty() {
+                    // What came before it is applied all the same.
+                    return Err(faults.remove(0));
+                }
+                cluster.objects.insert(reference.clone(), object.clone());
+                references.push(reference);
+            }
+            cluster.calls.push(("apply", names(&references)));
+            references
+        };
+        self.life.point("after apply").await;
+        Ok(references)
+    }
+
+    async fn await_ready(
+        &self,
+        _target: &Target,
+        objects: &[ObjectRef],
+        deadline_ms: u64,
+        _log: &CallLog,
+    ) -> Result<Readiness, Fault> {
+        self.life.point("before await").await;
+        let (wait, verdict) = {
+            let mut cluster = self.world.cluster.lock().unwrap();
+            cluster.calls.push(("await", names(objects)));
+            let of = |wanted: &dyn Fn(&ObjectRef) -> Option<&'static str>| -> Vec<WorkloadFault> {
+                objects.iter().filter_map(|o| Some(fault(o, wanted(o)?))).collect()
+            };
+            let failed = of(&|object| {
+                if !cluster.objects.contains_key(object) {
+                    return Some("gone");
+                }
+                cluster.holds(object, &cluster.broken).then_some("crash-loop")
+            });
+            let stuck =
+                of(&|object| cluster.holds(object, &cluster.stuck).then_some("progress-deadline"));
+            match (failed.is_empty(), stuck.is_empty()) {
+                (true, true) => (cluster.ready_after_ms, Readiness::Ready),
+                (true, false) => (deadline_ms, Readiness::Failed(stuck)),
+                _ => (cluster.ready_after_ms, Readiness::Failed(failed)),
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        self.life.point("after await").await;
+        Ok(verdict)
+    }
+
+    async fn prune(
+        &self,
+        _target: &Target,
+        objects: &[ObjectRef],
+        _log: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        self.life.point("before prune").await;
+        let removed = {
+            let mut cluster = self.world.cluster.lock().unwrap();
+            if !cluster.prune_faults.is_empty() {
+                return Err(cluster.prune_faults.remove(0));
+            }
+            cluster.calls.push(("prune", names(objects)));
+            let found = objects.iter().filter(|o| cluster.objects.contains_key(*o)).cloned();
+            let found: Vec<ObjectRef> = found.collect();
+            cluster.objects.retain(|object, _| !found.contains(object));
+            found
+        };
+        self.life.point("after prune").await;
+        Ok(removed)
+    }
+
+    async fn version(&self, _target: &Target) -> Result<String, Fault> {
+        Ok("1.34".to_owned())
+    }
+
+    async fn logs(
+        &self,
+        _target: &Target,
+        _object: &ObjectRef,
+        _tail: usize,
+    ) -> Result<Vec<LogLines>, Fault> {
+        Ok(Vec::new())
+    }
+}

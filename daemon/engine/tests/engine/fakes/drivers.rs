@@ -1,0 +1,228 @@
+//! Drivers that keep to their idempotency keys: the same key does its effect
+//! once, however often it comes.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use deployd_core::ports::{
+    Call, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, Progress, Provisioned,
+    Removal, Vault,
+};
+use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_core::{Fault, Timestamp};
+use serde_json::{Value, json};
+
+use super::Instance;
+
+/// What drivers of one type of resource do.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    pub outputs: Value,
+    /// Names of secret outputs; each is a canary.
+    pub secrets: Vec<&'static str>,
+    /// Objects that belong to it.
+    pub manifests: Vec<Value>,
+    /// So often it is pending, with each key.
+    pub pending: u32,
+    /// So often it fails and may be tried again, with each key.
+    pub transient: u32,
+    /// When polled: so often it fails and may be tried again, with each key.
+    pub transient_polls: u32,
+    pub permanent: Option<Fault>,
+    /// Faults of the preview, first to last.
+    pub plan_faults: Vec<Fault>,
+    pub destroy_fault: Option<Fault>,
+    pub panics: bool,
+    /// How long a call takes.
+    pub takes_ms: u64,
+    pub log: Vec<String>,
+}
+
+/// A call of a driver.
+#[derive(Debug, Clone)]
+pub struct DriverCall {
+    pub what: &'static str,
+    pub at: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub deployment: String,
+    pub request: DriverRequest,
+    pub token: Option<String>,
+}
+
+#[derive(Default)]
+pub struct DriverWorld {
+    pub scripts: BTreeMap<String, Script>,
+    pub calls: Vec<DriverCall>,
+    /// How often each key was seen; how often it was polled.
+    pub seen: BTreeMap<String, u32>,
+    pub polled: BTreeMap<String, u32>,
+    /// Effects: key -> uid. A repeated key adds nothing.
+    pub done: BTreeMap<String, String>,
+    /// What is there.
+    pub there: BTreeMap<String, Value>,
+}
+
+impl DriverWorld {
+    pub fn script(&mut self, resource_type: &str) -> &mut Script {
+        self.scripts.entry(resource_type.to_owned()).or_default()
+    }
+
+    pub fn calls_of(&self, what: &str, resource_type: &str) -> Vec<DriverCall> {
+        self.calls
+            .iter()
+            .filter(|call| call.what == what && call.request.resource_type == resource_type)
+            .cloned()
+            .collect()
+    }
+}
+
+/// The value of a secret output: whoever finds it where it must not be knows
+/// whose it is.
+pub fn canary(uid: &str, name: &str) -> String {
+    format!("canary-{uid}-{name}-canary")
+}
+
+impl Instance {
+    fn outputs(&self, script: &Script, request: &DriverRequest) -> Value {
+        let mut outputs = match &script.outputs {
+            Value::Null => json!({}),
+            known => known.clone(),
+        };
+        for name in &script.secrets {
+            let secret = SecretRef { owner: request.uid.clone(), name: (*name).to_owned() };
+            outputs[*name] = json!(secret.to_string());
+        }
+        outputs
+    }
+
+    fn began(
+        &self,
+        what: &'static str,
+        call: Call<'_>,
+        request: &DriverRequest,
+        token: Option<&str>,
+    ) -> usize {
+        let mut drivers = self.world.drivers.lock().unwrap();
+        drivers.calls.push(DriverCall {
+            what,
+            at: self.world.now(),
+            ended: None,
+            deployment: call.scope.deployment.clone(),
+            request: request.clone(),
+            token: token.map(str::to_owned),
+        });
+        drivers.calls.len() - 1
+    }
+
+    fn script(&self, request: &DriverRequest) -> Script {
+        let mut drivers = self.world.drivers.lock().unwrap();
+        drivers.script(&request.resource_type).clone()
+    }
+}
+
+#[async_trait]
+impl Drivers for Instance {
+    async fn plan(&self, call: Call<'_>, request: &DriverRequest) -> Result<DriverPlan, Fault> {
+        self.life.alive().await;
+        self.began("plan", call, request, None);
+        let mut drivers = self.world.drivers.lock().unwrap();
+        let script = drivers.script(&request.resource_type);
+        if !script.plan_faults.is_empty() {
+            return Err(script.plan_faults.remove(0));
+        }
+        let action =
+            if request.state.is_some() { DriverAction::None } else { DriverAction::Create };
+        Ok(DriverPlan { action, summary: Vec::new(), outputs: json!({}) })
+    }
+
+    async fn provision(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+        token: Option<&str>,
+    ) -> Result<Progress<Provisioned>, Fault> {
+        self.life.point("before provision").await;
+        let number = self.began("provision", call, request, token);
+        let script = self.script(request);
+        assert!(!script.panics, "a driver's host panics");
+        for line in &script.log {
+            call.log.line(LogLevel::Info, line.clone());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(script.takes_ms)).await;
+        self.life.alive().await;
+        let key = request.idempotency_key.clone();
+        let progress = {
+            let mut drivers = self.world.drivers.lock().unwrap();
+            let now = self.world.now();
+            drivers.calls[number].ended = Some(now);
+            let seen = drivers.seen.entry(key.clone()).or_default();
+            *seen += 1;
+            if *seen <= script.transient {
+                return Err(Fault::transient("busy", "the cloud is busy"));
+            }
+            if let Some(fault) = script.permanent {
+                return Err(fault);
+            }
+            let expected = format!("operation of {key}");
+            match token {
+                Some(token) => {
+                    assert_eq!(token, expected, "a token that this driver never gave");
+                    let polled = drivers.polled.entry(key.clone()).or_default();
+                    *polled += 1;
+                    let polled = *polled;
+                    if polled <= script.transient_polls {
+                        return Err(Fault::transient("busy", "the cloud is busy"));
+                    }
+                    polled >= script.pending + script.transient_polls
+                }
+                None => script.pending == 0,
+            }
+            .then(|| {
+                drivers.done.insert(key.clone(), request.uid.clone());
+                drivers.there.insert(request.uid.clone(), request.inputs.clone());
+            })
+            .ok_or(expected)
+        };
+        if let Err(token) = progress {
+            self.life.point("after provision").await;
+            let message = "it is being made".to_owned();
+            return Ok(Progress::Pending { token, poll_after_ms: 1_000, message });
+        }
+        for name in &script.secrets {
+            let secret = SecretRef { owner: request.uid.clone(), name: (*name).to_owned() };
+            let value = SecretValue::new(canary(&request.uid, name).into_bytes());
+            Vault::put(self, &secret, value).await.unwrap();
+        }
+        self.life.point("after provision").await;
+        Ok(Progress::Done(Provisioned {
+            state: json!({"made": request.uid}),
+            outputs: self.outputs(&script, request),
+            manifests: script.manifests.clone(),
+        }))
+    }
+
+    async fn observe(
+        &self,
+        _call: Call<'_>,
+        request: &DriverRequest,
+    ) -> Result<Option<Value>, Fault> {
+        self.life.alive().await;
+        Ok(self.world.drivers.lock().unwrap().there.get(&request.uid).cloned())
+    }
+
+    async fn destroy(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+        token: Option<&str>,
+    ) -> Result<Removal, Fault> {
+        self.life.point("before destroy").await;
+        self.began("destroy", call, request, token);
+        if let Some(fault) = self.script(request).destroy_fault {
+            return Err(fault);
+        }
+        self.world.drivers.lock().unwrap().there.remove(&request.uid);
+        self.life.point("after destroy").await;
+        Ok(Progress::Done(()))
+    }
+}

@@ -1,0 +1,47 @@
+//! The outside of the engine, small and faithful. Everything is kept in the
+//! [`World`](crate::world::World), which outlives crashes of the engine; an
+//! [`Instance`] is one life of a process, and may end at any of its points.
+
+pub mod catalog;
+pub mod cluster;
+pub mod drivers;
+pub mod environment;
+pub mod life;
+pub mod notifiers;
+pub mod store;
+pub mod strategies;
+pub mod templaters;
+pub mod vault;
+
+use std::sync::Arc;
+
+use deployd_engine::Ports;
+
+use self::life::Life;
+use crate::world::World;
+
+/// One life of a process: what it does, it does in the world.
+#[derive(Clone)]
+pub struct Instance {
+    pub world: Arc<World>,
+    pub life: Life,
+}
+
+impl Instance {
+    pub fn ports(&self) -> Ports {
+        let this = Arc::new(self.clone());
+        Ports {
+            store: this.clone(),
+            vault: this.clone(),
+            catalog: this.clone(),
+            drivers: this.clone(),
+            templaters: this.clone(),
+            strategies: this.clone(),
+            notifiers: this.clone(),
+            cluster: this.clone(),
+            sender: this.clone(),
+            clock: this.clone(),
+            random: this,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A rolling strategy, as `wit/strategy.wit` has it: workload by workload, and
+//! back when one does not become ready.
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::{Call, Decision, Strategies, StrategyContext};
+use serde_json::{Value, json};
+
+use super::Instance;
+
+/// What comes at a place: for each workload apply and wait, then the end.
+fn decision(context: &StrategyContext, place: usize) -> Decision {
+    let names: Vec<&str> =
+        context.workloads.as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
+    let deadline = context.config.get("deadline-ms").and_then(Value::as_u64).unwrap_or(60_000);
+    let action = match names.get(place / 2) {
+        _ if context.config.get("endless").is_some() => json!({"do": "sleep", "ms": 100}),
+        Some(name) if place % 2 == 0 => {
+            json!({"do": "apply", "track": "stable", "workloads": [name]})
+        }
+        Some(name) => json!({
+            "do": "await-ready", "track": "stable", "workloads": [name], "deadline-ms": deadline,
+        }),
+        None => json!({"do": "complete"}),
+    };
+    let progress = (100 * place / (2 * names.len()).max(1)).min(100) as u8;
+    let message = format!("place {place}");
+    Decision { state: json!({"place": place}), action, progress, message }
+}
+
+#[async_trait]
+impl Strategies for Instance {
+    async fn start(&self, _call: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
+        self.life.alive().await;
+        Ok(decision(context, 0))
+    }
+
+    async fn next(
+        &self,
+        _call: Call<'_>,
+        context: &StrategyContext,
+        state: &Value,
+        observation: &Value,
+    ) -> Result<Decision, Fault> {
+        self.life.alive().await;
+        let place = state["place"].as_u64().unwrap() as usize;
+        if observation["outcome"] == "done" {
+            return Ok(decision(context, place + 1));
+        }
+        let message = observation["message"].as_str().unwrap_or_default();
+        Ok(Decision {
+            state: state.clone(),
+            action: json!({"do": "roll-back", "reason": format!("not ready: {message}")}),
+            progress: 0,
+            message: "rolling back".to_owned(),
+        })
+    }
+}

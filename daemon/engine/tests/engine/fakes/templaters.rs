@@ -1,0 +1,55 @@
+//! A templater: a Deployment for each workload, a Secret for what is secret of
+//! its variables, and an object that is nobody's.
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::{Call, RenderInput, Templaters};
+use deployd_core::secret::has_marker;
+use serde_json::{Map, Value, json};
+
+use super::Instance;
+
+/// Wishes that tests have of the templater, by its configuration.
+fn misplaces(input: &RenderInput) -> bool {
+    input.config.get("misplace").is_some()
+}
+
+#[async_trait]
+impl Templaters for Instance {
+    async fn render(&self, _call: Call<'_>, input: &RenderInput) -> Result<Vec<Value>, Fault> {
+        self.life.alive().await;
+        let mut objects = vec![json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"},
+            "data": {"baseline": input.baseline},
+        })];
+        for workload in &input.workloads {
+            let name = workload.pointer("/metadata/name").and_then(Value::as_str).unwrap();
+            let labels = json!({"deployd.dev/workload": name});
+            let (mut plain, mut secret) = (Map::new(), Map::new());
+            let containers = workload["containers"].as_object().unwrap();
+            let variables = containers
+                .values()
+                .filter_map(|container| container.get("variables")?.as_object())
+                .flatten();
+            for (key, value) in variables {
+                let hidden = has_marker(value.as_str().unwrap()) && !misplaces(input);
+                let place = if hidden { &mut secret } else { &mut plain };
+                place.insert(key.clone(), value.clone());
+            }
+            if !secret.is_empty() {
+                objects.push(json!({
+                    "apiVersion": "v1", "kind": "Secret",
+                    "metadata": {"name": format!("{name}-env"), "labels": labels},
+                    "stringData": secret,
+                }));
+            }
+            let images: Vec<&Value> = containers.values().map(|c| &c["image"]).collect();
+            objects.push(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": name, "labels": labels},
+                "spec": {"replicas": 1, "images": images, "env": plain},
+            }));
+        }
+        Ok(objects)
+    }
+}

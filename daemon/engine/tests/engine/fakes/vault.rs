@@ -1,0 +1,46 @@
+//! Secrets, in memory.
+
+use async_trait::async_trait;
+use deployd_core::ports::{Recipe, Vault, VaultError};
+use deployd_core::secret::{SecretRef, SecretValue};
+
+use super::Instance;
+
+#[async_trait]
+impl Vault for Instance {
+    async fn generate(&self, secret: &SecretRef, recipe: &Recipe) -> Result<(), VaultError> {
+        self.life.alive().await;
+        let value = "g".repeat(recipe.length).into_bytes();
+        self.world.vault.lock().unwrap().entry(secret.clone()).or_insert(value);
+        Ok(())
+    }
+
+    async fn put(&self, secret: &SecretRef, value: SecretValue) -> Result<(), VaultError> {
+        self.life.alive().await;
+        self.world.vault.lock().unwrap().insert(secret.clone(), value.expose().to_vec());
+        Ok(())
+    }
+
+    async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
+        self.life.alive().await;
+        let found = self.world.vault.lock().unwrap().get(secret).cloned();
+        found.map(SecretValue::new).ok_or_else(|| VaultError::NotFound(secret.clone()))
+    }
+
+    async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError> {
+        self.life.alive().await;
+        Ok(self.world.vault.lock().unwrap().contains_key(secret))
+    }
+
+    async fn list(&self, owner: &str) -> Result<Vec<String>, VaultError> {
+        self.life.alive().await;
+        let vault = self.world.vault.lock().unwrap();
+        Ok(vault.keys().filter(|s| s.owner == owner).map(|s| s.name.clone()).collect())
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
+        self.life.alive().await;
+        self.world.vault.lock().unwrap().retain(|secret, _| secret.owner != owner);
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The engine against a world of fakes: what it does when all goes well, and
+//! what it does when anything else happens, at any moment.
+//!
+//! Time is tokio's paused time: it jumps to the next moment at which anything
+//! happens, so that a day of retries takes milliseconds.
+
+// Of clippy's exceptions for tests, code shared by several tests gets none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, clippy::print_stdout)]
+// Modules of one test binary: what they share is `pub` among them.
+#![allow(unreachable_pub)]
+
+mod documents;
+mod fakes;
+mod job;
+mod world;

@@ -1,0 +1,223 @@
+//! What outlives the engine, and how tests speak with it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Outcome};
+use deployd_core::journal::EventRecord;
+use deployd_core::outbox::{Message, MessageStatus};
+use deployd_core::ports::{FeedPosition, IdempotencyKey, Store, StoreError};
+use deployd_core::secret::{OPERATOR, SecretRef};
+use deployd_core::views::{Announced, DeployRequest};
+use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Timestamp};
+use deployd_engine::{Caller, Engine, Idempotency};
+use deployd_store::MemoryStore;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::documents::{self, DEVELOPMENT};
+use crate::fakes::Instance;
+use crate::fakes::cluster::ClusterWorld;
+use crate::fakes::drivers::DriverWorld;
+use crate::fakes::environment::{Chance, Receivers};
+use crate::fakes::life::Life;
+
+/// 2026-11-21, more or less: time begins here.
+const BEGINNING_MS: u64 = 1_795_230_000_000;
+
+/// What messages are signed with: 24 bytes.
+pub const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+pub struct World {
+    began: Instant,
+    pub store: MemoryStore,
+    /// What the next writes are answered with; none lets one pass.
+    pub store_faults: Mutex<VecDeque<Option<StoreError>>>,
+    pub vault: Mutex<BTreeMap<SecretRef, Vec<u8>>>,
+    pub drivers: Mutex<DriverWorld>,
+    pub cluster: Mutex<ClusterWorld>,
+    pub receivers: Mutex<Receivers>,
+    pub chance: Mutex<Chance>,
+}
+
+impl World {
+    /// A world where everything works.
+    pub fn new(seed: u64) -> Arc<Self> {
+        let mut drivers = DriverWorld::default();
+        let cluster = drivers.script("k8s-cluster");
+        cluster.outputs = json!({"name": "main"});
+        cluster.secrets = vec!["kubeconfig"];
+        drivers.script("k8s-namespace").outputs = json!({"name": "shop-development"});
+        let postgres = drivers.script("postgres");
+        postgres.outputs = json!({"host": "db.test"});
+        postgres.secrets = vec!["password"];
+        postgres.manifests = vec![json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
+        })];
+        drivers.script("dns").outputs = json!({"host": "shop.test"});
+        drivers.script("service-port").outputs = json!({"name": "backend:8080"});
+        let signing = SecretRef { owner: OPERATOR.to_owned(), name: "signing".to_owned() };
+        Arc::new(Self {
+            began: Instant::now(),
+            store: MemoryStore::new(),
+            store_faults: Mutex::default(),
+            vault: Mutex::new(BTreeMap::from([(signing, SIGNING_SECRET.as_bytes().to_vec())])),
+            drivers: Mutex::new(drivers),
+            cluster: Mutex::default(),
+            receivers: Mutex::default(),
+            chance: Mutex::new(Chance::new(seed)),
+        })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(BEGINNING_MS + self.began.elapsed().as_millis() as u64)
+    }
+
+    pub fn drivers(&self) -> MutexGuard<'_, DriverWorld> {
+        self.drivers.lock().unwrap()
+    }
+
+    pub fn cluster(&self) -> MutexGuard<'_, ClusterWorld> {
+        self.cluster.lock().unwrap()
+    }
+
+    pub fn receivers(&self) -> MutexGuard<'_, Receivers> {
+        self.receivers.lock().unwrap()
+    }
+
+    /// A process of the engine that has not begun.
+    pub fn engine(self: &Arc<Self>, life: &Life) -> Engine {
+        let instance = Instance { world: self.clone(), life: life.clone() };
+        Engine::new(instance.ports())
+    }
+
+    /// All events of all streams.
+    pub async fn events(&self) -> Vec<EventRecord> {
+        let feed = self.store.feed(FeedPosition(0), usize::MAX).await.unwrap();
+        feed.into_iter().map(|item| item.record).collect()
+    }
+
+    pub async fn messages(&self, status: Option<MessageStatus>) -> Vec<Message> {
+        self.store.outbox_list(status, None, usize::MAX).await.unwrap()
+    }
+}
+
+/// A world with a running engine and the shop in it.
+pub struct Stage {
+    pub world: Arc<World>,
+    pub engine: Engine,
+}
+
+pub fn caller() -> Caller {
+    Caller::new(Actor("ada".to_owned()))
+}
+
+/// A caller whose request can be repeated.
+pub fn keyed(key: &str, body: &str) -> Caller {
+    let idempotency =
+        Idempotency { key: IdempotencyKey(key.to_owned()), digest: Digest::of(body.as_bytes()) };
+    Caller { idempotency: Some(idempotency), ..caller() }
+}
+
+pub fn development() -> EnvironmentId {
+    DEVELOPMENT.parse().unwrap()
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        Self::of(World::new(1)).await
+    }
+
+    pub async fn of(world: Arc<World>) -> Self {
+        let engine = world.engine(&Life::long());
+        engine.start().await.unwrap();
+        let stage = Self { world, engine };
+        stage.apply(documents::platform()).await;
+        stage.apply(documents::shop("shop")).await;
+        stage
+    }
+
+    pub async fn apply(&self, documents: Vec<deployd_core::config::Document>) {
+        self.engine.apply(&caller(), documents, false).await.unwrap();
+    }
+
+    /// Announces a version of both workloads; returns the deployment.
+    pub async fn announce(&self, version: &str) -> DeploymentId {
+        let artifacts = ["frontend", "backend"].map(|w| documents::artifact(w, version));
+        let announced = self.engine.announce(&caller(), artifacts.to_vec()).await.unwrap();
+        deployment_of(&announced)
+    }
+
+    /// Deploys a version and waits for its end.
+    pub async fn deployed(&self, version: &str) -> DeploymentRecord {
+        let id = self.announce(version).await;
+        self.end_of(&id).await
+    }
+
+    /// Asks for a deployment of what is configured.
+    pub async fn deploy(&self) -> DeploymentId {
+        self.engine.deploy(&caller(), request()).await.unwrap().id
+    }
+
+    pub async fn end_of(&self, id: &DeploymentId) -> DeploymentRecord {
+        end_of(&self.engine, id).await
+    }
+
+    pub async fn state(&self) -> EnvironmentState {
+        self.engine.environment(&development()).await.unwrap().state
+    }
+
+    /// Waits until no message is pending.
+    pub async fn all_told(&self) {
+        for _ in 0..10_000 {
+            if self.world.messages(Some(MessageStatus::Pending)).await.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        panic!("messages stay pending");
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, what: &str, holds: impl Fn(&World) -> bool) {
+        for _ in 0..100_000 {
+            if holds(&self.world) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never: {what}");
+    }
+}
+
+/// A deployment of what is configured to the shop's development.
+pub fn request() -> DeployRequest {
+    DeployRequest { environment: Some(development()), ..DeployRequest::default() }
+}
+
+pub fn deployment_of(announced: &Announced) -> DeploymentId {
+    announced.routes[0].deployment.clone().expect("held")
+}
+
+/// Waits for the end of a deployment, for a day at most.
+pub async fn end_of(engine: &Engine, id: &DeploymentId) -> DeploymentRecord {
+    let day = Duration::from_secs(24 * 3_600);
+    let ended = async {
+        loop {
+            let record = engine.deployment(id).await.unwrap();
+            if record.outcome.is_some() {
+                return record;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    match tokio::time::timeout(day, ended).await {
+        Ok(record) => record,
+        Err(_) => panic!("it does not end: {:#?}", engine.deployment(id).await.unwrap()),
+    }
+}
+
+pub fn assert_succeeded(record: &DeploymentRecord) {
+    assert_eq!(record.outcome, Some(Outcome::Succeeded), "{:#?}", record.fault);
+}
