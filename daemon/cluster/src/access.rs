@@ -55,6 +55,9 @@ pub(crate) async fn config(access: &ClusterAccess, cluster: &str) -> Result<Conf
             )
         })?,
     };
+    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        return Err(invalid(cluster, "its CA has no certificate in it; PEM is expected"));
+    }
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // Requests have a time limit of their own, and watches are silent for long.
     config.read_timeout = None;
@@ -272,13 +275,8 @@ mod tests {
             ca: Some("no certificate".to_owned()),
             token: SecretValue::new(b"t".to_vec()),
         };
-        // No certificate at all is an empty list of authorities: nothing is trusted.
-        assert!(
-            config(&access, "west").await.is_err_and(|f| f.code == CODE) || {
-                let made = config(&access, "west").await.unwrap();
-                made.root_cert.is_some_and(|certs| certs.is_empty())
-            }
-        );
+        let fault = config(&access, "west").await.unwrap_err();
+        assert!(fault.message.contains("no certificate in it"), "{}", fault.message);
     }
 
     #[test]

@@ -2,6 +2,14 @@
 //! one whose kubeconfig's file `DEPLOYD_TEST_KUBECONFIG` names. Tests that
 //! need an API that fails on purpose only use the practice cluster.
 #![allow(clippy::needless_pass_by_value)] // documents written in place
+// Clippy allows these in tests, but not in what tests share.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used
+)]
 
 mod access;
 mod applying;
