@@ -61,10 +61,13 @@ pub(crate) fn answer(
     })
 }
 
+/// How well a rule fits: its host, the length of its path, exactness.
+type Rank = (u8, usize, bool);
+
 /// The service that the ingress rules lead to: the most specific host, then
 /// the longest path.
 fn route(cluster: &Cluster, host: &str, path: &str) -> Option<(String, String)> {
-    let mut best: Option<((u8, usize, bool), (String, String))> = None;
+    let mut best: Option<(Rank, (String, String))> = None;
     for ingress in cluster.list("ingresses.networking.k8s.io", "") {
         for rule in items(&ingress, "/spec/rules") {
             let Some(host_rank) = host_fits(text(rule, "/host"), host) else {

@@ -142,7 +142,7 @@ impl ApiError {
         Self { details: Some(of.details(name, of.resource)), ..Self::new(404, "NotFound", message) }
     }
 
-    /// 404 of a path that nothing serves.
+    /// 404 of a path that nothing serves; it is answered in plain text.
     pub(crate) fn no_such_path() -> Self {
         Self {
             details: Some(json!({})),
@@ -197,7 +197,7 @@ impl ApiError {
     }
 
     /// 409 of field owners.
-    pub(crate) fn apply_conflict(message: String, causes: Vec<Value>) -> Self {
+    pub(crate) fn apply_conflict(message: String, causes: &[Value]) -> Self {
         Self { details: Some(json!({"causes": causes})), ..Self::new(409, "Conflict", message) }
     }
 

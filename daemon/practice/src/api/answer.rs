@@ -45,6 +45,9 @@ pub(crate) fn typed(code: u16, kind: &'static str, body: impl Into<Bytes>) -> Re
 
 /// The answer of an error.
 pub(crate) fn error(error: &ApiError) -> Response<Body> {
+    if *error == ApiError::no_such_path() {
+        return text(404, "404 page not found\n");
+    }
     let mut response = json(error.code, &error.to_json());
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

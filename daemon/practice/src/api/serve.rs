@@ -168,7 +168,7 @@ async fn dispatch(api: &Arc<Api>, call: Call) -> ApiResult<Response<Body>> {
         return Err(ApiError::unauthorized());
     }
     match path::parse(&api.cluster, &call.path) {
-        Path::Nowhere => Err(not_found_text()),
+        Path::Nowhere => Err(ApiError::no_such_path()),
         Path::Other(segments) => {
             let words: Vec<&str> = segments.iter().map(String::as_str).collect();
             if let ["openapi", rest @ ..] = words.as_slice() {
@@ -178,12 +178,6 @@ async fn dispatch(api: &Arc<Api>, call: Call) -> ApiResult<Response<Body>> {
         }
         Path::Resource(target) => resource(api, call, target).await,
     }
-}
-
-/// A path that nothing serves is answered in plain text by a real server;
-/// clients read it as the same error.
-fn not_found_text() -> ApiError {
-    ApiError::no_such_path()
 }
 
 fn is_known(api: &Api, call: &Call) -> bool {

@@ -13,7 +13,7 @@ type Row = fn(&Value) -> Vec<Value>;
 /// A table of one object.
 pub(crate) fn of_object(object: &Value, resource: &Resource, include: &str) -> Value {
     let version = text(object, "/metadata/resourceVersion");
-    table(resource, vec![row(object, resource, include)], version)
+    table(resource, &[row(object, resource, include)], version)
 }
 
 /// A table of a list.
@@ -23,11 +23,11 @@ pub(crate) fn of_list(
     include: &str,
     version: u64,
 ) -> Value {
-    let rows = objects.iter().map(|object| row(object, resource, include)).collect();
-    table(resource, rows, &version.to_string())
+    let rows: Vec<Value> = objects.iter().map(|object| row(object, resource, include)).collect();
+    table(resource, &rows, &version.to_string())
 }
 
-fn table(resource: &Resource, rows: Vec<Value>, version: &str) -> Value {
+fn table(resource: &Resource, rows: &[Value], version: &str) -> Value {
     let mut columns = vec![column("Name", "string", "name")];
     let is_event = resource.builtin && resource.kind == "Event";
     if is_event {

@@ -14,7 +14,7 @@ use crate::json;
 use crate::ops::{Change, DeleteOptions, Deleted, Written};
 use crate::patch;
 use crate::resources::Resource;
-use crate::status::{ApiError, ApiResult, Named};
+use crate::status::{ApiError, ApiResult, Cause, Named};
 
 /// Kinds whose deletion answers with the object and not with a status.
 const ANSWERED_WITH_OBJECT: [&str; 7] = [
@@ -26,6 +26,9 @@ const ANSWERED_WITH_OBJECT: [&str; 7] = [
     "Service",
     "ServiceAccount",
 ];
+
+const PATCH_OPTIONS: Named<'_> =
+    Named { group: "meta.k8s.io", resource: "patchoptions", kind: "PatchOptions" };
 
 /// Answers a request for a collection, an object, or an object's status.
 pub(crate) async fn answer(
@@ -182,16 +185,13 @@ fn patch_refused(refusal: patch::Refusal) -> ApiError {
 }
 
 fn missing_manager() -> ApiError {
-    ApiError::bad_request(
-        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-    )
+    let cause = Cause::required("fieldManager", "is required for apply patch");
+    ApiError::invalid(PATCH_OPTIONS, "", &[cause])
 }
 
 fn force_without_apply() -> ApiError {
-    let cause =
-        crate::status::Cause::forbidden("force", "may not be specified for non-apply patch");
-    let named = Named { group: "meta.k8s.io", resource: "patchoptions", kind: "PatchOptions" };
-    ApiError::invalid(named, "", &[cause])
+    let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+    ApiError::invalid(PATCH_OPTIONS, "", &[cause])
 }
 
 /// The options of a deletion, from the body and the query.

@@ -17,12 +17,12 @@ fn by(manager: &str) -> Writer<'_> {
     }
 }
 
-fn config(spec: Value) -> Value {
+fn config(spec: &Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": "shop", "namespace": "a"}, "spec": spec})
 }
 
-fn container(fields: Value) -> Value {
+fn container(fields: &Value) -> Value {
     json!({"template": {"spec": {"containers": [fields]}}})
 }
 
@@ -38,8 +38,8 @@ fn owned(object: &Value, manager: &str) -> Vec<String> {
 fn an_applier_owns_what_it_sends() {
     let object = apply(
         &json!({}),
-        &config(container(
-            json!({"name": "app", "image": "x:1", "ports": [{"containerPort": 80}]}),
+        &config(&container(
+            &json!({"name": "app", "image": "x:1", "ports": [{"containerPort": 80}]}),
         )),
         &DEPLOYMENT,
         by("a"),
@@ -61,9 +61,9 @@ fn an_applier_owns_what_it_sends() {
 
 #[test]
 fn a_field_that_is_no_longer_sent_goes() {
-    let first = config(container(json!({"name": "app", "image": "x:1",
+    let first = config(&container(&json!({"name": "app", "image": "x:1",
         "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]})));
-    let second = config(container(json!({"name": "app", "image": "x:1",
+    let second = config(&container(&json!({"name": "app", "image": "x:1",
         "env": [{"name": "B", "value": "2"}]})));
     let object = apply(&json!({}), &first, &DEPLOYMENT, by("a"), false).unwrap();
     let object = apply(&object, &second, &DEPLOYMENT, by("a"), false).unwrap();
@@ -73,22 +73,22 @@ fn a_field_that_is_no_longer_sent_goes() {
 
 #[test]
 fn a_struct_goes_with_its_defaults_when_its_applier_lets_go() {
-    let first = config(json!({"replicas": 1, "strategy": {"rollingUpdate": {"maxSurge": 2}}}));
+    let first = config(&json!({"replicas": 1, "strategy": {"rollingUpdate": {"maxSurge": 2}}}));
     let mut object = apply(&json!({}), &first, &DEPLOYMENT, by("a"), false).unwrap();
     json::put(&mut object, &["spec", "strategy", "type"], "RollingUpdate");
-    let second = config(json!({"replicas": 1}));
+    let second = config(&json!({"replicas": 1}));
     let object = apply(&object, &second, &DEPLOYMENT, by("a"), false).unwrap();
     assert_eq!(object["spec"], json!({"replicas": 1}));
 }
 
 #[test]
 fn another_owner_keeps_its_field() {
-    let first = config(json!({"replicas": 1, "paused": true}));
+    let first = config(&json!({"replicas": 1, "paused": true}));
     let object = apply(&json!({}), &first, &DEPLOYMENT, by("a"), false).unwrap();
     let object =
-        apply(&object, &config(json!({"paused": true})), &DEPLOYMENT, by("b"), false).unwrap();
+        apply(&object, &config(&json!({"paused": true})), &DEPLOYMENT, by("b"), false).unwrap();
     let object =
-        apply(&object, &config(json!({"replicas": 1})), &DEPLOYMENT, by("a"), false).unwrap();
+        apply(&object, &config(&json!({"replicas": 1})), &DEPLOYMENT, by("a"), false).unwrap();
     assert_eq!(object["spec"], json!({"replicas": 1, "paused": true}));
     assert_eq!(owned(&object, "b"), [".spec.paused"]);
 }
@@ -97,13 +97,13 @@ fn another_owner_keeps_its_field() {
 fn conflicts_are_told_as_the_api_server_tells_them() {
     let object = apply(
         &json!({}),
-        &config(json!({"replicas": 1, "paused": true})),
+        &config(&json!({"replicas": 1, "paused": true})),
         &DEPLOYMENT,
         by("a"),
         false,
     )
     .unwrap();
-    let wanted = config(json!({"replicas": 2}));
+    let wanted = config(&json!({"replicas": 2}));
     let refusal = apply(&object, &wanted, &DEPLOYMENT, by("b"), false).unwrap_err();
     let Refusal::Conflicts { message, causes } = refusal else {
         panic!("{refusal:?}");
@@ -114,7 +114,7 @@ fn conflicts_are_told_as_the_api_server_tells_them() {
         [json!({"reason": "FieldManagerConflict", "message": "conflict with \"a\"",
             "field": ".spec.replicas"})]
     );
-    let wanted = config(json!({"replicas": 2, "paused": false}));
+    let wanted = config(&json!({"replicas": 2, "paused": false}));
     let Err(Refusal::Conflicts { message, .. }) =
         apply(&object, &wanted, &DEPLOYMENT, by("b"), false)
     else {
@@ -132,14 +132,14 @@ fn conflicts_are_told_as_the_api_server_tells_them() {
 #[test]
 fn an_update_takes_fields_and_conflicts_with_its_version() {
     let object =
-        apply(&json!({}), &config(json!({"replicas": 1})), &DEPLOYMENT, by("a"), false).unwrap();
+        apply(&json!({}), &config(&json!({"replicas": 1})), &DEPLOYMENT, by("a"), false).unwrap();
     let mut scaled = object.clone();
     json::put(&mut scaled, &["spec", "replicas"], 5);
     track(&object, &mut scaled, &DEPLOYMENT, by("kubectl-scale"));
     assert_eq!(owned(&scaled, "kubectl-scale"), [".spec.replicas"]);
     assert!(owned(&scaled, "a").is_empty());
     let Err(Refusal::Conflicts { message, .. }) =
-        apply(&scaled, &config(json!({"replicas": 1})), &DEPLOYMENT, by("a"), false)
+        apply(&scaled, &config(&json!({"replicas": 1})), &DEPLOYMENT, by("a"), false)
     else {
         panic!("no conflict");
     };
@@ -159,7 +159,7 @@ fn a_malformed_configuration_is_refused() {
         ),
         (json!({"replicas": "1"}), ".spec.replicas: expected numeric (int or float), got &{1}"),
     ] {
-        let refusal = apply(&json!({}), &config(spec), &DEPLOYMENT, by("a"), false).unwrap_err();
+        let refusal = apply(&json!({}), &config(&spec), &DEPLOYMENT, by("a"), false).unwrap_err();
         assert_eq!(refusal, Refusal::Malformed(expected.to_owned()));
     }
 }
@@ -168,7 +168,7 @@ fn a_malformed_configuration_is_refused() {
 fn items_keep_their_order_and_take_new_ones_in_theirs() {
     let list = |names: &[&str]| {
         let items: Vec<Value> = names.iter().map(|n| json!({"name": n, "image": "x"})).collect();
-        config(json!({"template": {"spec": {"containers": items}}}))
+        config(&json!({"template": {"spec": {"containers": items}}}))
     };
     let names = |object: &Value| -> Vec<String> {
         json::items(object, "/spec/template/spec/containers")
@@ -213,7 +213,7 @@ fn any_config(prefix: &'static str) -> impl Strategy<Value = Value> {
                     json::put(&mut spec, &["paused"], paused);
                 }
             }
-            config(spec)
+            config(&spec)
         },
     )
 }

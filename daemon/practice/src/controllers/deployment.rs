@@ -70,9 +70,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     }
     let mut created = false;
     let is_paused = json::flag(&view.deployment, "/spec/paused");
-    if is_paused {
-        rescale(cluster, &view);
-    } else if annotation_differs(&view) {
+    if is_paused || annotation_differs(&view) {
         rescale(cluster, &view);
     } else if json::text(&view.deployment, "/spec/strategy/type") == "Recreate" {
         created = recreate(cluster, key, &mut view);
@@ -80,9 +78,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
         created = ensure_new(cluster, key, &mut view, None);
         roll(cluster, &view);
     }
-    let Some(deployment) = cluster.get(&key.resource, &key.namespace, &key.name) else {
-        return None;
-    };
+    let deployment = cluster.get(&key.resource, &key.namespace, &key.name)?;
     let view = View::look(cluster, deployment);
     if !is_paused {
         clean_up(cluster, &view);

@@ -18,11 +18,6 @@ impl Cluster {
         config: &Value,
         options: &WriteOptions,
     ) -> ApiResult<Written> {
-        if options.manager.is_empty() {
-            return Err(ApiError::bad_request(
-                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-            ));
-        }
         let mut config = config.clone();
         checked(&mut config, at)?;
         let api_version = at.resource.api_version();
@@ -112,6 +107,6 @@ fn refused(refusal: Refusal, at: Change<'_>) -> ApiError {
             at.resource.api_version(),
             at.resource.kind
         )),
-        Refusal::Conflicts { message, causes } => ApiError::apply_conflict(message, causes),
+        Refusal::Conflicts { message, causes } => ApiError::apply_conflict(message, &causes),
     }
 }

@@ -7,6 +7,7 @@ use super::{WriteOptions, Written, full};
 use crate::admission;
 use crate::apply;
 use crate::cluster::Cluster;
+use crate::defaults;
 use crate::json;
 use crate::resources::Resource;
 use crate::status::{ApiError, ApiResult};
@@ -69,17 +70,23 @@ pub(super) fn create_in(
     if resource.has("status") && resource.kind != "Node" {
         json::take(&mut object, &["status"]);
     }
+    // Owners are recorded of what was sent and defaulted; what admission and
+    // allocation add belongs to nobody.
+    let owners = if tracked {
+        generated
+    } else {
+        let mut sent = object.clone();
+        defaults::fill(&mut sent, resource);
+        let api_version = resource.api_version();
+        let writer = options.writer(resource, &api_version, "", &now);
+        apply::track(&Value::Null, &mut sent, &resource.ty, writer);
+        sent.pointer("/metadata/managedFields").cloned()
+    };
     admission::prepare(cluster, store, resource, &mut object)?;
     defaulted_and_valid(&mut object, None, resource)?;
     admission::quota(store, resource, &object)?;
-    if tracked {
-        if let Some(generated) = generated {
-            json::put(&mut object, &["metadata", "managedFields"], generated);
-        }
-    } else {
-        let api_version = resource.api_version();
-        let writer = options.writer(resource, &api_version, "", &now);
-        apply::track(&Value::Null, &mut object, &resource.ty, writer);
+    if let Some(owners) = owners {
+        json::put(&mut object, &["metadata", "managedFields"], owners);
     }
     if options.dry_run {
         return Ok(Written { object: object.into(), created: true, warnings });

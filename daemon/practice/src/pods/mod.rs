@@ -123,8 +123,8 @@ impl Pods {
                 run.stage = Stage::Pulling;
                 Next::After(cluster.options.pace)
             }
-            Stage::Pulling => self.pull(cluster, pod, run, decided),
-            Stage::Starting => start(cluster, pod, run, decided),
+            Stage::Pulling => self.pull(cluster, pod, run, decided.as_ref()),
+            Stage::Starting => start(cluster, pod, run, decided.as_ref()),
             Stage::Running => running(cluster, pod, run, decided),
             Stage::BackOff => {
                 restart(cluster, pod, run);
@@ -140,7 +140,7 @@ impl Pods {
         cluster: &Cluster,
         pod: &Value,
         run: &mut Run,
-        decided: Option<Behaviour>,
+        decided: Option<&Behaviour>,
     ) -> Next {
         let affected = affected(pod);
         let Some(container) = run.next_container() else {
@@ -149,7 +149,7 @@ impl Pods {
         };
         let (image, part) = (container.image.clone(), container.part());
         let is_affected = !container.init && container.index == affected;
-        if let Some(Behaviour::ImagePullError { message }) = &decided
+        if let Some(Behaviour::ImagePullError { message }) = decided
             && is_affected
         {
             return pull_failed(cluster, pod, run, &image, message);
@@ -198,7 +198,7 @@ fn pull_failed(cluster: &Cluster, pod: &Value, run: &mut Run, image: &str, why: 
     let text = format!(
         "failed to pull and unpack image \"{image}\": failed to resolve reference \"{image}\": {image}: {why}"
     );
-    if attempts % 2 == 0 {
+    if attempts.is_multiple_of(2) {
         container.wait("ErrImagePull", &text);
         let pulling = format!("Pulling image \"{image}\"");
         cluster.tell_part(KUBELET, pod, &part, "Normal", "Pulling", &pulling);
@@ -222,7 +222,7 @@ fn back_off(cluster: &Cluster, attempt: u32) -> Duration {
 }
 
 /// Starts the container whose image was pulled last.
-fn start(cluster: &Cluster, pod: &Value, run: &mut Run, decided: Option<Behaviour>) -> Next {
+fn start(cluster: &Cluster, pod: &Value, run: &mut Run, decided: Option<&Behaviour>) -> Next {
     let uid = json::uid(pod).to_owned();
     let Some(container) = run.next_container() else {
         run.stage = Stage::Running;
@@ -249,7 +249,7 @@ fn start(cluster: &Cluster, pod: &Value, run: &mut Run, decided: Option<Behaviou
         return Next::After(cluster.options.pace);
     }
     let is_last = container.is_last_main;
-    for line in greeting(spec, decided.as_ref()) {
+    for line in greeting(spec, decided) {
         cluster.logs.write(&uid, &container.name, line);
     }
     if is_last {

@@ -34,7 +34,7 @@ async fn established(stage: &Stage) {
     tokio::time::timeout(GUARD, wait).await.unwrap().unwrap();
 }
 
-fn till(spec: Value) -> Value {
+fn till(spec: &Value) -> Value {
     json!({"apiVersion": "shop.test/v1", "kind": "Till", "metadata": {"name": "t"}, "spec": spec})
 }
 
@@ -42,7 +42,7 @@ fn till(spec: Value) -> Value {
 async fn a_definition_is_established_and_its_objects_served() {
     let stage = Stage::with_namespace("a").await;
     let api = stage.any("shop.test", "v1", "Till", "a");
-    let object = read(till(json!({"size": 2, "unknown": 1})));
+    let object = read(till(&json!({"size": 2, "unknown": 1})));
     assert_eq!(refusal(api.create(&PostParams::default(), &object).await).code, 404);
     established(&stage).await;
     let made = api.create(&PostParams::default(), &object).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_definition_is_established_and_its_objects_served() {
     assert_eq!(found.data["spec"]["size"], 2);
     assert_eq!(found.metadata.generation, Some(1));
 
-    let bad = read(till(json!({"size": 0, "mode": "maybe"})));
+    let bad = read(till(&json!({"size": 0, "mode": "maybe"})));
     let mut bad: kube::api::DynamicObject = bad;
     bad.metadata.name = Some("u".to_owned());
     let status = refusal(api.create(&PostParams::default(), &bad).await);
@@ -85,13 +85,13 @@ async fn lists_merge_as_the_schema_says() {
     let stage = Stage::with_namespace("a").await;
     established(&stage).await;
     let api = stage.any("shop.test", "v1", "Till", "a");
-    let ours = till(json!({"size": 1, "slots": [{"id": "a", "label": "x"}], "rest": ["1"]}));
-    let theirs = till(json!({"size": 1, "slots": [{"id": "b"}]}));
+    let ours = till(&json!({"size": 1, "slots": [{"id": "a", "label": "x"}], "rest": ["1"]}));
+    let theirs = till(&json!({"size": 1, "slots": [{"id": "b"}]}));
     let one = PatchParams::apply("one");
     api.patch("t", &one, &Patch::Apply(&ours)).await.unwrap();
     let found = api.patch("t", &PatchParams::apply("two"), &Patch::Apply(&theirs)).await.unwrap();
     assert_eq!(found.data["spec"]["slots"], json!([{"id": "a", "label": "x"}, {"id": "b"}]));
-    let clash = till(json!({"size": 1, "rest": ["2"]}));
+    let clash = till(&json!({"size": 1, "rest": ["2"]}));
     let status = refusal(api.patch("t", &PatchParams::apply("two"), &Patch::Apply(&clash)).await);
     assert_eq!(status.message, "Apply failed with 1 conflict: conflict with \"one\": .spec.rest");
 }

@@ -12,27 +12,27 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 /// Nothing here takes this long; it only keeps a broken test from hanging.
-pub const GUARD: Duration = Duration::from_secs(20);
+pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
-pub struct Stage {
-    pub practice: Practice,
-    pub client: Client,
+pub(crate) struct Stage {
+    pub(crate) practice: Practice,
+    pub(crate) client: Client,
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let practice = Practice::start(PracticeOptions::default()).await.unwrap();
         let client = client(&practice).await;
         Self { practice, client }
     }
 
-    pub async fn with_namespace(name: &str) -> Self {
+    pub(crate) async fn with_namespace(name: &str) -> Self {
         let stage = Self::new().await;
         stage.namespace(name).await;
         stage
     }
 
-    pub async fn namespace(&self, name: &str) {
+    pub(crate) async fn namespace(&self, name: &str) {
         let object = read(json!({"metadata": {"name": name}}));
         Api::<Namespace>::all(self.client.clone())
             .create(&PostParams::default(), &object)
@@ -40,13 +40,13 @@ impl Stage {
             .unwrap();
     }
 
-    pub async fn wait(&self, what: &str, holds: impl FnMut(Objects<'_>) -> bool) {
+    pub(crate) async fn wait(&self, what: &str, holds: impl FnMut(Objects<'_>) -> bool) {
         let objects = self.practice.objects();
         assert!(objects.wait_until(GUARD, holds).await, "never: {what}");
     }
 
     /// An API for objects of any kind.
-    pub fn any(
+    pub(crate) fn any(
         &self,
         group: &str,
         version: &str,
@@ -62,19 +62,19 @@ impl Stage {
     }
 }
 
-pub async fn client(practice: &Practice) -> Client {
+pub(crate) async fn client(practice: &Practice) -> Client {
     let kubeconfig = Kubeconfig::from_yaml(&practice.kubeconfig()).unwrap();
     let config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
-pub fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
 /// A deployment of one container.
-pub fn deployment(name: &str, image: &str, replicas: i64) -> Value {
+pub(crate) fn deployment(name: &str, image: &str, replicas: i64) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
             "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{
@@ -83,14 +83,14 @@ pub fn deployment(name: &str, image: &str, replicas: i64) -> Value {
 }
 
 /// A pod of one container.
-pub fn pod(name: &str, image: &str) -> Value {
+pub(crate) fn pod(name: &str, image: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
         "spec": {"containers": [{"name": "app", "image": image,
             "ports": [{"containerPort": 8080}]}]}})
 }
 
 /// The status of a refusal.
-pub fn refusal<T: Debug>(result: Result<T, kube::Error>) -> Box<kube::core::Status> {
+pub(crate) fn refusal<T: Debug>(result: Result<T, kube::Error>) -> Box<kube::core::Status> {
     match result {
         Err(kube::Error::Api(status)) => status,
         other => panic!("not refused: {other:?}"),
@@ -98,7 +98,7 @@ pub fn refusal<T: Debug>(result: Result<T, kube::Error>) -> Box<kube::core::Stat
 }
 
 /// A condition's status and reason.
-pub fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
+pub(crate) fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
     let all = object.pointer("/status/conditions")?.as_array()?;
     let found = all.iter().find(|c| c["type"] == kind)?;
     Some((
@@ -108,7 +108,7 @@ pub fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
 }
 
 /// Whether a deployment is rolled out.
-pub fn is_rolled_out(objects: Objects<'_>, namespace: &str, name: &str) -> bool {
+pub(crate) fn is_rolled_out(objects: Objects<'_>, namespace: &str, name: &str) -> bool {
     objects.get("deployments.apps", namespace, name).is_some_and(|found| {
         found["status"]["observedGeneration"] == found["metadata"]["generation"]
             && condition(&found, "Progressing").is_some_and(|(_, r)| r == "NewReplicaSetAvailable")
