@@ -5,6 +5,16 @@
 //! ready, crash or stay pending as [`Behaviours`] say, the API fails as
 //! [`Faults`] say, and a gateway answers for the pods behind ingresses.
 //!
+//! Anybody can make a pod misbehave by its image's name: one that contains
+//! `practice/crash-loop`, `practice/never-ready`,
+//! `practice/image-pull-error`, `practice/unschedulable` or
+//! `practice/slow-start`.
+//!
+//! What it does not do: bodies in protobuf (some of kubectl's `create`
+//! subcommands send them; `apply` and `create -f` do not), exec, attach,
+//! port-forward, webhooks, RBAC decisions, autoscaling, running cron jobs,
+//! the validation of patterns and expressions in custom resources' schemas.
+//!
 //! Reading a field with `value["field"]` never panics on a
 //! [`serde_json::Value`]; the code prefers JSON pointers all the same.
 

@@ -21,6 +21,8 @@ pub(super) fn allocate(store: &Store, resource: &Resource, object: &mut Value) -
     if kind == "ExternalName" {
         return Ok(());
     }
+    json::put_default(object, &["spec", "ipFamilies"], json!(["IPv4"]));
+    json::put_default(object, &["spec", "ipFamilyPolicy"], "SingleStack");
     let name = json::name(object).to_owned();
     let uid = json::uid(object).to_owned();
     let others: Vec<_> =

@@ -8,7 +8,10 @@ use crate::json;
 use crate::storage::Key;
 
 pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
-    let claim = cluster.get("persistentvolumeclaims", &key.namespace, &key.name)?;
+    let Some(claim) = cluster.get("persistentvolumeclaims", &key.namespace, &key.name) else {
+        reclaim(cluster, key);
+        return None;
+    };
     if json::is_deleting(&claim) || json::text(&claim, "/status/phase") == "Bound" {
         return None;
     }
@@ -50,4 +53,23 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
         json::put(status, &["capacity"], capacity);
     });
     None
+}
+
+/// Deletes the volumes whose claim is gone, unless they are to be kept.
+fn reclaim(cluster: &Cluster, key: &Key) {
+    for volume in cluster.list("persistentvolumes", "") {
+        let is_of = json::text(&volume, "/spec/claimRef/namespace") == key.namespace
+            && json::text(&volume, "/spec/claimRef/name") == key.name;
+        if !is_of {
+            continue;
+        }
+        let place = Key::new("persistentvolumes", "", json::name(&volume));
+        if json::text(&volume, "/spec/persistentVolumeReclaimPolicy") == "Delete" {
+            cluster.drop_object(&place, "Background");
+        } else {
+            cluster.set_status(MANAGER, &place, |status| {
+                json::put(status, &["phase"], "Released");
+            });
+        }
+    }
 }

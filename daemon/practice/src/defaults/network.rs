@@ -19,8 +19,6 @@ pub(super) fn service(object: &mut Value) {
     let kind = json::text(spec, "/type").to_owned();
     if kind != "ExternalName" {
         put_default(spec, &["internalTrafficPolicy"], "Cluster");
-        put_default(spec, &["ipFamilies"], json!(["IPv4"]));
-        put_default(spec, &["ipFamilyPolicy"], "SingleStack");
     }
     if kind == "NodePort" || kind == "LoadBalancer" {
         put_default(spec, &["externalTrafficPolicy"], "Cluster");
