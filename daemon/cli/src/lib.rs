@@ -1,5 +1,16 @@
-//! The client half of the binary.
+//! The client half of the binary: the command line, a client of the HTTP
+//! interface, and what people see of deployments while they run.
+//!
+//! Whoever makes the binary parses [`Cli`], runs [`Command::Client`] with
+//! [`run`], and does the rest itself.
 
 pub mod args;
+pub mod client;
+pub mod error;
+pub mod exit;
+pub mod output;
 
-pub use args::{Cli, ClientCommand, Command};
+pub use args::{Cli, ClientCommand, Command, Globals};
+pub use client::{Client, ClientOptions};
+pub use error::CliError;
+pub use output::Output;

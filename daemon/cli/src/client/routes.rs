@@ -1,0 +1,311 @@
+//! What can be asked of a daemon, each a function.
+
+use deployd_core::artifact::Artifact;
+use deployd_core::config::DocumentKind;
+use deployd_core::deployment::DeploymentRecord;
+use deployd_core::journal::EventRecord;
+use deployd_core::outbox::{Message, MessageStatus};
+use deployd_core::plan::{Manifests, Plan};
+use deployd_core::ports::{PluginInfo, VerifyReport};
+use deployd_core::set::DeploymentSet;
+use deployd_core::views::{
+    Announced, Applied, DeployRequest, EnvironmentView, HistoryPage, LogEntry, NewToken, PlanView,
+    ResourceView, StoredDocument, TokenScope, TokenView,
+};
+use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Client;
+use super::request::Request;
+use crate::error::CliError;
+
+/// Documents to apply, and files that they name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentFiles {
+    /// YAML or JSON.
+    pub files: Vec<deployd_config::SourceFile>,
+    /// Files that they name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesideFile>,
+    /// Change nothing.
+    pub dry_run: bool,
+}
+
+/// A file that a document names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BesideFile {
+    /// From where the paths of documents begin.
+    pub path: String,
+    /// Base 64.
+    pub content: String,
+}
+
+/// Which deployments to list.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryQuery {
+    /// Only of this environment.
+    pub environment: Option<EnvironmentId>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// How many.
+    pub limit: Option<u32>,
+}
+
+/// Which notifications to list.
+#[derive(Debug, Clone, Default)]
+pub struct NotificationQuery {
+    /// Only those that stand so.
+    pub status: Option<MessageStatus>,
+    /// Only those after this one.
+    pub after: Option<String>,
+    /// How many.
+    pub limit: Option<u32>,
+}
+
+/// An event of the journal and its place in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// 1 is the first event ever stored.
+    pub position: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub record: EventRecord,
+}
+
+/// Where a copy of the store went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupDone {
+    /// On the daemon's machine.
+    pub path: String,
+}
+
+impl Client {
+    fn get(&self, path: &[&str]) -> Result<Request, CliError> {
+        Ok(Request::new(Method::GET, self.url(path.iter().copied())?))
+    }
+
+    fn post(&self, path: &[&str]) -> Result<Request, CliError> {
+        Ok(Request::new(Method::POST, self.url(path.iter().copied())?))
+    }
+
+    /// Applies documents: all, or none.
+    pub async fn apply(&self, files: &DocumentFiles) -> Result<Applied, CliError> {
+        self.ask(self.post(&["v1", "documents:apply"])?.json(files)?).await
+    }
+
+    /// Documents that are applied.
+    pub async fn documents(
+        &self,
+        kind: Option<DocumentKind>,
+    ) -> Result<Vec<StoredDocument>, CliError> {
+        self.ask(self.get(&["v1", "documents"])?.query("kind", kind)).await
+    }
+
+    /// Announces artifacts.
+    pub async fn announce(&self, artifacts: &[Artifact]) -> Result<Announced, CliError> {
+        self.ask(self.post(&["v1", "artifacts"])?.json(&artifacts)?).await
+    }
+
+    /// Has a deployment accepted.
+    pub async fn deploy(&self, request: &DeployRequest) -> Result<DeploymentRecord, CliError> {
+        self.ask(self.post(&["v1", "deployments"])?.json(request)?).await
+    }
+
+    /// What a deployment would do.
+    pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, CliError> {
+        let asked = self.post(&["v1", "deployments"])?.query("dry_run", Some(true));
+        self.ask(asked.json(request)?).await
+    }
+
+    /// A page of history, newest first.
+    pub async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage, CliError> {
+        let asked = self
+            .get(&["v1", "deployments"])?
+            .query("environment", query.environment.as_ref())
+            .query("cursor", query.cursor.as_ref())
+            .query("limit", query.limit);
+        self.ask(asked).await
+    }
+
+    /// A deployment.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<DeploymentRecord, CliError> {
+        self.ask(self.get(&["v1", "deployments", &id.0])?).await
+    }
+
+    /// Lines of a deployment's log after one.
+    pub async fn logs(
+        &self,
+        id: &DeploymentId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LogEntry>, CliError> {
+        let asked = self
+            .get(&["v1", "deployments", &id.0, "logs"])?
+            .query("after", Some(after))
+            .query("limit", Some(limit));
+        self.ask(asked).await
+    }
+
+    /// A deployment's manifests; secrets are references.
+    pub async fn manifests(&self, id: &DeploymentId) -> Result<Manifests, CliError> {
+        self.ask(self.get(&["v1", "deployments", &id.0, "manifests"])?).await
+    }
+
+    /// The plan that a deployment executes.
+    pub async fn plan_of(&self, id: &DeploymentId) -> Result<Plan, CliError> {
+        self.ask(self.get(&["v1", "deployments", &id.0, "plan"])?).await
+    }
+
+    /// Ends a deployment.
+    pub async fn cancel(
+        &self,
+        id: &DeploymentId,
+        reason: Option<&str>,
+    ) -> Result<DeploymentRecord, CliError> {
+        let asked = self.post(&["v1", "deployments", &id.0, "cancel"])?;
+        self.ask(asked.json(&json!({"reason": reason}))?).await
+    }
+
+    /// Deploys the set of an earlier deployment.
+    pub async fn redeploy(
+        &self,
+        id: &DeploymentId,
+        comment: Option<&str>,
+    ) -> Result<DeploymentRecord, CliError> {
+        let asked = self.post(&["v1", "deployments", &id.0, "redeploy"])?;
+        self.ask(asked.json(&json!({"comment": comment}))?).await
+    }
+
+    /// All environments.
+    pub async fn environments(&self) -> Result<Vec<EnvironmentView>, CliError> {
+        self.ask(self.get(&["v1", "environments"])?).await
+    }
+
+    /// An environment.
+    pub async fn environment(&self, id: &EnvironmentId) -> Result<EnvironmentView, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        self.ask(self.get(&["v1", "environments", application, environment])?).await
+    }
+
+    /// Resources of an environment.
+    pub async fn resources(&self, id: &EnvironmentId) -> Result<Vec<ResourceView>, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        self.ask(self.get(&["v1", "environments", application, environment, "resources"])?).await
+    }
+
+    /// A deployment set.
+    pub async fn set(&self, digest: Digest) -> Result<DeploymentSet, CliError> {
+        self.ask(self.get(&["v1", "sets", &digest.to_string()])?).await
+    }
+
+    /// What others are told.
+    pub async fn notifications(&self, query: &NotificationQuery) -> Result<Vec<Message>, CliError> {
+        let status = query.status.map(|status| match status {
+            MessageStatus::Pending => "pending",
+            MessageStatus::Delivered => "delivered",
+            MessageStatus::Dead => "dead",
+        });
+        let asked = self
+            .get(&["v1", "notifications"])?
+            .query("status", status)
+            .query("after", query.after.as_ref())
+            .query("limit", query.limit);
+        self.ask(asked).await
+    }
+
+    /// A notification.
+    pub async fn notification(&self, id: &str) -> Result<Message, CliError> {
+        self.ask(self.get(&["v1", "notifications", id])?).await
+    }
+
+    /// Delivers a notification again.
+    pub async fn redeliver(&self, id: &str) -> Result<Message, CliError> {
+        self.ask(self.post(&["v1", "notifications", id, "redeliver"])?).await
+    }
+
+    /// Sets a secret.
+    pub async fn set_secret(&self, name: &Name, value: Vec<u8>) -> Result<(), CliError> {
+        let url = self.url(["v1", "secrets", name.as_str()])?;
+        let mut asked = Request::new(Method::PUT, url);
+        asked.body = Some(("application/octet-stream", value.into()));
+        self.tell(asked).await
+    }
+
+    /// Names of secrets.
+    pub async fn secrets(&self) -> Result<Vec<String>, CliError> {
+        self.ask(self.get(&["v1", "secrets"])?).await
+    }
+
+    /// Plugins that are loaded.
+    pub async fn plugins(&self) -> Result<Vec<PluginInfo>, CliError> {
+        self.ask(self.get(&["v1", "plugins"])?).await
+    }
+
+    /// Uploads a plugin.
+    pub async fn push_plugin(
+        &self,
+        component: &[u8],
+        manifest: &str,
+    ) -> Result<PluginInfo, CliError> {
+        use base64::Engine as _;
+        let component = base64::engine::general_purpose::STANDARD.encode(component);
+        let body = json!({"manifest": manifest, "component": component});
+        self.ask(self.post(&["v1", "plugins"])?.json(&body)?.long()).await
+    }
+
+    /// Creates a token.
+    pub async fn create_token(&self, name: &Name, scope: TokenScope) -> Result<NewToken, CliError> {
+        let body = json!({"name": name, "scope": scope});
+        // A repeat would be told that the name is taken, and the token be lost.
+        self.ask(self.post(&["v1", "tokens"])?.json(&body)?.only_unsent()).await
+    }
+
+    /// Tokens.
+    pub async fn tokens(&self) -> Result<Vec<TokenView>, CliError> {
+        self.ask(self.get(&["v1", "tokens"])?).await
+    }
+
+    /// Revokes a token.
+    pub async fn revoke_token(&self, name: &Name) -> Result<(), CliError> {
+        let url = self.url(["v1", "tokens", name.as_str()])?;
+        self.tell(Request::new(Method::DELETE, url).only_unsent()).await
+    }
+
+    /// The token that is used.
+    pub async fn whoami(&self) -> Result<TokenView, CliError> {
+        self.ask(self.get(&["v1", "whoami"])?).await
+    }
+
+    /// Events of the journal after a position.
+    pub async fn journal(&self, after: u64, limit: u32) -> Result<Vec<JournalEntry>, CliError> {
+        let asked = self
+            .get(&["v1", "journal"])?
+            .query("after", Some(after))
+            .query("limit", Some(limit));
+        self.ask(asked).await
+    }
+
+    /// Has the journal verified.
+    pub async fn verify(&self) -> Result<VerifyReport, CliError> {
+        self.ask(self.post(&["v1", "journal", "verify"])?.long()).await
+    }
+
+    /// Has the store copied to a new file on the daemon's machine.
+    pub async fn backup(&self, path: &str) -> Result<BackupDone, CliError> {
+        let asked = self.post(&["v1", "backup"])?.json(&json!({"path": path}))?;
+        self.ask(asked.only_unsent().long()).await
+    }
+
+    /// The OpenAPI document.
+    pub async fn openapi(&self) -> Result<Value, CliError> {
+        self.ask(self.get(&["openapi.json"])?).await
+    }
+
+    /// Whether the daemon can do its work.
+    pub async fn ready(&self) -> Result<(), CliError> {
+        self.tell(self.get(&["readyz"])?).await
+    }
+}
