@@ -88,14 +88,7 @@ impl Entry {
 
     /// Something wrong with it, as it is reported.
     pub(crate) fn error(&self, problem: Problem) -> DocumentError {
-        let name = match &self.application {
-            Some(application) if self.kind == DocumentKind::Environment => {
-                format!("{application}/{}", self.name)
-            }
-            _ => self.name.clone(),
-        };
-        let name = crate::shown::shorten(&name);
-        let name = DocumentName { kind: self.kind.to_string(), name: Some(name) };
+        let name = DocumentName::of(self.kind, self.application.as_deref(), Some(&self.name));
         problem.into_error(&self.file, Some(name), self.node.as_ref())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use deployd_core::config::DocumentKind;
 use serde::{Deserialize, Serialize};
 
 /// One thing that is wrong in one document.
@@ -41,6 +42,20 @@ pub struct DocumentName {
     /// Its name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+impl DocumentName {
+    /// As people name it: environments by their application as well.
+    pub(crate) fn of(kind: DocumentKind, application: Option<&str>, name: Option<&str>) -> Self {
+        let name = name.map(crate::shown::shorten);
+        let name = match (kind, application) {
+            (DocumentKind::Environment, Some(application)) => {
+                name.map(|name| format!("{}/{name}", crate::shown::shorten(application)))
+            }
+            _ => name,
+        };
+        Self { kind: kind.to_string(), name }
+    }
 }
 
 impl fmt::Display for DocumentName {

@@ -1,6 +1,6 @@
 //! The way from a document's root to a value in it.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Keys of maps and indexes of lists, from the root on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,15 +19,20 @@ impl Path {
     }
 
     /// One step further.
-    pub(crate) fn then(&self, step: impl ToString) -> Self {
+    pub(crate) fn then(&self, step: impl Display) -> Self {
         let mut steps = self.0.clone();
         steps.push(step.to_string());
         Self(steps)
     }
 
     /// A step further, in place.
-    pub(crate) fn push(&mut self, step: impl ToString) {
+    pub(crate) fn push(&mut self, step: impl Display) {
         self.0.push(step.to_string());
+    }
+
+    /// A step back, in place.
+    pub(crate) fn pop(&mut self) {
+        self.0.pop();
     }
 
     /// The steps.

@@ -2,6 +2,8 @@
 
 mod draft;
 
+use std::collections::{HashMap, HashSet};
+
 use deployd_core::Name;
 use deployd_core::config::{ApplicationWorkload, Document, DocumentKind};
 use serde::{Deserialize, Serialize};
@@ -81,8 +83,14 @@ pub fn read_with(
         }
     }
     complete &= drafts.iter().all(Draft::is_named);
-    let entries = assign(drafts, stored, complete, &mut errors);
-    errors.extend(check::check(&entries, stored, complete));
+    let mut between = Vec::new();
+    let entries = assign(drafts, stored, complete, &mut between);
+    between.extend(check::check(&entries, stored, complete));
+    // Of a field that is wrong by itself nothing more needs to be said.
+    let known: HashSet<_> =
+        errors.iter().map(|e| (e.file.clone(), e.line, e.column, e.pointer.clone())).collect();
+    between.retain(|e| !known.contains(&(e.file.clone(), e.line, e.column, e.pointer.clone())));
+    errors.extend(between);
     if errors.is_empty() {
         return Ok(entries.into_iter().filter_map(located).collect());
     }
@@ -171,7 +179,7 @@ fn located(entry: Entry) -> Option<Located> {
 
 /// In the order of the files and of the places in them, none twice.
 fn in_order(files: &[SourceFile], mut errors: Vec<DocumentError>) -> Vec<DocumentError> {
-    let order: std::collections::HashMap<&str, usize> =
+    let order: HashMap<&str, usize> =
         files.iter().enumerate().rev().map(|(index, file)| (file.path.as_str(), index)).collect();
     let place = |error: &DocumentError| {
         (order.get(error.file.as_str()).copied().unwrap_or(usize::MAX), error.line, error.column)

@@ -11,7 +11,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::limits::ERRORS_MAX;
-use crate::node::Node;
+use crate::node::{Data, Node};
 use crate::path::Path;
 use crate::problem::Problem;
 use crate::schema::schemas;
@@ -36,7 +36,38 @@ pub(crate) fn validate(kind: DocumentKind, root: &Node, value: &Value) -> Vec<Pr
             break;
         }
     }
+    points(schema, root, &mut Path::default(), &mut problems);
     explain::without_consequences(problems)
+}
+
+/// To JSON Schema 80.0 is an integer; to the types it is not.
+fn points(schema: &Value, node: &Node, path: &mut Path, problems: &mut Vec<Problem>) {
+    match &node.data {
+        Data::Scalar { value: Value::Number(number), written } if number.is_f64() => {
+            let Some(wanted) = describe::at(schema, path) else { return };
+            let whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
+            if whole && wanted.get("type").and_then(Value::as_str) == Some("integer") {
+                let found = crate::shown::value(&Value::Number(number.clone()), written.as_deref());
+                let expected = describe::describe(schema, wanted);
+                problems.push(Problem::at_value(path.clone(), found, expected));
+            }
+        }
+        Data::Scalar { .. } => {}
+        Data::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push(index);
+                points(schema, item, path, problems);
+                path.pop();
+            }
+        }
+        Data::Map(entries) => {
+            for entry in entries {
+                path.push(&entry.key);
+                points(schema, &entry.value, path, problems);
+                path.pop();
+            }
+        }
+    }
 }
 
 #[cfg(test)]

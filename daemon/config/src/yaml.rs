@@ -7,6 +7,7 @@
 //! key is taken as it is written. The same key twice is an error.
 
 mod build;
+mod json;
 mod tags;
 
 use saphyr_parser::{Event, Parser};
@@ -26,9 +27,11 @@ pub(crate) struct Parsed {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Reads a file. The problem at the end is why the rest of it can't be read.
+/// Reads a file. The problem at the end is why the rest of it can't be read; a
+/// file with too many documents is refused as a whole.
 pub(crate) fn parse(text: &str) -> (Vec<Parsed>, Option<Problem>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*json::whole_characters(text);
     let mut documents = Vec::new();
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -48,9 +51,10 @@ pub(crate) fn parse(text: &str) -> (Vec<Parsed>, Option<Problem>) {
             Event::DocumentEnd => {
                 documents.extend(builder.finish());
                 if documents.len() > DOCUMENTS_MAX {
+                    let at = documents.last().map_or(at, |last: &Parsed| last.root.at);
                     let expected = format!("at most {DOCUMENTS_MAX} documents in a file");
-                    let problem = Problem::at_value(Path::default(), "one more", expected);
-                    return (documents, Some(problem.placed(at)));
+                    let problem = Problem::at_value(Path::default(), "more documents", expected);
+                    return (Vec::new(), Some(problem.placed(at)));
                 }
                 Ok(())
             }

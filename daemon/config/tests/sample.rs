@@ -1,5 +1,12 @@
 //! The sample that newcomers copy has nothing wrong with it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that can't go on should fail where it is"
+)]
+
 use std::path::{Path, PathBuf};
 
 use deployd_config::{Folder, SourceFile, read, render};

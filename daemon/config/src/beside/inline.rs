@@ -28,9 +28,9 @@ pub(crate) fn named(kind: DocumentKind, root: &Node) -> Vec<(Path, String)> {
                 let files = Path::of(["containers", container, "files"]);
                 for file in keys(root.at_path(&files)) {
                     let file = files.then(file);
-                    let other = |name: &&str| root.at_path(&file.then(name)).is_some();
+                    let other = |name: &&str| root.at_path(&file.then(*name)).is_some();
                     // Two contents are an error of the schema's.
-                    if !OTHERS.iter().any(|name| other(name)) {
+                    if !OTHERS.iter().any(other) {
                         take(file.then("source"));
                     }
                 }

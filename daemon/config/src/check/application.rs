@@ -18,7 +18,10 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
     for (index, name) in entry.items("/spec/workloads").enumerate() {
         let Some(name) = name.as_str() else { continue };
         once(&mut seen, name, workloads.then(index), problems);
+        // One whose application could not be told is reported already.
+        let unowned = world.get(DocumentKind::Workload, None, name).is_some();
         if world.is_complete()
+            && !unowned
             && world.get(DocumentKind::Workload, Some(&entry.name), name).is_none()
         {
             let found = format!("{}, for which there is no Score document", shown::quoted(name));

@@ -107,7 +107,7 @@ impl Listings {
             }
             several => {
                 let list = shown::list(several.iter().copied());
-                let found = format!("{}, which {list} list", shown::quoted(workload));
+                let found = format!("{}, which several list: {list}", shown::quoted(workload));
                 let hint =
                     format!("add the annotation `{APPLICATION_ANNOTATION}` with one of them");
                 let expected = "to be told which Application it belongs to";

@@ -42,7 +42,7 @@ fn wrong(scope: &Scope<'_>, path: &Path, reference: &Reference) -> Option<Proble
                         let known: Vec<&str> = super::fields(Some(value)).map(|(k, _)| k).collect();
                         let hint = shown::did_you_mean(key, known.iter().copied());
                         let list = match known.as_slice() {
-                            [] => "which has none".to_owned(),
+                            [] => "there is none".to_owned(),
                             known => shown::list(known.iter().copied()),
                         };
                         return problem(format!(

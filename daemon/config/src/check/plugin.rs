@@ -9,7 +9,7 @@ use crate::problem::Problem;
 pub(super) fn check(entry: &Entry, _: &World<'_>, problems: &mut Vec<Problem>) {
     let spec = entry.value.get("spec");
     let has = |pointer: &str| spec.is_some_and(|spec| spec.pointer(pointer).is_some());
-    if has("/source/uploaded") && !has("/digest") {
+    if has("/source/uploaded") && !has("/source/shipped") && !has("/digest") {
         let expected = "the digest of the component that was uploaded";
         let hint = "`deployd plugin push` prints it";
         let problem = Problem::at_value(Path::of(["spec", "digest"]), "nothing", expected);

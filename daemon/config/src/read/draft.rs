@@ -46,7 +46,7 @@ impl Draft {
         let kind = match identify(&root) {
             Ok(kind) => Some(kind),
             Err(problem) => {
-                problems.push(problem);
+                problems.push(*problem);
                 None
             }
         };
@@ -66,7 +66,7 @@ impl Draft {
             if problems.is_empty() {
                 match typed(kind, &value) {
                     Ok(read) => document = Some(read),
-                    Err(problem) => problems.push(problem),
+                    Err(problem) => problems.push(*problem),
                 }
             }
         }
@@ -96,11 +96,7 @@ impl Draft {
     /// What can be compared with others, and its type; none without kind and name.
     pub(super) fn entry(self) -> Option<(Entry, Option<Typed>)> {
         let kind = self.kind?;
-        let application = match kind {
-            DocumentKind::Environment => self.value.pointer("/spec/application"),
-            _ => None,
-        };
-        let application = application.and_then(Value::as_str).map(ToOwned::to_owned);
+        let application = self.application().map(ToOwned::to_owned);
         let entry = Entry {
             file: self.file,
             node: Some(self.root),
@@ -122,15 +118,24 @@ impl Draft {
     }
 
     fn document_name(&self) -> Option<DocumentName> {
-        let kind = match self.kind {
-            Some(kind) => kind.to_string(),
-            None => self.value.get("kind")?.as_str().map(crate::shown::shorten)?,
-        };
+        if let Some(kind) = self.kind {
+            return Some(DocumentName::of(kind, self.application(), self.name.as_deref()));
+        }
+        // A foreign document, or a kind that was misspelt.
+        let kind = self.value.get("kind")?.as_str().map(crate::shown::shorten)?;
         Some(DocumentName { kind, name: self.name.as_deref().map(crate::shown::shorten) })
+    }
+
+    /// The application that an environment names.
+    fn application(&self) -> Option<&str> {
+        if self.kind != Some(DocumentKind::Environment) {
+            return None;
+        }
+        self.value.pointer("/spec/application").and_then(Value::as_str)
     }
 }
 
-fn typed(kind: DocumentKind, value: &Value) -> Result<Typed, Problem> {
+fn typed(kind: DocumentKind, value: &Value) -> Result<Typed, Box<Problem>> {
     let read = if kind == DocumentKind::Workload {
         serde_json::from_value(value.clone()).map(Typed::Workload)
     } else {
@@ -138,7 +143,8 @@ fn typed(kind: DocumentKind, value: &Value) -> Result<Typed, Problem> {
             .and_then(|bytes| Document::from_stored(kind, &bytes))
             .map(Typed::Document)
     };
-    // What the schema lets pass and the type does not: numbers such as 80.0.
+    // The schema is made from the type: what one takes, the other does. What does
+    // not is shown all the same, rather than lost.
     read.map_err(|error| {
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or_default();
@@ -147,5 +153,6 @@ fn typed(kind: DocumentKind, value: &Value) -> Result<Typed, Problem> {
             format!("a document that can't be taken ({text})"),
             "one that can",
         )
+        .into()
     })
 }

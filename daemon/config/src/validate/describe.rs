@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::path::Path;
 use crate::shown;
 
 /// Patterns of the core's types, and what they mean to a person.
@@ -23,7 +24,7 @@ pub(super) const PATTERNS: [(&str, &str); 10] = [
         "letters, digits and \"-\", in parts that are separated by dots",
     ),
     ("^[A-Za-z0-9_-]+$", "letters, digits, \"-\" and \"_\""),
-    ("^[^=]+$", "a name without \"=\""),
+    ("^[^=]+$", "text without \"=\""),
     ("^0?[0-7]{3}$", "an octal mode such as \"0644\""),
     (r"^\d+(?:m|\.\d+)?$", "processor time such as \"250m\", \"1\" or \"1.5\""),
     (
@@ -107,4 +108,16 @@ pub(super) fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     // References of generated schemas are one step long, and never to themselves.
     let target = schema.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix('#'));
     target.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
+}
+
+/// The schema of the value at the end of a path, as far as there is one.
+pub(super) fn at<'a>(root: &'a Value, path: &Path) -> Option<&'a Value> {
+    let mut schema = root;
+    for step in path.steps() {
+        schema = resolve(root, schema);
+        let field = schema.get("properties").and_then(|fields| fields.get(step));
+        schema =
+            field.or_else(|| schema.get("additionalProperties")).or_else(|| schema.get("items"))?;
+    }
+    Some(resolve(root, schema))
 }

@@ -118,7 +118,7 @@ impl Builder {
         self.aliased_bytes = self.aliased_bytes.saturating_add(built.bytes);
         if self.aliased_bytes > ALIASED_BYTES_MAX {
             let expected = format!("aliases that repeat at most {ALIASED_BYTES_MAX} bytes");
-            return Err(self.fatal(at, "more".to_owned(), expected));
+            return Err(self.fatal(at, "more text".to_owned(), expected));
         }
         self.deep(at, built.height)?;
         let text = built.node.as_str().map(ToOwned::to_owned);
@@ -254,8 +254,8 @@ impl Builder {
         if self.nodes <= NODES_MAX {
             return Ok(());
         }
-        let expected = format!("at most {NODES_MAX} values in a file, aliases written out");
-        Err(self.fatal(at, "more".to_owned(), expected))
+        let expected = format!("at most {NODES_MAX} in a file, aliases written out");
+        Err(self.fatal(at, "more values".to_owned(), expected))
     }
 
     fn deep(&self, at: Position, height: usize) -> Result<(), Fatal> {
