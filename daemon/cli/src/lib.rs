@@ -8,9 +8,11 @@ pub mod args;
 pub mod client;
 pub mod error;
 pub mod exit;
+pub mod live;
 pub mod output;
 
 pub use args::{Cli, ClientCommand, Command, Globals};
 pub use client::{Client, ClientOptions};
 pub use error::CliError;
+pub use live::{Style, follow};
 pub use output::Output;

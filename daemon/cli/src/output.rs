@@ -134,6 +134,11 @@ impl Output {
         let _ = writeln!(self.err, "{}", text.as_ref());
     }
 
+    /// Where progress goes: beside a document it is no result.
+    pub fn progress(&mut self) -> (&mut (dyn Write + Send), Paint) {
+        if self.is_human() { (&mut self.out, self.paint) } else { (&mut self.err, self.err_paint) }
+    }
+
     /// Writes what is kept back.
     pub fn flush(&mut self) -> Result<(), CliError> {
         self.out.flush()?;

@@ -1,0 +1,21 @@
+//! A deployment while it runs: followed, and shown.
+//!
+//! [`View`] knows what was seen and says what is to be shown; it is pure.
+//! Renderers show it: bars on a terminal, lines elsewhere.
+
+mod bars;
+mod follow;
+mod lines;
+mod screen;
+mod step;
+mod view;
+
+pub use bars::Bars;
+pub use follow::{Style, follow, follow_with};
+pub use lines::{Lines, Renderer, Silent};
+pub use screen::{Mark, Row, RowKind};
+pub use step::label;
+pub use view::{Line, View};
+
+#[cfg(test)]
+mod tests;
