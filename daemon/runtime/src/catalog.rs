@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, Grant, PluginSpec};
-use deployd_core::ports::{
-    Batch, Index, Object, PluginCatalog, PluginInfo, PluginRef, Put, Store,
-};
+use deployd_core::ports::{Batch, Index, Object, PluginCatalog, PluginInfo, PluginRef, Put, Store};
 use deployd_core::{Digest, Fault, Name};
 use deployd_host::{LoadedInfo, Manifest, PluginHost, Registration};
 
@@ -29,14 +27,14 @@ pub(crate) fn shipped() -> &'static [Shipped] {
 }
 
 /// Loads plugins into the host.
-pub struct Catalog {
+pub(crate) struct Catalog {
     host: Arc<PluginHost>,
     store: Arc<dyn Store>,
 }
 
 impl Catalog {
     /// A catalogue of the binary's plugins and the store's.
-    pub fn new(host: Arc<PluginHost>, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(host: Arc<PluginHost>, store: Arc<dyn Store>) -> Self {
         Self { host, store }
     }
 
@@ -47,7 +45,11 @@ impl Catalog {
                 let ids: Vec<&str> = shipped().iter().map(|shipped| shipped.id).collect();
                 invalid(format!(
                     "spec.source.shipped: found {id:?}; shipped with this binary are: {}",
-                    if ids.is_empty() { "none (it was built without them)".to_owned() } else { ids.join(", ") }
+                    if ids.is_empty() {
+                        "none (it was built without them)".to_owned()
+                    } else {
+                        ids.join(", ")
+                    }
                 ))
             })?;
             return Ok((found.component.into(), found.manifest.to_owned()));
@@ -55,9 +57,8 @@ impl Catalog {
         let digest = spec.digest.ok_or_else(|| {
             invalid("spec.digest: an uploaded plugin is found by its digest".to_owned())
         })?;
-        let unavailable = |error: deployd_core::ports::StoreError| {
-            Fault::transient("store", error.to_string())
-        };
+        let unavailable =
+            |error: deployd_core::ports::StoreError| Fault::transient("store", error.to_string());
         let manifest = self.store.get(MANIFESTS, digest.as_bytes()).await.map_err(unavailable)?;
         let component = self.store.object(digest).await.map_err(unavailable)?;
         match (component, manifest) {

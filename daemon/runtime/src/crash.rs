@@ -99,7 +99,11 @@ impl Drivers for Crashing<dyn Drivers> {
         effect(&name, &request.idempotency_key, self.0.provision(call, request, token)).await
     }
 
-    async fn observe(&self, call: Call<'_>, request: &DriverRequest) -> Result<Option<Value>, Fault> {
+    async fn observe(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+    ) -> Result<Option<Value>, Fault> {
         self.0.observe(call, request).await
     }
 

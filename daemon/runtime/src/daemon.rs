@@ -6,10 +6,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deployd_api::{Api, Limits};
 use deployd_cluster::KubeCluster;
-use deployd_core::{Actor, Name};
 use deployd_core::ports::Store;
 use deployd_core::views::TokenScope;
+use deployd_core::{Actor, Name};
 use deployd_engine::{Caller, Engine, EngineError, Ports};
 use deployd_host::{Backoff, HostOptions, PluginHost};
 use deployd_store::{RedbStore, StoreOptions};
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
+use crate::metrics;
 use crate::sender::HttpSender;
 use crate::settings::Settings;
 use crate::vault::{KeyError, StoreVault};
@@ -94,7 +96,8 @@ impl Daemon {
         let store = crate::crash::store(store);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
-        let vault = StoreVault::open(store.clone(), random.clone(), &data.join(SECRETS_KEY)).await?;
+        let vault =
+            StoreVault::open(store.clone(), random.clone(), &data.join(SECRETS_KEY)).await?;
         let vault = Arc::new(vault);
         let host = Arc::new(PluginHost::new(HostOptions {
             state_dir: data.clone(),
@@ -193,19 +196,26 @@ async fn first_token(engine: &Engine, data: &Path) -> Result<PathBuf, StartError
 
 /// Serves the HTTP interface until told to stop.
 fn serve(
-    _settings: &Settings,
-    _engine: &Engine,
-    _store: &Arc<RedbStore>,
-    _host: &Arc<PluginHost>,
-    _listener: TcpListener,
+    settings: &Settings,
+    engine: &Engine,
+    store: &Arc<RedbStore>,
+    host: &Arc<PluginHost>,
+    listener: TcpListener,
     mut stopping: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
+    let (of, store, host) = (engine.clone(), store.clone(), host.clone());
+    let options = deployd_api::Options {
+        metrics: Arc::new(move || metrics::text(&of, &store, &host)),
+        open_metrics: settings.open_metrics,
+    };
+    let api = Api::new(engine.clone(), options);
     tokio::spawn(async move {
-        let _ = stopping.changed().await;
+        let stop = async move {
+            // An error means that the daemon is gone, and nobody can tell.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = deployd_api::serve(listener, api, stop, Limits::default()).await {
+            tracing::error!(%error, "the HTTP interface has ended");
+        }
     })
-}
-
-impl Daemon {
-    /// The engine.
-    pub fn engine(&self) -> &Engine { &self.engine }
 }

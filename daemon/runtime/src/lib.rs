@@ -5,8 +5,11 @@ mod catalog;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod daemon;
+mod demo;
+mod doctor;
 mod logging;
 mod metrics;
+mod run;
 mod sample;
 mod sender;
 mod settings;
@@ -14,4 +17,5 @@ mod vault;
 mod world;
 
 pub use daemon::{Daemon, StartError};
+pub use run::run;
 pub use settings::{LogFormat, LogSettings, Settings, SettingsError};

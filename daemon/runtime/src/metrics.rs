@@ -19,7 +19,12 @@ pub(crate) fn text(engine: &Engine, store: &Arc<RedbStore>, host: &Arc<PluginHos
     };
     let counters = engine.counters();
     one("deployments_accepted_total", "counter", "Deployments accepted.", counters.accepted);
-    one("deployments_succeeded_total", "counter", "Deployments that succeeded.", counters.succeeded);
+    one(
+        "deployments_succeeded_total",
+        "counter",
+        "Deployments that succeeded.",
+        counters.succeeded,
+    );
     one(
         "deployments_not_succeeded_total",
         "counter",
@@ -53,20 +58,23 @@ pub(crate) fn text(engine: &Engine, store: &Arc<RedbStore>, host: &Arc<PluginHos
 
 fn plugins(out: &mut String, host: &Arc<PluginHost>) {
     let all = host.status();
-    let mut family = |name: &str, help: &str, value: &dyn Fn(&deployd_host::PluginStatus) -> u64| {
-        let _ = write!(out, "# HELP deployd_{name} {help}\n# TYPE deployd_{name} counter\n");
-        for status in &all {
-            let _ = writeln!(
-                out,
-                "deployd_{name}{{plugin=\"{}\",digest=\"{}\"}} {}",
-                status.plugin.name,
-                status.plugin.digest.short(),
-                value(status)
-            );
-        }
-    };
+    let mut family =
+        |name: &str, help: &str, value: &dyn Fn(&deployd_host::PluginStatus) -> u64| {
+            let _ = write!(out, "# HELP deployd_{name} {help}\n# TYPE deployd_{name} counter\n");
+            for status in &all {
+                let _ = writeln!(
+                    out,
+                    "deployd_{name}{{plugin=\"{}\",digest=\"{}\"}} {}",
+                    status.plugin.name,
+                    status.plugin.digest.short(),
+                    value(status)
+                );
+            }
+        };
     family("plugin_calls_total", "Calls of a plugin.", &|status| status.counts.calls);
-    family("plugin_failures_total", "Calls that broke the contract: traps, limits, nonsense.", &|status| {
-        status.counts.broken
-    });
+    family(
+        "plugin_failures_total",
+        "Calls that broke the contract: traps, limits, nonsense.",
+        &|status| status.counts.broken,
+    );
 }

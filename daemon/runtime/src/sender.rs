@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(25);
 
 /// Sends with reqwest.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct HttpSender;
+pub(crate) struct HttpSender;
 
 #[async_trait]
 impl Sender for HttpSender {
@@ -29,7 +29,10 @@ impl Sender for HttpSender {
         let url = Url::parse(&request.url)
             .map_err(|error| invalid(format!("the notifier's URL is none: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(format!("the URL's scheme is {:?}, expected http or https", url.scheme())));
+            return Err(invalid(format!(
+                "the URL's scheme is {:?}, expected http or https",
+                url.scheme()
+            )));
         }
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| invalid(format!("{:?} is no HTTP method", request.method)))?;
@@ -48,10 +51,9 @@ impl Sender for HttpSender {
             sending = sending.header(name, value);
         }
         // Without the URL, which may hold a credential.
-        let response = sending
-            .send()
-            .await
-            .map_err(|error| Fault::transient("receiver-unreachable", story(&error.without_url())))?;
+        let response = sending.send().await.map_err(|error| {
+            Fault::transient("receiver-unreachable", story(&error.without_url()))
+        })?;
         let retry_after_ms = response
             .headers()
             .get(reqwest::header::RETRY_AFTER)
@@ -149,10 +151,30 @@ mod tests {
     #[test]
     fn only_public_addresses_are_public() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",
-            "100.64.0.1", "224.0.0.1", "255.255.255.255", "192.0.0.8", "198.18.0.1", "203.0.113.1",
-            "::", "::1", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
-            "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "2001::1", "fec0::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.0.8",
+            "198.18.0.1",
+            "203.0.113.1",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "fec0::1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }
@@ -174,15 +196,25 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_public_is_refused_however_it_is_written() {
         for url in [
-            "http://127.0.0.1/", "http://localhost/", "http://2130706433/", "http://0x7f.1/",
-            "http://0177.0.0.1/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/",
+            "http://127.0.0.1/",
+            "http://localhost/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://0177.0.0.1/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://169.254.169.254/",
             "http://127.1/",
         ] {
             let fault = HttpSender.send(request(url)).await.unwrap_err();
             assert_eq!(fault.code, "address-not-allowed", "{url}: {fault}");
         }
         for url in ["ftp://1.1.1.1/", "file:///etc/passwd", "nonsense", "http://"] {
-            assert_eq!(HttpSender.send(request(url)).await.unwrap_err().code, "request-invalid", "{url}");
+            assert_eq!(
+                HttpSender.send(request(url)).await.unwrap_err().code,
+                "request-invalid",
+                "{url}"
+            );
         }
     }
 }

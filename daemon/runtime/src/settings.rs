@@ -1,13 +1,14 @@
-//! The daemon's settings: a TOML file, then the environment, then arguments;
-//! later ones win. Unknown keys are errors.
+//! The daemon's settings: a TOML file, over it the environment, over it arguments.
+//! The command line reads the last two. Unknown keys are errors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use deployd_cli::args::ServeArgs;
 use serde::Deserialize;
 
 /// Where the daemon listens unless told otherwise: nobody but this machine.
-pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -15,7 +16,7 @@ pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 
 pub struct Settings {
     /// Where the daemon keeps everything; made if it is not there.
     pub data_dir: PathBuf,
-    /// Where it listens. `DEPLOYD_LISTEN`.
+    /// Where it listens.
     pub listen: SocketAddr,
     /// How it logs.
     pub log: LogSettings,
@@ -27,9 +28,9 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LogSettings {
-    /// `text` for people, `json` for programs. `DEPLOYD_LOG_FORMAT`.
+    /// `text` for people, `json` for programs.
     pub format: LogFormat,
-    /// Which lines: `info`, `deployd_engine=debug,warn`. `DEPLOYD_LOG`.
+    /// Which lines: `info`, `deployd_engine=debug,warn`.
     pub filter: String,
 }
 
@@ -79,62 +80,37 @@ pub enum SettingsError {
         /// What and where.
         source: Box<toml::de::Error>,
     },
-    /// A variable of the environment is wrong.
-    #[error("the environment's {name}: found {found:?}, expected {expected}")]
-    Variable {
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it should be.
-        expected: &'static str,
-    },
 }
 
 impl Settings {
-    /// Reads the file, if one is named, and then the environment.
-    pub fn read(
-        file: Option<&Path>,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, SettingsError> {
-        let mut settings = match file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| SettingsError::Io { path: path.to_owned(), source })?;
-                toml::from_str(&text).map_err(|source| SettingsError::File {
-                    path: path.to_owned(),
-                    source: Box::new(source),
-                })?
-            }
-            None => Self::default(),
-        };
-        if let Some(text) = variable("DEPLOYD_DATA_DIR") {
-            settings.data_dir = PathBuf::from(text);
+    /// Reads a file; without one, everything is as it is by default.
+    pub fn read(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let Some(path) = file else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SettingsError::Io { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| SettingsError::File {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// With what the command line or the environment say.
+    pub(crate) fn with(mut self, args: &ServeArgs) -> Self {
+        if let Some(data) = &args.data {
+            self.data_dir.clone_from(data);
         }
-        if let Some(found) = variable("DEPLOYD_LISTEN") {
-            settings.listen = found.parse().map_err(|_| SettingsError::Variable {
-                name: "DEPLOYD_LISTEN",
-                found,
-                expected: "an address and a port, as 127.0.0.1:7070",
-            })?;
+        if let Some(listen) = args.listen {
+            self.listen = listen;
         }
-        if let Some(text) = variable("DEPLOYD_LOG") {
-            settings.log.filter = text;
+        if let Some(filter) = &args.log {
+            self.log.filter.clone_from(filter);
         }
-        if let Some(found) = variable("DEPLOYD_LOG_FORMAT") {
-            settings.log.format = match found.as_str() {
-                "text" => LogFormat::Text,
-                "json" => LogFormat::Json,
-                _ => {
-                    return Err(SettingsError::Variable {
-                        name: "DEPLOYD_LOG_FORMAT",
-                        found,
-                        expected: "text or json",
-                    });
-                }
-            };
+        match args.log_format {
+            Some(deployd_cli::args::LogFormat::Text) => self.log.format = LogFormat::Text,
+            Some(deployd_cli::args::LogFormat::Json) => self.log.format = LogFormat::Json,
+            None => {}
         }
-        Ok(settings)
+        self
     }
 }
 
@@ -142,34 +118,39 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+    fn read(text: &str) -> Result<Settings, String> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deployd.toml");
         std::fs::write(&file, text).unwrap();
-        Settings::read(Some(&file), |name| {
-            variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
-        })
-        .map_err(|error| error.to_string())
+        Settings::read(Some(&file)).map_err(|error| error.to_string())
+    }
+
+    fn args(listen: Option<&str>) -> ServeArgs {
+        ServeArgs {
+            config: None,
+            data: None,
+            listen: listen.map(|text| text.parse().unwrap()),
+            log: None,
+            log_format: None,
+            check: false,
+        }
     }
 
     #[test]
-    fn the_environment_wins_over_the_file_and_the_file_over_defaults() {
-        let settings = read("listen = \"127.0.0.1:1\"\n[log]\nformat = \"json\"", &[]).unwrap();
+    fn arguments_win_over_the_file_and_the_file_over_defaults() {
+        let settings = read("listen = \"127.0.0.1:1\"\n[log]\nformat = \"json\"").unwrap();
+        let settings = settings.with(&args(None));
         assert_eq!(settings.listen.port(), 1);
         assert_eq!(settings.log.format, LogFormat::Json);
         assert_eq!(settings.log.filter, "info");
-        let settings =
-            read("listen = \"127.0.0.1:1\"", &[("DEPLOYD_LISTEN", "127.0.0.1:2")]).unwrap();
-        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.with(&args(Some("127.0.0.1:2"))).listen.port(), 2);
     }
 
     #[test]
     fn errors_name_the_place_and_what_was_expected() {
-        let error = read("listen = \"nowhere\"", &[]).unwrap_err();
+        let error = read("listen = \"nowhere\"").unwrap_err();
         assert!(error.contains("deployd.toml") && error.contains("line 1"), "{error}");
-        let error = read("lisen = 1", &[]).unwrap_err();
+        let error = read("lisen = 1").unwrap_err();
         assert!(error.contains("lisen") && error.contains("listen"), "{error}");
-        let error = read("", &[("DEPLOYD_LISTEN", "x")]).unwrap_err();
-        assert!(error.contains("127.0.0.1:7070"), "{error}");
     }
 }

@@ -46,7 +46,9 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The file is no key.
-    #[error("the key of secrets, {path}: found {found} bytes, expected {KEY}; restore it from where it was kept")]
+    #[error(
+        "the key of secrets, {path}: found {found} bytes, expected {KEY}; restore it from where it was kept"
+    )]
     Length {
         /// The file.
         path: PathBuf,
@@ -54,7 +56,9 @@ pub enum KeyError {
         found: usize,
     },
     /// There are secrets, and no key.
-    #[error("there are secrets in the store, and no key at {path}; restore it from where it was kept")]
+    #[error(
+        "there are secrets in the store, and no key at {path}; restore it from where it was kept"
+    )]
     Lost {
         /// Where it should be.
         path: PathBuf,
@@ -62,7 +66,7 @@ pub enum KeyError {
 }
 
 /// The vault over a store.
-pub struct StoreVault {
+pub(crate) struct StoreVault {
     store: Arc<dyn Store>,
     random: Arc<dyn Random>,
     cipher: XChaCha20Poly1305,
@@ -73,7 +77,7 @@ pub struct StoreVault {
 impl StoreVault {
     /// Opens the vault; makes a key when there is none and nothing is encrypted
     /// yet.
-    pub async fn open(
+    pub(crate) async fn open(
         store: Arc<dyn Store>,
         random: Arc<dyn Random>,
         key_file: &Path,
@@ -203,9 +207,8 @@ impl Vault for StoreVault {
         let Some((FORMAT, rest)) = stored.split_first().map(|(first, rest)| (*first, rest)) else {
             return Err(unreadable("it is of a format that this version does not know"));
         };
-        let (nonce, sealed) = rest
-            .split_first_chunk::<NONCE>()
-            .ok_or_else(|| unreadable("it is cut off"))?;
+        let (nonce, sealed) =
+            rest.split_first_chunk::<NONCE>().ok_or_else(|| unreadable("it is cut off"))?;
         let payload = Payload { msg: sealed, aad: &key };
         self.cipher
             .decrypt(&XNonce::from(*nonce), payload)
@@ -218,8 +221,7 @@ impl Vault for StoreVault {
     }
 
     async fn list(&self, owner: &str) -> Result<Vec<String>, VaultError> {
-        let page =
-            self.store.scan(SECRETS, of_owner(owner), Order::Ascending, SECRETS_MAX).await?;
+        let page = self.store.scan(SECRETS, of_owner(owner), Order::Ascending, SECRETS_MAX).await?;
         let name = |(key, _): &(Vec<u8>, Vec<u8>)| {
             String::from_utf8_lossy(key.get(owner.len() + 1..).unwrap_or_default()).into_owned()
         };
@@ -228,8 +230,7 @@ impl Vault for StoreVault {
 
     async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
         let _changing = self.changing.lock().await;
-        let page =
-            self.store.scan(SECRETS, of_owner(owner), Order::Ascending, SECRETS_MAX).await?;
+        let page = self.store.scan(SECRETS, of_owner(owner), Order::Ascending, SECRETS_MAX).await?;
         let puts = page
             .entries
             .into_iter()

@@ -7,7 +7,7 @@ use deployd_core::ports::{Clock, Random};
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy)]
-pub struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -18,7 +18,7 @@ impl Clock for SystemClock {
 
 /// The system's randomness.
 #[derive(Debug, Clone, Copy)]
-pub struct SystemRandom;
+pub(crate) struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&self, buffer: &mut [u8]) {

@@ -1,0 +1,160 @@
+//! `deployd doctor`: says what is wrong, and changes nothing.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use deployd_cli::args::{DoctorArgs, Format};
+use deployd_cli::{Globals, Output};
+use serde::Serialize;
+
+use crate::catalog::shipped;
+use crate::daemon::{ADMIN_TOKEN, STORE};
+use crate::settings::Settings;
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Good,
+    /// Works, and is worth a look.
+    Odd,
+    /// Does not work.
+    Wrong,
+}
+
+/// Something that was looked at.
+#[derive(Debug, Clone, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    /// What was found, and what to do.
+    message: String,
+}
+
+/// Looks at everything that the daemon needs. Ends with 1 when something does
+/// not work.
+pub(crate) async fn run(globals: &Globals, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let mut findings = Vec::new();
+    let mut settings = match Settings::read(args.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            findings.push(wrong("settings", error.to_string()));
+            Settings::default()
+        }
+    };
+    if let Some(data) = &args.data {
+        settings.data_dir.clone_from(data);
+    }
+    let busy = TcpListener::bind(settings.listen).is_err();
+    findings.push(data_directory(&settings.data_dir));
+    findings.push(store(&settings.data_dir, busy).await);
+    findings.push(token(&settings.data_dir));
+    findings.push(match busy {
+        false => good("address", format!("{} is free", settings.listen)),
+        true => odd(
+            "address",
+            format!("{} is in use: by a daemon, or by something else", settings.listen),
+        ),
+    });
+    findings.push(plugins());
+    let mut out = Output::standard(globals);
+    if out.format == Format::Human {
+        for finding in &findings {
+            let mark = match finding.verdict {
+                Verdict::Good => "good ",
+                Verdict::Odd => "odd  ",
+                Verdict::Wrong => "WRONG",
+            };
+            out.line(format!("{mark} {:<10} {}", finding.what, finding.message))?;
+        }
+    } else {
+        out.document(&findings)?;
+    }
+    out.flush()?;
+    let ill = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);
+    Ok(if ill { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn good(what: &'static str, message: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Good, message: message.into() }
+}
+
+fn odd(what: &'static str, message: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Odd, message: message.into() }
+}
+
+fn wrong(what: &'static str, message: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Wrong, message: message.into() }
+}
+
+fn data_directory(data: &Path) -> Finding {
+    let shown = data.display();
+    match std::fs::metadata(data) {
+        Ok(folder) if !folder.is_dir() => {
+            wrong("data", format!("{shown} is no directory; name another with --data"))
+        }
+        Ok(folder) if folder.permissions().mode() & 0o077 != 0 => {
+            odd("data", format!("{shown} can be entered by others; chmod 700 it"))
+        }
+        Ok(_) => good("data", format!("{shown}")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            good("data", format!("{shown} will be made by the first start"))
+        }
+        Err(error) => wrong("data", format!("{shown}: {error}")),
+    }
+}
+
+async fn store(data: &Path, busy: bool) -> Finding {
+    let file = data.join(STORE);
+    if !file.exists() {
+        return good("store", "there is none yet");
+    }
+    let path = file.clone();
+    let verified = tokio::task::spawn_blocking(move || deployd_store::verify_file(&path)).await;
+    match verified {
+        Ok(Ok(report)) if report.is_sound() => good(
+            "store",
+            format!("{} events in {} streams, all sound", report.events, report.streams),
+        ),
+        Ok(Ok(report)) => wrong(
+            "store",
+            format!(
+                "{} chains are broken and {} records damaged; restore a backup with `deployd restore`",
+                report.broken.len(),
+                report.damaged.len()
+            ),
+        ),
+        Ok(Err(deployd_store::OpenError::InUse { .. })) if busy => {
+            good("store", "in use by a daemon; `deployd journal verify` asks it")
+        }
+        Ok(Err(error)) => wrong("store", error.to_string()),
+        Err(error) => wrong("store", error.to_string()),
+    }
+}
+
+fn token(data: &Path) -> Finding {
+    let file = data.join(ADMIN_TOKEN);
+    match std::fs::metadata(&file) {
+        Ok(known) if known.permissions().mode() & 0o077 != 0 => {
+            odd("token", format!("{} can be read by others; chmod 600 it", file.display()))
+        }
+        Ok(known) if known.len() == 0 => {
+            odd("token", format!("{} is empty; the next start makes a new one", file.display()))
+        }
+        Ok(_) => good("token", format!("{}", file.display())),
+        Err(_) => good("token", "the first start writes one for the admin"),
+    }
+}
+
+fn plugins() -> Finding {
+    let ids: Vec<&str> = shipped().iter().map(|shipped| shipped.id).collect();
+    if ids.is_empty() {
+        return odd(
+            "plugins",
+            "none are in this binary; build it with `cargo xtask demo`, or push your own",
+        );
+    }
+    good("plugins", format!("shipped: {}", ids.join(", ")))
+}

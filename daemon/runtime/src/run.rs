@@ -1,0 +1,81 @@
+//! From arguments to an exit code.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use deployd_cli::{Cli, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::daemon::{Daemon, STORE};
+use crate::settings::Settings;
+use crate::{demo, doctor, logging};
+
+/// Runs what the command line says.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let Cli { globals, command } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        match command {
+            Command::Serve(args) => {
+                let settings = Settings::read(args.config.as_deref())?.with(&args);
+                if args.check {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                serve(&settings).await
+            }
+            Command::Demo(args) => demo::run(&globals, &args).await,
+            Command::Doctor(args) => doctor::run(&globals, &args).await,
+            Command::Restore(args) => restore(&args.backup, &args.data, args.force),
+            Command::Client(_) => Ok(ExitCode::FAILURE),
+        }
+    });
+    // What still blocks must not keep the process from ending.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+    logging::start(&settings.log)?;
+    let daemon = Daemon::start(settings).await?;
+    let broken = tokio::select! {
+        () = told_to_stop() => None,
+        why = daemon.broken() => Some(why),
+    };
+    daemon.stop().await;
+    match broken {
+        None => Ok(ExitCode::SUCCESS),
+        Some(why) => {
+            anyhow::bail!("the store accepts nothing any more: {why}; start again to recover")
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(crate) async fn told_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            // Without a handler the signal ends the process by itself.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn restore(backup: &Path, data: &Path, force: bool) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(data)?;
+    let store = data.join(STORE);
+    if force && store.exists() {
+        std::fs::rename(&store, data.join(format!("{STORE}.before-restore")))?;
+    }
+    let report = deployd_store::restore(backup, &store)?;
+    anyhow::ensure!(report.is_sound(), "the backup is damaged: {report:?}");
+    tracing::info!(events = report.events, "restored");
+    Ok(ExitCode::SUCCESS)
+}
