@@ -1,0 +1,165 @@
+//! Admits requests to operations: the one layer that all of them pass.
+//!
+//! In this order: is the operation declared; who asks, and may they; does the
+//! body keep its limits; then the operation, within its time. What fails any
+//! of it reaches no handler, and a handler runs only with what is handed over
+//! here.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use deployd_core::Actor;
+use deployd_engine::Caller;
+use futures::FutureExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+use crate::access::authorize;
+use crate::api::Api;
+use crate::asked::Admitted;
+use crate::idempotency::idempotency;
+use crate::limits::{
+    BODY_BYTES_MAX, BODY_TIMEOUT, LARGE_BODY_TIMEOUT, REQUEST_TIMEOUT, RETRY_AFTER_SECONDS,
+    URI_BYTES_MAX,
+};
+use crate::operation::{Declared, Operation, Verb};
+use crate::problem::{Code, Problem};
+
+/// What admission knows.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) api: Api,
+    pub(crate) declared: Arc<Declared>,
+}
+
+/// The layer.
+pub(crate) async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    match gate.pass(request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Gate {
+    async fn pass(&self, request: Request, next: Next) -> Result<Response, Problem> {
+        let operation = self.operation(&request)?;
+        let (mut parts, body) = request.into_parts();
+        let name = format!("{} {}", operation.verb.as_str(), operation.path);
+        let token = authorize(&self.api, operation.access, &parts.headers, &name).await?;
+        let actor = match &token {
+            Some(token) => Actor(token.name.to_string()),
+            None => Actor("anonymous".to_owned()),
+        };
+        tracing::Span::current().record("actor", actor.0.as_str());
+        // Held until the answer: the body is in memory that long.
+        let (body, _permit) = self.body(&operation, body).await?;
+        let mut caller = Caller { actor, idempotency: None };
+        if operation.verb.writes() {
+            let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+            caller.idempotency =
+                idempotency(&parts.headers, &caller.actor, &parts.method, target, &body)?;
+        }
+        parts.extensions.insert(Admitted { caller, token, body });
+        run(operation, Request::from_parts(parts, Body::empty()), next).await
+    }
+
+    /// The declaration of what is asked for.
+    fn operation(&self, request: &Request) -> Result<Operation, Problem> {
+        let uri = request.uri();
+        let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
+        if length > URI_BYTES_MAX {
+            let detail =
+                format!("Path and query have {length} bytes; {URI_BYTES_MAX} are allowed.");
+            return Err(Problem::new(Code::UriTooLong, detail));
+        }
+        let path = request.extensions().get::<MatchedPath>();
+        let Some(operations) = path.and_then(|path| self.declared.get(path.as_str())) else {
+            let detail = "There is no such path; /openapi.json has all there are.";
+            return Err(Problem::new(Code::RouteNotFound, detail));
+        };
+        let verb = Verb::of(request.method());
+        let found = operations.iter().find(|operation| Some(operation.verb) == verb);
+        found.copied().ok_or_else(|| {
+            let verbs: Vec<&str> = operations.iter().map(|known| known.verb.as_str()).collect();
+            let allow = verbs.join(", ");
+            let detail = format!("The path has {allow}.");
+            Problem { allow: Some(allow), ..Problem::new(Code::MethodNotAllowed, detail) }
+        })
+    }
+
+    /// The body of a request that may have one.
+    async fn body(
+        &self,
+        operation: &Operation,
+        body: Body,
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Problem> {
+        if !operation.verb.writes() {
+            return Ok((Bytes::new(), None));
+        }
+        let max = operation.body_max;
+        let too_large = || {
+            let detail = format!("The body is larger than the {max} bytes that are allowed here.");
+            Problem::new(Code::BodyTooLarge, detail)
+        };
+        // What says that it is too large need not be read to know.
+        if body.size_hint().lower() > max as u64 {
+            return Err(too_large());
+        }
+        let is_large = body.size_hint().upper().is_none_or(|upper| upper > BODY_BYTES_MAX as u64);
+        let (permit, time) = if max > BODY_BYTES_MAX && is_large {
+            let permit = self.api.shared().large_bodies.try_acquire().map_err(|_| {
+                let detail = "Other large bodies are being read; come back later.";
+                Problem::new(Code::Busy, detail).retry_after(RETRY_AFTER_SECONDS)
+            })?;
+            (Some(permit), LARGE_BODY_TIMEOUT)
+        } else {
+            (None, BODY_TIMEOUT)
+        };
+        match timeout(time, Limited::new(body, max).collect()).await {
+            Ok(Ok(collected)) => Ok((collected.to_bytes(), permit)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => {
+                Err(Problem::new(Code::IncompleteBody, "The body ended before it was complete."))
+            }
+            Err(_) => {
+                let detail = format!("The body did not arrive within {} seconds.", time.as_secs());
+                Err(Problem::new(Code::BodyTimeout, detail))
+            }
+        }
+    }
+}
+
+/// Runs an operation within its time.
+async fn run(operation: Operation, request: Request, next: Next) -> Result<Response, Problem> {
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind().in_current_span();
+    // What writes is not left half-way because its client has gone or time is
+    // up: it runs to its end, and a repeat with the same key has its answer.
+    let ended = if operation.verb.writes() {
+        let mut task = tokio::spawn(work);
+        timeout(REQUEST_TIMEOUT, &mut task).await.map(|joined| joined.map_err(|_| ()))
+    } else {
+        timeout(REQUEST_TIMEOUT, work).await.map(Ok)
+    };
+    match ended {
+        Ok(Ok(Ok(response))) => Ok(response),
+        Ok(_) => {
+            tracing::error!(operation = operation.id, "an operation panicked");
+            Err(Problem::internal())
+        }
+        Err(_) => {
+            let detail = if operation.verb.writes() {
+                "It takes longer than expected, and may still happen; repeat it with the same Idempotency-Key."
+            } else {
+                "It takes longer than expected; come back later."
+            };
+            Err(Problem::new(Code::TimedOut, detail).retry_after(RETRY_AFTER_SECONDS))
+        }
+    }
+}

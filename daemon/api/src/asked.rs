@@ -1,0 +1,91 @@
+//! What a handler gets: who asks, and the parameters and body in their types.
+
+use std::collections::BTreeMap;
+
+use axum::RequestPartsExt as _;
+use axum::extract::{Query, RawPathParams};
+use deployd_core::views::TokenView;
+use deployd_engine::Caller;
+use http::HeaderMap;
+use http::request::Parts;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+
+use crate::body::ReadBody;
+use crate::problem::{Code, Problem, ProblemItem};
+
+/// A request to an operation, read.
+pub(crate) struct Asked<P = Nothing, Q = Nothing, B = Nothing> {
+    /// Who asks, and the idempotency key.
+    pub(crate) caller: Caller,
+    /// The token; none where the operation is open.
+    pub(crate) token: Option<TokenView>,
+    /// Parameters of the path.
+    pub(crate) path: P,
+    /// Parameters of the query.
+    pub(crate) query: Q,
+    /// The body.
+    pub(crate) body: B,
+    /// All headers.
+    pub(crate) headers: HeaderMap,
+}
+
+/// No parameters, no body.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// What [`admission`](crate::admission) hands to the handler: without it, no
+/// handler runs.
+#[derive(Clone)]
+pub(crate) struct Admitted {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// With which token.
+    pub(crate) token: Option<TokenView>,
+    /// The body, within its limit.
+    pub(crate) body: bytes::Bytes,
+}
+
+impl<P, Q, B> Asked<P, Q, B>
+where
+    P: DeserializeOwned,
+    Q: DeserializeOwned,
+    B: ReadBody,
+{
+    /// Reads what was admitted.
+    pub(crate) async fn read(mut parts: Parts) -> Result<Self, Problem> {
+        let Some(Admitted { caller, token, body }) = parts.extensions.remove() else {
+            tracing::error!("a request reached its handler without being admitted");
+            return Err(Problem::internal());
+        };
+        let path = path(&mut parts).await?;
+        let query = Query::<Q>::try_from_uri(&parts.uri).map_err(|rejection| {
+            let text = rejection.body_text();
+            let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Problem::new(Code::InvalidParameter, format!("The query is not valid: {why}."))
+        })?;
+        let body = B::read(&parts.headers, body)?;
+        Ok(Self { caller, token, path, query: query.0, body, headers: parts.headers })
+    }
+}
+
+async fn path<P: DeserializeOwned>(parts: &mut Parts) -> Result<P, Problem> {
+    let params: BTreeMap<String, String> = match parts.extract::<RawPathParams>().await {
+        Ok(params) => {
+            params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        }
+        Err(rejection) => {
+            return Err(Problem::new(Code::InvalidParameter, rejection.body_text()));
+        }
+    };
+    // All of them are texts; one at a time would tell which one is wrong.
+    P::deserialize(MapDeserializer::<_, ValueError>::new(params.into_iter())).map_err(|error| {
+        let message = error.to_string();
+        let item = ProblemItem { message: message.clone(), ..ProblemItem::default() };
+        Problem::new(Code::InvalidParameter, format!("The path is not valid: {message}."))
+            .with_errors(vec![item])
+    })
+}

@@ -1,0 +1,97 @@
+//! How much one request, one client, and all clients together may ask for.
+
+use std::time::Duration;
+
+/// Bytes of a body, where nothing else is said: a set of a large application
+/// is a tenth of this.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a body with documents: `deployd-config` reads no more at once.
+pub const DOCUMENTS_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of a body with a plugin: a component made from Python has 18 MB, in
+/// base 64 a third more.
+pub const PLUGIN_BYTES_MAX: usize = 40 << 20;
+
+/// Bytes of a secret. Keys and certificates are smaller, and a Kubernetes
+/// Secret holds at most a mebibyte in all.
+pub const SECRET_BYTES_MAX: usize = 64 << 10;
+
+/// Bodies above [`BODY_BYTES_MAX`] that are read at the same time: they are
+/// held in memory, so that these bound it: 4 of 40 MiB.
+pub const LARGE_BODIES_MAX: usize = 4;
+
+/// Bytes of path and query. Names are short; nothing needs more.
+pub const URI_BYTES_MAX: usize = 4 << 10;
+
+/// Bytes of a bearer token. Ours have 81.
+pub const TOKEN_BYTES_MAX: usize = 512;
+
+/// Bytes of an idempotency key: a UUID has 36, and some send a digest and a
+/// name.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Bytes of a request id that a caller chose.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Entries of a page, where nothing else is said.
+pub const PAGE_DEFAULT: usize = 50;
+
+/// Entries of a page: what fits on no screen, and takes milliseconds.
+pub const PAGE_MAX: usize = 500;
+
+/// From the admission of a request to its answer's head. Everything that takes
+/// longer happens after the answer, and is watched.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For a body to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For a body above [`BODY_BYTES_MAX`] to arrive: 40 MiB at 3 Mbit/s.
+pub const LARGE_BODY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Event streams at the same time. Each holds a connection and reads again
+/// whenever anything changes.
+pub const STREAMS_MAX: usize = 128;
+
+/// Between comments on a stream where nothing happens: proxies give up after
+/// 30 to 60 seconds.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// When clients that were turned away for want of room should come back.
+pub const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// Refusals journalled at once; more in a row are counted only, so that who
+/// guesses tokens can't fill the disk.
+pub const REFUSALS_BURST: u32 = 10;
+
+/// One more refusal may be journalled after so long.
+pub const REFUSALS_REFILL: Duration = Duration::from_secs(6);
+
+/// What a listener allows its clients; see the fields for why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at the same time. More wait in the kernel's queue.
+    pub connections: usize,
+    /// For a request's head to arrive, also on a connection that was used
+    /// before: who sends a byte a minute holds nothing for long.
+    pub header_timeout: Duration,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub concurrent_requests: u32,
+    /// For requests to end after a shutdown has begun.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            header_timeout: Duration::from_secs(5),
+            header_bytes: 64 << 10,
+            concurrent_requests: 64,
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}

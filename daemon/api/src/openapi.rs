@@ -1,0 +1,186 @@
+//! The OpenAPI 3.1 document, made from declarations and from types.
+//!
+//! Neither utoipa nor aide: the first wants a second derive beside `JsonSchema`
+//! on every type of the core, the second has no release for axum 0.8 and
+//! schemars 1. What is needed beyond schemars is this file.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::access::{Access, scope_name};
+use crate::answer::Answer;
+use crate::body::ReadBody;
+use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REQUEST_TIMEOUT};
+use crate::operation::Operation;
+use crate::problem::{PROBLEM_JSON, Problem};
+
+/// The document of all operations, as `/openapi.json` serves it.
+pub fn document() -> Value {
+    crate::routes::operations(false).finish().2
+}
+
+/// A document while operations are added to it.
+pub(crate) struct Description {
+    generator: SchemaGenerator,
+    paths: Map<String, Value>,
+}
+
+impl Default for Description {
+    fn default() -> Self {
+        let generator = SchemaSettings::draft2020_12()
+            .with(|settings| {
+                settings.meta_schema = None;
+                settings.definitions_path = "/components/schemas".into();
+            })
+            .into_generator();
+        Self { generator, paths: Map::new() }
+    }
+}
+
+impl Description {
+    /// Makes schemas.
+    pub(crate) fn generator(&mut self) -> &mut SchemaGenerator {
+        &mut self.generator
+    }
+
+    /// Adds an operation.
+    pub(crate) fn operation<P, Q, B, A>(&mut self, operation: &Operation)
+    where
+        P: JsonSchema,
+        Q: JsonSchema,
+        B: ReadBody,
+        A: Answer,
+    {
+        let mut parameters = self.parameters::<P>("path");
+        parameters.extend(self.parameters::<Q>("query"));
+        if operation.verb.writes() {
+            parameters.push(json!({"$ref": "#/components/parameters/IdempotencyKey"}));
+        }
+        let mut entry = Map::new();
+        entry.insert("operationId".into(), operation.id.into());
+        entry.insert("summary".into(), operation.summary.into());
+        entry.insert("tags".into(), json!([tag(operation.path)]));
+        if !parameters.is_empty() {
+            entry.insert("parameters".into(), parameters.into());
+        }
+        if let Some(body) = B::document(&mut self.generator) {
+            entry.insert("requestBody".into(), body);
+        }
+        entry.insert("responses".into(), self.responses::<A>());
+        let security = match operation.access {
+            Access::Open => json!([]),
+            Access::Needs(scope) => json!([{"token": [scope_name(scope)]}]),
+        };
+        entry.insert("security".into(), security);
+        let path = self.paths.entry(operation.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            path.insert(operation.verb.as_str().to_ascii_lowercase(), Value::Object(entry));
+        }
+    }
+
+    /// The fields of a type, as parameters.
+    fn parameters<T: JsonSchema>(&mut self, place: &str) -> Vec<Value> {
+        let schema = T::json_schema(&mut self.generator).to_value();
+        let Some(Value::Object(fields)) = schema.get("properties") else { return Vec::new() };
+        let required = schema.get("required").and_then(Value::as_array);
+        let required = |name: &str| {
+            place == "path" || required.is_some_and(|names| names.iter().any(|n| n == name))
+        };
+        let parameter = |(name, schema): (&String, &Value)| {
+            let mut schema = schema.clone();
+            let description = schema.as_object_mut().and_then(|s| s.remove("description"));
+            json!({
+                "name": name,
+                "in": place,
+                "required": required(name),
+                "description": description.unwrap_or_default().as_str().unwrap_or_default(),
+                "schema": schema,
+            })
+        };
+        fields.iter().map(parameter).collect()
+    }
+
+    fn responses<A: Answer>(&mut self) -> Value {
+        let mut responses = Map::new();
+        for documented in A::document(&mut self.generator) {
+            let mut response = Map::new();
+            response.insert("description".into(), documented.description.into());
+            if !documented.content.is_empty() {
+                let content: Map<String, Value> = documented
+                    .content
+                    .into_iter()
+                    .map(|(essence, schema)| (essence.to_owned(), json!({"schema": schema})))
+                    .collect();
+                response.insert("content".into(), content.into());
+            }
+            responses.insert(documented.status.to_string(), response.into());
+        }
+        responses.insert("default".into(), json!({"$ref": "#/components/responses/Problem"}));
+        responses.into()
+    }
+
+    /// The whole document.
+    pub(crate) fn finish(mut self) -> Value {
+        let problem = self.generator.subschema_for::<Problem>();
+        let schemas = self.generator.take_definitions(true);
+        let about = format!(
+            "Writes take an `{}`: a repeat with the same key and content is answered as the \
+             first was. A request that is not answered within {} seconds may still be carried \
+             out; repeat it with the same key. Every answer that is no success is a problem \
+             (RFC 9457), and every answer has an `X-Request-Id`.",
+            "Idempotency-Key",
+            REQUEST_TIMEOUT.as_secs(),
+        );
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "deployd",
+                "version": env!("CARGO_PKG_VERSION"),
+                "summary": "A deployment daemon for internal developer platforms",
+                "description": about,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+            "paths": self.paths,
+            "components": {
+                "schemas": schemas,
+                "parameters": {
+                    "IdempotencyKey": {
+                        "name": IDEMPOTENCY_KEY.as_str(),
+                        "in": "header",
+                        "required": false,
+                        "description": "Chosen by the caller, so that a repeat is known as one; kept for seven days",
+                        "schema": {
+                            "type": "string",
+                            "minLength": 1,
+                            "maxLength": IDEMPOTENCY_KEY_BYTES_MAX,
+                        },
+                    },
+                },
+                "responses": {
+                    "Problem": {
+                        "description": "It was refused, or failed",
+                        "content": {PROBLEM_JSON: {"schema": problem}},
+                    },
+                },
+                "securitySchemes": {
+                    "token": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "A token with the scope that the operation names, or a wider one: read < ci < deploy < admin",
+                    },
+                },
+            },
+        })
+    }
+}
+
+/// Operations are grouped by the first part of their path after the version.
+fn tag(path: &str) -> &str {
+    match path.strip_prefix("/v1/").and_then(|rest| rest.split(['/', ':']).next()) {
+        Some(part) => part,
+        None => "daemon",
+    }
+}

@@ -1,0 +1,35 @@
+//! The page for people: environments, latest deployments, and one of them live.
+//!
+//! It is a client of the interface as any other: it holds no data, and asks
+//! with the token that its user gives.
+
+use crate::access::Access::Open;
+use crate::answer::{Css, Html, JavaScript, Text};
+use crate::api::Api;
+use crate::asked::Asked;
+use crate::operation::{Operation, Operations, Verb::Get};
+use crate::problem::Problem;
+
+const PAGE: Operation = Operation::new(Get, "/", Open, "getPage", "The page for people");
+
+const SCRIPT: Operation =
+    Operation::new(Get, "/page.js", Open, "getPageScript", "What the page does");
+
+const STYLE: Operation =
+    Operation::new(Get, "/page.css", Open, "getPageStyle", "How the page looks");
+
+pub(crate) fn operations(operations: Operations) -> Operations {
+    operations.add(PAGE, page).add(SCRIPT, script).add(STYLE, style)
+}
+
+async fn page(_: Api, _: Asked) -> Result<Text<Html>, Problem> {
+    Ok(Text::new(include_str!("page/page.html")))
+}
+
+async fn script(_: Api, _: Asked) -> Result<Text<JavaScript>, Problem> {
+    Ok(Text::new(include_str!("page/page.js")))
+}
+
+async fn style(_: Api, _: Asked) -> Result<Text<Css>, Problem> {
+    Ok(Text::new(include_str!("page/page.css")))
+}

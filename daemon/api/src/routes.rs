@@ -1,0 +1,59 @@
+//! All operations, and the router made of them.
+
+mod artifacts;
+mod deployments;
+mod documents;
+mod environments;
+mod journal;
+mod metrics;
+mod notifications;
+mod paging;
+mod plugins;
+mod probes;
+mod progress;
+mod schemas;
+mod secrets;
+mod sets;
+mod tokens;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+
+use crate::admission::{Gate, admit};
+use crate::api::Api;
+use crate::observe::observe;
+use crate::operation::Operations;
+
+/// Every operation there is.
+pub(crate) fn operations(open_metrics: bool) -> Operations {
+    Operations::new()
+        .with(documents::operations)
+        .with(artifacts::operations)
+        .with(deployments::operations)
+        .with(progress::operations)
+        .with(environments::operations)
+        .with(sets::operations)
+        .with(notifications::operations)
+        .with(secrets::operations)
+        .with(plugins::operations)
+        .with(tokens::operations)
+        .with(journal::operations)
+        .with(schemas::operations)
+        .with(probes::operations)
+        .with(crate::page::operations)
+        .with(if open_metrics { metrics::open } else { metrics::behind_token })
+}
+
+/// The interface as a service. It can't be had without its layers: whatever is
+/// added to it is asked by nobody before it is declared.
+pub fn router(api: Api) -> Router {
+    let (router, declared, _) = operations(api.shared().options.open_metrics).finish();
+    let gate = Gate { api: api.clone(), declared };
+    router
+        // Answered by admission already; it has to be one for layers to wrap it.
+        .fallback(async || http::StatusCode::NOT_FOUND)
+        // The last layer is the outermost.
+        .layer(from_fn_with_state(gate.clone(), admit))
+        .layer(from_fn_with_state(gate, observe))
+        .with_state(api)
+}

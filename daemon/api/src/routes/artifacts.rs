@@ -1,0 +1,30 @@
+//! Artifacts: CI says that an image is there.
+
+use deployd_core::views::{Announced, TokenScope};
+
+use crate::access::Access::Needs;
+use crate::answer::Found;
+use crate::api::Api;
+use crate::asked::{Asked, Nothing};
+use crate::body::Artifacts;
+use crate::operation::{Operation, Operations, Verb::Post};
+use crate::problem::Problem;
+
+const ANNOUNCE: Operation = Operation::new(
+    Post,
+    "/v1/artifacts",
+    Needs(TokenScope::Ci),
+    "announceArtifacts",
+    "Announces one artifact or several; says where they go",
+);
+
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations.add(ANNOUNCE, announce)
+}
+
+async fn announce(
+    api: Api,
+    asked: Asked<Nothing, Nothing, Artifacts>,
+) -> Result<Found<Announced>, Problem> {
+    Ok(Found(api.engine().announce(&asked.caller, asked.body.0).await?))
+}

@@ -1,0 +1,210 @@
+//! Configuration documents.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use deployd_config::{DocumentError, Sent, SourceFile, read_with};
+use deployd_core::Name;
+use deployd_core::config::{Document, DocumentKey, DocumentKind};
+use deployd_core::views::{Applied, StoredDocument, TokenScope};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::access::Access::Needs;
+use crate::answer::Found;
+use crate::api::Api;
+use crate::asked::{Asked, Nothing};
+use crate::body::Json;
+use crate::limits::DOCUMENTS_BYTES_MAX;
+use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
+use crate::problem::{Code, Problem, ProblemItem};
+
+const APPLY: Operation = Operation::new(
+    Post,
+    "/v1/documents:apply",
+    Needs(TokenScope::Admin),
+    "applyDocuments",
+    "Applies documents: all of them, or none where any is wrong",
+)
+.body_max(DOCUMENTS_BYTES_MAX);
+
+const LIST: Operation = Operation::new(
+    Get,
+    "/v1/documents",
+    Needs(TokenScope::Read),
+    "listDocuments",
+    "Documents that are applied",
+);
+
+const GET: Operation = Operation::new(
+    Get,
+    "/v1/documents/{kind}/{name}",
+    Needs(TokenScope::Read),
+    "getDocument",
+    "A document that belongs to no application",
+);
+
+const GET_OF_APPLICATION: Operation = Operation::new(
+    Get,
+    "/v1/documents/{kind}/{application}/{name}",
+    Needs(TokenScope::Read),
+    "getApplicationDocument",
+    "An environment or a workload of an application",
+);
+
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations
+        .add(APPLY, apply)
+        .add(LIST, list)
+        .add(GET, get)
+        .add(GET_OF_APPLICATION, get_of_application)
+}
+
+/// Files of documents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ApplyRequest {
+    /// YAML or JSON, any number of documents in each.
+    files: Vec<File>,
+    /// Files that documents name by a path: `source` of a Score file,
+    /// `baselineFile` of an environment type.
+    #[serde(default)]
+    beside: Vec<BesideFile>,
+    /// Say what would change, and change nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A file with documents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// For messages, and for files beside it; separated by `/`.
+    path: String,
+    /// YAML or JSON.
+    text: String,
+}
+
+/// A file that a document names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BesideFile {
+    /// From where the paths of `files` begin; separated by `/`.
+    path: String,
+    /// Base 64.
+    content: String,
+}
+
+async fn apply(
+    api: Api,
+    asked: Asked<Nothing, Nothing, Json<ApplyRequest>>,
+) -> Result<Found<Applied>, Problem> {
+    let Json(request) = asked.body;
+    let stored = api.engine().documents(None).await?;
+    let stored: Vec<Document> = stored.into_iter().map(|stored| stored.document).collect();
+    let dry_run = request.dry_run;
+    // Eight megabytes of YAML take longer than others should wait.
+    let read = tokio::task::spawn_blocking(move || documents(request, &stored)).await;
+    let documents = read.map_err(|_| Problem::internal())??;
+    Ok(Found(api.engine().apply(&asked.caller, documents, dry_run).await?))
+}
+
+fn documents(request: ApplyRequest, stored: &[Document]) -> Result<Vec<Document>, Problem> {
+    let mut beside = BTreeMap::new();
+    for (index, file) in request.beside.into_iter().enumerate() {
+        let content = STANDARD.decode(&file.content).map_err(|error| {
+            let message = format!("found text that is no base 64 ({error})");
+            let field = Some(format!("beside[{index}].content"));
+            let item = ProblemItem { field, message: message.clone(), ..ProblemItem::default() };
+            Problem::new(Code::InvalidRequest, format!("{}: {message}.", file.path))
+                .with_errors(vec![item])
+        })?;
+        beside.insert(file.path, content);
+    }
+    let files: Vec<SourceFile> = request
+        .files
+        .into_iter()
+        .map(|file| SourceFile { path: file.path, text: file.text })
+        .collect();
+    let located = read_with(&files, &Sent(beside), stored).map_err(invalid)?;
+    Ok(located.into_iter().map(|located| located.document).collect())
+}
+
+fn invalid(errors: Vec<DocumentError>) -> Problem {
+    let detail = match errors.as_slice() {
+        [one] => one.to_string(),
+        many => format!("{} things are wrong with the documents; nothing was applied.", many.len()),
+    };
+    let items = errors.into_iter().map(item).collect();
+    Problem::new(Code::InvalidDocuments, detail).with_errors(items)
+}
+
+fn item(error: DocumentError) -> ProblemItem {
+    let message = error.to_string();
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let place = |number: usize| Some(number).filter(|number| *number > 0);
+    ProblemItem {
+        file: some(error.file),
+        line: place(error.line),
+        column: place(error.column),
+        document: error.document.map(|document| document.to_string()),
+        field: some(error.field),
+        found: some(error.found),
+        expected: some(error.expected),
+        message,
+        hint: error.hint,
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfKind {
+    /// Only documents of this kind.
+    kind: Option<DocumentKind>,
+}
+
+async fn list(
+    api: Api,
+    asked: Asked<Nothing, OfKind>,
+) -> Result<Found<Vec<StoredDocument>>, Problem> {
+    Ok(Found(api.engine().documents(asked.query.kind).await?))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Key {
+    /// The kind.
+    kind: DocumentKind,
+    /// The name.
+    name: Name,
+}
+
+async fn get(api: Api, asked: Asked<Key>) -> Result<Found<StoredDocument>, Problem> {
+    let Key { kind, name } = asked.path;
+    one(&api, DocumentKey { kind, application: None, name }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ApplicationKey {
+    /// The kind.
+    kind: DocumentKind,
+    /// The application.
+    application: Name,
+    /// The name.
+    name: Name,
+}
+
+async fn get_of_application(
+    api: Api,
+    asked: Asked<ApplicationKey>,
+) -> Result<Found<StoredDocument>, Problem> {
+    let ApplicationKey { kind, application, name } = asked.path;
+    one(&api, DocumentKey { kind, application: Some(application), name }).await
+}
+
+async fn one(api: &Api, key: DocumentKey) -> Result<Found<StoredDocument>, Problem> {
+    match api.engine().document(&key).await? {
+        Some(document) => Ok(Found(document)),
+        None => Err(Problem::new(Code::NotFound, format!("There is no {key}."))),
+    }
+}

@@ -1,0 +1,28 @@
+//! Metrics in Prometheus' text format.
+
+use deployd_core::views::TokenScope;
+
+use crate::access::Access;
+use crate::answer::{PrometheusText, Text};
+use crate::api::Api;
+use crate::asked::Asked;
+use crate::operation::{Operation, Operations, Verb::Get};
+use crate::problem::Problem;
+
+pub(super) fn behind_token(operations: Operations) -> Operations {
+    operations.add(operation(Access::Needs(TokenScope::Read)), metrics)
+}
+
+pub(super) fn open(operations: Operations) -> Operations {
+    operations.add(operation(Access::Open), metrics)
+}
+
+const fn operation(access: Access) -> Operation {
+    Operation::new(Get, "/metrics", access, "getMetrics", "Metrics, for Prometheus")
+}
+
+async fn metrics(api: Api, _: Asked) -> Result<Text<PrometheusText>, Problem> {
+    let mut text = (api.shared().options.metrics)();
+    text.push_str(&api.shared().requests.text());
+    Ok(Text::new(text))
+}

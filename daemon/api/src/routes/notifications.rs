@@ -1,0 +1,83 @@
+//! Notifications: what subscribers were told, or could not be told.
+
+use deployd_core::outbox::{Message, MessageId, MessageStatus};
+use deployd_core::views::TokenScope;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::paging::PageSize;
+use crate::access::Access::Needs;
+use crate::answer::{Accepted, Found, Listed};
+use crate::api::Api;
+use crate::asked::{Asked, Nothing};
+use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
+use crate::problem::Problem;
+
+const LIST: Operation = Operation::new(
+    Get,
+    "/v1/notifications",
+    Needs(TokenScope::Read),
+    "listNotifications",
+    "Messages to subscribers, oldest first",
+);
+
+const GET: Operation = Operation::new(
+    Get,
+    "/v1/notifications/{id}",
+    Needs(TokenScope::Read),
+    "getNotification",
+    "A message and the last attempts to deliver it",
+);
+
+const REDELIVER: Operation = Operation::new(
+    Post,
+    "/v1/notifications/{id}/redeliver",
+    Needs(TokenScope::Deploy),
+    "redeliverNotification",
+    "Delivers a message again",
+);
+
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations.add(LIST, list).add(GET, get).add(REDELIVER, redeliver)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    /// Only messages that stand there.
+    status: Option<MessageStatus>,
+    /// Only messages after this one.
+    after: Option<MessageId>,
+    /// Messages on the page.
+    #[serde(default)]
+    limit: PageSize,
+}
+
+async fn list(api: Api, asked: Asked<Nothing, Filter>) -> Result<Listed<Vec<Message>>, Problem> {
+    let Filter { status, after, limit } = asked.query;
+    let page = api.engine().messages(status, after, limit.0).await?;
+    let status = status.map(|status| match status {
+        MessageStatus::Pending => "status=pending&",
+        MessageStatus::Delivered => "status=delivered&",
+        MessageStatus::Dead => "status=dead&",
+    });
+    let path = format!("/v1/notifications?{}", status.unwrap_or_default());
+    let next = limit.next(&page, &path, |message| message.id.to_string());
+    Ok(Listed { page, next })
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Id {
+    /// The message.
+    id: MessageId,
+}
+
+async fn get(api: Api, asked: Asked<Id>) -> Result<Found<Message>, Problem> {
+    Ok(Found(api.engine().message(&asked.path.id).await?))
+}
+
+async fn redeliver(api: Api, asked: Asked<Id>) -> Result<Accepted<Message>, Problem> {
+    let message = api.engine().redeliver(&asked.caller, &asked.path.id).await?;
+    let location = format!("/v1/notifications/{}", message.id);
+    Ok(Accepted { value: message, location })
+}

@@ -1,0 +1,106 @@
+//! Serves connections: HTTP/1.1, and HTTP/2 without TLS.
+
+mod first_bytes;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::api::Api;
+use crate::limits::Limits;
+use first_bytes::FirstBytes;
+
+/// Between two attempts to accept a connection after one failed: the process
+/// has no file descriptors left, and a loop would only burn time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between signs of life on an HTTP/2 connection, whose client would otherwise
+/// hold it for ever without asking anything.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// For an answer to a sign of life.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves the interface until `shutdown`, then lets requests end within
+/// [`Limits::shutdown_timeout`]. Event streams end at once.
+pub async fn serve(
+    listener: TcpListener,
+    api: Api,
+    shutdown: impl Future<Output = ()> + Send,
+    limits: Limits,
+) -> io::Result<()> {
+    let router = crate::router(api.clone());
+    let builder = builder(&limits);
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = async {
+            // Before the connection is accepted: the kernel's queue is where
+            // those wait for whom there is no room.
+            let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, _) = listener.accept().await?;
+            io::Result::Ok((permit, stream))
+        };
+        let (permit, stream) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let io = TokioIo::new(first_bytes(stream, &limits));
+        let connection = builder.serve_connection(io, service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // Errors are the client's: it went away, or speaks no HTTP.
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, "a connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    api.close();
+    if tokio::time::timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time, and are dropped");
+    }
+    Ok(())
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.concurrent_requests);
+    builder
+}
+
+fn first_bytes(stream: TcpStream, limits: &Limits) -> FirstBytes<TcpStream> {
+    // Answers are small and complete; waiting to fill packets only delays them.
+    let _ = stream.set_nodelay(true);
+    FirstBytes::new(stream, limits.header_timeout)
+}

@@ -1,0 +1,9 @@
+//! The interface as its clients see it, over a real engine.
+
+mod bad_input;
+mod contract;
+mod deploying;
+mod fakes;
+mod managing;
+mod serving;
+mod stage;

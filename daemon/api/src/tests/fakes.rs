@@ -1,0 +1,285 @@
+//! What the engine needs from the outside, at its simplest: everything works.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use deployd_core::config::{EffectLevel, PluginSpec};
+use deployd_core::ports::{
+    Answer, ApplyRequest, Call, CallLog, Clock, Cluster, Decision, DriverAction, DriverPlan,
+    DriverRequest, Drivers, LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing,
+    PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness, Recipe,
+    Removal, RenderInput, Sender, Strategies, StrategyContext, Target, Templaters, Vault,
+    VaultError,
+};
+use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_core::{Digest, Fault, Name, Timestamp};
+use deployd_engine::Ports;
+use deployd_store::MemoryStore;
+use serde_json::{Value, json};
+
+/// All ports but the store.
+#[derive(Default)]
+pub(super) struct Outside {
+    secrets: Mutex<BTreeMap<SecretRef, Vec<u8>>>,
+    ticks: AtomicU64,
+}
+
+pub(super) fn ports(store: MemoryStore) -> Ports {
+    let outside = Arc::new(Outside::default());
+    Ports {
+        store: Arc::new(store),
+        vault: outside.clone(),
+        catalog: outside.clone(),
+        drivers: outside.clone(),
+        templaters: outside.clone(),
+        strategies: outside.clone(),
+        notifiers: outside.clone(),
+        cluster: outside.clone(),
+        sender: outside.clone(),
+        clock: outside.clone(),
+        random: outside,
+    }
+}
+
+impl Clock for Outside {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_795_230_000_000 + self.ticks.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Random for Outside {
+    fn fill(&self, buffer: &mut [u8]) {
+        let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
+        let digest = Digest::of(&tick.to_be_bytes());
+        for (byte, random) in buffer.iter_mut().zip(digest.as_bytes()) {
+            *byte = *random;
+        }
+    }
+}
+
+#[async_trait]
+impl Vault for Outside {
+    async fn generate(&self, secret: &SecretRef, _: &Recipe) -> Result<(), VaultError> {
+        self.secrets.lock().unwrap().entry(secret.clone()).or_insert_with(|| b"generated".to_vec());
+        Ok(())
+    }
+
+    async fn put(&self, secret: &SecretRef, value: SecretValue) -> Result<(), VaultError> {
+        self.secrets.lock().unwrap().insert(secret.clone(), value.expose().to_vec());
+        Ok(())
+    }
+
+    async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
+        let secrets = self.secrets.lock().unwrap();
+        let value = secrets.get(secret).ok_or_else(|| VaultError::NotFound(secret.clone()))?;
+        Ok(SecretValue::new(value.clone()))
+    }
+
+    async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError> {
+        Ok(self.secrets.lock().unwrap().contains_key(secret))
+    }
+
+    async fn list(&self, owner: &str) -> Result<Vec<String>, VaultError> {
+        let secrets = self.secrets.lock().unwrap();
+        Ok(secrets.keys().filter(|s| s.owner == owner).map(|s| s.name.clone()).collect())
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
+        self.secrets.lock().unwrap().retain(|secret, _| secret.owner != owner);
+        Ok(())
+    }
+}
+
+fn info(name: &str, kind: deployd_core::config::PluginKind) -> PluginInfo {
+    PluginInfo {
+        plugin: PluginRef { name: name.to_owned(), digest: Digest::of(name.as_bytes()) },
+        version: "1.0.0".to_owned(),
+        kind,
+        effect: EffectLevel::Idempotent,
+    }
+}
+
+#[async_trait]
+impl PluginCatalog for Outside {
+    async fn load(&self, name: &Name, spec: &PluginSpec) -> Result<PluginInfo, Fault> {
+        Ok(info(name.as_str(), spec.kind))
+    }
+
+    async fn upload(&self, component: Vec<u8>, manifest: String) -> Result<PluginInfo, Fault> {
+        if component != b"\0asm" {
+            return Err(Fault::invalid("no-component", "These bytes are no component."));
+        }
+        Ok(info(&manifest, deployd_core::config::PluginKind::Driver))
+    }
+
+    async fn retain(&self, _: &Name, _: &[Digest]) {}
+}
+
+#[async_trait]
+impl Drivers for Outside {
+    async fn plan(&self, _: Call<'_>, _: &DriverRequest) -> Result<DriverPlan, Fault> {
+        let summary = vec!["make it".to_owned()];
+        Ok(DriverPlan { action: DriverAction::Create, summary, outputs: json!({}) })
+    }
+
+    async fn provision(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+        _: Option<&str>,
+    ) -> Result<Progress<Provisioned>, Fault> {
+        call.log.line(LogLevel::Info, format!("made {}", request.id));
+        let outputs = match request.resource_type.as_str() {
+            "k8s-cluster" => {
+                let secret = SecretRef { owner: request.uid.clone(), name: "kubeconfig".into() };
+                self.put(&secret, SecretValue::new(b"kubeconfig".to_vec())).await.unwrap();
+                json!({"name": "main", "kubeconfig": secret.to_string()})
+            }
+            _ => json!({"name": "shop-development", "host": "shop.test"}),
+        };
+        Ok(Progress::Done(Provisioned { state: json!({}), outputs, manifests: Vec::new() }))
+    }
+
+    async fn observe(&self, _: Call<'_>, _: &DriverRequest) -> Result<Option<Value>, Fault> {
+        Ok(None)
+    }
+
+    async fn destroy(
+        &self,
+        _: Call<'_>,
+        _: &DriverRequest,
+        _: Option<&str>,
+    ) -> Result<Removal, Fault> {
+        Ok(Progress::Done(()))
+    }
+}
+
+#[async_trait]
+impl Templaters for Outside {
+    async fn render(&self, _: Call<'_>, input: &RenderInput) -> Result<Vec<Value>, Fault> {
+        let object = |workload: &Value| {
+            let name = &workload["metadata"]["name"];
+            json!({
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": name, "annotations": {"deployd.dev/workload": name}},
+                "spec": {"image": workload.pointer("/containers/web/image")},
+            })
+        };
+        Ok(input.workloads.iter().map(object).collect())
+    }
+}
+
+#[async_trait]
+impl Strategies for Outside {
+    async fn start(&self, _: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
+        let names: BTreeSet<&str> = context
+            .workloads
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|w| w["name"].as_str())
+            .collect();
+        let endless = context.config.get("endless").is_some();
+        let action = if endless {
+            json!({"do": "sleep", "ms": 3_600_000})
+        } else {
+            json!({"do": "apply", "track": "stable", "workloads": names})
+        };
+        Ok(Decision { state: json!({}), action, progress: 50, message: "apply".to_owned() })
+    }
+
+    async fn next(
+        &self,
+        _: Call<'_>,
+        _: &StrategyContext,
+        state: &Value,
+        _: &Value,
+    ) -> Result<Decision, Fault> {
+        let action = json!({"do": "complete"});
+        Ok(Decision { state: state.clone(), action, progress: 100, message: "done".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Notifiers for Outside {
+    async fn format(
+        &self,
+        _: Call<'_>,
+        event: &Value,
+        _: &Value,
+    ) -> Result<Vec<NotifierRequest>, Fault> {
+        Ok(vec![NotifierRequest {
+            method: "POST".to_owned(),
+            url: "https://receiver.test/hook".to_owned(),
+            headers: BTreeMap::new(),
+            body: event.to_string().into_bytes(),
+            thread: None,
+        }])
+    }
+}
+
+#[async_trait]
+impl Sender for Outside {
+    async fn send(&self, _: Outgoing) -> Result<Answer, Fault> {
+        Ok(Answer { status: 204, retry_after_ms: None })
+    }
+}
+
+#[async_trait]
+impl Cluster for Outside {
+    async fn apply(&self, request: &ApplyRequest, _: &CallLog) -> Result<Vec<ObjectRef>, Fault> {
+        Ok(request.objects.expose().iter().filter_map(ObjectRef::of).collect())
+    }
+
+    async fn await_ready(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+        _: u64,
+        _: &CallLog,
+    ) -> Result<Readiness, Fault> {
+        Ok(Readiness::Ready)
+    }
+
+    async fn prune(
+        &self,
+        _: &Target,
+        objects: &[ObjectRef],
+        _: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        Ok(objects.to_vec())
+    }
+
+    async fn version(&self, _: &Target) -> Result<String, Fault> {
+        Ok("v1.34.0".to_owned())
+    }
+
+    async fn logs(&self, _: &Target, _: &ObjectRef, _: usize) -> Result<Vec<LogLines>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+/// Where a test may write a file: its own place, removed at its end.
+pub(super) struct Scratch(pub(super) std::path::PathBuf);
+
+impl Scratch {
+    pub(super) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("deployd-api-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn join(&self, name: &str) -> std::path::PathBuf {
+        Path::new(&self.0).join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

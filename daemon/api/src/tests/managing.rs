@@ -1,0 +1,92 @@
+//! Documents, tokens, secrets, plugins, the journal.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use deployd_core::views::TokenScope;
+use http::Method;
+use serde_json::json;
+
+use super::fakes::Scratch;
+use super::stage::Stage;
+
+#[tokio::test]
+async fn documents_are_kept_with_their_versions() {
+    let stage = Stage::shop().await;
+    let all = stage.get("/v1/documents").send().await.is(200, "").json();
+    assert_eq!(all.as_array().unwrap().len(), 12);
+    let plugins = stage.get("/v1/documents?kind=Plugin").send().await.is(200, "").json();
+    assert_eq!(plugins.as_array().unwrap().len(), 4);
+    stage.get("/v1/documents/Plugin/driver").send().await.is(200, "");
+    let path = "/v1/documents/Workload/shop/frontend";
+    let workload = stage.get(path).send().await.is(200, "").json();
+    assert_eq!((&workload["version"], &workload["actor"]), (&json!(1), &json!("admin")));
+    assert_eq!(
+        stage.get("/v1/plugins").send().await.is(200, "").json().as_array().unwrap().len(),
+        4
+    );
+    let schemas = stage.get("/v1/schemas").send().await.is(200, "").json();
+    for path in schemas.as_object().unwrap().values() {
+        let schema = stage.get(path.as_str().unwrap()).send().await.is(200, "").json();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    }
+    stage.get("/v1/schemas/document.json").send().await.is(200, "");
+}
+
+#[tokio::test]
+async fn tokens_are_made_used_and_revoked() {
+    let stage = Stage::empty().await;
+    let new = json!({"name": "robot", "scope": "ci"});
+    let made = stage.post("/v1/tokens").json(&new).send().await.is(201, "").json();
+    let secret = format!("Bearer {}", made["secret"].as_str().unwrap());
+    stage.post("/v1/tokens").json(&new).send().await.is(409, "conflict");
+    let who = stage.ask(Method::GET, "/v1/whoami").header("authorization", &secret);
+    assert_eq!(who.send().await.is(200, "").json()["name"], "robot");
+    let list = stage.get("/v1/tokens").send().await.is(200, "");
+    assert!(!list.text.contains("dpl_") && list.text.contains("robot"));
+    stage.ask(Method::DELETE, "/v1/tokens/robot").scope(TokenScope::Admin).send().await.is(204, "");
+    let who = stage.ask(Method::GET, "/v1/whoami").header("authorization", &secret);
+    who.send().await.is(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn secrets_go_in_and_never_come_out() {
+    let stage = Stage::empty().await;
+    let put = stage.ask(Method::PUT, "/v1/secrets/kubeconfig").scope(TokenScope::Admin);
+    assert_eq!(put.body("hunter2-of-the-cluster").send().await.is(204, "").text, "");
+    let names = stage.get("/v1/secrets").send().await.is(200, "").json();
+    assert_eq!(names, json!(["kubeconfig"]));
+    let journal = stage.get("/v1/journal").send().await.is(200, "").text;
+    assert!(journal.contains("secret-set") && !journal.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn plugins_are_uploaded() {
+    let stage = Stage::empty().await;
+    let upload = json!({"manifest": "mine", "component": STANDARD.encode(b"\0asm")});
+    let info = stage.post("/v1/plugins").json(&upload).send().await.is(201, "").json();
+    assert_eq!(info["plugin"]["name"], "mine");
+}
+
+#[tokio::test]
+async fn the_journal_is_read_verified_and_copied() {
+    let stage = Stage::shop().await;
+    let first = stage.get("/v1/journal?limit=3").send().await.is(200, "");
+    assert_eq!(first.header("link"), "</v1/journal?after=3&limit=3>; rel=\"next\"");
+    let entry = &first.json()[0];
+    assert_eq!((&entry["position"], &entry["version"]), (&json!(1), &json!(1)));
+    let report = stage.post("/v1/journal/verify").send().await.is(200, "").json();
+    assert_eq!((&report["broken"], &report["damaged"]), (&json!([]), &json!([])));
+    let scratch = Scratch::new("backup");
+    let path = json!({"path": scratch.join("copy")});
+    stage.post("/v1/backup").json(&path).send().await.is(200, "");
+    stage.post("/v1/backup").json(&path).send().await.is(422, "failed");
+}
+
+#[tokio::test]
+async fn probes_say_how_it_is() {
+    let stage = Stage::empty().await;
+    let open = |path: &'static str| stage.ask(Method::GET, path);
+    assert_eq!(open("/healthz").send().await.is(200, "").json(), json!({"status": "ok"}));
+    assert_eq!(open("/readyz").send().await.is(200, "").json(), json!({"status": "ready"}));
+    assert_eq!(open("/openapi.json").send().await.is(200, "").json(), *stage.document());
+}
