@@ -14,6 +14,8 @@ use crate::{demo, doctor, logging};
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
     let Cli { globals, command } = Cli::parse();
+    // An error means that there is a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match command {
