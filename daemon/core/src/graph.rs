@@ -426,6 +426,27 @@ pub fn order(graph: &ResourceGraph) -> Result<Vec<Uid>, Vec<String>> {
     Ok(ordered)
 }
 
+/// The order in which to take resources away, of what each comes after: each
+/// before what it needs.
+pub fn dependents_first(after: &BTreeMap<Uid, BTreeSet<Uid>>) -> Vec<Uid> {
+    let mut left = after.clone();
+    let mut ordered = Vec::with_capacity(left.len());
+    while let Some(first) = left.keys().next().cloned() {
+        let needed: BTreeSet<&Uid> = left.values().flatten().collect();
+        let mut free: Vec<Uid> =
+            left.keys().filter(|uid| !needed.contains(*uid)).cloned().collect();
+        // Plans of different times can contradict each other: a cycle is cut.
+        if free.is_empty() {
+            free.push(first);
+        }
+        for uid in free {
+            left.remove(&uid);
+            ordered.push(uid);
+        }
+    }
+    ordered
+}
+
 /// Walks along unmet needs until something comes up twice.
 fn cycle(graph: &ResourceGraph, done: &BTreeSet<Uid>) -> Vec<String> {
     let mut walked: Vec<&Uid> = Vec::new();

@@ -117,3 +117,18 @@ fn the_uid_of_a_resource_never_changes() {
     let uid = key.uid(&"shop/development".parse().unwrap());
     assert_eq!(uid.0, "ff5aa9019cce7603");
 }
+
+#[test]
+fn i8_dependents_are_taken_away_first() {
+    let uid = |text: &str| Uid(text.to_owned());
+    let needs = |of: &[(&str, &[&str])]| {
+        of.iter()
+            .map(|(name, after)| (uid(name), after.iter().map(|name| uid(name)).collect()))
+            .collect()
+    };
+    let order = |of: &[(&str, &[&str])]| -> Vec<String> {
+        dependents_first(&needs(of)).into_iter().map(|uid| uid.0).collect()
+    };
+    assert_eq!(order(&[("a", &[]), ("b", &["a"]), ("c", &["b", "elsewhere"])]), ["c", "b", "a"]);
+    assert_eq!(order(&[("a", &["b"]), ("b", &["a"])]).len(), 2, "a cycle is cut");
+}

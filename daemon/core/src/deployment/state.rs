@@ -23,7 +23,7 @@ pub struct EnvironmentState {
     /// Those that wait, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queue: Vec<Queued>,
-    /// What the last successful deployment brought.
+    /// What the last deployment brought whose rollout came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
     /// Resources that are there.
@@ -226,6 +226,10 @@ pub struct Step {
     pub attempts: u32,
     /// What it can be recognised by, the same in every attempt.
     pub key: String,
+    /// The token of the driver's operation, once it was pending: handed back in
+    /// every attempt from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
     /// When it was first begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -261,6 +265,7 @@ impl Step {
             status: StepStatus::Waiting,
             attempts: 0,
             key,
+            operation: None,
             started: None,
             ended: None,
             result: None,
@@ -335,9 +340,10 @@ pub enum Phase {
     Ended,
 }
 
-/// The most rounds of one rollout: a strategy that has not come to an end by
-/// then never will.
-pub const ROUNDS_MAX: u32 = 10_000;
+/// The most rounds of one rollout: enough to apply and await 250 workloads one
+/// by one. Each round leaves two steps in the deployment's record, which has to
+/// stay below what a store takes as one value.
+pub const ROUNDS_MAX: u32 = 500;
 
 /// What a strategy has said last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

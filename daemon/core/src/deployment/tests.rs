@@ -340,6 +340,83 @@ fn a_paused_rollout_waits_for_a_person() {
     assert_eq!(world.run(), Outcome::Succeeded);
 }
 
+fn destroying(step: &Step) -> Event {
+    match (&step.kind, planned(step, vec![], false)) {
+        (StepKind::Plan, Event::DeploymentPlanned { deployment, plan, gates, resources, .. }) => {
+            let destroy = vec![Uid("app".into()), Uid("base".into())];
+            Event::DeploymentPlanned { deployment, plan, gates, resources, destroy }
+        }
+        _ => well(step),
+    }
+}
+
+#[test]
+fn i8_resources_are_taken_away_one_by_one_in_the_order_of_the_plan() {
+    let mut world = World::new(&destroying);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Succeeded);
+    let place = |wanted: &dyn Fn(&Event) -> bool| {
+        world.history.iter().position(|(_, event)| wanted(event)).unwrap()
+    };
+    let done =
+        place(&|e| matches!(e, Event::StepSucceeded { step, .. } if step.0 == "destroy:app"));
+    let next = place(&|e| matches!(e, Event::StepStarted { step, .. } if step.0 == "destroy:base"));
+    assert!(done < next);
+}
+
+#[test]
+fn what_runs_is_known_also_when_cleaning_up_fails() {
+    let fails = |step: &Step| match &step.kind {
+        StepKind::Destroy { .. } => failed(step, Fault::permanent("denied", "no")),
+        _ => destroying(step),
+    };
+    let mut world = World::new(&fails);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::NeedsOperator);
+    assert_eq!(world.state.deployed.as_ref().unwrap().deployment.0, "one");
+}
+
+#[test]
+fn an_operation_is_known_after_a_poll_that_failed() {
+    let slow = |step: &Step| match (&step.kind, &step.status) {
+        (StepKind::Provision { uid, .. }, StepStatus::Running) if uid.0 == "db" => {
+            if step.attempts == 1 {
+                return Event::StepPending {
+                    deployment: active(step),
+                    step: step.id.clone(),
+                    token: "op-1".into(),
+                    poll_at: Timestamp(5_000),
+                    message: String::new(),
+                };
+            }
+            assert_eq!(step.operation.as_deref(), Some("op-1"));
+            done(step)
+        }
+        (StepKind::Provision { uid, .. }, StepStatus::Pending { .. }) if uid.0 == "db" => {
+            failed(step, Fault::transient("busy", "try again"))
+        }
+        _ => well(step),
+    };
+    let mut world = World::new(&slow);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Succeeded);
+}
+
+#[test]
+fn a_strategy_without_end_is_ended_before_its_record_is_too_large() {
+    let endless = |step: &Step| match &step.kind {
+        StepKind::Decide { .. } => decide(step, json!({"do": "sleep", "ms": 1})),
+        _ => well(step),
+    };
+    let mut world = World::new(&endless);
+    world.request("one", Mode::Manual);
+    assert_eq!(world.run(), Outcome::Failed);
+    let record = world.last.clone().unwrap();
+    assert_eq!(record.fault.as_ref().unwrap().code, "rollout-without-end");
+    // A store takes a megabyte; half of it is left for resources.
+    assert!(serde_json::to_vec(&record).unwrap().len() < 512 * 1024);
+}
+
 #[test]
 fn an_action_nobody_knows_is_the_strategy_s_fault() {
     let strange = |step: &Step| match &step.kind {

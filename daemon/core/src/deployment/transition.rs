@@ -205,6 +205,7 @@ fn work(
         Event::StepPending { step, token, poll_at, message, .. } => {
             let step = open_step(deployment, step)?;
             step.status = StepStatus::Pending { token: token.clone(), poll_at: *poll_at };
+            step.operation = Some(token.clone());
             step.message = Some(message.clone());
         }
         Event::StepSucceeded { step, result, .. } => {
@@ -273,6 +274,9 @@ fn work(
                 if deployment.failure.is_some() || !deployment.is_committed() {
                     return Err("what was asked for does not run".to_owned());
                 }
+            }
+            // Also when cleaning up has failed: what was asked for runs.
+            if deployment.is_committed() {
                 state.deployed = deployed(deployment, at);
             }
             return Ok(Some((*outcome, fault.clone())));
@@ -452,9 +456,13 @@ fn decided(
         )),
         Ok(Action::Complete {}) => {
             push(deployment, "prune", StepKind::Prune, vec![step.clone()]);
+            // One after the other, in the order of the plan: what is taken away
+            // later may be what the earlier ones need.
+            let mut after = StepId("prune".to_owned());
             for uid in deployment.destroy.clone() {
-                let after = vec![StepId("prune".to_owned())];
-                push(deployment, &format!("destroy:{uid}"), StepKind::Destroy { uid }, after);
+                let id = format!("destroy:{uid}");
+                push(deployment, &id, StepKind::Destroy { uid }, vec![after]);
+                after = StepId(id);
             }
             None
         }
