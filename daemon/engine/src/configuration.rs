@@ -1,6 +1,6 @@
 //! Documents: applied, kept, read; and the plugins that they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::error::Problem;
 use crate::journal::{StoreOrEngine, until_no_conflict};
+use crate::pinned::remember;
 use crate::records::{DOCUMENTS, PLUGINS, all, document_key, document_range, get, put};
 use crate::{Caller, Engine, EngineError, Inner};
 
@@ -148,6 +149,15 @@ impl Inner {
         }
         for plugin in plugins {
             batch.puts.push(put(PLUGINS, plugin.plugin.name.as_bytes().to_vec(), plugin)?);
+            let spec = documents.iter().find_map(|document| match document {
+                Document::Plugin(d) if d.metadata.name.as_str() == plugin.plugin.name => {
+                    Some(&d.spec)
+                }
+                _ => None,
+            });
+            if let Some(spec) = spec {
+                batch.puts.push(remember(plugin, spec)?);
+            }
         }
         if dry_run {
             return Ok(applied);
@@ -170,18 +180,20 @@ impl Inner {
     pub(crate) async fn load_plugins(&self) -> Result<(), EngineError> {
         let range = document_range(Some(DocumentKind::Plugin));
         let stored: Vec<StoredDocument> = all(&*self.ports.store, DOCUMENTS, range).await?;
+        let mut loaded = BTreeSet::new();
         for document in stored {
             let Document::Plugin(plugin) = &document.document else { continue };
             match self.ports.catalog.load(&plugin.metadata.name, &plugin.spec).await {
                 Ok(info) => {
-                    let put = put(PLUGINS, info.plugin.name.as_bytes().to_vec(), &info)?;
-                    let batch = Batch { puts: vec![put], ..Batch::default() };
-                    self.ports.store.append(batch).await?;
+                    let key = info.plugin.name.as_bytes().to_vec();
+                    let puts = vec![put(PLUGINS, key, &info)?, remember(&info, &plugin.spec)?];
+                    self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
+                    loaded.insert(info.plugin);
                 }
                 Err(fault) => tracing::error!(plugin = %plugin.metadata.name, %fault, "not loaded"),
             }
         }
-        Ok(())
+        self.load_pinned(&loaded).await
     }
 
     /// Everything that documents say.

@@ -20,10 +20,12 @@ mod intake;
 mod journal;
 mod logs;
 mod outbox;
+mod pinned;
 mod planner;
 mod records;
 mod requests;
 mod signature;
+mod tasks;
 mod watch;
 mod worker;
 
@@ -139,6 +141,7 @@ pub(crate) struct Inner {
     pub(crate) logs: logs::Sequences,
     pub(crate) workers: worker::Workers,
     pub(crate) outbox: outbox::Bell,
+    pub(crate) tasks: tasks::Tasks,
     pub(crate) changes: watch::Changes,
 }
 
@@ -156,14 +159,15 @@ impl Engine {
                 logs: logs::Sequences::default(),
                 workers: worker::Workers::default(),
                 outbox: outbox::Bell::default(),
+                tasks: tasks::Tasks::default(),
                 changes: watch::Changes::default(),
             }),
         }
     }
 
-    /// Loads plugins, records what was interrupted when the last process
-    /// ended, and goes on with it. Plugins that can't be loaded do not keep the
-    /// engine from starting: what needs them fails, and says why.
+    /// Loads plugins, and goes on with what the last process left. Plugins that
+    /// can't be loaded do not keep the engine from starting: what needs them
+    /// fails, and says why.
     pub async fn start(&self) -> Result<(), EngineError> {
         self.inner.load_plugins().await?;
         worker::start(&self.inner).await?;
@@ -172,9 +176,15 @@ impl Engine {
     }
 
     /// Stops: nothing new begins, and what runs ends within a bound or is
-    /// resumed by the next start.
+    /// resumed by the next start. Nothing of the engine runs afterwards.
     pub async fn stop(&self) {
         worker::stop(&self.inner).await;
+    }
+
+    /// Ends everything at once, wherever it is, as the end of the process would.
+    /// The next start resumes it.
+    pub fn abort(&self) {
+        drop(self.inner.tasks.take());
     }
 
     /// What is not as it should be for serving requests; empty when all is well.

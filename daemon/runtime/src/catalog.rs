@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, Grant, PluginSpec};
-use deployd_core::ports::{Batch, Index, Object, PluginCatalog, PluginInfo, PluginRef, Put, Store};
+use deployd_core::ports::{
+    Batch, Index, Object, PluginCatalog, PluginInfo, PluginRef, Put, Store, StoreError,
+};
 use deployd_core::{Digest, Fault, Name};
 use deployd_host::{LoadedInfo, Manifest, PluginHost, Registration};
 
@@ -38,27 +40,28 @@ impl Catalog {
         Self { host, store }
     }
 
+    /// A component and its manifest: of this binary, or of the store.
     async fn component(&self, spec: &PluginSpec) -> Result<(Arc<[u8]>, String), Fault> {
         let invalid = |message: String| Fault::invalid("plugin-source", message);
         if let Some(id) = &spec.source.shipped {
             let found = shipped().iter().find(|shipped| shipped.id == id).ok_or_else(|| {
                 let ids: Vec<&str> = shipped().iter().map(|shipped| shipped.id).collect();
+                let there = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
                 invalid(format!(
-                    "spec.source.shipped: found {id:?}; shipped with this binary are: {}",
-                    if ids.is_empty() {
-                        "none (it was built without them)".to_owned()
-                    } else {
-                        ids.join(", ")
-                    }
+                    "spec.source.shipped: found {id:?}; shipped with this binary are: {there}"
                 ))
             })?;
-            return Ok((found.component.into(), found.manifest.to_owned()));
+            let digest = Digest::of(found.component);
+            if spec.digest.is_none_or(|wanted| wanted == digest) {
+                // Kept, so that what was deployed with it can be repeated when
+                // another binary ships another version.
+                self.keep(found.component.to_vec(), found.manifest.to_owned()).await?;
+                return Ok((found.component.into(), found.manifest.to_owned()));
+            }
         }
         let digest = spec.digest.ok_or_else(|| {
             invalid("spec.digest: an uploaded plugin is found by its digest".to_owned())
         })?;
-        let unavailable =
-            |error: deployd_core::ports::StoreError| Fault::transient("store", error.to_string());
         let manifest = self.store.get(MANIFESTS, digest.as_bytes()).await.map_err(unavailable)?;
         let component = self.store.object(digest).await.map_err(unavailable)?;
         match (component, manifest) {
@@ -70,6 +73,28 @@ impl Catalog {
             ))),
         }
     }
+
+    /// Keeps a component by its digest, and its manifest; does nothing when they
+    /// are there.
+    async fn keep(&self, component: Vec<u8>, manifest: String) -> Result<(), Fault> {
+        let object = Object::new(component);
+        let known = self.store.get(MANIFESTS, object.digest.as_bytes()).await;
+        if known.map_err(unavailable)?.as_deref() == Some(manifest.as_bytes()) {
+            return Ok(());
+        }
+        let put = Put {
+            index: MANIFESTS,
+            key: object.digest.as_bytes().to_vec(),
+            value: Some(manifest.into_bytes()),
+        };
+        let batch = Batch { puts: vec![put], objects: vec![object], ..Batch::default() };
+        self.store.append(batch).await.map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+fn unavailable(error: StoreError) -> Fault {
+    Fault::transient("store", error.to_string())
 }
 
 #[async_trait]
@@ -117,16 +142,7 @@ impl PluginCatalog for Catalog {
             .await
             .map_err(|error| invalid(error.to_string()))?;
         self.host.unload(&info.plugin);
-        let put = Put {
-            index: MANIFESTS,
-            key: object.digest.as_bytes().to_vec(),
-            value: Some(manifest.into_bytes()),
-        };
-        let batch = Batch { puts: vec![put], objects: vec![object], ..Batch::default() };
-        self.store
-            .append(batch)
-            .await
-            .map_err(|error| Fault::transient("store", error.to_string()))?;
+        self.keep(object.bytes, manifest).await?;
         let mut info = of(info);
         info.plugin.name = parsed.id;
         Ok(info)
