@@ -112,6 +112,8 @@ pub enum ClientCommand {
     Manifests(ManifestsArgs),
     /// End a deployment and bring back what ran before
     Cancel(CancelArgs),
+    /// Have a rollout that was paused for a person go on
+    Resume(IdArgs),
     /// Deploy the set of an earlier deployment once more
     Redeploy(RedeployArgs),
     /// List environments and what runs in them

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod client;
+mod commands;
 pub mod error;
 pub mod exit;
 pub mod live;
@@ -13,6 +14,7 @@ pub mod output;
 
 pub use args::{Cli, ClientCommand, Command, Globals};
 pub use client::{Client, ClientOptions};
+pub use commands::{run, tell};
 pub use error::CliError;
 pub use live::{Style, follow};
 pub use output::Output;

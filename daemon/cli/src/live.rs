@@ -15,7 +15,8 @@ pub use follow::{Style, follow, follow_with};
 pub use lines::{Lines, Renderer, Silent};
 pub use screen::{Mark, Row, RowKind};
 pub use step::label;
-pub use view::{Line, View};
+pub use view::{Line, News, View};
+pub(crate) use view::{detail, duration, outcome_text, status_name};
 
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,8 @@ pub struct WatchArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  deployd show 01jd2k9x7h8f6v3q5w1n4m0zta")]
+  deployd show 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd resume 01jd2k9x7h8f6v3q5w1n4m0zta")]
 pub struct IdArgs {
     /// The deployment
     #[arg(value_name = "ID")]
@@ -119,7 +120,7 @@ pub struct IdArgs {
 /// Show a log.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-With -o json, each line of the log is a line of JSON.
+With -f and -o json, each line of the log is a line of JSON.
 
 Examples:
   deployd logs 01jd2k9x7h8f6v3q5w1n4m0zta

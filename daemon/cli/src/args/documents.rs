@@ -55,7 +55,7 @@ pub struct EnvironmentArgs {
 Examples:
   deployd documents
   deployd documents --kind Environment
-  deployd documents -o yaml > everything.yaml")]
+  deployd documents -o json | jq -r '.[].key.name'")]
 pub struct DocumentsArgs {
     /// Only of this kind: Application, Environment, EnvironmentType, ResourceDefinition, Plugin,
     /// Subscription, Workload

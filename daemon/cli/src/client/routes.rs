@@ -169,6 +169,11 @@ impl Client {
         self.ask(asked.json(&json!({"reason": reason}))?).await
     }
 
+    /// Has a rollout that was paused for a person go on.
+    pub async fn resume(&self, id: &DeploymentId) -> Result<DeploymentRecord, CliError> {
+        self.ask(self.post(&["v1", "deployments", &id.0, "resume"])?).await
+    }
+
     /// Deploys the set of an earlier deployment.
     pub async fn redeploy(
         &self,

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::Renderer;
 use super::screen::{Mark, Row, RowKind};
-use super::view::{Line, View};
+use super::view::{News, View};
 use crate::error::CliError;
 use crate::output::{Paint, Tone, lasted, now};
 
@@ -166,7 +166,7 @@ pub(super) fn row_text(row: &Row, paint: Paint) -> String {
 }
 
 impl Renderer for Bars {
-    fn update(&mut self, view: &View, _: &[Line]) -> Result<(), CliError> {
+    fn update(&mut self, view: &View, _: &News) -> Result<(), CliError> {
         self.draw(&view.screen());
         Ok(())
     }

@@ -133,8 +133,8 @@ impl Following<'_> {
     }
 
     fn take(&mut self, update: WatchUpdate) -> Result<(), CliError> {
-        let lines = self.view.apply(update);
-        self.renderer.update(&self.view, &lines)
+        let news = self.view.apply(update);
+        self.renderer.update(&self.view, &news)
     }
 
     /// Waits before the next stream, or gives up.

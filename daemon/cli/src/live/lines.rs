@@ -2,20 +2,35 @@
 
 use std::io::Write;
 
-use super::view::{Line, View};
+use super::view::{Line, News, View};
 use crate::error::CliError;
 use crate::output::{Paint, Tone};
 
 /// Shows a deployment while it runs.
 pub trait Renderer: Send {
-    /// Something is new: `lines` tell what.
-    fn update(&mut self, view: &View, lines: &[Line]) -> Result<(), CliError>;
+    /// Something is new.
+    fn update(&mut self, view: &View, news: &News) -> Result<(), CliError>;
 
     /// Something about the watching itself, as a lost connection.
     fn note(&mut self, text: &str) -> Result<(), CliError>;
 
     /// It has ended.
     fn finish(&mut self, view: &View) -> Result<(), CliError>;
+}
+
+/// Shows one thing or another, as it was decided.
+impl<R: Renderer + ?Sized> Renderer for Box<R> {
+    fn update(&mut self, view: &View, news: &News) -> Result<(), CliError> {
+        (**self).update(view, news)
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), CliError> {
+        (**self).note(text)
+    }
+
+    fn finish(&mut self, view: &View) -> Result<(), CliError> {
+        (**self).finish(view)
+    }
 }
 
 /// Lines, for logs of CI and everything else that is no terminal.
@@ -41,8 +56,8 @@ impl<'a> Lines<'a> {
 }
 
 impl Renderer for Lines<'_> {
-    fn update(&mut self, _: &View, lines: &[Line]) -> Result<(), CliError> {
-        self.write(lines)
+    fn update(&mut self, _: &View, news: &News) -> Result<(), CliError> {
+        self.write(&news.lines)
     }
 
     fn note(&mut self, text: &str) -> Result<(), CliError> {
@@ -59,7 +74,7 @@ impl Renderer for Lines<'_> {
 pub struct Silent;
 
 impl Renderer for Silent {
-    fn update(&mut self, _: &View, _: &[Line]) -> Result<(), CliError> {
+    fn update(&mut self, _: &View, _: &News) -> Result<(), CliError> {
         Ok(())
     }
 

@@ -44,6 +44,11 @@ pub(super) fn is_round(step: &Step) -> bool {
     matches!(step.kind, StepKind::Decide { .. } | StepKind::Rollout { .. })
 }
 
+/// Whether a step waits for a person.
+pub(super) fn is_pause(step: &Step) -> bool {
+    matches!(&step.kind, StepKind::Rollout { action: Action::Pause { .. } })
+}
+
 /// Whether a step has failed, for good or for now.
 pub(super) fn is_in_trouble(step: &Step) -> bool {
     matches!(step.status, StepStatus::Failed | StepStatus::Retrying { .. })

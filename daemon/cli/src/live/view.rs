@@ -9,7 +9,7 @@ use deployd_core::deployment::{
 use deployd_core::ports::LogLevel;
 use deployd_core::views::{LogEntry, WatchUpdate};
 
-use super::step::{is_round, label};
+use super::step::{is_pause, is_round, label};
 use crate::output::{Tone, clean, lasted};
 
 /// Lines of the log that stay on the screen.
@@ -31,6 +31,15 @@ impl Line {
     pub(super) fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self { tone, text: text.into() }
     }
+}
+
+/// What an update has brought.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct News {
+    /// In lines, log included.
+    pub lines: Vec<Line>,
+    /// The log alone, without what came before.
+    pub logs: Vec<LogEntry>,
 }
 
 /// What was seen of a deployment.
@@ -62,8 +71,9 @@ impl View {
 
     /// Takes an update in, and says what is new. An update that came before
     /// brings nothing new.
-    pub fn apply(&mut self, update: WatchUpdate) -> Vec<Line> {
+    pub fn apply(&mut self, update: WatchUpdate) -> News {
         let mut lines = Vec::new();
+        let mut logs = Vec::new();
         let mut ended = None;
         if let Some(record) = update.record {
             self.compare(&record, &mut lines);
@@ -79,12 +89,13 @@ impl View {
             if self.tail.len() == TAIL {
                 self.tail.pop_front();
             }
-            self.tail.push_back(entry);
+            self.tail.push_back(entry.clone());
+            logs.push(entry);
         }
         if ended.is_some() {
             self.tail.clear();
         }
-        lines
+        News { lines, logs }
     }
 
     fn compare(&mut self, record: &DeploymentRecord, lines: &mut Vec<Line>) {
@@ -142,6 +153,9 @@ impl View {
                 ) =>
             {
                 None
+            }
+            StepStatus::Running if is_pause(step) => {
+                Some(Line::new(Tone::Warn, format!("! {name}; `deployd resume` has it go on")))
             }
             StepStatus::Running => Some(Line::new(Tone::Plain, format!("… {name}"))),
             StepStatus::Pending { .. } => {

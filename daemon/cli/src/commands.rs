@@ -1,0 +1,179 @@
+//! What the client's commands do.
+
+mod artifacts;
+mod deploy;
+mod deployments;
+mod documents;
+mod environments;
+mod journal;
+mod logs;
+mod manifests;
+mod notifications;
+mod offline;
+mod plan_text;
+mod plugins;
+mod secrets;
+mod selection;
+mod sources;
+mod tokens;
+mod validate;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::args::{ClientCommand, Globals, SecretText};
+use crate::client::{Client, ClientOptions};
+use crate::error::CliError;
+use crate::output::{Output, Tone};
+
+/// What commands work with.
+pub(crate) struct Context<'a> {
+    pub(crate) globals: &'a Globals,
+    pub(crate) output: &'a mut Output,
+    pub(crate) input: &'a mut (dyn Read + Send),
+    /// Whether standard input is a person at a keyboard.
+    pub(crate) typed: bool,
+}
+
+/// Runs a command of the client. Whatever goes wrong is told; the exit code is
+/// returned.
+pub async fn run(globals: &Globals, command: ClientCommand, output: &mut Output) -> u8 {
+    use std::io::IsTerminal as _;
+    let mut input = std::io::stdin();
+    let typed = input.is_terminal();
+    let context = Context { globals, output, input: &mut input, typed };
+    run_with(context, command).await
+}
+
+pub(crate) async fn run_with(mut context: Context<'_>, command: ClientCommand) -> u8 {
+    let done = Box::pin(dispatch(&mut context, command)).await;
+    let done = done.and_then(|code| context.output.flush().map(|()| code));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            tell(context.output, &error);
+            error.exit_code()
+        }
+    }
+}
+
+/// Says what went wrong.
+pub fn tell(output: &mut Output, error: &CliError) {
+    let paint = output.err_paint;
+    match error {
+        // Nobody is there to be told.
+        CliError::Closed => {}
+        CliError::Interrupted(note) => output.complain(note),
+        CliError::Documents(errors) => {
+            for error in errors {
+                output.complain(error.to_string());
+            }
+        }
+        error => {
+            output.complain(format!("{} {error}", paint.tone(Tone::Bad, "error:")));
+            if let CliError::Problem(problem) = error {
+                if let Some(help) = problem.help() {
+                    output.complain(format!("{} {help}", paint.tone(Tone::Busy, "help:")));
+                }
+                if let (500.., Some(instance)) = (problem.status, &problem.instance) {
+                    output.complain(format!("the daemon's log has more of it: {instance}"));
+                }
+            }
+            if let CliError::Unreachable { .. } = error {
+                let help = "is it running there? `deployd serve` runs one, --server says where it is";
+                output.complain(format!("{} {help}", paint.tone(Tone::Busy, "help:")));
+            }
+        }
+    }
+}
+
+async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u8, CliError> {
+    match command {
+        ClientCommand::Apply(args) => documents::apply(context, args).await,
+        ClientCommand::Validate(args) => validate::validate(context, &args),
+        ClientCommand::Deploy(args) => deploy::deploy(context, args).await,
+        ClientCommand::Plan(args) => deploy::plan(context, args).await,
+        ClientCommand::Artifact(command) => artifacts::artifact(context, command).await,
+        ClientCommand::Watch(args) => deploy::watch(context, args).await,
+        ClientCommand::Logs(args) => logs::logs(context, args).await,
+        ClientCommand::History(args) => deployments::history(context, args).await,
+        ClientCommand::Show(args) => deployments::show(context, args).await,
+        ClientCommand::Manifests(args) => manifests::manifests(context, args).await,
+        ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
+        ClientCommand::Resume(args) => deployments::resume(context, args).await,
+        ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,
+        ClientCommand::Environments => environments::environments(context).await,
+        ClientCommand::Environment(args) => environments::environment(context, args).await,
+        ClientCommand::Resources(args) => environments::resources(context, args).await,
+        ClientCommand::Documents(args) => documents::documents(context, args).await,
+        ClientCommand::Schema(args) => offline::schema(context, &args),
+        ClientCommand::Notifications(command) => {
+            notifications::notifications(context, command).await
+        }
+        ClientCommand::Secret(command) => secrets::secret(context, command).await,
+        ClientCommand::Plugin(command) => plugins::plugin(context, command).await,
+        ClientCommand::Token(command) => tokens::token(context, command).await,
+        ClientCommand::Whoami => tokens::whoami(context).await,
+        ClientCommand::Journal(command) => journal::journal(context, command).await,
+        ClientCommand::Backup(args) => journal::backup(context, args).await,
+        ClientCommand::Completions(args) => offline::completions(context, &args),
+        ClientCommand::Manual(args) => offline::manual(context, &args),
+        ClientCommand::Openapi => offline::openapi(context).await,
+    }
+}
+
+impl Context<'_> {
+    /// A client of the daemon that the command line names.
+    pub(crate) fn client(&mut self) -> Result<Client, CliError> {
+        let globals = self.globals;
+        let token = self.token()?;
+        let certificates = match &globals.ca_file {
+            Some(path) => {
+                Some(std::fs::read(path).map_err(|error| CliError::file(path, error))?)
+            }
+            None => None,
+        };
+        let mut options = ClientOptions::new(&globals.server);
+        options.token = token;
+        options.timeout = Duration::from_secs(globals.timeout);
+        options.idempotency_key.clone_from(&globals.idempotency_key);
+        options.certificates = certificates;
+        Client::new(options)
+    }
+
+    /// The token: as given, or from the file that was given, or from the usual
+    /// file where there is one.
+    fn token(&mut self) -> Result<Option<SecretText>, CliError> {
+        if let Some(token) = &self.globals.token {
+            return Ok(Some(token.clone()));
+        }
+        if let Some(path) = &self.globals.token_file {
+            return read_token(path).map(Some).map_err(|error| CliError::file(path, error));
+        }
+        let Some(path) = usual_token_file() else { return Ok(None) };
+        match read_token(&path) {
+            Ok(token) => Ok(Some(token)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CliError::file(&path, error)),
+        }
+    }
+}
+
+fn read_token(path: &std::path::Path) -> std::io::Result<SecretText> {
+    Ok(SecretText::new(std::fs::read_to_string(path)?.trim()))
+}
+
+/// `deployd/token` where configuration of programs is kept.
+fn usual_token_file() -> Option<PathBuf> {
+    let directory = |name: &str| {
+        std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    };
+    let configuration = directory("XDG_CONFIG_HOME")
+        .or_else(|| directory("APPDATA"))
+        .or_else(|| directory("HOME").map(|home| home.join(".config")))?;
+    Some(configuration.join("deployd").join("token"))
+}
+
+#[cfg(test)]
+mod tests;

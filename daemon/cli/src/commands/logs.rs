@@ -1,0 +1,98 @@
+//! Shows what a deployment has logged.
+
+use deployd_core::DeploymentId;
+use deployd_core::ports::LogLevel;
+use deployd_core::views::LogEntry;
+
+use super::{Context, deploy};
+use crate::args::{Format, LogsArgs};
+use crate::error::CliError;
+use crate::exit;
+use crate::live::{News, Renderer, View};
+use crate::output::{Output, Tone, clean};
+
+/// Lines on a page: the most that the daemon gives.
+const PAGE: u32 = 500;
+
+pub(super) async fn logs(context: &mut Context<'_>, args: LogsArgs) -> Result<u8, CliError> {
+    let client = context.client()?;
+    let id = DeploymentId(args.id);
+    let output = &mut *context.output;
+    if args.follow {
+        let mut renderer = LogRenderer { output, after: args.after };
+        deploy::interruptible(&client, &id, &mut renderer).await?;
+        return Ok(exit::OK);
+    }
+    let mut after = args.after;
+    let mut all = Vec::new();
+    loop {
+        let page = client.logs(&id, after, PAGE).await?;
+        let full = page.len() >= PAGE as usize;
+        // A page that brings nothing new would be asked for for ever.
+        let Some(last) = page.last().map(|entry| entry.sequence).filter(|last| *last > after)
+        else {
+            break;
+        };
+        after = last;
+        if output.is_human() {
+            for entry in &page {
+                show(output, entry)?;
+            }
+        } else {
+            all.extend(page);
+        }
+        if !full {
+            break;
+        }
+    }
+    if !output.is_human() {
+        output.document(&all)?;
+    }
+    Ok(exit::OK)
+}
+
+fn show(output: &mut Output, entry: &LogEntry) -> Result<(), CliError> {
+    let tone = match entry.level {
+        LogLevel::Debug => Tone::Dim,
+        LogLevel::Info => Tone::Plain,
+        LogLevel::Warn => Tone::Warn,
+        LogLevel::Error => Tone::Bad,
+    };
+    let place = output.paint.tone(Tone::Dim, format!("{} {}", entry.at, clean(&entry.step)));
+    let message = output.paint.tone(tone, clean(&entry.message));
+    output.line(format!("{place} {message}"))
+}
+
+/// Shows the log alone.
+struct LogRenderer<'a> {
+    output: &'a mut Output,
+    after: u64,
+}
+
+impl Renderer for LogRenderer<'_> {
+    fn update(&mut self, _: &View, news: &News) -> Result<(), CliError> {
+        for entry in news.logs.iter().filter(|entry| entry.sequence > self.after) {
+            match self.output.format {
+                Format::Human => show(self.output, entry)?,
+                Format::Json => {
+                    let text = serde_json::to_string(entry)
+                        .map_err(|error| CliError::Failed(error.to_string()))?;
+                    self.output.line(text)?;
+                }
+                Format::Yaml => {
+                    self.output.line("---")?;
+                    self.output.document(entry)?;
+                }
+            }
+        }
+        self.output.flush()
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), CliError> {
+        self.output.note(text)
+    }
+
+    fn finish(&mut self, _: &View) -> Result<(), CliError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! A plan, for people.
+
+use deployd_core::config::WhenUnused;
+use deployd_core::plan::{ChangeKind, ObjectChange, Plan};
+use deployd_core::ports::DriverAction;
+use deployd_core::views::PlanView;
+
+use crate::error::CliError;
+use crate::output::{Output, Table, Tone, clean};
+
+/// Characters of a value in a change that are shown.
+const VALUE_CHARS_MAX: usize = 100;
+
+pub(super) fn show(output: &mut Output, view: &PlanView, brief: bool) -> Result<(), CliError> {
+    let PlanView { digest, plan, preview } = view;
+    let paint = output.paint;
+    let title = format!("Plan for {} ({})", plan.environment, plan.environment_type);
+    output.line(paint.tone(Tone::Strong, title))?;
+    match &plan.previous {
+        Some(previous) => output.line(format!("  on top of deployment {}", previous.deployment))?,
+        None => output.line("  nothing runs there yet")?,
+    }
+    output.line(format!("  set {}", plan.set))?;
+    output.line(format!(
+        "  templater {}, strategy {}",
+        plan.templater.plugin.name, plan.strategy.plugin.name
+    ))?;
+    for gate in &plan.gates {
+        output.line(paint.tone(Tone::Warn, format!("  waits: {}", clean(&gate.message))))?;
+    }
+    resources(output, plan)?;
+    changes(output, &preview.changes, brief)?;
+    output.line("")?;
+    output.line(format!("{digest}"))?;
+    output.note(format!("`deployd deploy {} --expect-plan {digest}` executes this plan and no other", plan.environment))
+}
+
+fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
+    let mut table = Table::new(["resource", "action", "driver", "what"]);
+    for (uid, resource) in &plan.resources {
+        let name = plan.graph.nodes.get(uid).map_or_else(|| uid.to_string(), |n| n.key.to_string());
+        let (action, tone) = match resource.action {
+            DriverAction::None => ("none", Tone::Dim),
+            DriverAction::Create => ("create", Tone::Good),
+            DriverAction::Update => ("update", Tone::Warn),
+            DriverAction::Replace => ("replace", Tone::Bad),
+            DriverAction::Destroy => ("destroy", Tone::Bad),
+        };
+        table.toned([
+            (name, Tone::Plain),
+            (action.to_owned(), tone),
+            (resource.driver.name.clone(), Tone::Plain),
+            (resource.summary.join("; "), Tone::Plain),
+        ]);
+    }
+    for unused in &plan.unused {
+        let (action, tone) = match unused.when_unused {
+            WhenUnused::Destroy => ("destroy", Tone::Bad),
+            _ => ("keep", Tone::Dim),
+        };
+        table.toned([
+            (unused.key.to_string(), Tone::Plain),
+            (action.to_owned(), tone),
+            (String::new(), Tone::Plain),
+            ("nothing asks for it any more".to_owned(), Tone::Plain),
+        ]);
+    }
+    output.line("")?;
+    if table.is_empty() {
+        return output.line("No resources.");
+    }
+    output.table(&table)
+}
+
+fn changes(output: &mut Output, changes: &[ObjectChange], brief: bool) -> Result<(), CliError> {
+    output.line("")?;
+    if changes.is_empty() {
+        return output.line("No object changes.");
+    }
+    let paint = output.paint;
+    for change in changes {
+        let (mark, tone) = match change.change {
+            ChangeKind::Add => ("+", Tone::Good),
+            ChangeKind::Change => ("~", Tone::Warn),
+            ChangeKind::Remove => ("-", Tone::Bad),
+        };
+        let object = clean(&change.object.to_string());
+        output.line(format!("{} {object}", paint.tone(tone, mark)))?;
+        let operations = change.patch.iter().filter(|_| !brief).flat_map(|patch| patch.iter());
+        for operation in operations {
+            output.line(format!("    {}", clean(&operation_text(operation))))?;
+        }
+    }
+    let count = |kind| changes.iter().filter(|change| change.change == kind).count();
+    let (added, changed) = (count(ChangeKind::Add), count(ChangeKind::Change));
+    let removed = count(ChangeKind::Remove);
+    output.line(format!("{added} objects new, {changed} changed, {removed} removed"))
+}
+
+/// `replace /spec/replicas: 3`.
+fn operation_text(operation: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(operation).unwrap_or_default();
+    let text = |name: &str| value.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+    let shown = value.get("value").map(|value| {
+        let text = value.to_string();
+        if text.chars().count() > VALUE_CHARS_MAX {
+            let cut: String = text.chars().take(VALUE_CHARS_MAX).collect();
+            format!(": {cut}...")
+        } else {
+            format!(": {text}")
+        }
+    });
+    format!("{} {}{}", text("op"), text("path"), shown.unwrap_or_default())
+}
