@@ -66,6 +66,10 @@ impl Engine {
                 if update.record.is_some() || !update.logs.is_empty() {
                     return Ok(Some((update, watching)));
                 }
+                // It may have ended with a log of just so many full updates.
+                if watching.ended {
+                    return Ok(None);
+                }
                 // The sender lives as long as the engine, which is ours.
                 let _ = watching.changes.changed().await;
             }
