@@ -20,6 +20,10 @@ pub(crate) const LINES_MAX: u64 = 10_000;
 /// The longest line, in bytes; longer ones are cut.
 pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024;
 
+/// Lines that are written at once: even if every character had to be escaped,
+/// far below what the store takes.
+const LINES_AT_ONCE: usize = 500;
+
 /// How often lines of a step that runs are written, so that a watcher sees them
 /// while it runs.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
@@ -88,8 +92,11 @@ impl Inner {
             };
             puts.push(put(LOGS, numbered_key(&id.0, sequence), &entry)?);
         }
-        self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
-        self.changes.announce();
+        for puts in puts.chunks(LINES_AT_ONCE) {
+            let batch = Batch { puts: puts.to_vec(), ..Batch::default() };
+            self.ports.store.append(batch).await?;
+            self.changes.announce();
+        }
         Ok(())
     }
 
@@ -104,6 +111,7 @@ impl Inner {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
+                biased;
                 result = &mut work => {
                     self.log(id, step, log.take()).await;
                     return result;
