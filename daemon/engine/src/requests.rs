@@ -29,7 +29,7 @@ impl Engine {
         let (set, _) = self.inner.wanted(&id, request).await?;
         let entry = environment(&*self.inner.ports.store, &id).await?;
         let planned = self.inner.plan(&id, &entry.state, &set, "").await?;
-        let preview = self.inner.preview(&planned.plan, &set, &entry.state).await?;
+        let preview = self.inner.preview(&planned, &set, &entry.state).await?;
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
         Ok(PlanView { digest, plan: planned.plan, preview })
     }
@@ -88,13 +88,10 @@ impl Engine {
         let store = &*self.inner.ports.store;
         let place = deployment(store, id).await?.environment;
         let record = until_no_conflict(|| async {
-            let known = deployment(store, id).await?;
-            if let Some(outcome) = known.outcome {
-                let message = format!("deployment {id} has ended already: {}", outcome.as_str());
-                return Err(EngineError::Conflict { message }.into());
-            }
+            // The environment says where it stands now: between two reads it
+            // may have begun, or ended.
             let entry = environment(store, &place).await?;
-            let event = if known.work.is_none() {
+            let event = if entry.state.queue.iter().any(|queued| queued.id == *id) {
                 let message = reason.clone().unwrap_or_else(|| "cancelled".to_owned());
                 let fault = Some(Fault::permanent("cancelled", message));
                 Event::DeploymentEnded {
@@ -102,8 +99,13 @@ impl Engine {
                     outcome: Outcome::Cancelled,
                     fault,
                 }
-            } else {
+            } else if entry.state.active.as_ref().is_some_and(|active| active.id == *id) {
                 Event::CancelRequested { deployment: id.clone(), reason: reason.clone() }
+            } else {
+                let outcome = deployment(store, id).await?.outcome;
+                let how = outcome.map_or("", Outcome::as_str);
+                let message = format!("deployment {id} has ended already: {how}");
+                return Err(EngineError::Conflict { message }.into());
             };
             self.inner.ask(caller, &place, &entry, event).await
         })
@@ -333,6 +335,9 @@ impl Inner {
         request: &DeployRequest,
     ) -> Result<(DeploymentSet, Origin), EngineError> {
         let store = &*self.ports.store;
+        if !self.configuration().await?.environments.contains_key(id) {
+            return Err(EngineError::not_found(format!("environment {id}")));
+        }
         let given = [
             request.set.is_some(),
             request.set_digest.is_some(),
