@@ -23,10 +23,12 @@ use crate::error::Problem;
 use crate::records::{PLUGINS, content, get};
 use crate::{EngineError, Inner};
 
-/// A plan, and content that it names.
+/// A plan, content that it names, and what drivers foresee.
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) objects: Vec<Object>,
+    /// Outputs of what is there, and those that are known before it is.
+    pub(crate) outputs: BTreeMap<Uid, Value>,
 }
 
 impl Inner {
@@ -110,8 +112,8 @@ impl Inner {
             gates: Vec::new(),
         };
         objects.push(set_object);
-        self.plan_resources(&mut plan, set, state, deployment).await?;
-        Ok(Planned { plan, objects })
+        let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
+        Ok(Planned { plan, objects, outputs })
     }
 
     /// A plugin that documents name, of the kind that is needed.
@@ -136,7 +138,7 @@ impl Inner {
         set: &DeploymentSet,
         state: &EnvironmentState,
         deployment: &str,
-    ) -> Result<(), EngineError> {
+    ) -> Result<BTreeMap<Uid, Value>, EngineError> {
         let mut problems = Vec::new();
         let mut outputs: BTreeMap<Uid, Value> = BTreeMap::new();
         let order = graph::order(&plan.graph)
@@ -175,6 +177,10 @@ impl Inner {
             let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
             let (action, summary, known) = match self.ports.drivers.plan(call, &request).await {
                 Ok(planned) => (planned.action, planned.summary, planned.outputs),
+                // Nothing is wrong with what was asked for: the step is tried again.
+                Err(fault) if fault.is_transient() => {
+                    return Err(fault.with_reason(&node.key).into());
+                }
                 Err(fault) => {
                     problems.push(Problem::new(node.key.to_string(), fault.message));
                     (DriverAction::None, Vec::new(), Value::Null)
@@ -186,7 +192,7 @@ impl Inner {
             plan.resources
                 .insert(uid, PlannedResource { driver: info.plugin, effect, action, summary });
         }
-        if problems.is_empty() { Ok(()) } else { Err(EngineError::Invalid { problems }) }
+        if problems.is_empty() { Ok(outputs) } else { Err(EngineError::Invalid { problems }) }
     }
 
     /// Resources that are there and that the graph has not.
@@ -196,7 +202,8 @@ impl Inner {
         state: &EnvironmentState,
         graph: &graph::ResourceGraph,
     ) -> Result<Vec<UnusedResource>, EngineError> {
-        let mut unused = Vec::new();
+        let mut unused = BTreeMap::new();
+        let mut needs = BTreeMap::new();
         for (uid, resource) in &state.resources {
             if graph.nodes.contains_key(uid) {
                 continue;
@@ -208,51 +215,39 @@ impl Inner {
                 .definitions
                 .get(&node.definition)
                 .map_or(node.when_unused, |definition| definition.when_unused);
-            unused.push(UnusedResource { uid: uid.clone(), key: node.key.clone(), when_unused });
+            let key = node.key.clone();
+            needs.insert(uid.clone(), node.after.clone());
+            unused.insert(uid.clone(), UnusedResource { uid: uid.clone(), key, when_unused });
         }
-        Ok(unused)
+        // What others need is taken away after them.
+        Ok(graph::dependents_first(&needs).iter().filter_map(|uid| unused.remove(uid)).collect())
     }
 
     /// Manifests as far as they are known, and how they differ from what was
     /// applied last.
     pub(crate) async fn preview(
         &self,
-        plan: &Plan,
+        planned: &Planned,
         set: &DeploymentSet,
         state: &EnvironmentState,
     ) -> Result<Preview, EngineError> {
         let store = &*self.ports.store;
-        let mut outputs = BTreeMap::new();
+        let Planned { plan, outputs, .. } = planned;
         let mut there = Vec::new();
-        for (uid, node) in &plan.graph.nodes {
-            if let Some(active) = state.resources.get(uid) {
-                let provisioned: Provisioned =
-                    content(store, "resource", active.provisioned).await?;
-                let owner = ObjectOwner::Resource(uid.clone());
-                there.extend(
-                    provisioned
-                        .manifests
-                        .iter()
-                        .map(|object| Manifest { owner: owner.clone(), object: object.clone() }),
-                );
-                outputs.insert(uid.clone(), provisioned.outputs);
-                continue;
-            }
-            let Some(planned) = plan.resources.get(uid) else { continue };
-            let known = {
-                let context = context(plan, &outputs, Missing::Preview);
-                request(&context, set, uid, None, "")
-            };
-            let request =
-                known.map_err(|fault| EngineError::invalid(node.key.to_string(), fault.message))?;
-            let scope = scope(plan, "");
-            let log = CallLog::default();
-            let call = Call { plugin: &planned.driver, scope: &scope, log: &log };
-            outputs.insert(uid.clone(), self.ports.drivers.plan(call, &request).await?.outputs);
+        for uid in plan.graph.nodes.keys() {
+            let Some(active) = state.resources.get(uid) else { continue };
+            let provisioned: Provisioned = content(store, "resource", active.provisioned).await?;
+            let owner = ObjectOwner::Resource(uid.clone());
+            there.extend(
+                provisioned
+                    .manifests
+                    .into_iter()
+                    .map(|object| Manifest { owner: owner.clone(), object }),
+            );
         }
         let log = CallLog::default();
         let rendered =
-            self.render(plan, set, &outputs, Missing::Preview, &scope(plan, ""), &log).await?;
+            self.render(plan, set, outputs, Missing::Preview, &scope(plan, ""), &log).await?;
         let mut manifests = Manifests { namespace: rendered.namespace, objects: there };
         manifests.objects.extend(rendered.objects);
         let before: Manifests = match &state.deployed {
