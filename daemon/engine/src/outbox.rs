@@ -1,20 +1,24 @@
 //! Delivers messages: at least once, with a stable id, along the schedule of
 //! Standard Webhooks, until they are delivered or dead.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::config::{PluginKind, SubscriptionSpec};
+use deployd_core::journal::StreamId;
 use deployd_core::outbox::{Attempt, Message, MessageId, MessageStatus};
 use deployd_core::ports::{
-    Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
+    Batch, Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
 };
 use deployd_core::secret::{OPERATOR, SecretRef};
-use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::journal::until_no_conflict;
 use crate::records::{PLUGINS, get};
 use crate::signature::sign;
 use crate::{Caller, Counts, Engine, EngineError, Inner};
@@ -32,6 +36,13 @@ const PAGE: usize = 500;
 
 /// The longest attempt.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+
+/// How long a stop waits for deliveries: what an honest receiver takes.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// The shortest sleep: a store that says something is due, and gives nothing,
+/// is asked again without haste.
+const SLEEP_MIN: Duration = Duration::from_millis(10);
 
 /// The longest sleep without looking again.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
@@ -51,22 +62,12 @@ impl Bell {
 
 /// Begins to deliver.
 pub(crate) fn start(engine: &Arc<Inner>) {
-    // Ends with the engine, or when it stops.
-    let engine = engine.clone();
-    tokio::spawn(async move {
-        if let Err(error) = engine.end_leases().await {
+    let inner = engine.clone();
+    engine.tasks.spawn(async move {
+        if let Err(error) = inner.end_leases().await {
             tracing::warn!(%error, "deliveries that were interrupted go on when their lease ends");
         }
-        while !engine.is_stopping() {
-            match engine.deliver_due().await {
-                Ok(0) => engine.sleep_until_due().await,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::error!(%error, "deliveries pause");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-            }
-        }
+        inner.deliver_all().await;
     });
 }
 
@@ -100,7 +101,15 @@ impl Engine {
         let message = message.redelivered(self.inner.ports.clock.now());
         self.inner.ports.store.outbox_settle(message.clone()).await?;
         self.inner.outbox.ring();
-        Ok(message)
+        // Only now: a repeat that finds it recorded does nothing any more.
+        let body = json!({"type": "message-redelivered", "message": id});
+        until_no_conflict(|| async {
+            let stream = StreamId::access();
+            let batch = Batch::default();
+            let batch = self.inner.note(stream, &caller.actor, body.clone(), batch).await?;
+            self.inner.commit(caller, message.clone(), batch).await
+        })
+        .await
     }
 }
 
@@ -124,30 +133,49 @@ impl Inner {
         }
     }
 
-    /// Delivers what is due; returns how many messages were tried.
-    async fn deliver_due(&self) -> Result<usize, StoreError> {
-        let now = self.ports.clock.now();
-        let due = self.ports.store.outbox_take(now, now.plus_ms(LEASE_MS), AT_ONCE).await?;
-        let count = due.len();
-        let results: Vec<Result<(), StoreError>> = futures::stream::iter(due)
-            .map(|message| self.deliver(message))
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        results.into_iter().collect::<Result<(), _>>()?;
-        Ok(count)
+    /// Delivers what is due, as soon as there is a place free, until the engine
+    /// stops. A receiver that is slow keeps a place, and nobody waiting.
+    async fn deliver_all(&self) {
+        let mut flying = FuturesUnordered::new();
+        while !self.is_stopping() {
+            let sleep = match self.take(AT_ONCE.saturating_sub(flying.len())).await {
+                Ok((taken, sleep)) => {
+                    flying.extend(taken.into_iter().map(|message| self.deliver(message)));
+                    sleep
+                }
+                Err(error) => {
+                    tracing::error!(%error, "deliveries pause");
+                    STORE_PAUSE
+                }
+            };
+            let full = flying.len() >= AT_ONCE;
+            tokio::select! {
+                biased;
+                Some(result) = flying.next() => {
+                    if let Err(error) = result {
+                        tracing::error!(%error, "what came of a delivery could not be recorded; it is repeated");
+                    }
+                }
+                () = self.outbox.0.notified() => {}
+                () = tokio::time::sleep(sleep), if !full => {}
+            }
+        }
+        // What is cut off here is delivered again by the next start.
+        let rest = async { while flying.next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOP_WAIT, rest).await;
     }
 
-    async fn sleep_until_due(&self) {
+    /// At most so many messages that are due, and how long until there is more.
+    async fn take(&self, max: usize) -> Result<(Vec<Message>, Duration), StoreError> {
         let now = self.ports.clock.now();
-        let due = self.ports.store.outbox_due().await.ok().flatten();
-        let sleep = due
-            .map_or(SLEEP_MAX, |due| Duration::from_millis(due.ms_since(now)))
-            .clamp(Duration::from_millis(10), SLEEP_MAX);
-        tokio::select! {
-            () = self.outbox.0.notified() => {}
-            () = tokio::time::sleep(sleep) => {}
-        }
+        let store = &self.ports.store;
+        let taken = match max {
+            0 => Vec::new(),
+            _ => store.outbox_take(now, now.plus_ms(LEASE_MS), max).await?,
+        };
+        let due = store.outbox_due().await?;
+        let sleep = due.map_or(SLEEP_MAX, |due| Duration::from_millis(due.ms_since(now)));
+        Ok((taken, sleep.clamp(SLEEP_MIN, SLEEP_MAX)))
     }
 
     /// Tries one message, and records what came of it.
@@ -155,10 +183,15 @@ impl Inner {
         let at = self.ports.clock.now();
         let mut attempt =
             Attempt { at, duration_ms: 0, target: String::new(), status: None, fault: None };
-        let tried = tokio::time::timeout(ATTEMPT_MAX, self.attempt(&message, &mut attempt)).await;
-        attempt.fault = match tried {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.into_fault()),
+        // A message that makes us panic must not end all deliveries.
+        let tried = AssertUnwindSafe(self.attempt(&message, &mut attempt)).catch_unwind();
+        attempt.fault = match tokio::time::timeout(ATTEMPT_MAX, tried).await {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(error))) => Some(error.into_fault()),
+            Ok(Err(_)) => {
+                tracing::error!(message = %message.id, "a delivery has panicked; please report it");
+                Some(Fault::bug("delivery-panicked", "deployd itself failed; please report it"))
+            }
             Err(_) => {
                 Some(Fault::transient("timeout", format!("no answer within {ATTEMPT_MAX:?}")))
             }

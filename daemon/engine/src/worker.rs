@@ -1,7 +1,8 @@
 //! One worker per environment that has something to do: asks `next`, appends and
 //! performs, until nothing is left.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,11 @@ use deployd_core::deployment::{Event, Intent, StepId, interrupted, next};
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Claim, Object, Order, StoreError};
 use deployd_core::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use futures::FutureExt;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
-use crate::effects::{self, Performed};
+use crate::effects::{self, Leave, Performed};
 use crate::journal::with_objects;
 use crate::records::{ENVIRONMENTS, EnvironmentEntry, SCAN_MAX, decode, environment};
 use crate::{Counts, EngineError, Inner};
@@ -24,8 +26,13 @@ const CLAIM_MS: u64 = 30_000;
 /// A claim is renewed when less than this is left of it.
 const CLAIM_RENEW_MS: u64 = 20_000;
 
-/// The wait after the store failed a worker, before it tries again.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// The wait after a worker failed, before it tries again. It doubles with each
+/// failure in a row.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest such wait: an environment whose record can't be read costs one
+/// line of the daemon's log a minute, and nobody else anything.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a stop waits for what runs. Longer work is resumed by the next start.
 const STOP_WAIT: Duration = Duration::from_secs(20);
@@ -37,15 +44,14 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// The workers there are.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    bells: Mutex<HashMap<EnvironmentId, Arc<Notify>>>,
+    bells: Mutex<BTreeMap<EnvironmentId, Arc<Notify>>>,
     stopping: AtomicBool,
-    stopped: Notify,
 }
 
 impl Workers {
     /// Has an environment looked at: by its worker, or by a new one.
     pub(crate) fn wake(&self, engine: &Arc<Inner>, id: &EnvironmentId) {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.is_stopping() {
             return;
         }
         let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +61,7 @@ impl Workers {
         }
         let bell = Arc::new(Notify::new());
         bells.insert(id.clone(), bell.clone());
-        tokio::spawn(work(engine.clone(), id.clone(), bell));
+        engine.tasks.spawn(supervise(engine.clone(), id.clone(), bell));
     }
 
     /// Whether nothing new should begin.
@@ -74,12 +80,20 @@ impl Workers {
         let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
         // A bell that was rung while nobody waited keeps one permit.
         let mut rung = std::pin::pin!(bell.notified());
-        if rung.as_mut().enable() && !self.stopping.load(Ordering::Acquire) {
+        if rung.as_mut().enable() && !self.is_stopping() {
             return false;
         }
         bells.remove(id);
-        self.stopped.notify_waiters();
         true
+    }
+
+    /// Has every worker look that nothing new should begin.
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        for bell in bells.values() {
+            bell.notify_one();
+        }
     }
 }
 
@@ -97,7 +111,6 @@ pub(crate) async fn start(engine: &Arc<Inner>) -> Result<(), EngineError> {
         match read() {
             Ok((id, entry)) => {
                 if entry.state.active.is_some() || !entry.state.queue.is_empty() {
-                    recover(engine, &id, &entry).await;
                     engine.workers.wake(engine, &id);
                 }
             }
@@ -110,91 +123,90 @@ pub(crate) async fn start(engine: &Arc<Inner>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Records what was running when the last process ended.
-async fn recover(engine: &Arc<Inner>, id: &EnvironmentId, entry: &EnvironmentEntry) {
-    let events = interrupted(&entry.state);
-    if events.is_empty() {
-        return;
-    }
-    tracing::info!(environment = %id, steps = events.len(), "resuming after an interruption");
-    let appended = engine.prepare(id, entry, &Actor::deployd(), None, &events).await;
-    let result = match appended {
-        Ok(appended) => engine
-            .ports
-            .store
-            .append(appended.batch.clone())
-            .await
-            .map(|_| engine.appended(&appended))
-            .map_err(EngineError::from),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = result {
-        tracing::error!(environment = %id, %error, "an interruption could not be recorded");
+/// Stops all tasks, and waits for what runs, within a bound.
+pub(crate) async fn stop(engine: &Arc<Inner>) {
+    engine.workers.stop();
+    engine.outbox.ring();
+    let mut tasks = engine.tasks.take();
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_WAIT, all_ended).await.is_err() {
+        tracing::warn!("what still runs will be resumed by the next start");
     }
 }
 
-/// Stops all workers, and waits for what runs, within a bound.
-pub(crate) async fn stop(engine: &Arc<Inner>) {
-    engine.workers.stopping.store(true, Ordering::Release);
-    engine.outbox.ring();
-    let all_left = async {
-        loop {
-            let mut left = std::pin::pin!(engine.workers.stopped.notified());
-            left.as_mut().enable();
-            {
-                let bells = engine.workers.bells.lock().unwrap_or_else(PoisonError::into_inner);
-                if bells.is_empty() {
-                    return;
-                }
-                for bell in bells.values() {
-                    bell.notify_one();
-                }
-            }
-            left.await;
-        }
-    };
-    if tokio::time::timeout(STOP_WAIT, all_left).await.is_err() {
-        tracing::warn!("what still runs will be resumed by the next start");
-    }
+/// A step that is being performed.
+struct Flight {
+    deployment: DeploymentId,
+    task: tokio::task::Id,
+    leave: watch::Sender<Leave>,
 }
 
 struct Worker {
     engine: Arc<Inner>,
     id: EnvironmentId,
     claim: Option<Claim>,
+    /// Whether steps that are recorded as running may be another worker's, who
+    /// is gone: so it is at the start, until that is recorded.
+    fresh: bool,
     running: JoinSet<(DeploymentId, StepId, Performed)>,
-    handles: HashMap<StepId, AbortHandle>,
-    /// When to ask a driver again that has nothing new to tell.
-    polls: HashMap<StepId, Timestamp>,
+    flights: BTreeMap<StepId, Flight>,
+    /// When to perform a step again that has nothing new to tell.
+    polls: BTreeMap<StepId, Timestamp>,
 }
 
-async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: Arc<Notify>) {
+/// Works until nothing is left; begins anew when the worker itself fails, so
+/// that no environment is forgotten.
+async fn supervise(engine: Arc<Inner>, id: EnvironmentId, bell: Arc<Notify>) {
+    loop {
+        let work = AssertUnwindSafe(work(engine.clone(), id.clone(), &bell));
+        if work.catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!(environment = %id, "a worker has panicked; please report it");
+        tokio::time::sleep(PAUSE_MAX).await;
+    }
+}
+
+async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: &Arc<Notify>) {
     let mut worker = Worker {
         engine,
         id,
         claim: None,
+        fresh: true,
         running: JoinSet::new(),
-        handles: HashMap::new(),
-        polls: HashMap::new(),
+        flights: BTreeMap::new(),
+        polls: BTreeMap::new(),
     };
+    let mut pause = PAUSE;
     loop {
-        match worker.round().await {
+        let round = worker.round().await;
+        if round.is_ok() {
+            pause = PAUSE;
+        }
+        match round {
             Ok(Round::Again) => {}
-            Ok(Round::Wait(until)) => worker.wait(until, &bell).await,
+            Ok(Round::Wait(until)) => worker.wait(until, bell).await,
             Ok(Round::Idle) => {
                 worker.release().await;
-                if worker.engine.workers.leave(&worker.id, &bell) {
+                if worker.engine.workers.leave(&worker.id, bell) {
                     return;
                 }
             }
             Err(error) => {
-                tracing::error!(environment = %worker.id, %error, "the worker will try again");
-                tokio::time::sleep(STORE_PAUSE).await;
-                if worker.engine.workers.stopping.load(Ordering::Acquire)
-                    && worker.engine.workers.leave(&worker.id, &bell)
+                if worker.engine.workers.is_stopping()
+                    && worker.engine.workers.leave(&worker.id, bell)
                 {
                     return;
                 }
+                tracing::error!(environment = %worker.id, %error, "the worker will try again");
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(pause) => {}
+                    // What changes may be what was wrong; but a request after
+                    // another must not keep a store busy that fails.
+                    () = async { tokio::time::sleep(PAUSE).await; bell.notified().await } => {}
+                }
+                pause = (pause * 2).min(PAUSE_MAX);
             }
         }
     }
@@ -211,20 +223,38 @@ enum Round {
 
 impl Worker {
     async fn round(&mut self) -> Result<Round, EngineError> {
-        let stopping = self.engine.workers.stopping.load(Ordering::Acquire);
+        let stopping = self.engine.workers.is_stopping();
         let entry = environment(&*self.engine.ports.store, &self.id).await?;
         let now = self.engine.ports.clock.now();
+        if stopping {
+            for flight in self.flights.values() {
+                flight.leave.send_replace(Leave::Stopping);
+            }
+            if self.running.is_empty() {
+                return Ok(Round::Idle);
+            }
+        }
+        if self.fresh {
+            let events = interrupted(&entry.state);
+            if !events.is_empty() {
+                tracing::info!(environment = %self.id, steps = events.len(), "resuming after an interruption");
+                self.renew(now).await?;
+                self.append(&entry, &events, Vec::new()).await?;
+                return Ok(Round::Again);
+            }
+            self.fresh = false;
+        }
         let intents = next(&entry.state, now);
         if intents.is_empty() && self.running.is_empty() {
-            return Ok(Round::Idle);
-        }
-        if stopping && self.running.is_empty() {
             return Ok(Round::Idle);
         }
         self.renew(now).await?;
         let events: Vec<Event> = intents
             .iter()
             .filter_map(|intent| match intent {
+                // A driver that is just being asked whether it is done may say
+                // so: a deployment does not end before its last answer.
+                Intent::Append(Event::DeploymentEnded { .. }) if !self.running.is_empty() => None,
                 Intent::Append(event) if !stopping => Some(event.clone()),
                 _ => None,
             })
@@ -239,17 +269,15 @@ impl Worker {
             match intent {
                 Intent::Append(_) => {}
                 Intent::WakeAt(at) => sooner(at),
-                Intent::Perform { step, .. } if self.handles.contains_key(&step) => {}
+                Intent::Perform { step, .. } if self.flights.contains_key(&step) => {}
                 Intent::Perform { .. } if stopping => {}
                 Intent::Perform { deployment, step } => match self.polls.get(&step) {
                     Some(at) if *at > now => sooner(*at),
                     _ => self.perform(&entry, deployment, step),
                 },
                 Intent::Abandon { step, .. } => {
-                    if let Some(handle) = self.handles.get(&step)
-                        && effects::can_be_abandoned(&entry.state, &step)
-                    {
-                        handle.abort();
+                    if let Some(flight) = self.flights.get(&step) {
+                        flight.leave.send_replace(Leave::Abandoned);
                     }
                 }
             }
@@ -263,11 +291,14 @@ impl Worker {
         let state = entry.state.clone();
         let environment = self.id.clone();
         let name = step.clone();
+        let of = deployment.clone();
+        let (leave, left) = watch::channel(Leave::Stay);
         let handle = self.running.spawn(async move {
-            let performed = effects::perform(engine, environment, state, &deployment, &name).await;
+            let performed =
+                effects::perform(engine, environment, state, &deployment, &name, left).await;
             (deployment, name, performed)
         });
-        self.handles.insert(step, handle);
+        self.flights.insert(step, Flight { deployment: of, task: handle.id(), leave });
     }
 
     /// Until something that runs has ended, the bell rings, or it is time.
@@ -278,9 +309,12 @@ impl Worker {
             .min(SLEEP_MAX)
             .min(Duration::from_millis(CLAIM_RENEW_MS / 2));
         tokio::select! {
-            Some(ended) = self.running.join_next_with_id() => match ended {
-                Ok((_, (deployment, step, performed))) => {
-                    self.handles.remove(&step);
+            // In order, so that a run can be repeated from its seed; whichever
+            // is ready, everything is looked at afterwards.
+            biased;
+            Some(ended) = self.running.join_next() => match ended {
+                Ok((deployment, step, performed)) => {
+                    self.flights.remove(&step);
                     self.ended(deployment, step, performed).await;
                 }
                 Err(error) => self.died(&error).await,
@@ -290,18 +324,20 @@ impl Worker {
         }
     }
 
-    /// Records what came of a step. When that fails, the step is still recorded
-    /// as running; it is performed again with the same key.
+    /// Records what came of a step, however long that takes: what was done is
+    /// not done again because the store was busy. Only a stop gives up; then
+    /// the step is interrupted.
     async fn ended(&mut self, deployment: DeploymentId, step: StepId, performed: Performed) {
-        let (event, objects) = match performed {
+        let (mut event, mut objects) = match performed {
             Performed::Event(event, objects) => (event, objects),
             Performed::StillPending { poll_at } => {
                 self.polls.insert(step, poll_at);
                 return;
             }
+            Performed::Left => return,
         };
         self.polls.remove(&step);
-        let mut attempt = 0;
+        let mut pause = PAUSE;
         loop {
             let result = async {
                 let entry = environment(&*self.engine.ports.store, &self.id).await?;
@@ -310,49 +346,60 @@ impl Worker {
             .await;
             match result {
                 Ok(()) => return,
-                Err(EngineError::Store(StoreError::Conflict { .. } | StoreError::Busy))
-                    if attempt < crate::journal::CONFLICTS_MAX =>
+                // Somebody asked for something meanwhile, and got on.
+                Err(EngineError::Store(StoreError::Conflict { .. })) => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                // Too large, most likely: that it came to nothing is not.
+                Err(EngineError::Store(error @ StoreError::InvalidBatch(_)))
+                    if !is_unrecordable(&event) =>
                 {
-                    attempt += 1;
+                    let message = format!("what came of the step can't be recorded: {error}");
+                    let fault = Fault::bug(UNRECORDABLE, message);
+                    let (deployment, step) = (deployment.clone(), step.clone());
+                    event = Event::StepFailed { deployment, step, fault };
+                    objects.clear();
+                    continue;
+                }
+                // It can't have happened, says the state: only a mistake of ours
+                // leads here, which must not turn into a storm of effects.
+                Err(error @ EngineError::Conflict { .. }) => {
+                    tracing::error!(environment = %self.id, %deployment, %step, %error, "a result is dropped");
+                    let later = self.engine.ports.clock.now().plus_ms(PAUSE_MAX.as_millis() as u64);
+                    self.polls.insert(step, later);
+                    return;
                 }
                 Err(error) => {
                     tracing::error!(
                         environment = %self.id, %deployment, %step, %error,
-                        "what came of a step could not be recorded"
+                        "what came of a step could not be recorded yet"
                     );
-                    return;
                 }
             }
+            if self.engine.workers.is_stopping() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// A step was abandoned, or the code that performs it has panicked.
+    /// The code that performs a step has panicked.
     async fn died(&mut self, error: &tokio::task::JoinError) {
-        let id = error.id();
-        let Some(step) =
-            self.handles.iter().find(|(_, handle)| handle.id() == id).map(|(step, _)| step.clone())
+        let mut flights = self.flights.iter();
+        let Some((step, deployment)) = flights
+            .find(|(_, flight)| flight.task == error.id())
+            .map(|(step, flight)| (step.clone(), flight.deployment.clone()))
         else {
             return;
         };
-        self.handles.remove(&step);
-        let fault = if error.is_cancelled() {
-            Fault::permanent("abandoned", "the deployment ends, and nobody waits for it any more")
-        } else {
-            tracing::error!(environment = %self.id, %step, %error, "a step has panicked");
-            Fault::bug(
-                "step-panicked",
-                format!("deployd itself failed in step {step}; please report it"),
-            )
-        };
-        let entry = match environment(&*self.engine.ports.store, &self.id).await {
-            Ok(entry) => entry,
-            Err(error) => {
-                tracing::error!(environment = %self.id, %step, %error, "can't be recorded");
-                return;
-            }
-        };
-        let Some(active) = entry.state.active else { return };
-        let deployment = active.id;
+        self.flights.remove(&step);
+        tracing::error!(environment = %self.id, %step, %error, "a step has panicked");
+        let fault = Fault::bug(
+            "step-panicked",
+            format!("deployd itself failed in step {step}; please report it"),
+        );
         let event = Event::StepFailed { deployment: deployment.clone(), step: step.clone(), fault };
         self.ended(deployment, step, Performed::Event(event, Vec::new())).await;
     }
@@ -401,6 +448,13 @@ impl Worker {
             tracing::debug!(environment = %self.id, %error, "a claim was not given back");
         }
     }
+}
+
+/// The code of the fault of a step whose result can't be recorded.
+const UNRECORDABLE: &str = "result-unrecordable";
+
+fn is_unrecordable(event: &Event) -> bool {
+    matches!(event, Event::StepFailed { fault, .. } if fault.code == UNRECORDABLE)
 }
 
 /// Whether events only say what should happen: if somebody was quicker, they

@@ -6,13 +6,13 @@ use deployd_core::Fault;
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{
-    ApplyRequest, LogLevel, ObjectRef, Provisioned, Readiness, WorkloadFault,
+    ApplyRequest, LogLevel, Object, ObjectRef, Provisioned, Readiness, WorkloadFault,
 };
 use deployd_core::secret::misplaced;
 use serde_json::Value;
 
 use super::sensitive::{misplaced_message, objects};
-use super::{Ended, Work};
+use super::{Ended, Leave, Work};
 use crate::EngineError;
 use crate::records::{content, object};
 
@@ -100,22 +100,39 @@ impl Work {
         Ok(self.engine.ports.cluster.apply(&request, &self.log).await?)
     }
 
-    /// Waits until objects are ready.
+    /// Waits until objects are ready, as long as anybody wants to know.
     pub(super) async fn await_ready(
         &self,
         plan: &Plan,
         namespace: &str,
         references: &[ObjectRef],
         deadline_ms: u64,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Waited, EngineError> {
         if references.is_empty() {
-            return Ok(());
+            return Ok(Waited::Ready);
         }
         let target = self.target(plan, namespace.to_owned()).await?;
         let cluster = &self.engine.ports.cluster;
-        match cluster.await_ready(&target, references, deadline_ms, &self.log).await? {
-            Readiness::Ready => Ok(()),
-            Readiness::Failed(faults) => Err(not_ready(&faults).into()),
+        let mut leave = self.leave.clone();
+        let left = async {
+            let left = leave.wait_for(|leave| *leave != Leave::Stay).await;
+            left.map(|left| *left)
+        };
+        tokio::select! {
+            biased;
+            readiness = cluster.await_ready(&target, references, deadline_ms, &self.log) => {
+                match readiness? {
+                    Readiness::Ready => Ok(Waited::Ready),
+                    Readiness::Failed(faults) => Err(not_ready(&faults).into()),
+                }
+            }
+            Ok(left) = left => match left {
+                Leave::Stopping => Ok(Waited::Left),
+                Leave::Stay | Leave::Abandoned => {
+                    let message = "the deployment ends, and nobody waits for it any more";
+                    Err(Fault::permanent("abandoned", message).into())
+                }
+            },
         }
     }
 
@@ -128,8 +145,9 @@ impl Work {
         // waited for before that is there.
         let first: Vec<ObjectRef> =
             references.iter().filter(|reference| is_waited_for(reference)).cloned().collect();
-        self.await_ready(&plan, &manifests.namespace, &first, RESOURCES_READY_MS).await?;
-        Ok(Ended::Done(Some(object(&references)?)))
+        let result = object(&references)?;
+        let namespace = &manifests.namespace;
+        Ok(self.await_ready(&plan, namespace, &first, RESOURCES_READY_MS).await?.then(Some(result)))
     }
 
     /// Brings back what the last successful deployment had.
@@ -145,8 +163,10 @@ impl Work {
         let message = format!("bringing back deployment {}", deployed.deployment);
         self.log.line(LogLevel::Warn, message);
         let references = self.apply(&plan, &manifests, |_| true).await?;
-        self.await_ready(&plan, &manifests.namespace, &references, RESOURCES_READY_MS).await?;
-        Ok(Ended::Done(Some(object(&references)?)))
+        let result = object(&references)?;
+        let namespace = &manifests.namespace;
+        let waited = self.await_ready(&plan, namespace, &references, RESOURCES_READY_MS).await?;
+        Ok(waited.then(Some(result)))
     }
 
     /// Removes what was applied since the last time, and is not wanted.
@@ -173,6 +193,7 @@ impl Work {
             let earlier: Manifests = content(store, "manifests", *digest).await?;
             surplus.extend(earlier.references());
         }
+        surplus.extend(self.of_destroyed_resources(&manifests.namespace).await?);
         let surplus: Vec<ObjectRef> = surplus.difference(&keep).cloned().collect();
         if surplus.is_empty() {
             return Ok(Ended::Done(None));
@@ -183,16 +204,33 @@ impl Work {
     }
 
     /// Objects of resources that stay, whether anything asks for them or not.
-    /// Those that are about to be destroyed do not stay.
     async fn of_active_resources(
         &self,
         namespace: &str,
     ) -> Result<BTreeSet<ObjectRef>, EngineError> {
-        let mut keep = BTreeSet::new();
-        for (uid, active) in &self.state.resources {
-            if self.deployment.destroy.contains(uid) && !self.deployment.is_restoring() {
-                continue;
-            }
+        self.of_resources(namespace, |uid| !self.is_destroyed(uid)).await
+    }
+
+    /// Objects of resources that are about to be destroyed. Manifests applied
+    /// since they fell out of use do not name them any more.
+    async fn of_destroyed_resources(
+        &self,
+        namespace: &str,
+    ) -> Result<BTreeSet<ObjectRef>, EngineError> {
+        self.of_resources(namespace, |uid| self.is_destroyed(uid)).await
+    }
+
+    fn is_destroyed(&self, uid: &Uid) -> bool {
+        self.deployment.destroy.contains(uid) && !self.deployment.is_restoring()
+    }
+
+    async fn of_resources(
+        &self,
+        namespace: &str,
+        wanted: impl Fn(&Uid) -> bool,
+    ) -> Result<BTreeSet<ObjectRef>, EngineError> {
+        let mut found = BTreeSet::new();
+        for (_, active) in self.state.resources.iter().filter(|(uid, _)| wanted(uid)) {
             let provisioned: Provisioned =
                 content(&*self.engine.ports.store, "resource", active.provisioned).await?;
             let objects = provisioned
@@ -200,9 +238,27 @@ impl Work {
                 .into_iter()
                 .map(|object: Value| Manifest { owner: ObjectOwner::Environment, object })
                 .collect();
-            keep.extend(Manifests { namespace: namespace.to_owned(), objects }.references());
+            found.extend(Manifests { namespace: namespace.to_owned(), objects }.references());
         }
-        Ok(keep)
+        Ok(found)
+    }
+}
+
+/// What came of waiting.
+pub(super) enum Waited {
+    /// All are ready.
+    Ready,
+    /// deployd stops: the next start waits again.
+    Left,
+}
+
+impl Waited {
+    /// What becomes of a step that has waited.
+    pub(super) fn then(self, result: Option<Object>) -> Ended {
+        match self {
+            Self::Ready => Ended::Done(result),
+            Self::Left => Ended::Left,
+        }
     }
 }
 

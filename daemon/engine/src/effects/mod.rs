@@ -17,6 +17,7 @@ use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Scope};
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::planner::{self, is_unsafe};
 use crate::records::{content, object};
@@ -28,6 +29,8 @@ pub(crate) enum Performed {
     Event(Event, Vec<Object>),
     /// Nothing new: ask again then.
     StillPending { poll_at: Timestamp },
+    /// It was left for the next start to go on with.
+    Left,
 }
 
 /// What came of a step, before it is an event.
@@ -40,6 +43,8 @@ pub(crate) enum Ended {
     Decided(deployd_core::ports::Decision),
     /// The plan.
     Planned(Box<planner::Planned>),
+    /// It was left for the next start to go on with.
+    Left,
 }
 
 /// All that performing a step needs.
@@ -50,20 +55,20 @@ pub(crate) struct Work {
     pub(crate) deployment: Deployment,
     pub(crate) step: Step,
     pub(crate) log: CallLog,
+    pub(crate) leave: watch::Receiver<Leave>,
 }
 
-/// Whether a step may be left in the middle: only what watches. What changes
-/// something is short, and ends by itself.
-pub(crate) fn can_be_abandoned(state: &EnvironmentState, step: &StepId) -> bool {
-    use deployd_core::deployment::Action;
-    let step = state.active.as_ref().and_then(|active| active.step(step));
-    step.is_some_and(|step| {
-        matches!(
-            step.kind,
-            StepKind::ApplyResources
-                | StepKind::Rollout { action: Action::AwaitReady { .. } | Action::Sleep { .. } }
-        )
-    })
+/// Whether a step that only watches should go on. What changes something is
+/// short, and ends by itself: cut off in the middle, what it has sent could
+/// still arrive after what brings back the old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It should.
+    Stay,
+    /// The deployment ends, and nobody waits for it any more.
+    Abandoned,
+    /// deployd stops; the next start goes on with it.
+    Stopping,
 }
 
 /// Performs a step, and says what came of it.
@@ -73,6 +78,7 @@ pub(crate) async fn perform(
     state: EnvironmentState,
     id: &DeploymentId,
     step: &StepId,
+    leave: watch::Receiver<Leave>,
 ) -> Performed {
     let failed = |fault: Fault| {
         let event = Event::StepFailed { deployment: id.clone(), step: step.clone(), fault };
@@ -85,8 +91,8 @@ pub(crate) async fn perform(
     let Some((known, deployment)) = found else {
         return failed(Fault::bug("no-such-step", format!("there is no step {step}")));
     };
-    let work =
-        Work { engine, environment, state, deployment, step: known, log: CallLog::default() };
+    let log = CallLog::default();
+    let work = Work { engine, environment, state, deployment, step: known, log, leave };
     let result = work.engine.logged(id, &step.0, &work.log, work.run()).await;
     let now = work.engine.ports.clock.now();
     match result {
@@ -124,6 +130,7 @@ impl Work {
                 let event = Event::StepSucceeded { deployment, step, result: digest };
                 Performed::Event(event, result.into_iter().collect())
             }
+            Ended::Left => Performed::Left,
             Ended::Pending { token, poll_after_ms, message } => {
                 let poll_at = now.plus_ms(poll_after_ms.clamp(POLL_MS_MIN, POLL_MS_MAX));
                 use deployd_core::deployment::StepStatus;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use deployd_core::deployment::StepStatus;
 use deployd_core::graph::Uid;
 use deployd_core::plan::Plan;
 use deployd_core::ports::{Call, LogLevel, Progress, Provisioned};
@@ -82,11 +81,9 @@ impl Work {
         }
     }
 
-    /// What the driver said the last time, if it was not done then.
+    /// What the driver said the last time, if it was not done then. Kept over
+    /// a poll that failed: the operation goes on all the same.
     pub(super) fn token(&self) -> Option<&str> {
-        match &self.step.status {
-            StepStatus::Pending { token, .. } => Some(token),
-            _ => None,
-        }
+        self.step.operation.as_deref()
     }
 }

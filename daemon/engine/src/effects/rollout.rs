@@ -56,8 +56,8 @@ impl Work {
                     .filter_map(|object| manifests.reference(object))
                     .collect();
                 let deadline_ms = self.left((*deadline_ms).min(DEADLINE_MS_MAX));
-                self.await_ready(&plan, &manifests.namespace, &references, deadline_ms).await?;
-                Ok(Ended::Done(None))
+                let namespace = &manifests.namespace;
+                Ok(self.await_ready(&plan, namespace, &references, deadline_ms).await?.then(None))
             }
             Action::Sleep { ms } => match &self.step.status {
                 StepStatus::Pending { .. } => Ok(Ended::Done(None)),
