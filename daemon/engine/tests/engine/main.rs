@@ -10,7 +10,17 @@
 // Modules of one test binary: what they share is `pub` among them.
 #![allow(unreachable_pub)]
 
+mod cancel;
+mod checks;
+mod crashes;
 mod documents;
 mod fakes;
 mod job;
+mod notifications;
+mod requests;
+mod resources;
+mod rollback;
+mod secrets;
+mod simulation;
+mod watching;
 mod world;

@@ -1,0 +1,195 @@
+//! What must hold after anything that happened: the invariants of
+//! `reliability.md`, read from the store and from what the world has seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deployd_core::config::Document;
+use deployd_core::deployment::{
+    DeploymentRecord, EnvironmentState, Event, Outcome, StepStatus, transition,
+};
+use deployd_core::journal::EventRecord;
+use deployd_core::notice::notice;
+use deployd_core::outbox::{MessageId, MessageStatus};
+use deployd_core::ports::{Index, KeyRange, Order, Store};
+use deployd_core::{DeploymentId, EnvironmentId};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// An environment's history, replayed.
+pub struct Replayed {
+    pub id: EnvironmentId,
+    pub state: EnvironmentState,
+    pub records: BTreeMap<DeploymentId, DeploymentRecord>,
+    /// When each step was begun: key -> events' places and times.
+    pub begun: BTreeMap<String, Vec<u64>>,
+    /// Terminal records of steps.
+    pub terminal: BTreeMap<(DeploymentId, String), u32>,
+    /// Ids of messages that these events are told by.
+    pub messages: BTreeSet<MessageId>,
+}
+
+/// Everything under an index.
+pub async fn index(world: &World, name: &'static str) -> BTreeMap<Vec<u8>, Value> {
+    let all = KeyRange { start: Vec::new(), end: None };
+    let page = world.store.scan(Index(name), all, Order::Ascending, usize::MAX).await.unwrap();
+    page.entries
+        .into_iter()
+        .map(|(key, value)| (key, serde_json::from_slice(&value).unwrap()))
+        .collect()
+}
+
+fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> Replayed {
+    let mut replayed = Replayed {
+        id,
+        state: EnvironmentState::default(),
+        records: BTreeMap::new(),
+        begun: BTreeMap::new(),
+        terminal: BTreeMap::new(),
+        messages: BTreeSet::new(),
+    };
+    for (expected, record) in (1..).zip(events) {
+        assert_eq!(record.version.0, expected, "I3: versions without a gap");
+        let event: Event = serde_json::from_value(record.event.body.clone()).unwrap();
+        let (state, after) =
+            transition(&replayed.id, replayed.state, record.event.at, &record.event.actor, &event)
+                .unwrap_or_else(|illegal| panic!("I10: {illegal}"));
+        replayed.state = state;
+        if let Event::StepStarted { key, .. } = &event {
+            replayed.begun.entry(key.clone()).or_default().push(record.event.at.0);
+        }
+        if let Event::StepSucceeded { deployment, step, .. }
+        | Event::StepFailed { deployment, step, .. }
+        | Event::StepInterrupted { deployment, step }
+        | Event::RolloutDecided { deployment, step, .. } = &event
+        {
+            let step = after.work.as_ref().unwrap().step(step).unwrap();
+            if matches!(step.status, StepStatus::Succeeded | StepStatus::Failed) {
+                let key = (deployment.clone(), step.id.0.clone());
+                *replayed.terminal.entry(key).or_default() += 1;
+            }
+        }
+        if let Some(notice) =
+            notice(&record.stream, record.version, record.event.at, &event, &after)
+        {
+            for document in documents {
+                let Document::Subscription(d) = document else { continue };
+                if d.spec.matches(&notice.notice_type, &notice.application, &notice.environment) {
+                    let id = MessageId::of(&record.stream, record.version, &d.metadata.name);
+                    replayed.messages.insert(id);
+                }
+            }
+        }
+        replayed.records.insert(after.id.clone(), after);
+    }
+    replayed
+}
+
+/// All environments, replayed from their events. `documents` are those that
+/// were applied before the first event.
+pub async fn replay_all(world: &World, documents: &[Document]) -> Vec<Replayed> {
+    let mut streams: BTreeMap<String, Vec<EventRecord>> = BTreeMap::new();
+    for record in world.events().await {
+        streams.entry(record.stream.0.clone()).or_default().push(record);
+    }
+    streams
+        .iter()
+        .filter_map(|(stream, events)| {
+            let id = stream.strip_prefix("environment/")?.parse().unwrap();
+            Some(replay(id, events, documents))
+        })
+        .collect()
+}
+
+/// Checks everything that must hold once nothing is left to do.
+pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
+    let report = world.store.verify().await.unwrap();
+    assert!(report.is_sound(), "I9: {report:?}");
+    let replayed = replay_all(world, documents).await;
+    let (environments, deployments) =
+        (index(world, "environments").await, index(world, "deployments").await);
+    let numbered = index(world, "deployments-by-environment").await;
+    let mut recorded = 0;
+    let mut messages = BTreeSet::new();
+    for one in &replayed {
+        assert!(one.state.active.is_none(), "I7: {:#?}", one.state.active);
+        assert!(one.state.queue.is_empty(), "I7: {:#?}", one.state.queue);
+        let entry = &environments[one.id.to_string().as_bytes()];
+        assert_eq!(entry["state"], json!(one.state), "I10: environment {}", one.id);
+        for (id, record) in &one.records {
+            assert_eq!(deployments[id.0.as_bytes()], json!(record), "I10: deployment {id}");
+            assert!(record.outcome.is_some(), "I7");
+            recorded += 1;
+        }
+        for ((deployment, step), times) in &one.terminal {
+            assert_eq!(*times, 1, "I6: {deployment} {step}");
+        }
+        check_steps(one);
+        messages.extend(one.messages.iter().cloned());
+    }
+    assert_eq!(deployments.len(), recorded, "I10: no others");
+    assert_eq!(numbered.len(), recorded, "I10: no others");
+    check_effects(world, &replayed);
+    check_messages(world, &messages).await;
+    replayed
+}
+
+fn check_steps(one: &Replayed) {
+    let mut keys = BTreeSet::new();
+    for record in one.records.values() {
+        let Some(work) = &record.work else { continue };
+        for step in &work.steps {
+            assert!(keys.insert(step.key.clone()), "I6: a key of two steps");
+            assert_ne!(step.status, StepStatus::Running, "I7: {}", step.id);
+            if record.outcome == Some(Outcome::Succeeded) {
+                let failed = step.status == StepStatus::Failed
+                    && matches!(step.kind, deployd_core::deployment::StepKind::Rollout { .. });
+                assert!(failed || step.status == StepStatus::Succeeded, "{}", step.id);
+            }
+        }
+    }
+}
+
+/// What drivers have seen fits what was recorded.
+fn check_effects(world: &World, replayed: &[Replayed]) {
+    let drivers = world.drivers();
+    for call in drivers.calls.iter().filter(|call| call.what != "plan") {
+        let key = &call.request.idempotency_key;
+        let of = replayed.iter().find(|one| one.begun.contains_key(key));
+        let of = of.unwrap_or_else(|| panic!("I5: a call without intent: {call:?}"));
+        let first = of.begun[key][0];
+        assert!(first <= call.at.0, "I5: the intent comes first");
+        let record = &of.records[&DeploymentId(call.deployment.clone())];
+        let ended = record.ended.unwrap();
+        assert!(call.at <= ended, "I4: a call of a deployment that has ended");
+    }
+    for one in replayed {
+        for record in one.records.values() {
+            for step in record.work.iter().flat_map(|work| &work.steps) {
+                let provision =
+                    matches!(step.kind, deployd_core::deployment::StepKind::Provision { .. });
+                if provision && step.status == StepStatus::Succeeded {
+                    assert!(drivers.done.contains_key(&step.key), "I6: recorded and not done");
+                }
+            }
+        }
+    }
+}
+
+/// I11: accepted = delivered + dead, nothing lost, nothing made up.
+async fn check_messages(world: &World, expected: &BTreeSet<MessageId>) {
+    let kept = world.messages(None).await;
+    let ids: BTreeSet<MessageId> = kept.iter().map(|message| message.id.clone()).collect();
+    assert_eq!(ids.len(), kept.len(), "I11: an id twice");
+    assert_eq!(&ids, expected, "I11: what is told is what happened");
+    let received: BTreeSet<MessageId> =
+        world.receivers().received.iter().map(|r| MessageId(r.id())).collect();
+    assert!(received.is_subset(&ids), "I11: an id that is nobody's");
+    for message in kept {
+        match message.status {
+            MessageStatus::Delivered => assert!(received.contains(&message.id), "I11"),
+            MessageStatus::Dead => assert!(!message.attempts.is_empty()),
+            MessageStatus::Pending => panic!("I11: {} is pending", message.id),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Random requests, random faults, and crashes, by seed; then calm, and
+//! everything that must hold does. `DEPLOYD_SEED=n` runs one seed again,
+//! `DEPLOYD_SEEDS=n` so many.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deployd_core::config::Document;
+use deployd_core::ports::StoreError;
+use deployd_core::views::DeployRequest;
+use deployd_core::{EnvironmentId, Fault};
+use deployd_engine::{Caller, Engine, EngineError};
+use serde_json::json;
+
+use crate::checks::check;
+use crate::documents::{self, artifact_of, definition};
+use crate::fakes::environment::{Chance, Receiver};
+use crate::fakes::life::Life;
+use crate::secrets::{everything, holds};
+use crate::world::{Stage, World, keyed};
+
+const APPLICATIONS: [&str; 2] = ["shop", "blog"];
+
+/// Seeds of a run in CI.
+const SEEDS: u64 = 200;
+
+struct Simulation {
+    world: Arc<World>,
+    engine: Engine,
+    life: Life,
+    chance: Chance,
+    requests: usize,
+    crashes: usize,
+}
+
+fn all() -> Vec<Document> {
+    let shops = APPLICATIONS.iter().flat_map(|name| documents::shop(name));
+    documents::platform().into_iter().chain(shops).collect()
+}
+
+impl Simulation {
+    async fn new(seed: u64) -> Self {
+        let world = World::new(seed);
+        let engine = world.engine(&Life::long());
+        engine.start().await.unwrap();
+        engine.apply(&crate::world::caller(), all(), false).await.unwrap();
+        Self {
+            world,
+            engine,
+            life: Life::long(),
+            chance: Chance::new(seed),
+            requests: 0,
+            crashes: 0,
+        }
+    }
+
+    /// The process ends, and another one begins, which may end soon itself.
+    async fn restart(&mut self, calm: bool) {
+        loop {
+            self.crashes += 1;
+            self.engine.abort();
+            let ends = !calm && self.chance.percent(60);
+            self.life = if ends {
+                Life::ending_at(1 + self.chance.below(400) as usize)
+            } else {
+                Life::long()
+            };
+            self.engine = self.world.engine(&self.life);
+            let (engine, life) = (self.engine.clone(), self.life.clone());
+            let started = tokio::select! {
+                biased;
+                started = engine.start() => started.is_ok(),
+                () = life.died() => false,
+            };
+            if started {
+                return;
+            }
+        }
+    }
+
+    /// The world gets worse.
+    fn trouble(&mut self) {
+        let chance = &mut self.chance;
+        let mut drivers = self.world.drivers.lock().unwrap();
+        for (_, script) in drivers.scripts.iter_mut() {
+            script.takes_ms = chance.below(3) * 400;
+            // Those which are as they are for whole operations stay as they are.
+            script.transient = if chance.percent(20) { chance.below(4) as u32 } else { 0 };
+            script.permanent = chance.percent(5).then(|| Fault::permanent("quota", "no more"));
+            script.panics = chance.percent(2);
+            if chance.percent(5) {
+                script.plan_faults.push(Fault::transient("busy", "later"));
+            }
+        }
+        let mut cluster = self.world.cluster.lock().unwrap();
+        cluster.ready_after_ms = chance.below(4) * 1_000;
+        for application in APPLICATIONS {
+            for version in 0..6 {
+                let image = artifact_of(application, "backend", &version.to_string()).image();
+                if chance.percent(10) {
+                    cluster.broken.insert(image.clone());
+                }
+                if chance.percent(5) {
+                    cluster.stuck.insert(image);
+                }
+            }
+        }
+        if chance.percent(20) {
+            let fault = match chance.below(2) {
+                0 => Fault::transient("unreachable", "refused"),
+                _ => Fault::conflict("field-conflict", "somebody else's"),
+            };
+            cluster.apply_faults.insert("frontend".to_owned(), vec![fault]);
+        }
+        if chance.percent(5) {
+            cluster.prune_faults.push(Fault::denied("forbidden", "no"));
+        }
+        let mut receivers = self.world.receivers.lock().unwrap();
+        for _ in 0..chance.below(6) {
+            receivers.script.push_back(match chance.below(6) {
+                0 => Receiver::Answers(503),
+                1 => Receiver::AnswersLater(429, 60_000),
+                2 => Receiver::Answers(410),
+                3 => Receiver::Hangs,
+                4 => Receiver::Fails(Fault::transient("connect", "refused")),
+                _ => Receiver::Answers(200),
+            });
+        }
+        let mut store = self.world.store_faults.lock().unwrap();
+        for _ in 0..chance.below(30) {
+            store.push_back(chance.percent(15).then_some(StoreError::Busy));
+        }
+    }
+
+    /// All is well again.
+    fn calm(&mut self) {
+        let mut drivers = self.world.drivers.lock().unwrap();
+        for (_, script) in drivers.scripts.iter_mut() {
+            script.takes_ms = 0;
+            script.transient = 0;
+            script.permanent = None;
+            script.panics = false;
+            script.plan_faults.clear();
+        }
+        let mut cluster = self.world.cluster.lock().unwrap();
+        cluster.broken.clear();
+        cluster.stuck.clear();
+        cluster.apply_faults.clear();
+        cluster.prune_faults.clear();
+        self.world.receivers.lock().unwrap().script.clear();
+        self.world.store_faults.lock().unwrap().clear();
+    }
+
+    /// Asks for something, again and again until there is an answer that is
+    /// not "busy"; a repeat carries the same key.
+    async fn request(&mut self) {
+        self.requests += 1;
+        let caller = keyed(&format!("request-{}", self.requests), "");
+        let application = APPLICATIONS[self.chance.below(2) as usize];
+        let version = self.chance.below(6).to_string();
+        let (kind, word) = (self.chance.below(10), self.chance.next());
+        loop {
+            let (engine, life) = (self.engine.clone(), self.life.clone());
+            let asked = ask(&engine, &caller, kind, word, application, &version);
+            let answered = tokio::select! {
+                biased;
+                answer = asked => answer,
+                () = life.died() => {
+                    self.restart(false).await;
+                    continue;
+                }
+            };
+            match answered {
+                Err(EngineError::Store(StoreError::Busy)) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(EngineError::KeyReuse) => panic!("I2: a key is reused"),
+                _ => return,
+            }
+        }
+    }
+
+    async fn run(mut self) -> (usize, usize, usize) {
+        for _ in 0..6 + self.chance.below(8) {
+            if self.chance.percent(50) {
+                self.trouble();
+            }
+            if self.chance.percent(20) || self.life.is_dead() {
+                self.restart(false).await;
+            }
+            self.request().await;
+            let pause = [0, 1, 50, 500, 5_000, 100_000][self.chance.below(6) as usize];
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        self.calm();
+        self.restart(true).await;
+        let stage = Stage { world: self.world.clone(), engine: self.engine.clone() };
+        self.idle().await;
+        stage.all_told().await;
+        self.engine.stop().await;
+        let replayed = check(&self.world, &all()).await;
+        assert!(!holds(&everything(&self.world).await, "canary"), "I16");
+        (replayed.iter().map(|one| one.records.len()).sum(), self.crashes, self.life.passed())
+    }
+
+    async fn idle(&self) {
+        for _ in 0..20_000 {
+            let busy = self.engine.counters().busy_environments;
+            if busy == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("I7: it does not come to rest: {:#?}", self.engine.environments().await);
+    }
+}
+
+async fn ask(
+    engine: &Engine,
+    caller: &Caller,
+    kind: u64,
+    word: u64,
+    application: &str,
+    version: &str,
+) -> Result<(), EngineError> {
+    let development: EnvironmentId = format!("{application}/development").parse().unwrap();
+    match kind {
+        0..=3 => {
+            let both = ["frontend", "backend"].map(|w| artifact_of(application, w, version));
+            let count = 1 + (word % 4).min(1) as usize;
+            engine.announce(caller, both[..count].to_vec()).await?;
+        }
+        4..=6 => {
+            // To production goes what development has, or had.
+            let environment: EnvironmentId = match word % 2 {
+                0 => development.clone(),
+                _ => format!("{application}/production").parse().unwrap(),
+            };
+            let history = engine.history(Some(&development), None, 5).await?.deployments;
+            let set_digest = history.get((word / 2 % 5) as usize).map(|record| record.request.set);
+            let request = DeployRequest {
+                environment: Some(environment),
+                set_digest,
+                ..DeployRequest::default()
+            };
+            engine.deploy(caller, request).await?;
+        }
+        7 | 8 => {
+            let history = engine.history(None, None, 4).await?.deployments;
+            if let Some(record) = history.get((word % 4) as usize) {
+                engine.cancel(caller, &record.id, None).await?;
+            }
+        }
+        _ => {
+            let when_unused = if word % 2 == 0 { "keep" } else { "destroy" };
+            let zone = json!({"zone": format!("{}.test", word % 3)});
+            let mut dns = definition("dns", "dns", "dns", zone);
+            if let Document::ResourceDefinition(d) = &mut dns {
+                d.spec.when_unused = serde_json::from_value(json!(when_unused)).unwrap();
+            }
+            let backend = match word % 3 {
+                0 => documents::backend(application),
+                _ => documents::workload(application, "backend", json!({}), json!({})),
+            };
+            engine.apply(caller, vec![dns, backend], false).await?;
+        }
+    }
+    Ok(())
+}
+
+fn run(seed: u64) -> (usize, usize, usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async { Simulation::new(seed).await.run().await })
+}
+
+#[test]
+fn whatever_happens_what_must_hold_holds() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("DEPLOYD_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DEPLOYD_SEEDS").unwrap_or(SEEDS),
+    };
+    let (mut deployments, mut crashes) = (0, 0);
+    for seed in seeds.clone() {
+        let Ok(ran) = std::panic::catch_unwind(|| run(seed)) else {
+            panic!(
+                "seed {seed} fails; again: DEPLOYD_SEED={seed} cargo test -p deployd-engine \
+                 --test engine whatever_happens"
+            );
+        };
+        deployments += ran.0;
+        crashes += ran.1;
+    }
+    println!("{} seeds: {deployments} deployments, {crashes} restarts", seeds.end - seeds.start);
+}
