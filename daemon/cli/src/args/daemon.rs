@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::values::ImageChange;
+
 /// How the daemon writes its own log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -51,7 +53,8 @@ pub struct ServeArgs {
 Examples:
   deployd demo
   deployd demo --once
-  deployd demo --kubeconfig ~/.kube/config --context kind-try")]
+  deployd demo --kubeconfig ~/.kube/config --context kind-try \\
+      --image frontend=registry.test/web@sha256:... --image backend=registry.test/api@sha256:...")]
 pub struct DemoArgs {
     /// Stop after the sample is deployed, instead of serving until interrupted
     #[arg(long)]
@@ -62,6 +65,9 @@ pub struct DemoArgs {
     /// The context of the kubeconfig [default: its current one]
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
+    /// An image for a workload of the sample, by digest: one that the cluster can pull
+    #[arg(long = "image", value_name = "WORKLOAD=IMAGE@DIGEST", requires = "kubeconfig")]
+    pub images: Vec<ImageChange>,
     /// Keep everything here [default: a temporary directory, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

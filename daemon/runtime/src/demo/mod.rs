@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use deployd_cli::args::DemoArgs;
 use deployd_cli::{Globals, Output, Style};
+use deployd_core::DeploymentId;
 use deployd_core::artifact::Artifact;
 use deployd_core::deployment::DeploymentRecord;
-use deployd_core::{DeploymentId, Digest};
 use serde_json::json;
 
 use crate::logging;
@@ -85,11 +85,11 @@ async fn play(
 /// One image after the other: the first has to wait for the second.
 async fn announce(stage: &Stage, out: &mut Output) -> anyhow::Result<DeploymentId> {
     let mut begun = None;
-    for name in ["frontend", "backend"] {
+    for (name, image) in &stage.images {
         let artifact = Artifact {
-            repository: format!("registry.example.com/shop/{name}"),
-            digest: Digest::of(format!("the demo's {name}").as_bytes()),
-            tag: Some("1.0.0".to_owned()),
+            repository: image.repository.clone(),
+            digest: image.digest,
+            tag: image.tag.clone(),
             git_ref: Some("refs/heads/main".to_owned()),
             commit: Some("8d3f0a1c5b7e9d2f4a6b8c0e1d3f5a7b9c1e3d5f".to_owned()),
             build_url: None,
@@ -152,6 +152,9 @@ fn tell(
     out.note(format!("The daemon's page   {server}/"))?;
     out.note(format!("Its data            {}", stage.data.display()))?;
     out.note("\nTo look further")?;
+    if let Ok(program) = std::env::current_exe() {
+        out.note(format!("  alias deployd={}", program.display()))?;
+    }
     out.note(format!("  export DEPLOYD_SERVER={server}"))?;
     out.note(format!("  export DEPLOYD_TOKEN_FILE={}", stage.daemon.admin_token().display()))?;
     for command in [

@@ -1,6 +1,7 @@
 //! What the demo plays on: a cluster, a receiver of webhooks, a daemon, and a
 //! client of it.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,10 +9,11 @@ use std::time::Duration;
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use deployd_cli::args::DemoArgs;
+use deployd_cli::args::{DemoArgs, ImageReference};
 use deployd_cli::client::DocumentFiles;
 use deployd_cli::{Client, ClientOptions};
 use deployd_config::SourceFile;
+use deployd_core::Digest;
 use deployd_core::ports::Random as _;
 use deployd_practice::{Practice, PracticeOptions};
 use tempfile::TempDir;
@@ -29,6 +31,9 @@ const SAMPLE_DOMAIN: &str = "dev.example.com";
 /// Browsers and resolvers lead every name below `localhost` to this machine.
 const PRACTICE_DOMAIN: &str = "apps.localhost";
 
+/// The sample's workloads.
+pub(super) const WORKLOADS: [&str; 2] = ["frontend", "backend"];
+
 /// How long a stage of a pod's start takes where people look on: long enough to
 /// see it, and short enough not to be bored.
 const PACE_TO_WATCH: Duration = Duration::from_millis(700);
@@ -44,6 +49,8 @@ pub(super) struct Stage {
     pub(super) practice: Option<Practice>,
     pub(super) receiver: Receiver,
     pub(super) data: PathBuf,
+    /// What CI has built, by workload.
+    pub(super) images: BTreeMap<&'static str, ImageReference>,
     signing_secret: String,
     kubeconfig: String,
     _temporary: Option<TempDir>,
@@ -89,6 +96,7 @@ impl Stage {
         let options =
             ClientOptions::new(format!("http://{}", daemon.address())).with_token(token.trim());
         Ok(Self {
+            images: images(args)?,
             client: Client::new(options)?,
             daemon,
             practice,
@@ -118,12 +126,15 @@ impl Stage {
                 text.replace(from, to)
             };
             let mut text = change(text, SAMPLE_WEBHOOK, &self.receiver.url());
+            for (workload, image) in &self.images {
+                text = change(text, &sample_repository(workload), &image.repository);
+            }
             if self.practice.is_some() {
                 text = change(text, SAMPLE_DOMAIN, PRACTICE_DOMAIN);
             }
             files.push(SourceFile { path, text });
         }
-        let expected = 1 + usize::from(self.practice.is_some());
+        let expected = 1 + WORKLOADS.len() + usize::from(self.practice.is_some());
         anyhow::ensure!(replaced == expected, "the sample's addresses are not where they were");
         Ok(DocumentFiles { files, ..DocumentFiles::default() })
     }
@@ -137,6 +148,34 @@ impl Stage {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         format!("http://{host}:{}/{path}", practice.gateway_addr().port())
     }
+}
+
+fn sample_repository(workload: &str) -> String {
+    format!("registry.example.com/shop/{workload}")
+}
+
+/// What CI has built: what the arguments say, else what the practice cluster
+/// takes for an image.
+fn images(args: &DemoArgs) -> anyhow::Result<BTreeMap<&'static str, ImageReference>> {
+    let mut images = BTreeMap::new();
+    for workload in WORKLOADS {
+        let digest = Digest::of(format!("the demo's {workload}").as_bytes());
+        let repository = sample_repository(workload);
+        images
+            .insert(workload, ImageReference { repository, tag: Some("1.0.0".to_owned()), digest });
+    }
+    for given in &args.images {
+        let image: ImageReference = given.image.parse().map_err(anyhow::Error::msg)?;
+        let known = images.get_mut(given.workload.as_str());
+        *known.with_context(|| {
+            format!(
+                "--image: the sample has no workload {}; it has {}",
+                given.workload,
+                WORKLOADS.join(", ")
+            )
+        })? = image;
+    }
+    Ok(images)
 }
 
 /// A kubeconfig with another context as its current one.
