@@ -37,7 +37,7 @@ pub(crate) async fn authorize(
     access: Access,
     headers: &HeaderMap,
     operation: &str,
-) -> Result<Option<TokenView>, Problem> {
+) -> Result<Option<TokenView>, Box<Problem>> {
     let Access::Needs(needed) = access else { return Ok(None) };
     let secret = match bearer(headers) {
         Ok(secret) => secret,
@@ -75,7 +75,7 @@ async fn refused(api: &Api, actor: Option<Actor>, what: &str) {
 }
 
 /// The text of the request's bearer token.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer(headers: &HeaderMap) -> Result<&str, Box<Problem>> {
     let needed = r#"Bearer realm="deployd""#;
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -99,7 +99,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     }
 }
 
-fn challenged(detail: &str, challenge: &'static str) -> Problem {
+fn challenged(detail: &str, challenge: &'static str) -> Box<Problem> {
     let mut problem = Problem::new(Code::Unauthenticated, detail);
     problem.challenge = Some(challenge);
     problem

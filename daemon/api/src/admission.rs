@@ -26,8 +26,7 @@ use crate::api::Api;
 use crate::asked::Admitted;
 use crate::idempotency::idempotency;
 use crate::limits::{
-    BODY_BYTES_MAX, BODY_TIMEOUT, LARGE_BODY_TIMEOUT, REQUEST_TIMEOUT, RETRY_AFTER_SECONDS,
-    URI_BYTES_MAX,
+    BODY_BYTES_MAX, BODY_TIMEOUT, LARGE_BODY_TIMEOUT, RETRY_AFTER_SECONDS, URI_BYTES_MAX,
 };
 use crate::operation::{Declared, Operation, Verb};
 use crate::problem::{Code, Problem};
@@ -48,7 +47,7 @@ pub(crate) async fn admit(State(gate): State<Gate>, request: Request, next: Next
 }
 
 impl Gate {
-    async fn pass(&self, request: Request, next: Next) -> Result<Response, Problem> {
+    async fn pass(&self, request: Request, next: Next) -> Result<Response, Box<Problem>> {
         let operation = self.operation(&request)?;
         let (mut parts, body) = request.into_parts();
         let name = format!("{} {}", operation.verb.as_str(), operation.path);
@@ -71,7 +70,7 @@ impl Gate {
     }
 
     /// The declaration of what is asked for.
-    fn operation(&self, request: &Request) -> Result<Operation, Problem> {
+    fn operation(&self, request: &Request) -> Result<Operation, Box<Problem>> {
         let uri = request.uri();
         let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
         if length > URI_BYTES_MAX {
@@ -90,7 +89,9 @@ impl Gate {
             let verbs: Vec<&str> = operations.iter().map(|known| known.verb.as_str()).collect();
             let allow = verbs.join(", ");
             let detail = format!("The path has {allow}.");
-            Problem { allow: Some(allow), ..Problem::new(Code::MethodNotAllowed, detail) }
+            let mut problem = Problem::new(Code::MethodNotAllowed, detail);
+            problem.allow = Some(allow);
+            problem
         })
     }
 
@@ -99,7 +100,7 @@ impl Gate {
         &self,
         operation: &Operation,
         body: Body,
-    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Problem> {
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Box<Problem>> {
         if !operation.verb.writes() {
             return Ok((Bytes::new(), None));
         }
@@ -137,15 +138,15 @@ impl Gate {
 }
 
 /// Runs an operation within its time.
-async fn run(operation: Operation, request: Request, next: Next) -> Result<Response, Problem> {
+async fn run(operation: Operation, request: Request, next: Next) -> Result<Response, Box<Problem>> {
     let work = AssertUnwindSafe(next.run(request)).catch_unwind().in_current_span();
     // What writes is not left half-way because its client has gone or time is
     // up: it runs to its end, and a repeat with the same key has its answer.
     let ended = if operation.verb.writes() {
         let mut task = tokio::spawn(work);
-        timeout(REQUEST_TIMEOUT, &mut task).await.map(|joined| joined.map_err(|_| ()))
+        timeout(operation.timeout, &mut task).await.map(|joined| joined.map_err(|_| ()))
     } else {
-        timeout(REQUEST_TIMEOUT, work).await.map(Ok)
+        timeout(operation.timeout, work).await.map(Ok)
     };
     match ended {
         Ok(Ok(Ok(response))) => Ok(response),

@@ -56,7 +56,7 @@ where
     B: ReadBody,
 {
     /// Reads what was admitted.
-    pub(crate) async fn read(mut parts: Parts) -> Result<Self, Problem> {
+    pub(crate) async fn read(mut parts: Parts) -> Result<Self, Box<Problem>> {
         let Some(Admitted { caller, token, body }) = parts.extensions.remove() else {
             tracing::error!("a request reached its handler without being admitted");
             return Err(Problem::internal());
@@ -72,7 +72,7 @@ where
     }
 }
 
-async fn path<P: DeserializeOwned>(parts: &mut Parts) -> Result<P, Problem> {
+async fn path<P: DeserializeOwned>(parts: &mut Parts) -> Result<P, Box<Problem>> {
     let params: BTreeMap<String, String> = match parts.extract::<RawPathParams>().await {
         Ok(params) => {
             params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

@@ -13,14 +13,14 @@ use crate::problem::{Code, Problem, ProblemItem};
 /// A body that an operation reads.
 pub(crate) trait ReadBody: Sized + Send {
     /// Reads it.
-    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Problem>;
+    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Box<Problem>>;
 
     /// What OpenAPI calls a request body; none where there is none.
     fn document(generator: &mut SchemaGenerator) -> Option<Value>;
 }
 
 impl ReadBody for Nothing {
-    fn read(_: &HeaderMap, _: Bytes) -> Result<Self, Problem> {
+    fn read(_: &HeaderMap, _: Bytes) -> Result<Self, Box<Problem>> {
         Ok(Self {})
     }
 
@@ -34,8 +34,15 @@ impl ReadBody for Nothing {
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + JsonSchema + Send> ReadBody for Json<T> {
-    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
+    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Box<Problem>> {
         is_json(headers)?;
+        // serde would take a list for an object, field by field.
+        if first(&body) == Some(b'[') {
+            let message = "found a list, expected an object".to_owned();
+            let item = ProblemItem { message: message.clone(), ..ProblemItem::default() };
+            let detail = format!("The body is not what is expected: {message}.");
+            return Err(Problem::new(Code::InvalidRequest, detail).with_errors(vec![item]));
+        }
         parse(&body).map(Self)
     }
 
@@ -50,7 +57,7 @@ impl<T: DeserializeOwned + JsonSchema + Send> ReadBody for Json<T> {
 pub(crate) struct MaybeJson<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default + JsonSchema + Send> ReadBody for MaybeJson<T> {
-    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
+    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Box<Problem>> {
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -67,7 +74,7 @@ impl<T: DeserializeOwned + Default + JsonSchema + Send> ReadBody for MaybeJson<T
 pub(crate) struct Raw(pub(crate) Bytes);
 
 impl ReadBody for Raw {
-    fn read(_: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
+    fn read(_: &HeaderMap, body: Bytes) -> Result<Self, Box<Problem>> {
         Ok(Self(body))
     }
 
@@ -80,11 +87,10 @@ impl ReadBody for Raw {
 pub(crate) struct Artifacts(pub(crate) Vec<Artifact>);
 
 impl ReadBody for Artifacts {
-    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
+    fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Box<Problem>> {
         is_json(headers)?;
         // Told apart here: serde would say of either that it is neither.
-        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-        if first == Some(&b'[') {
+        if first(&body) == Some(b'[') {
             parse(&body).map(Self)
         } else {
             parse(&body).map(|one| Self(vec![one]))
@@ -98,7 +104,12 @@ impl ReadBody for Artifacts {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// The first byte that is no white space.
+fn first(body: &[u8]) -> Option<u8> {
+    body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+}
+
+fn is_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     let essence = found.and_then(|found| found.split(';').next()).map(str::trim);
     match essence {
@@ -112,7 +123,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a JSON document, and says where it is wrong.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Box<Problem>> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let error = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
@@ -174,7 +185,7 @@ mod tests {
         number: u8,
     }
 
-    fn read(content_type: &str, body: &str) -> Result<Json<Sample>, Problem> {
+    fn read(content_type: &str, body: &str) -> Result<Json<Sample>, Box<Problem>> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
         Json::read(&headers, Bytes::copy_from_slice(body.as_bytes()))
@@ -184,19 +195,20 @@ mod tests {
     fn what_is_wrong_has_its_place() {
         let json = "application/json; charset=utf-8";
         assert!(read(json, r#"{"list": [{"number": 1}]}"#).is_ok());
-        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let deep = format!("{{\"list\": {}1{}}}", "[".repeat(200), "]".repeat(200));
         for (body, code, field, line) in [
             ("", Code::MalformedJson, None, 1),
             ("{\n\"list\": nope}", Code::MalformedJson, Some("list"), 2),
             (r#"{"list": []} x"#, Code::MalformedJson, None, 1),
             (r#"{"list": [{"number": 300}]}"#, Code::InvalidRequest, Some("list[0].number"), 1),
             ("{\"list\": [\n{\"no\": 3}]}", Code::InvalidRequest, Some("list[0].no"), 2),
-            (&deep, Code::InvalidRequest, None, 1),
+            ("[[{\"number\": 1}]]", Code::InvalidRequest, None, 0),
+            (&deep, Code::InvalidRequest, Some("list[0][0]"), 1),
         ] {
             let problem = read(json, body).unwrap_err();
             let item = &problem.errors[0];
-            let found = (problem.code, item.field.as_deref(), item.line);
-            assert_eq!(found, (code, field, Some(line)), "{body}: {problem:?}");
+            let found = (problem.code, item.field.as_deref(), item.line.unwrap_or(0));
+            assert_eq!(found, (code, field, line), "{body}: {problem:?}");
             assert!(!item.message.contains("at line"), "{}", item.message);
         }
     }

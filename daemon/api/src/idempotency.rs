@@ -20,7 +20,7 @@ pub(crate) fn idempotency(
     method: &Method,
     target: &str,
     body: &[u8],
-) -> Result<Option<Idempotency>, Problem> {
+) -> Result<Option<Idempotency>, Box<Problem>> {
     let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let invalid = |why: &str| Err(Problem::new(Code::InvalidIdempotencyKey, why));
@@ -56,7 +56,7 @@ pub(crate) fn idempotency(
 mod tests {
     use super::*;
 
-    fn of(values: &[&str], actor: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+    fn of(values: &[&str], actor: &str, body: &[u8]) -> Result<Option<Idempotency>, Box<Problem>> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(IDEMPOTENCY_KEY, value.parse().unwrap());

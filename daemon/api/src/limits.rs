@@ -44,6 +44,10 @@ pub const PAGE_MAX: usize = 500;
 /// longer happens after the answer, and is watched.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same for what reads the whole store, or compiles plugins: a component
+/// made from JavaScript takes tens of seconds.
+pub const LONG_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// For a body to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -127,7 +127,7 @@ impl Description {
         let schemas = self.generator.take_definitions(true);
         let about = format!(
             "Writes take an `{}`: a repeat with the same key and content is answered as the \
-             first was. A request that is not answered within {} seconds may still be carried \
+             first was. A write that is not answered within {} seconds may still be carried \
              out; repeat it with the same key. Every answer that is no success is a problem \
              (RFC 9457), and every answer has an `X-Request-Id`.",
             "Idempotency-Key",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,7 +17,7 @@ use crate::answer::Answer;
 use crate::api::Api;
 use crate::asked::Asked;
 use crate::body::ReadBody;
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, LONG_REQUEST_TIMEOUT, REQUEST_TIMEOUT};
 use crate::openapi::Description;
 use crate::problem::Problem;
 
@@ -80,6 +81,8 @@ pub(crate) struct Operation {
     pub(crate) summary: &'static str,
     /// Bytes of its body.
     pub(crate) body_max: usize,
+    /// Until its answer's head.
+    pub(crate) timeout: Duration,
 }
 
 impl Operation {
@@ -91,12 +94,18 @@ impl Operation {
         id: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { verb, path, access, id, summary, body_max: BODY_BYTES_MAX }
+        Self { verb, path, access, id, summary, body_max: BODY_BYTES_MAX, timeout: REQUEST_TIMEOUT }
     }
 
     /// The same with another limit for its body.
     pub(crate) const fn body_max(mut self, bytes: usize) -> Self {
         self.body_max = bytes;
+        self
+    }
+
+    /// The same with more time.
+    pub(crate) const fn takes_long(mut self) -> Self {
+        self.timeout = LONG_REQUEST_TIMEOUT;
         self
     }
 }
@@ -130,7 +139,7 @@ impl Operations {
         B: ReadBody + 'static,
         A: Answer + 'static,
         H: Fn(Api, Asked<P, Q, B>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Result<A, Problem>> + Send + 'static,
+        F: Future<Output = Result<A, Box<Problem>>> + Send + 'static,
     {
         self.description.operation::<P, Q, B, A>(&operation);
         self.declared.entry(operation.path).or_default().push(operation);
@@ -166,7 +175,7 @@ where
     B: ReadBody,
     A: Answer,
     H: Fn(Api, Asked<P, Q, B>) -> F,
-    F: Future<Output = Result<A, Problem>>,
+    F: Future<Output = Result<A, Box<Problem>>>,
 {
     let (parts, _) = request.into_parts();
     let asked = match Asked::read(parts).await {

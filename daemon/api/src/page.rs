@@ -22,14 +22,14 @@ pub(crate) fn operations(operations: Operations) -> Operations {
     operations.add(PAGE, page).add(SCRIPT, script).add(STYLE, style)
 }
 
-async fn page(_: Api, _: Asked) -> Result<Text<Html>, Problem> {
+async fn page(_: Api, _: Asked) -> Result<Text<Html>, Box<Problem>> {
     Ok(Text::new(include_str!("page/page.html")))
 }
 
-async fn script(_: Api, _: Asked) -> Result<Text<JavaScript>, Problem> {
+async fn script(_: Api, _: Asked) -> Result<Text<JavaScript>, Box<Problem>> {
     Ok(Text::new(include_str!("page/page.js")))
 }
 
-async fn style(_: Api, _: Asked) -> Result<Text<Css>, Problem> {
+async fn style(_: Api, _: Asked) -> Result<Text<Css>, Box<Problem>> {
     Ok(Text::new(include_str!("page/page.css")))
 }

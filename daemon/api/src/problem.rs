@@ -81,9 +81,9 @@ pub struct ProblemItem {
 }
 
 impl Problem {
-    /// A problem of a kind.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
+    /// A problem of a kind. In a box: it is large, and results should not be.
+    pub fn new(code: Code, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
             problem_type: code.problem_type().into(),
             title: code.title().into(),
             status: code.status().as_u16(),
@@ -95,31 +95,31 @@ impl Problem {
             retry_after: None,
             challenge: None,
             allow: None,
-        }
+        })
     }
 
     /// What must not be told to clients: it is in the log, under the request's id.
-    pub(crate) fn internal() -> Self {
+    pub(crate) fn internal() -> Box<Self> {
         let detail = "deployd failed at this request; its log has more, under the request's id.";
         Self::new(Code::Internal, detail)
     }
 
     /// With all that is wrong.
     #[must_use]
-    pub(crate) fn with_errors(mut self, errors: Vec<ProblemItem>) -> Self {
+    pub(crate) fn with_errors(mut self: Box<Self>, errors: Vec<ProblemItem>) -> Box<Self> {
         self.errors = errors;
         self
     }
 
     /// With a wish when to come back.
     #[must_use]
-    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+    pub(crate) fn retry_after(mut self: Box<Self>, seconds: u32) -> Box<Self> {
         self.retry_after = Some(seconds);
         self
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for Box<Problem> {
     fn into_response(self) -> Response {
         // Texts and numbers: there is nothing in it that can't be JSON.
         let body = serde_json::to_vec(&self).unwrap_or_default();
@@ -137,7 +137,7 @@ impl IntoResponse for Problem {
             headers.insert(header::ALLOW, allow);
         }
         // Whoever knows the request's id fills it in.
-        response.extensions_mut().insert(Told(Box::new(self)));
+        response.extensions_mut().insert(Told(self));
         response
     }
 }

@@ -47,7 +47,13 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
 /// The interface as a service. It can't be had without its layers: whatever is
 /// added to it is asked by nobody before it is declared.
 pub fn router(api: Api) -> Router {
-    let (router, declared, _) = operations(api.shared().options.open_metrics).finish();
+    let operations = operations(api.shared().options.open_metrics);
+    assemble(api, operations)
+}
+
+/// Operations behind their layers.
+pub(crate) fn assemble(api: Api, operations: Operations) -> Router {
+    let (router, declared, _) = operations.finish();
     let gate = Gate { api: api.clone(), declared };
     router
         // Answered by admission already; it has to be one for layers to wrap it.

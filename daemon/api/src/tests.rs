@@ -1,5 +1,6 @@
 //! The interface as its clients see it, over a real engine.
 
+mod admitting;
 mod bad_input;
 mod contract;
 mod deploying;

@@ -7,7 +7,7 @@ use deployd_engine::EngineError;
 use super::{Code, Problem, ProblemItem};
 use crate::limits::RETRY_AFTER_SECONDS;
 
-impl From<EngineError> for Problem {
+impl From<EngineError> for Box<Problem> {
     fn from(error: EngineError) -> Self {
         let problem = of_engine(&error);
         if problem.status >= 500 {
@@ -18,7 +18,7 @@ impl From<EngineError> for Problem {
 }
 
 /// The problem of an error. What is inside the daemon stays there.
-fn of_engine(error: &EngineError) -> Problem {
+fn of_engine(error: &EngineError) -> Box<Problem> {
     match error {
         EngineError::NotFound { .. } => Problem::new(Code::NotFound, sentence(error)),
         EngineError::Invalid { problems } => {
@@ -42,7 +42,7 @@ fn of_engine(error: &EngineError) -> Problem {
     }
 }
 
-fn of_fault(fault: &Fault) -> Problem {
+fn of_fault(fault: &Fault) -> Box<Problem> {
     let code = match fault.class {
         FaultClass::Transient => Code::Unavailable,
         FaultClass::Conflict => Code::Conflict,
@@ -61,7 +61,7 @@ fn of_fault(fault: &Fault) -> Problem {
     problem
 }
 
-fn of_store(error: &StoreError) -> Problem {
+fn of_store(error: &StoreError) -> Box<Problem> {
     let later = |code, detail: &str| Problem::new(code, detail).retry_after(RETRY_AFTER_SECONDS);
     match error {
         StoreError::KeyReuse => of_engine(&EngineError::KeyReuse),
@@ -90,7 +90,7 @@ fn of_store(error: &StoreError) -> Problem {
     }
 }
 
-fn of_vault(error: &VaultError) -> Problem {
+fn of_vault(error: &VaultError) -> Box<Problem> {
     match error {
         VaultError::NotFound(_) => Problem::new(Code::NotFound, sentence(error)),
         VaultError::Recipe(_) => Problem::new(Code::InvalidRequest, sentence(error)),

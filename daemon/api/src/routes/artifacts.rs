@@ -25,6 +25,6 @@ pub(super) fn operations(operations: Operations) -> Operations {
 async fn announce(
     api: Api,
     asked: Asked<Nothing, Nothing, Artifacts>,
-) -> Result<Found<Announced>, Problem> {
+) -> Result<Found<Announced>, Box<Problem>> {
     Ok(Found(api.engine().announce(&asked.caller, asked.body.0).await?))
 }

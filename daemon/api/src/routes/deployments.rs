@@ -116,7 +116,7 @@ type PlannedOrAccepted = Either<Found<PlanView>, Accepted<DeploymentRecord>>;
 async fn deploy(
     api: Api,
     asked: Asked<Nothing, DryRun, Json<DeployRequest>>,
-) -> Result<PlannedOrAccepted, Problem> {
+) -> Result<PlannedOrAccepted, Box<Problem>> {
     let Json(request) = asked.body;
     if asked.query.dry_run {
         return Ok(Either::First(Found(api.engine().plan(&request).await?)));
@@ -145,7 +145,7 @@ struct HistoryQuery {
 async fn list(
     api: Api,
     asked: Asked<Nothing, HistoryQuery>,
-) -> Result<Found<HistoryPage>, Problem> {
+) -> Result<Found<HistoryPage>, Box<Problem>> {
     let HistoryQuery { environment, cursor, limit } = asked.query;
     let page = api.engine().history(environment.as_ref(), cursor.as_deref(), limit.0).await?;
     Ok(Found(page))
@@ -157,7 +157,7 @@ pub(super) struct Id {
     pub(super) id: DeploymentId,
 }
 
-async fn get(api: Api, asked: Asked<Id>) -> Result<Found<DeploymentRecord>, Problem> {
+async fn get(api: Api, asked: Asked<Id>) -> Result<Found<DeploymentRecord>, Box<Problem>> {
     Ok(Found(api.engine().deployment(&asked.path.id).await?))
 }
 
@@ -172,8 +172,13 @@ struct AfterLine {
     limit: PageSize,
 }
 
-async fn logs(api: Api, asked: Asked<Id, AfterLine>) -> Result<Listed<Vec<LogEntry>>, Problem> {
+async fn logs(
+    api: Api,
+    asked: Asked<Id, AfterLine>,
+) -> Result<Listed<Vec<LogEntry>>, Box<Problem>> {
     let (id, AfterLine { after, limit }) = (asked.path.id, asked.query);
+    // A deployment that has logged nothing is not the same as none.
+    api.engine().deployment(&id).await?;
     let page = api.engine().logs(&id, after, limit.0).await?;
     let path = format!("/v1/deployments/{id}/logs?");
     let next = limit.next(&page, &path, |line| line.sequence.to_string());
@@ -206,7 +211,7 @@ impl Answer for ManifestsAs {
     }
 }
 
-async fn manifests(api: Api, asked: Asked<Id>) -> Result<ManifestsAs, Problem> {
+async fn manifests(api: Api, asked: Asked<Id>) -> Result<ManifestsAs, Box<Problem>> {
     let manifests = api.engine().manifests(&asked.path.id).await?;
     if !wants_yaml(&asked.headers) {
         return Ok(ManifestsAs::Json(manifests));
@@ -233,7 +238,7 @@ fn wants_yaml(headers: &HeaderMap) -> bool {
         .unwrap_or(false)
 }
 
-async fn plan(api: Api, asked: Asked<Id>) -> Result<Found<Plan>, Problem> {
+async fn plan(api: Api, asked: Asked<Id>) -> Result<Found<Plan>, Box<Problem>> {
     Ok(Found(api.engine().plan_of(&asked.path.id).await?))
 }
 
@@ -248,12 +253,12 @@ struct CancelRequest {
 async fn cancel(
     api: Api,
     asked: Asked<Id, Nothing, MaybeJson<CancelRequest>>,
-) -> Result<Accepted<DeploymentRecord>, Problem> {
+) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
     let MaybeJson(CancelRequest { reason }) = asked.body;
     Ok(accepted(api.engine().cancel(&asked.caller, &asked.path.id, reason).await?))
 }
 
-async fn resume(api: Api, asked: Asked<Id>) -> Result<Accepted<DeploymentRecord>, Problem> {
+async fn resume(api: Api, asked: Asked<Id>) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
     Ok(accepted(api.engine().resume(&asked.caller, &asked.path.id).await?))
 }
 
@@ -270,7 +275,7 @@ struct RedeployRequest {
 async fn redeploy(
     api: Api,
     asked: Asked<Id, Nothing, MaybeJson<RedeployRequest>>,
-) -> Result<Accepted<DeploymentRecord>, Problem> {
+) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
     let MaybeJson(RedeployRequest { comment, expected_plan }) = asked.body;
     let earlier = api.engine().deployment(&asked.path.id).await?;
     let request = DeployRequest {

@@ -27,7 +27,8 @@ const APPLY: Operation = Operation::new(
     "applyDocuments",
     "Applies documents: all of them, or none where any is wrong",
 )
-.body_max(DOCUMENTS_BYTES_MAX);
+.body_max(DOCUMENTS_BYTES_MAX)
+.takes_long();
 
 const LIST: Operation = Operation::new(
     Get,
@@ -99,7 +100,7 @@ struct BesideFile {
 async fn apply(
     api: Api,
     asked: Asked<Nothing, Nothing, Json<ApplyRequest>>,
-) -> Result<Found<Applied>, Problem> {
+) -> Result<Found<Applied>, Box<Problem>> {
     let Json(request) = asked.body;
     let stored = api.engine().documents(None).await?;
     let stored: Vec<Document> = stored.into_iter().map(|stored| stored.document).collect();
@@ -110,7 +111,7 @@ async fn apply(
     Ok(Found(api.engine().apply(&asked.caller, documents, dry_run).await?))
 }
 
-fn documents(request: ApplyRequest, stored: &[Document]) -> Result<Vec<Document>, Problem> {
+fn documents(request: ApplyRequest, stored: &[Document]) -> Result<Vec<Document>, Box<Problem>> {
     let mut beside = BTreeMap::new();
     for (index, file) in request.beside.into_iter().enumerate() {
         let content = STANDARD.decode(&file.content).map_err(|error| {
@@ -131,16 +132,18 @@ fn documents(request: ApplyRequest, stored: &[Document]) -> Result<Vec<Document>
     Ok(located.into_iter().map(|located| located.document).collect())
 }
 
-fn invalid(errors: Vec<DocumentError>) -> Problem {
+fn invalid(errors: Vec<DocumentError>) -> Box<Problem> {
     let detail = match errors.as_slice() {
-        [one] => one.to_string(),
+        [one] => DocumentError { hint: None, ..one.clone() }.to_string(),
         many => format!("{} things are wrong with the documents; nothing was applied.", many.len()),
     };
     let items = errors.into_iter().map(item).collect();
     Problem::new(Code::InvalidDocuments, detail).with_errors(items)
 }
 
-fn item(error: DocumentError) -> ProblemItem {
+fn item(mut error: DocumentError) -> ProblemItem {
+    // The advice is told beside the message.
+    let hint = error.hint.take();
     let message = error.to_string();
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let place = |number: usize| Some(number).filter(|number| *number > 0);
@@ -153,7 +156,7 @@ fn item(error: DocumentError) -> ProblemItem {
         found: some(error.found),
         expected: some(error.expected),
         message,
-        hint: error.hint,
+        hint,
     }
 }
 
@@ -167,7 +170,7 @@ struct OfKind {
 async fn list(
     api: Api,
     asked: Asked<Nothing, OfKind>,
-) -> Result<Found<Vec<StoredDocument>>, Problem> {
+) -> Result<Found<Vec<StoredDocument>>, Box<Problem>> {
     Ok(Found(api.engine().documents(asked.query.kind).await?))
 }
 
@@ -179,7 +182,7 @@ struct Key {
     name: Name,
 }
 
-async fn get(api: Api, asked: Asked<Key>) -> Result<Found<StoredDocument>, Problem> {
+async fn get(api: Api, asked: Asked<Key>) -> Result<Found<StoredDocument>, Box<Problem>> {
     let Key { kind, name } = asked.path;
     one(&api, DocumentKey { kind, application: None, name }).await
 }
@@ -197,12 +200,12 @@ struct ApplicationKey {
 async fn get_of_application(
     api: Api,
     asked: Asked<ApplicationKey>,
-) -> Result<Found<StoredDocument>, Problem> {
+) -> Result<Found<StoredDocument>, Box<Problem>> {
     let ApplicationKey { kind, application, name } = asked.path;
     one(&api, DocumentKey { kind, application: Some(application), name }).await
 }
 
-async fn one(api: &Api, key: DocumentKey) -> Result<Found<StoredDocument>, Problem> {
+async fn one(api: &Api, key: DocumentKey) -> Result<Found<StoredDocument>, Box<Problem>> {
     match api.engine().document(&key).await? {
         Some(document) => Ok(Found(document)),
         None => Err(Problem::new(Code::NotFound, format!("There is no {key}."))),

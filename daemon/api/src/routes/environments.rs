@@ -54,14 +54,20 @@ impl From<Place> for EnvironmentId {
     }
 }
 
-async fn list(api: Api, _: Asked) -> Result<Found<Vec<EnvironmentView>>, Problem> {
+async fn list(api: Api, _: Asked) -> Result<Found<Vec<EnvironmentView>>, Box<Problem>> {
     Ok(Found(api.engine().environments().await?))
 }
 
-async fn get(api: Api, asked: Asked<Place>) -> Result<Found<EnvironmentView>, Problem> {
+async fn get(api: Api, asked: Asked<Place>) -> Result<Found<EnvironmentView>, Box<Problem>> {
     Ok(Found(api.engine().environment(&asked.path.into()).await?))
 }
 
-async fn resources(api: Api, asked: Asked<Place>) -> Result<Found<Vec<ResourceView>>, Problem> {
-    Ok(Found(api.engine().resources(&asked.path.into()).await?))
+async fn resources(
+    api: Api,
+    asked: Asked<Place>,
+) -> Result<Found<Vec<ResourceView>>, Box<Problem>> {
+    let id = asked.path.into();
+    // An environment without resources is not the same as none.
+    api.engine().environment(&id).await?;
+    Ok(Found(api.engine().resources(&id).await?))
 }

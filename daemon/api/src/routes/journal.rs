@@ -31,7 +31,8 @@ const VERIFY: Operation = Operation::new(
     Needs(TokenScope::Admin),
     "verifyJournal",
     "Reads all of the journal and of the stored content, and says what is wrong",
-);
+)
+.takes_long();
 
 const BACKUP: Operation = Operation::new(
     Post,
@@ -39,7 +40,8 @@ const BACKUP: Operation = Operation::new(
     Needs(TokenScope::Admin),
     "backup",
     "Writes a copy of the store to a new file on the daemon's machine",
-);
+)
+.takes_long();
 
 pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(READ, read).add(VERIFY, verify).add(BACKUP, backup)
@@ -69,7 +71,7 @@ struct JournalEntry {
 async fn read(
     api: Api,
     asked: Asked<Nothing, AfterPosition>,
-) -> Result<Listed<Vec<JournalEntry>>, Problem> {
+) -> Result<Listed<Vec<JournalEntry>>, Box<Problem>> {
     let AfterPosition { after, limit } = asked.query;
     let items = api.engine().events(FeedPosition(after), limit.0).await?;
     let page: Vec<JournalEntry> = items
@@ -80,7 +82,7 @@ async fn read(
     Ok(Listed { page, next })
 }
 
-async fn verify(api: Api, _: Asked) -> Result<Found<VerifyReport>, Problem> {
+async fn verify(api: Api, _: Asked) -> Result<Found<VerifyReport>, Box<Problem>> {
     Ok(Found(api.engine().verify().await?))
 }
 
@@ -95,7 +97,7 @@ struct Backup {
 async fn backup(
     api: Api,
     asked: Asked<Nothing, Nothing, Json<Backup>>,
-) -> Result<Found<Backup>, Problem> {
+) -> Result<Found<Backup>, Box<Problem>> {
     let Json(backup) = asked.body;
     if !backup.path.is_absolute() {
         let detail =

@@ -21,7 +21,7 @@ const fn operation(access: Access) -> Operation {
     Operation::new(Get, "/metrics", access, "getMetrics", "Metrics, for Prometheus")
 }
 
-async fn metrics(api: Api, _: Asked) -> Result<Text<PrometheusText>, Problem> {
+async fn metrics(api: Api, _: Asked) -> Result<Text<PrometheusText>, Box<Problem>> {
     let mut text = (api.shared().options.metrics)();
     text.push_str(&api.shared().requests.text());
     Ok(Text::new(text))

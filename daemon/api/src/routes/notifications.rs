@@ -53,7 +53,10 @@ struct Filter {
     limit: PageSize,
 }
 
-async fn list(api: Api, asked: Asked<Nothing, Filter>) -> Result<Listed<Vec<Message>>, Problem> {
+async fn list(
+    api: Api,
+    asked: Asked<Nothing, Filter>,
+) -> Result<Listed<Vec<Message>>, Box<Problem>> {
     let Filter { status, after, limit } = asked.query;
     let page = api.engine().messages(status, after, limit.0).await?;
     let status = status.map(|status| match status {
@@ -72,11 +75,11 @@ struct Id {
     id: MessageId,
 }
 
-async fn get(api: Api, asked: Asked<Id>) -> Result<Found<Message>, Problem> {
+async fn get(api: Api, asked: Asked<Id>) -> Result<Found<Message>, Box<Problem>> {
     Ok(Found(api.engine().message(&asked.path.id).await?))
 }
 
-async fn redeliver(api: Api, asked: Asked<Id>) -> Result<Accepted<Message>, Problem> {
+async fn redeliver(api: Api, asked: Asked<Id>) -> Result<Accepted<Message>, Box<Problem>> {
     let message = api.engine().redeliver(&asked.caller, &asked.path.id).await?;
     let location = format!("/v1/notifications/{}", message.id);
     Ok(Accepted { value: message, location })

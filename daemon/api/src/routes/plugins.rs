@@ -31,13 +31,14 @@ const UPLOAD: Operation = Operation::new(
     "uploadPlugin",
     "Keeps a plugin until a document names it by its digest",
 )
-.body_max(PLUGIN_BYTES_MAX);
+.body_max(PLUGIN_BYTES_MAX)
+.takes_long();
 
 pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(LIST, list).add(UPLOAD, upload)
 }
 
-async fn list(api: Api, _: Asked) -> Result<Found<Vec<PluginInfo>>, Problem> {
+async fn list(api: Api, _: Asked) -> Result<Found<Vec<PluginInfo>>, Box<Problem>> {
     Ok(Found(api.engine().plugins().await?))
 }
 
@@ -54,7 +55,7 @@ struct Upload {
 async fn upload(
     api: Api,
     asked: Asked<Nothing, Nothing, Json<Upload>>,
-) -> Result<Created<PluginInfo>, Problem> {
+) -> Result<Created<PluginInfo>, Box<Problem>> {
     let Json(Upload { manifest, component }) = asked.body;
     let component = STANDARD.decode(component).map_err(|error| {
         let message = format!("found text that is no base 64 ({error})");

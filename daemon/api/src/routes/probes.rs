@@ -32,11 +32,11 @@ struct Health {
     status: &'static str,
 }
 
-async fn health(_: Api, _: Asked) -> Result<Found<Health>, Problem> {
+async fn health(_: Api, _: Asked) -> Result<Found<Health>, Box<Problem>> {
     Ok(Found(Health { status: "ok" }))
 }
 
-async fn ready(api: Api, _: Asked) -> Result<Found<Health>, Problem> {
+async fn ready(api: Api, _: Asked) -> Result<Found<Health>, Box<Problem>> {
     let missing = api.engine().not_ready().await;
     if missing.is_empty() {
         return Ok(Found(Health { status: "ready" }));
@@ -52,6 +52,6 @@ async fn ready(api: Api, _: Asked) -> Result<Found<Health>, Problem> {
         .retry_after(RETRY_AFTER_SECONDS))
 }
 
-async fn openapi(api: Api, _: Asked) -> Result<Found<Value>, Problem> {
+async fn openapi(api: Api, _: Asked) -> Result<Found<Value>, Box<Problem>> {
     Ok(Found(api.shared().openapi.clone()))
 }

@@ -76,7 +76,7 @@ impl Answer for Events {
     }
 }
 
-async fn events(api: Api, asked: Asked<Id>) -> Result<Events, Problem> {
+async fn events(api: Api, asked: Asked<Id>) -> Result<Events, Box<Problem>> {
     let last = asked.headers.last_event_id();
     if last.is_some_and(|last| last.ends_with(OVER)) {
         return Ok(Events::Over);
@@ -131,7 +131,7 @@ impl Position {
         let mut update = match update {
             Ok(update) => update,
             Err(error) => {
-                let data = serde_json::to_string(&Problem::from(error)).ok()?;
+                let data = serde_json::to_string(&Box::<Problem>::from(error)).ok()?;
                 return Some(Event::default().event("problem").data(data));
             }
         };

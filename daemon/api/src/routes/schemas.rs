@@ -39,7 +39,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(LIST, list).add(GET, get)
 }
 
-async fn list(_: Api, _: Asked) -> Result<Found<BTreeMap<String, String>>, Problem> {
+async fn list(_: Api, _: Asked) -> Result<Found<BTreeMap<String, String>>, Box<Problem>> {
     let kinds = schemas().keys().map(DocumentKind::to_string);
     let names = kinds.chain([COMBINED.to_owned()]);
     Ok(Found(names.map(|name| (name.clone(), format!("/v1/schemas/{name}"))).collect()))
@@ -51,7 +51,7 @@ struct Kind {
     kind: String,
 }
 
-async fn get(_: Api, asked: Asked<Kind>) -> Result<Found<Value>, Problem> {
+async fn get(_: Api, asked: Asked<Kind>) -> Result<Found<Value>, Box<Problem>> {
     let wanted = asked.path.kind.strip_suffix(".json").unwrap_or(&asked.path.kind);
     if wanted == COMBINED {
         return Ok(Found(combined_schema().clone()));

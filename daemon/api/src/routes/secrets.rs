@@ -36,7 +36,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(LIST, list).add(SET, set)
 }
 
-async fn list(api: Api, _: Asked) -> Result<Found<Vec<String>>, Problem> {
+async fn list(api: Api, _: Asked) -> Result<Found<Vec<String>>, Box<Problem>> {
     Ok(Found(api.engine().secrets().await?))
 }
 
@@ -46,7 +46,7 @@ struct SecretName {
     name: Name,
 }
 
-async fn set(api: Api, asked: Asked<SecretName, Nothing, Raw>) -> Result<Done, Problem> {
+async fn set(api: Api, asked: Asked<SecretName, Nothing, Raw>) -> Result<Done, Box<Problem>> {
     let Raw(body) = asked.body;
     if body.is_empty() {
         let detail = "The body is empty; its bytes are the secret's value.";

@@ -26,6 +26,6 @@ struct Content {
     digest: Digest,
 }
 
-async fn get(api: Api, asked: Asked<Content>) -> Result<Found<DeploymentSet>, Problem> {
+async fn get(api: Api, asked: Asked<Content>) -> Result<Found<DeploymentSet>, Box<Problem>> {
     Ok(Found(api.engine().set(asked.path.digest).await?))
 }

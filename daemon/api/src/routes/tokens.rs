@@ -49,7 +49,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(LIST, list).add(CREATE, create).add(REVOKE, revoke).add(WHOAMI, whoami)
 }
 
-async fn list(api: Api, _: Asked) -> Result<Found<Vec<TokenView>>, Problem> {
+async fn list(api: Api, _: Asked) -> Result<Found<Vec<TokenView>>, Box<Problem>> {
     Ok(Found(api.engine().tokens().await?))
 }
 
@@ -66,7 +66,7 @@ struct CreateToken {
 async fn create(
     api: Api,
     asked: Asked<Nothing, Nothing, Json<CreateToken>>,
-) -> Result<Created<NewToken>, Problem> {
+) -> Result<Created<NewToken>, Box<Problem>> {
     let Json(CreateToken { name, scope }) = asked.body;
     let value = api.engine().create_token(&asked.caller, &name, scope).await?;
     Ok(Created { value, location: None })
@@ -78,12 +78,12 @@ struct TokenName {
     name: Name,
 }
 
-async fn revoke(api: Api, asked: Asked<TokenName>) -> Result<Done, Problem> {
+async fn revoke(api: Api, asked: Asked<TokenName>) -> Result<Done, Box<Problem>> {
     api.engine().revoke_token(&asked.caller, &asked.path.name).await?;
     Ok(Done)
 }
 
-async fn whoami(_: Api, asked: Asked) -> Result<Found<TokenView>, Problem> {
+async fn whoami(_: Api, asked: Asked) -> Result<Found<TokenView>, Box<Problem>> {
     // It needs a scope, so that there is a token.
     asked.token.map(Found).ok_or_else(Problem::internal)
 }

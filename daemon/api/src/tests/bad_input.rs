@@ -11,6 +11,9 @@ use crate::limits::{BODY_BYTES_MAX, SECRET_BYTES_MAX, URI_BYTES_MAX};
 async fn bodies() {
     let stage = Stage::empty().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let nested = format!(
+        r#"{{"set": {{"application": "a", "workloads": {{}}, "resources": {{"r": {{"type": "dns", "params": {{"x": {deep}}}}}}}}}}}"#
+    );
     let large = format!("\"{}\"", "x".repeat(BODY_BYTES_MAX));
     let unknown = r#"{"environment": "shop/development", "sett": {}}"#;
     let twice = r#"{"environment": "a/b", "environment": "a/b"}"#;
@@ -18,10 +21,12 @@ async fn bodies() {
         ("", 400, "malformed-json"),
         ("{", 400, "malformed-json"),
         ("{}}", 400, "malformed-json"),
-        ("{\"a\": \u{1}}", 400, "malformed-json"),
+        ("{\"comment\": \u{1}}", 400, "malformed-json"),
         ("[]", 422, "invalid-request"),
         ("null", 422, "invalid-request"),
+        (r#"["shop/development"]"#, 422, "invalid-request"),
         (deep.as_str(), 422, "invalid-request"),
+        (nested.as_str(), 400, "malformed-json"),
         (large.as_str(), 413, "body-too-large"),
         (unknown, 422, "invalid-request"),
         (twice, 422, "invalid-request"),
@@ -154,8 +159,8 @@ async fn a_store_in_trouble_is_told_and_not_explained() {
         (StoreError::Damaged("/secret/place".into()), 500, "internal"),
     ] {
         stage.store.refuse_writes(Some(error));
-        let body = json!({"files": [{"path": "x.yaml", "text": super::stage::SHOP.replace("shop", "other")}]});
-        let got = stage.post("/v1/documents:apply").json(&body).send().await;
+        let text = "{apiVersion: deployd.dev/v1, kind: Plugin, metadata: {name: new}, spec: {kind: driver, source: {shipped: new}}}";
+        let got = stage.apply(&[("new.yaml", text)]).await;
         assert!(!got.text.contains("/secret"), "{}", got.text);
         got.is(status, code);
     }

@@ -64,7 +64,6 @@ resources: {site: {type: dns}}
 "#;
 
 pub(super) struct Stage {
-    pub(super) engine: Engine,
     pub(super) api: Api,
     pub(super) router: Router,
     pub(super) store: MemoryStore,
@@ -138,10 +137,10 @@ impl Stage {
             let token = engine.create_token(&caller, &name, scope).await.unwrap();
             tokens.insert(scope, token.secret);
         }
-        let api = Api::new(engine.clone(), options);
+        let api = Api::new(engine, options);
         let router = crate::router(api.clone());
         let document = api.shared().openapi.clone();
-        Self { engine, api, router, store, tokens, document }
+        Self { api, router, store, tokens, document }
     }
 
     /// With the shop applied.
