@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use deployd_cli::{Cli, Command};
+use deployd_cli::{Cli, Command, Output};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, STORE};
@@ -29,7 +29,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
             Command::Demo(args) => demo::run(&globals, &args).await,
             Command::Doctor(args) => doctor::run(&globals, &args).await,
             Command::Restore(args) => restore(&args.backup, &args.data, args.force),
-            Command::Client(_) => Ok(ExitCode::FAILURE),
+            Command::Client(command) => {
+                let mut output = Output::standard(&globals);
+                Ok(ExitCode::from(deployd_cli::run(&globals, command, &mut output).await))
+            }
         }
     });
     // What still blocks must not keep the process from ending.
