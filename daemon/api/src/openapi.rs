@@ -1,8 +1,9 @@
 //! The OpenAPI 3.1 document, made from declarations and from types.
 //!
 //! Neither utoipa nor aide: the first wants a second derive beside `JsonSchema`
-//! on every type of the core, the second has no release for axum 0.8 and
-//! schemars 1. What is needed beyond schemars is this file.
+//! on every type of the core; the second knows axum 0.8 with schemars 1 only in
+//! pre-releases; and with either a route can be added without saying what scope
+//! it needs. What is needed beyond schemars is this file.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
