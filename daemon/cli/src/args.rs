@@ -14,10 +14,12 @@ pub use deployments::{
     CancelArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs, RedeployArgs,
     Selection, WatchArgs, Watching,
 };
-pub use documents::{ApplyArgs, DocumentsArgs, EnvironmentArgs, SchemaArgs, SchemaKind, ValidateArgs};
+pub use documents::{
+    ApplyArgs, DocumentsArgs, EnvironmentArgs, SchemaArgs, SchemaKind, ValidateArgs,
+};
 pub use global::{Format, Globals, SecretText};
 pub use operations::{
-    ArtifactCommand, AnnounceArgs, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
+    AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
     JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs, PluginCommand,
     PluginPushArgs, Scope, SecretCommand, SecretSetArgs, TokenCommand, TokenCreateArgs,
 };

@@ -18,7 +18,9 @@ use crate::error::CliError;
 pub use events::{Events, ServerEvent};
 pub use problem::{Problem, ProblemItem};
 pub use retry::Backoff;
-pub use routes::{BackupDone, BesideFile, DocumentFiles, HistoryQuery, JournalEntry, NotificationQuery};
+pub use routes::{
+    BackupDone, BesideFile, DocumentFiles, HistoryQuery, JournalEntry, NotificationQuery,
+};
 
 /// How a daemon is reached.
 #[derive(Debug, Clone)]

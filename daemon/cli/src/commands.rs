@@ -81,7 +81,8 @@ pub fn tell(output: &mut Output, error: &CliError) {
                 }
             }
             if let CliError::Unreachable { .. } = error {
-                let help = "is it running there? `deployd serve` runs one, --server says where it is";
+                let help =
+                    "is it running there? `deployd serve` runs one, --server says where it is";
                 output.complain(format!("{} {help}", paint.tone(Tone::Busy, "help:")));
             }
         }
@@ -129,9 +130,7 @@ impl Context<'_> {
         let globals = self.globals;
         let token = self.token()?;
         let certificates = match &globals.ca_file {
-            Some(path) => {
-                Some(std::fs::read(path).map_err(|error| CliError::file(path, error))?)
-            }
+            Some(path) => Some(std::fs::read(path).map_err(|error| CliError::file(path, error))?),
             None => None,
         };
         let mut options = ClientOptions::new(&globals.server);
@@ -166,9 +165,8 @@ fn read_token(path: &std::path::Path) -> std::io::Result<SecretText> {
 
 /// `deployd/token` where configuration of programs is kept.
 fn usual_token_file() -> Option<PathBuf> {
-    let directory = |name: &str| {
-        std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
-    };
+    let directory =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let configuration = directory("XDG_CONFIG_HOME")
         .or_else(|| directory("APPDATA"))
         .or_else(|| directory("HOME").map(|home| home.join(".config")))?;

@@ -11,6 +11,8 @@ pub mod error;
 pub mod exit;
 pub mod live;
 pub mod output;
+#[cfg(test)]
+mod testing;
 
 pub use args::{Cli, ClientCommand, Command, Globals};
 pub use client::{Client, ClientOptions};

@@ -86,9 +86,8 @@ pub enum SchemaKind {
 
 fn kind(text: &str) -> Result<deployd_core::config::DocumentKind, String> {
     let kinds = deployd_core::config::DocumentKind::ALL;
-    let is = |kind: &deployd_core::config::DocumentKind| {
-        kind.to_string().eq_ignore_ascii_case(text)
-    };
+    let is =
+        |kind: &deployd_core::config::DocumentKind| kind.to_string().eq_ignore_ascii_case(text);
     kinds.into_iter().find(is).ok_or_else(|| {
         let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
         format!("expected one of {}", names.join(", "))

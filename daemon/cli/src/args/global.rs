@@ -62,7 +62,13 @@ pub struct Globals {
     pub server: String,
 
     /// The token to use; better in the environment or in a file than here, where others see it
-    #[arg(long, global = true, env = "DEPLOYD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        global = true,
+        env = "DEPLOYD_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub token: Option<SecretText>,
 
     /// A file with the token [default: deployd/token in the directory for configuration]

@@ -19,7 +19,8 @@ impl FromStr for ImageChange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("found {text:?}, expected WORKLOAD=IMAGE or WORKLOAD/CONTAINER=IMAGE");
+        let wrong =
+            || format!("found {text:?}, expected WORKLOAD=IMAGE or WORKLOAD/CONTAINER=IMAGE");
         let (place, image) = text.split_once('=').ok_or_else(wrong)?;
         let (workload, container) = match place.split_once('/') {
             Some((workload, container)) => (workload, Some(container)),

@@ -39,7 +39,8 @@ impl Client {
         id: &DeploymentId,
         after: Option<&str>,
     ) -> Result<Option<Events>, (CliError, Option<Duration>)> {
-        let url = self.url(["v1", "deployments", &id.0, "events"]).map_err(|error| (error, None))?;
+        let url =
+            self.url(["v1", "deployments", &id.0, "events"]).map_err(|error| (error, None))?;
         let response = self.open(url, after).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);

@@ -286,10 +286,8 @@ impl Client {
 
     /// Events of the journal after a position.
     pub async fn journal(&self, after: u64, limit: u32) -> Result<Vec<JournalEntry>, CliError> {
-        let asked = self
-            .get(&["v1", "journal"])?
-            .query("after", Some(after))
-            .query("limit", Some(limit));
+        let asked =
+            self.get(&["v1", "journal"])?.query("after", Some(after)).query("limit", Some(limit));
         self.ask(asked).await
     }
 

@@ -46,7 +46,9 @@ impl Parser {
             }
         }
         if self.buffer.len().saturating_add(self.data.len()) > EVENT_BYTES_MAX {
-            return Err(CliError::Failed(format!("an event has more than {EVENT_BYTES_MAX} bytes")));
+            return Err(CliError::Failed(format!(
+                "an event has more than {EVENT_BYTES_MAX} bytes"
+            )));
         }
         Ok(events)
     }

@@ -55,7 +55,9 @@ pub(super) fn http(base: &Url, options: &ClientOptions) -> Result<reqwest::Clien
         };
         builder.tls_certs_merge(extra)
     };
-    builder.build().map_err(|error| CliError::Failed(format!("no connections: {}", deepest(&error))))
+    builder
+        .build()
+        .map_err(|error| CliError::Failed(format!("no connections: {}", deepest(&error))))
 }
 
 /// TLS that trusts nobody.
@@ -105,10 +107,8 @@ mod tests {
     #[test]
     fn both_schemes_make_connections() {
         for server in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
-            let options = ClientOptions {
-                certificates: Some(Vec::new()),
-                ..ClientOptions::new(server)
-            };
+            let options =
+                ClientOptions { certificates: Some(Vec::new()), ..ClientOptions::new(server) };
             // Where the system has no certificates, TLS says so instead of panicking.
             let made = http(&base(server).unwrap(), &options);
             assert!(made.is_ok() || server.starts_with("https"), "{made:?}");

@@ -36,9 +36,10 @@ pub(super) async fn history(context: &mut Context<'_>, args: HistoryArgs) -> Res
             took(record, output.now),
             what(record),
         ];
-        let toned = cells.into_iter().enumerate().map(|(index, text)| {
-            (text, if index == 3 { tone } else { Tone::Plain })
-        });
+        let toned = cells
+            .into_iter()
+            .enumerate()
+            .map(|(index, text)| (text, if index == 3 { tone } else { Tone::Plain }));
         table.toned(toned);
     }
     if table.is_empty() {

@@ -39,9 +39,8 @@ fn complain(output: &mut Output, files: &[SourceFile], problem: &Problem) {
     let (paint, terminal) = (output.err_paint, output.err_terminal);
     for item in &problem.errors {
         let place = item.file.as_deref().zip(item.line).filter(|_| terminal);
-        let shown = place.and_then(|(file, line)| {
-            excerpt(files, file, line, item.column.unwrap_or(0), paint)
-        });
+        let shown = place
+            .and_then(|(file, line)| excerpt(files, file, line, item.column.unwrap_or(0), paint));
         output.complain(with_excerpt(&item.to_string(), shown));
     }
     let text = format!("{}; nothing was applied", problem.title);

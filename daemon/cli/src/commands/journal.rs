@@ -66,7 +66,8 @@ fn report_offline(output: &mut Output, verified: &Verified) -> Result<u8, CliErr
     }
     let read = format!("{} events in {} streams", verified.events, verified.streams);
     if verified.partial {
-        output.note("the export does not begin at the beginning: what was before is not verified")?;
+        output
+            .note("the export does not begin at the beginning: what was before is not verified")?;
     }
     conclude(output, verified.is_sound(), &read)
 }

@@ -32,7 +32,8 @@ pub(super) async fn manifests(
             write(&directory.join(file_name(index, object, extension)), &text)?;
         }
         let (count, place) = (objects.len(), directory.display());
-        output.note(format!("{count} objects in {place}, for namespace {}", manifests.namespace))?;
+        output
+            .note(format!("{count} objects in {place}, for namespace {}", manifests.namespace))?;
         return Ok(exit::OK);
     }
     match output.format {

@@ -32,7 +32,10 @@ pub(super) fn show(output: &mut Output, view: &PlanView, brief: bool) -> Result<
     changes(output, &preview.changes, brief)?;
     output.line("")?;
     output.line(format!("{digest}"))?;
-    output.note(format!("`deployd deploy {} --expect-plan {digest}` executes this plan and no other", plan.environment))
+    output.note(format!(
+        "`deployd deploy {} --expect-plan {digest}` executes this plan and no other",
+        plan.environment
+    ))
 }
 
 fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {

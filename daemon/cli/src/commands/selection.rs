@@ -93,7 +93,9 @@ fn only_container(running: &[(String, String)], workload: &str) -> Result<String
                 running.iter().filter_map(|(place, _)| place.split('/').next()).collect();
             names.dedup();
             let names = names.join(", ");
-            Err(CliError::Usage(format!("--image: no workload {workload:?} runs there, but {names}")))
+            Err(CliError::Usage(format!(
+                "--image: no workload {workload:?} runs there, but {names}"
+            )))
         }
         many => Err(CliError::Usage(format!(
             "--image: {workload} has several containers; name one: {}",

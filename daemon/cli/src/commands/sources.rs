@@ -38,7 +38,9 @@ pub(super) fn documents(
             walk(Path::new(path), DEPTH_MAX, &mut below)?;
             found.extend(below.iter().cloned());
             if below.is_empty() {
-                return Err(CliError::Input(format!("{path}: there is no .yaml, .yml or .json file")));
+                return Err(CliError::Input(format!(
+                    "{path}: there is no .yaml, .yml or .json file"
+                )));
             }
         } else {
             below.push(path.clone());
@@ -71,7 +73,10 @@ pub(super) fn beside(files: &[SourceFile]) -> Result<Vec<BesideFile>, CliError> 
             continue;
         }
         let bytes = Folder.bytes(&named.document, &named.path).map_err(|error| {
-            CliError::Input(format!("{}: names the file {:?}, which {error}", named.document, named.path))
+            CliError::Input(format!(
+                "{}: names the file {:?}, which {error}",
+                named.document, named.path
+            ))
         })?;
         sent.push(BesideFile { path, content: STANDARD.encode(bytes) });
     }
@@ -103,14 +108,14 @@ fn walk(directory: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), C
 
 fn has_documents(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+    extension
+        .is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 /// A path as documents have it.
 fn slashed(path: &Path) -> Result<String, CliError> {
-    let text = path
-        .to_str()
-        .ok_or_else(|| CliError::Input(format!("{}: is no UTF-8", path.display())))?;
+    let text =
+        path.to_str().ok_or_else(|| CliError::Input(format!("{}: is no UTF-8", path.display())))?;
     Ok(if std::path::MAIN_SEPARATOR == '/' { text.to_owned() } else { text.replace('\\', "/") })
 }
 

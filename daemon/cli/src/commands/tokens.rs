@@ -20,7 +20,8 @@ pub(super) async fn token(
             if output.is_human() {
                 // The one time that it is shown, to who has asked for it.
                 output.line(&new.secret)?;
-                output.note(format!("token {}; it is shown once and never again", new.token.name))?;
+                output
+                    .note(format!("token {}; it is shown once and never again", new.token.name))?;
             } else {
                 output.document(&new)?;
             }

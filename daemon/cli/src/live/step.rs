@@ -56,11 +56,8 @@ pub(super) fn is_in_trouble(step: &Step) -> bool {
 
 /// How deep each step of a kind stands below what it comes after.
 pub(super) fn depths(work: &Deployment) -> BTreeMap<&StepId, usize> {
-    let provisions: Vec<&Step> = work
-        .steps
-        .iter()
-        .filter(|step| matches!(step.kind, StepKind::Provision { .. }))
-        .collect();
+    let provisions: Vec<&Step> =
+        work.steps.iter().filter(|step| matches!(step.kind, StepKind::Provision { .. })).collect();
     let mut depths: BTreeMap<&StepId, usize> =
         provisions.iter().map(|step| (&step.id, 0)).collect();
     // Steps are mostly in order, so that a few passes do; a cycle, which no
@@ -68,8 +65,12 @@ pub(super) fn depths(work: &Deployment) -> BTreeMap<&StepId, usize> {
     for _ in 0..provisions.len() {
         let mut changed = false;
         for step in &provisions {
-            let below =
-                step.after.iter().filter_map(|id| depths.get(id)).max().map_or(0, |depth| depth + 1);
+            let below = step
+                .after
+                .iter()
+                .filter_map(|id| depths.get(id))
+                .max()
+                .map_or(0, |depth| depth + 1);
             changed |= depths.insert(&step.id, below) != Some(below);
         }
         if !changed {

@@ -182,20 +182,16 @@ impl View {
 
 /// What came of a deployment, for people.
 fn summary(record: &DeploymentRecord, outcome: Outcome) -> Vec<Line> {
-    let took = record
-        .ended
-        .map_or_else(String::new, |ended| format!(" after {}", lasted(ended.ms_since(record.queued))));
+    let took = record.ended.map_or_else(String::new, |ended| {
+        format!(" after {}", lasted(ended.ms_since(record.queued)))
+    });
     let (tone, mark) = match outcome {
         Outcome::Succeeded => (Tone::Good, "✓"),
         Outcome::Cancelled | Outcome::Superseded => (Tone::Warn, "!"),
         Outcome::Failed | Outcome::RolledBack | Outcome::NeedsOperator => (Tone::Bad, "✗"),
     };
-    let text = format!(
-        "{mark} {} #{} {}{took}",
-        record.environment,
-        record.number,
-        outcome_text(outcome)
-    );
+    let text =
+        format!("{mark} {} #{} {}{took}", record.environment, record.number, outcome_text(outcome));
     let mut lines = vec![Line::new(tone, text)];
     if let Some(fault) = &record.fault {
         let message = format!("  {}: {}", clean(&fault.code), clean(&fault.message));

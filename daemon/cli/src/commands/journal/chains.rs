@@ -116,7 +116,10 @@ mod tests {
                 let hash = chain(&stream, version, head.hash, &event).unwrap();
                 heads.insert(name, Head { version, hash });
                 let previous = head.hash;
-                JournalEntry { position, record: EventRecord { stream, version, event, previous, hash } }
+                JournalEntry {
+                    position,
+                    record: EventRecord { stream, version, event, previous, hash },
+                }
             })
             .collect()
     }
