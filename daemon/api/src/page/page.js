@@ -141,7 +141,8 @@ function show(update) {
     const steps = record.work?.steps ?? [];
     at("live-steps").replaceChildren(...steps.map((step) => {
       const kind = step.status === "succeeded" ? "good" : step.status === "failed" ? "bad" : "";
-      const item = element("li", step.id + ": ");
+      // Resources are known to people by name, and to records by uid.
+      const item = element("li", (step.name ? "provision " + step.name : step.id) + ": ");
       item.append(element("span", step.status, kind));
       if (step.message) item.append(element("span", " " + step.message, "faint"));
       return item;
