@@ -337,6 +337,9 @@ fn a_paused_rollout_waits_for_a_person() {
         assert!(world.step());
     }
     world.append(resume).unwrap();
+    let steps = &world.state.active.as_ref().unwrap().steps;
+    let observed = StepKind::Decide { observation: Some(json!({"outcome": "done"})) };
+    assert_eq!(steps.last().unwrap().kind, observed, "as wit/strategy.wit has it");
     assert_eq!(world.run(), Outcome::Succeeded);
 }
 

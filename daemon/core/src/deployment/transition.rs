@@ -255,7 +255,7 @@ fn work(
             let paused = deployment.paused().map(|step| step.id.clone());
             let id = paused.ok_or("its rollout is not paused")?;
             finish(deployment, &id, at)?;
-            observe(deployment, json!({"outcome": "promoted"}));
+            observe(deployment, json!({"outcome": "done"}));
         }
         Event::CancelRequested { reason, .. } => {
             if deployment.is_committed() {
@@ -270,10 +270,9 @@ fn work(
             if let Some(step) = deployment.steps.iter().find(|s| s.status == StepStatus::Running) {
                 return Err(format!("step {} runs", step.id));
             }
-            if *outcome == Outcome::Succeeded {
-                if deployment.failure.is_some() || !deployment.is_committed() {
-                    return Err("what was asked for does not run".to_owned());
-                }
+            let runs = deployment.is_committed() && deployment.failure.is_none();
+            if *outcome == Outcome::Succeeded && !runs {
+                return Err("what was asked for does not run".to_owned());
             }
             // Also when cleaning up has failed: what was asked for runs.
             if deployment.is_committed() {
