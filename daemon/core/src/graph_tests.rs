@@ -2,10 +2,12 @@ use serde_json::json;
 
 use super::*;
 
+#[allow(clippy::needless_pass_by_value)]
 fn set(workloads: Value) -> DeploymentSet {
     serde_json::from_value(json!({"application": "shop", "workloads": workloads})).unwrap()
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn workload(name: &str, resources: Value) -> Value {
     json!({
         "apiVersion": "score.dev/v1b1",

@@ -329,7 +329,7 @@ impl Worker {
     /// the step is interrupted.
     async fn ended(&mut self, deployment: DeploymentId, step: StepId, performed: Performed) {
         let (mut event, mut objects) = match performed {
-            Performed::Event(event, objects) => (event, objects),
+            Performed::Event(event, objects) => (*event, objects),
             Performed::StillPending { poll_at } => {
                 self.polls.insert(step, poll_at);
                 return;
@@ -401,7 +401,7 @@ impl Worker {
             format!("deployd itself failed in step {step}; please report it"),
         );
         let event = Event::StepFailed { deployment: deployment.clone(), step: step.clone(), fault };
-        self.ended(deployment, step, Performed::Event(event, Vec::new())).await;
+        self.ended(deployment, step, Performed::Event(Box::new(event), Vec::new())).await;
     }
 
     async fn append(

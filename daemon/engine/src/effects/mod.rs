@@ -26,7 +26,7 @@ use crate::{EngineError, Inner};
 /// What came of performing a step.
 pub(crate) enum Performed {
     /// To be recorded, with content.
-    Event(Event, Vec<Object>),
+    Event(Box<Event>, Vec<Object>),
     /// Nothing new: ask again then.
     StillPending { poll_at: Timestamp },
     /// It was left for the next start to go on with.
@@ -82,7 +82,7 @@ pub(crate) async fn perform(
 ) -> Performed {
     let failed = |fault: Fault| {
         let event = Event::StepFailed { deployment: id.clone(), step: step.clone(), fault };
-        Performed::Event(event, Vec::new())
+        Performed::Event(Box::new(event), Vec::new())
     };
     let found = state
         .active
@@ -128,7 +128,7 @@ impl Work {
             Ended::Done(result) => {
                 let digest = result.as_ref().map(|object| object.digest);
                 let event = Event::StepSucceeded { deployment, step, result: digest };
-                Performed::Event(event, result.into_iter().collect())
+                Performed::Event(Box::new(event), result.into_iter().collect())
             }
             Ended::Left => Performed::Left,
             Ended::Pending { token, poll_after_ms, message } => {
@@ -142,7 +142,7 @@ impl Work {
                     _ => {
                         let event =
                             Event::StepPending { deployment, step, token, poll_at, message };
-                        Performed::Event(event, Vec::new())
+                        Performed::Event(Box::new(event), Vec::new())
                     }
                 }
             }
@@ -155,14 +155,14 @@ impl Work {
                     progress: decision.progress,
                     message: decision.message,
                 };
-                Performed::Event(event, Vec::new())
+                Performed::Event(Box::new(event), Vec::new())
             }
             Ended::Planned(planned) => {
                 let content = object(&planned.plan)?;
                 let event = planned_event(deployment, content.digest, &planned.plan);
                 let mut objects = planned.objects;
                 objects.push(content);
-                Performed::Event(event, objects)
+                Performed::Event(Box::new(event), objects)
             }
         })
     }

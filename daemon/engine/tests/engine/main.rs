@@ -9,6 +9,8 @@
 #![allow(clippy::indexing_slicing, clippy::print_stdout)]
 // Modules of one test binary: what they share is `pub` among them.
 #![allow(unreachable_pub)]
+// `json!({...})` reads better as an argument than a reference to it.
+#![allow(clippy::needless_pass_by_value)]
 
 mod cancel;
 mod checks;

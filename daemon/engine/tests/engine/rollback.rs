@@ -4,7 +4,7 @@ use deployd_core::Fault;
 use deployd_core::deployment::Outcome;
 use serde_json::json;
 
-use crate::documents::{backend, document, environment_type, image, name, workload};
+use crate::documents::{backend, document, environment_type, image, workload};
 use crate::world::{Stage, assert_succeeded};
 
 #[tokio::test(start_paused = true)]
@@ -133,5 +133,32 @@ async fn a_strategy_without_end_fails_and_can_be_recorded() {
         .await;
     let record = stage.deployed("1").await;
     assert_eq!(record.fault.unwrap().code, "rollout-without-end");
-    let _ = name("x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_rollout_waits_for_a_person_over_restarts() {
+    let stage = Stage::new().await;
+    stage.apply(vec![environment_type("development", json!({"pause": true}))]).await;
+    let id = stage.announce("1").await;
+    let hours = std::time::Duration::from_secs(10 * 3_600);
+    tokio::time::sleep(hours).await;
+    let events = stage.world.events().await.len();
+    stage.engine.stop().await;
+    let engine = stage.world.engine(&crate::fakes::life::Life::long());
+    engine.start().await.unwrap();
+    let stage = Stage { world: stage.world, engine };
+    tokio::time::sleep(hours).await;
+    assert_eq!(stage.world.events().await.len(), events, "waiting costs nothing");
+    assert!(stage.engine.deployment(&id).await.unwrap().work.unwrap().paused().is_some());
+    stage.engine.resume(&crate::world::caller(), &id).await.unwrap();
+    assert_succeeded(&stage.end_of(&id).await);
+    assert!(stage.engine.resume(&crate::world::caller(), &id).await.is_err());
+
+    let second = stage.announce("2").await;
+    tokio::time::sleep(hours).await;
+    stage.engine.cancel(&crate::world::caller(), &second, None).await.unwrap();
+    assert_eq!(stage.end_of(&second).await.outcome, Some(Outcome::Cancelled));
+    let cluster = stage.world.cluster();
+    let backend = cluster.object("Deployment", "backend").unwrap();
+    assert_eq!(backend["spec"]["images"][0], image("backend", "1"));
 }

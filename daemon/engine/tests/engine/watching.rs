@@ -3,7 +3,7 @@
 use deployd_core::deployment::Outcome;
 use futures::StreamExt;
 
-use crate::world::{Stage, assert_succeeded, caller};
+use crate::world::{Stage, assert_succeeded};
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_shows_everything_once_and_ends_with_the_outcome() {
@@ -49,5 +49,4 @@ async fn i13_a_log_has_an_end_and_so_has_a_line() {
     assert!(lines.last().unwrap().message.contains("not kept"));
     assert!(lines.iter().all(|line| line.message.len() < 5_000));
     assert!(stage.engine.logs(&record.id, 10_000, 10).await.unwrap().is_empty());
-    let _ = caller();
 }

@@ -209,7 +209,7 @@ pub async fn end_of(engine: &Engine, id: &DeploymentId) -> DeploymentRecord {
             if record.outcome.is_some() {
                 return record;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
         }
     };
     match tokio::time::timeout(day, ended).await {

@@ -15,12 +15,15 @@ fn decision(context: &StrategyContext, place: usize) -> Decision {
     let deadline = context.config.get("deadline-ms").and_then(Value::as_u64).unwrap_or(60_000);
     let action = match names.get(place / 2) {
         _ if context.config.get("endless").is_some() => json!({"do": "sleep", "ms": 100}),
-        Some(name) if place % 2 == 0 => {
+        Some(name) if place.is_multiple_of(2) => {
             json!({"do": "apply", "track": "stable", "workloads": [name]})
         }
         Some(name) => json!({
             "do": "await-ready", "track": "stable", "workloads": [name], "deadline-ms": deadline,
         }),
+        None if place == 2 * names.len() && context.config.get("pause").is_some() => {
+            json!({"do": "pause", "message": "look at it"})
+        }
         None => json!({"do": "complete"}),
     };
     let progress = (100 * place / (2 * names.len()).max(1)).min(100) as u8;
