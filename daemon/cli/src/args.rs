@@ -51,15 +51,14 @@ Examples:
   deployd history shop/development
 ";
 
-/// Deployments for internal developer platforms: one daemon, and the commands to work with it.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "deployd",
     version,
-    about,
+    about = "Deployments for internal developer platforms: a daemon, and the commands to work with it",
     long_about = None,
     after_help = EXIT_CODES,
-    propagate_version = true,
     arg_required_else_help = true,
     max_term_width = 100
 )]
@@ -156,3 +155,6 @@ pub enum ClientCommand {
     /// Print the daemon's OpenAPI description
     Openapi,
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::error::CliError;
 
 pub use paint::{Paint, Tone};
 pub use table::Table;
-pub use text::{ago, clean, lasted, short};
+pub use text::{ago, clean, counted, lasted, short};
 
 /// A place to write to.
 pub type Writer = Box<dyn Write + Send>;

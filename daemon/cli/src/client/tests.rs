@@ -75,11 +75,9 @@ async fn attempts_have_a_bound() {
 
 #[tokio::test]
 async fn broken_answers_are_asked_for_again_where_that_is_safe() {
-    let daemon = Daemon::new([
-        Answer::new(200, "{\"na").breaks(),
-        Answer::json(200, &json!(["a", "b"])),
-    ])
-    .await;
+    let daemon =
+        Daemon::new([Answer::new(200, "{\"na").breaks(), Answer::json(200, &json!(["a", "b"]))])
+            .await;
     assert_eq!(daemon.client().secrets().await.unwrap(), ["a", "b"]);
 
     // The token would be lost, and its name taken.
@@ -115,7 +113,8 @@ async fn answers_that_are_no_answers() {
     let error = daemon.client().whoami().await.unwrap_err();
     assert_eq!(error.exit_code(), exit::DAEMON);
     // A redirect could lead a token elsewhere.
-    let daemon = Daemon::new([Answer::new(307, "").header("location", "http://127.0.0.1:1/")]).await;
+    let daemon =
+        Daemon::new([Answer::new(307, "").header("location", "http://127.0.0.1:1/")]).await;
     let error = daemon.client().whoami().await.unwrap_err();
     assert!(error.to_string().contains("307"), "{error}");
 }
@@ -169,7 +168,8 @@ fn problems_tell_all_that_is_known() {
          a.yaml:3:5: Environment dev: spec.type: found \"x\", expected y\n    help: did you mean `y`?\n\
          images: no artifact was announced"
     );
-    let one = json!({"title": "T", "detail": "It is wrong.", "errors": [{"message": "It is wrong."}]});
+    let one =
+        json!({"title": "T", "detail": "It is wrong.", "errors": [{"message": "It is wrong."}]});
     assert_eq!(told(one, 400), "T (400): It is wrong.");
     let placed = json!({"title": "T", "errors": [
         {"file": "b.yaml", "line": 2, "message": "is wrong", "hint": "mend it"},

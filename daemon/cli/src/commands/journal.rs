@@ -11,7 +11,7 @@ use super::Context;
 use crate::args::{BackupArgs, JournalCommand, JournalExportArgs, JournalVerifyArgs};
 use crate::error::CliError;
 use crate::exit;
-use crate::output::{Output, Tone, clean};
+use crate::output::{Output, Tone, clean, counted};
 
 /// Events on a page: the most that the daemon gives.
 const PAGE: u32 = 500;
@@ -45,14 +45,18 @@ fn report_online(output: &mut Output, report: &VerifyReport) -> Result<u8, CliEr
         output.document(report)?;
         return Ok(code(report.is_sound()));
     }
-    let VerifyReport { streams, events, objects, .. } = report;
     for broken in &report.broken {
         output.line(output.paint.tone(Tone::Bad, clean(&broken.to_string())))?;
     }
     for damaged in &report.damaged {
         output.line(output.paint.tone(Tone::Bad, format!("damaged: {}", clean(damaged))))?;
     }
-    let read = format!("{events} events in {streams} streams, {objects} objects");
+    let read = format!(
+        "{} in {}, {}",
+        counted(report.events, "event"),
+        counted(report.streams, "stream"),
+        counted(report.objects, "object")
+    );
     conclude(output, report.is_sound(), &read)
 }
 
@@ -64,7 +68,8 @@ fn report_offline(output: &mut Output, verified: &Verified) -> Result<u8, CliErr
     for wrong in &verified.wrong {
         output.line(output.paint.tone(Tone::Bad, clean(wrong)))?;
     }
-    let read = format!("{} events in {} streams", verified.events, verified.streams);
+    let read =
+        format!("{} in {}", counted(verified.events, "event"), counted(verified.streams, "stream"));
     if verified.partial {
         output
             .note("the export does not begin at the beginning: what was before is not verified")?;
@@ -147,7 +152,7 @@ async fn export(context: &mut Context<'_>, args: JournalExportArgs) -> Result<u8
     if let (Some(mut file), Some(path)) = (file, &args.out) {
         file.flush().map_err(|error| CliError::file(path, error))?;
     }
-    context.output.note(format!("{count} events, up to position {after}"))?;
+    context.output.note(format!("{}, up to position {after}", counted(count, "event")))?;
     Ok(exit::OK)
 }
 

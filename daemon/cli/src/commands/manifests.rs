@@ -10,6 +10,7 @@ use super::Context;
 use crate::args::{Format, ManifestsArgs};
 use crate::error::CliError;
 use crate::exit;
+use crate::output::counted;
 
 pub(super) async fn manifests(
     context: &mut Context<'_>,
@@ -31,9 +32,9 @@ pub(super) async fn manifests(
             };
             write(&directory.join(file_name(index, object, extension)), &text)?;
         }
-        let (count, place) = (objects.len(), directory.display());
-        output
-            .note(format!("{count} objects in {place}, for namespace {}", manifests.namespace))?;
+        let count = counted(objects.len() as u64, "object");
+        let place = directory.display();
+        output.note(format!("{count} in {place}, for namespace {}", manifests.namespace))?;
         return Ok(exit::OK);
     }
     match output.format {

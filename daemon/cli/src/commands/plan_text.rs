@@ -6,7 +6,7 @@ use deployd_core::ports::DriverAction;
 use deployd_core::views::PlanView;
 
 use crate::error::CliError;
-use crate::output::{Output, Table, Tone, clean};
+use crate::output::{Output, Table, Tone, clean, counted};
 
 /// Characters of a value in a change that are shown.
 const VALUE_CHARS_MAX: usize = 100;
@@ -97,7 +97,10 @@ fn changes(output: &mut Output, changes: &[ObjectChange], brief: bool) -> Result
     let count = |kind| changes.iter().filter(|change| change.change == kind).count();
     let (added, changed) = (count(ChangeKind::Add), count(ChangeKind::Change));
     let removed = count(ChangeKind::Remove);
-    output.line(format!("{added} objects new, {changed} changed, {removed} removed"))
+    output.line(format!(
+        "{} new, {changed} changed, {removed} removed",
+        counted(added as u64, "object")
+    ))
 }
 
 /// `replace /spec/replicas: 3`.

@@ -7,7 +7,7 @@ use super::{Context, sources};
 use crate::args::ValidateArgs;
 use crate::error::CliError;
 use crate::exit;
-use crate::output::{Output, Paint, Tone, clean};
+use crate::output::{Output, Paint, Tone, clean, counted};
 
 /// The longest line of a source that is shown.
 const LINE_CHARS_MAX: usize = 160;
@@ -31,7 +31,11 @@ pub(super) fn validate(context: &mut Context<'_>, args: &ValidateArgs) -> Result
         return Ok(code);
     }
     if errors.is_empty() {
-        let text = format!("valid: {count} documents in {} files", files.len());
+        let text = format!(
+            "valid: {} in {}",
+            counted(count as u64, "document"),
+            counted(files.len() as u64, "file")
+        );
         let text = output.paint.tone(Tone::Good, text);
         output.note(text)?;
         return Ok(code);
@@ -51,7 +55,8 @@ fn tell(
         output.line(with_excerpt(&error.to_string(), shown.flatten()))?;
     }
     let files = errors.iter().map(|error| &error.file).collect::<std::collections::BTreeSet<_>>();
-    output.note(format!("{} errors in {} files", errors.len(), files.len()))
+    let (errors, files) = (errors.len() as u64, files.len() as u64);
+    output.note(format!("{} in {}", counted(errors, "error"), counted(files, "file")))
 }
 
 /// A message with the place that it is about, before its help.

@@ -22,7 +22,7 @@ pub struct Bars {
     multi: MultiProgress,
     rows: Vec<(String, ProgressBar)>,
     paint: Paint,
-    template: ProgressStyle,
+    still: ProgressStyle,
     running: ProgressStyle,
 }
 
@@ -48,7 +48,7 @@ impl Bars {
             multi: MultiProgress::with_draw_target(target),
             rows: Vec::new(),
             paint,
-            template: style("{msg}"),
+            still: style("{msg}"),
             running: style(&format!("{{prefix}}{spinner} {{msg}} {{elapsed}}"))
                 .tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "·"]),
         }
@@ -83,14 +83,15 @@ impl Bars {
             && matches!(row.mark, Mark::Busy | Mark::Trouble)
             && row.ended.is_none();
         if ticks {
-            bar.set_style(self.running.clone());
+            // The style last: each of these draws.
             bar.set_prefix(indent(row));
             bar.set_message(self.running_text(row));
+            bar.set_style(self.running.clone());
             bar.enable_steady_tick(TICK);
         } else {
             bar.disable_steady_tick();
-            bar.set_style(self.template.clone());
             bar.set_message(row_text(row, self.paint));
+            bar.set_style(self.still.clone());
             bar.tick();
         }
     }

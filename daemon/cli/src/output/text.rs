@@ -11,6 +11,12 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if is_wild(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// So many of something: `1 file`, `2 files`.
+pub fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// How long ago something was: `3 min ago`.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     if at > now {
@@ -96,6 +102,7 @@ mod tests {
 
     #[test]
     fn texts() {
+        assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".into(), "0 files".into()));
         assert_eq!(clean("a\tb\nc"), "a\tb\nc");
         assert_eq!(clean("\u{1b}[31mred\u{7}"), "\u{fffd}[31mred\u{fffd}");
         let digest = deployd_core::Digest::of(b"x").to_string();
