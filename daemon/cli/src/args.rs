@@ -71,6 +71,14 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// What the process was started with. Ends it after `--help`, and when the
+    /// arguments are wrong.
+    pub fn from_arguments() -> Self {
+        Self::parse()
+    }
+}
+
 /// A command, of the client or of the daemon.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use deployd_cli::{Cli, Command, Output};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,7 +12,7 @@ use crate::{demo, doctor, logging};
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let Cli { globals, command } = Cli::parse();
+    let Cli { globals, command } = Cli::from_arguments();
     // An error means that there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
