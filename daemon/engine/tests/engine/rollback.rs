@@ -4,7 +4,7 @@ use deployd_core::Fault;
 use deployd_core::deployment::Outcome;
 use serde_json::json;
 
-use crate::documents::{backend, document, environment_type, image, workload};
+use crate::documents::{document, environment_type, image, workload};
 use crate::world::{Stage, assert_succeeded};
 
 #[tokio::test(start_paused = true)]
@@ -123,16 +123,6 @@ async fn faults_of_a_cluster_that_pass_are_tried_again() {
     let record = stage.deployed("2").await;
     assert_eq!(record.outcome, Some(Outcome::RolledBack));
     assert_eq!(record.fault.unwrap().code, "field-conflict");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_strategy_without_end_fails_and_can_be_recorded() {
-    let stage = Stage::new().await;
-    stage
-        .apply(vec![environment_type("development", json!({"endless": true})), backend("shop")])
-        .await;
-    let record = stage.deployed("1").await;
-    assert_eq!(record.fault.unwrap().code, "rollout-without-end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,6 @@ fn decision(context: &StrategyContext, place: usize) -> Decision {
         context.workloads.as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
     let deadline = context.config.get("deadline-ms").and_then(Value::as_u64).unwrap_or(60_000);
     let action = match names.get(place / 2) {
-        _ if context.config.get("endless").is_some() => json!({"do": "sleep", "ms": 100}),
         Some(name) if place.is_multiple_of(2) => {
             json!({"do": "apply", "track": "stable", "workloads": [name]})
         }
