@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use wasmparser::WasmFeatures;
 use wasmtime::{Cache, CacheConfig, Config, Engine, EngineWeak, OptLevel, Strategy};
 
-use crate::limits;
+use crate::{limits, pool};
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +49,30 @@ impl Compiler {
     /// Sets up wasmtime, with its cache under the daemon's state.
     pub(crate) fn new(state: &Path) -> Result<Self, EngineError> {
         let cache = open_cache(&state.join("cache").join("wasmtime"))?;
-        let engine = Engine::new(&configuration(&cache)).map_err(|error| setup(&error))?;
+        let engine = new_engine(&cache).map_err(|error| setup(&error))?;
         tick(engine.weak()).map_err(EngineError::Ticker)?;
         Ok(Self { engine, cache })
     }
+}
+
+/// With a pool of space for calls where there is room for it, else without.
+fn new_engine(cache: &Cache) -> wasmtime::Result<Engine> {
+    let mut config = configuration(cache);
+    if address_space_is_limited() {
+        // Without room for 4 GiB per memory every access is checked instead.
+        config
+            .memory_reservation(limits::MEMORY_BYTES as u64)
+            .memory_reservation_for_growth(limits::MEMORY_BYTES as u64)
+            .memory_guard_size(64 * 1024);
+        return Engine::new(&config);
+    }
+    Engine::new(config.clone().allocation_strategy(pool::pool())).or_else(|error| {
+        tracing::warn!(
+            %error,
+            "no address space for a pool: plugins are called all the same, but slower"
+        );
+        Engine::new(&config)
+    })
 }
 
 fn configuration(cache: &Cache) -> Config {
@@ -72,13 +92,6 @@ fn configuration(cache: &Cache) -> Config {
         // The same input gives the same bytes, also where NaN is computed.
         .cranelift_nan_canonicalization(true)
         .wasm_features(WasmFeatures::WASM3 & !features(), false);
-    if address_space_is_limited() {
-        // Without room for 4 GiB per memory every access is checked instead.
-        config
-            .memory_reservation(limits::MEMORY_BYTES as u64)
-            .memory_reservation_for_growth(limits::MEMORY_BYTES as u64)
-            .memory_guard_size(64 * 1024);
-    }
     config
 }
 

@@ -36,6 +36,7 @@ pub mod limits;
 mod load;
 mod manifest;
 mod plugin;
+mod pool;
 mod ports;
 mod record;
 mod session;

@@ -284,6 +284,8 @@ impl Loader {
 
 async fn try_instance(shared: &Shared, plugin: &Arc<Plugin>) -> Result<(), Fault> {
     let (scope, log) = (Scope::default(), CallLog::default());
+    // The pool has room for this many, and semaphores are never closed.
+    let _permit = shared.calls.acquire().await.ok();
     let session = Session {
         shared,
         plugin: Arc::clone(plugin),

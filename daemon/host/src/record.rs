@@ -81,6 +81,11 @@ impl CallRecord {
         cut(self.noted().scrub(text), limits::MESSAGE_BYTES)
     }
 
+    /// Whether there is any secret that a text could hold.
+    pub(crate) fn knows_secrets(&self) -> bool {
+        !self.noted().secrets.is_empty()
+    }
+
     /// Whether a text holds a secret that can be told from anything else.
     pub(crate) fn holds_secret(&self, text: &str) -> bool {
         self.noted()

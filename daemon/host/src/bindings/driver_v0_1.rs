@@ -189,18 +189,14 @@ impl DriverExports for Driver {
 
 /// The request for the guest. What it refers to, the result may refer to.
 fn to_wit(session: &mut Session<'_>, request: &DriverRequest) -> wit::Request {
-    let documents = [&request.params, &request.inputs];
-    for document in documents.into_iter().chain(request.state.as_ref()) {
-        session.known.document(document);
-    }
     wit::Request {
         uid: request.uid.clone(),
         type_: request.resource_type.clone(),
         class: request.class.clone(),
         id: request.id.clone(),
-        params: request.params.to_string(),
-        inputs: request.inputs.to_string(),
-        state: request.state.as_ref().map(Value::to_string),
+        params: session.known.document(&request.params),
+        inputs: session.known.document(&request.inputs),
+        state: request.state.as_ref().map(|state| session.known.document(state)),
         idempotency_key: request.idempotency_key.clone(),
         scope: scope_to_wit(session.call.scope),
     }

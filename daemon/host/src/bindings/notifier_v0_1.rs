@@ -68,9 +68,7 @@ impl NotifierExports for Notifier {
         event: &Value,
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault> {
-        session.known.document(event);
-        session.known.document(config);
-        let (event, config) = (event.to_string(), config.to_string());
+        let (event, config) = (session.known.document(event), session.known.document(config));
         session
             .run(
                 self,

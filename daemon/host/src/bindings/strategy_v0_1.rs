@@ -87,9 +87,8 @@ impl StrategyExports for Strategy {
         observation: &Value,
     ) -> Result<Decision, Fault> {
         let context = to_wit(&mut session, context);
-        session.known.document(state);
-        session.known.document(observation);
-        let (state, observation) = (state.to_string(), observation.to_string());
+        let (state, observation) =
+            (session.known.document(state), session.known.document(observation));
         session
             .run(
                 self,
@@ -106,9 +105,10 @@ impl StrategyExports for Strategy {
 }
 
 fn to_wit(session: &mut Session<'_>, context: &StrategyContext) -> wit::Context {
-    session.known.document(&context.config);
-    session.known.document(&context.workloads);
-    wit::Context { config: context.config.to_string(), workloads: context.workloads.to_string() }
+    wit::Context {
+        config: session.known.document(&context.config),
+        workloads: session.known.document(&context.workloads),
+    }
 }
 
 fn decision(decision: wit::Decision, reader: &mut Reader<'_>) -> Result<Decision, Misbehaviour> {

@@ -65,15 +65,16 @@ impl TemplaterExports for Templater {
         mut session: Session<'_>,
         input: &RenderInput,
     ) -> Result<Vec<Value>, Fault> {
-        for document in input.workloads.iter().chain([&input.values, &input.config]) {
-            session.known.document(document);
-        }
         session.known.text(&input.baseline);
         let input = wit::Input {
-            workloads: input.workloads.iter().map(Value::to_string).collect(),
-            values: input.values.to_string(),
+            workloads: input
+                .workloads
+                .iter()
+                .map(|workload| session.known.document(workload))
+                .collect(),
+            values: session.known.document(&input.values),
             baseline: input.baseline.clone(),
-            config: input.config.to_string(),
+            config: session.known.document(&input.config),
             scope: scope_to_wit(session.call.scope),
             target: input.target.to_string(),
         };
