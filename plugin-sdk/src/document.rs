@@ -8,6 +8,11 @@ use serde_path_to_error::{Path, Segment};
 
 /// Reads a document; `name` is what the fault's path starts with.
 pub(crate) fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Fault> {
+    // Every call does this: documents that fit are read once, and only those that
+    // do not a second time, for the place.
+    if let Ok(fitting) = serde_json::from_str(text) {
+        return Ok(fitting);
+    }
     let value = serde_json::from_str(text)
         .map_err(|error| Fault::invalid(format!("/{name}"), format!("not JSON: {error}")))?;
     fit(name, value)
@@ -27,7 +32,10 @@ pub fn fit<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Fault> {
 /// Writes a document. A type that has no JSON form is a bug of the plugin, but
 /// no reason to trap.
 // Pure kinds that keep no state write nothing through here.
-#[cfg_attr(not(any(feature = "driver", feature = "strategy")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "driver", feature = "notifier", feature = "strategy")),
+    allow(dead_code)
+)]
 pub(crate) fn write<T: Serialize>(name: &str, value: &T) -> Result<String, Fault> {
     serde_json::to_string(value)
         .map_err(|error| Fault::permanent(format!("{name} can't be written as JSON: {error}")))

@@ -1,8 +1,8 @@
 //! Notifiers turn events into HTTP requests, which the host sends.
 
 use crate::{Fault, Log, document};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Tells others about events. Pure: the host signs, sends, retries and records.
@@ -54,15 +54,16 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// A POST of a JSON document.
-    pub fn post_json(url: impl Into<String>, body: &Value) -> Self {
-        Self {
+    /// A POST of a JSON document. A body that borrows from the event is written
+    /// without a copy of it; `json!` makes one.
+    pub fn post_json(url: impl Into<String>, body: &impl Serialize) -> Result<Self, Fault> {
+        Ok(Self {
             method: "POST".to_owned(),
             url: url.into(),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: body.to_string().into_bytes(),
+            body: document::write("the body", body)?.into_bytes(),
             thread: None,
-        }
+        })
     }
 
     /// Adds a header.

@@ -14,8 +14,8 @@
 
 use deployd_plugin_sdk::notifier::{Event, HttpRequest, Notifier};
 use deployd_plugin_sdk::{Fault, Log, export_notifier};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 struct Webhook;
@@ -43,7 +43,7 @@ impl Notifier for Webhook {
         if !wanted(config, &event.r#type) {
             return Ok(Vec::new());
         }
-        let mut request = HttpRequest::post_json(&config.url, &payload(event));
+        let mut request = HttpRequest::post_json(&config.url, &Payload::of(event))?;
         for (name, value) in &config.headers {
             request = request.header(name, value);
         }
@@ -76,18 +76,36 @@ fn wanted(config: &Config, event: &str) -> bool {
     config.events.as_ref().is_none_or(|patterns| patterns.iter().any(matches))
 }
 
-/// What happened and where; the event's own data stays as it is, below.
-fn payload(event: &Event) -> Value {
-    json!({
-        "type": event.r#type,
-        "timestamp": event.time,
-        "data": {
-            "id": event.id,
-            "application": event.application,
-            "environment": event.environment,
-            "detail": event.data,
-        },
-    })
+/// What happened.
+#[derive(Serialize)]
+struct Payload<'a> {
+    r#type: &'a str,
+    timestamp: &'a str,
+    data: PayloadData<'a>,
+}
+
+/// Where; the event's own data stays as it is, below.
+#[derive(Serialize)]
+struct PayloadData<'a> {
+    id: &'a str,
+    application: Option<&'a str>,
+    environment: Option<&'a str>,
+    detail: &'a Value,
+}
+
+impl<'a> Payload<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            r#type: &event.r#type,
+            timestamp: &event.time,
+            data: PayloadData {
+                id: &event.id,
+                application: event.application.as_deref(),
+                environment: event.environment.as_deref(),
+                detail: &event.data,
+            },
+        }
+    }
 }
 
 /// Events of one environment go out in order; others wait for nobody.
@@ -101,6 +119,7 @@ fn thread(event: &Event) -> Option<String> {
 mod tests {
     use super::*;
     use deployd_plugin_sdk::testing::FakeHost;
+    use serde_json::json;
 
     fn format(config: Value) -> Result<Vec<HttpRequest>, Fault> {
         let event = Event {
