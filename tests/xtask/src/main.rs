@@ -1,6 +1,8 @@
 //! `cargo xtask …`: what has to be done around the daemon, one file per job.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
 
+mod apt;
+mod bench;
 mod command;
 mod demo;
 mod plugins;
@@ -33,6 +35,13 @@ enum Job {
         /// Only these parts.
         #[arg(long, value_enum)]
         only: Vec<test::Part>,
+    },
+    /// Measure one thing, beside what others use for it.
+    Bench {
+        name: bench::Name,
+        /// Turns that each contender takes.
+        #[arg(long, default_value_t = 21)]
+        blocks: usize,
     },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
@@ -74,6 +83,7 @@ fn run(job: Job) -> anyhow::Result<()> {
     match job {
         Job::Demo { arguments } => demo::demo(&root, &arguments),
         Job::Test { only } => test::test(&root, &only),
+        Job::Bench { name, blocks } => bench::bench(&root, name, blocks),
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
         Job::Plugin(Plugin::Build { folder, out }) => {
             let out = out.unwrap_or_else(|| folder.join("target/plugins"));

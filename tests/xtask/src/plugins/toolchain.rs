@@ -7,6 +7,7 @@
 
 mod debian;
 
+use crate::apt;
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
 use std::fmt;
@@ -48,7 +49,7 @@ impl Toolchain {
         let install_it = format!(
             "no Rust toolchain for guests: install one with\n    rustup target add {TARGET}"
         );
-        if !debian::can_install() {
+        if !apt::can_install() {
             bail!("{install_it}");
         }
         debian::install().context(install_it.clone())?;

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use bench::Measured;
+use bench::{Measured, timed};
 use deployd_core::ports::NotifierRequest;
 use go_plugin::GoPlugin;
 use ours::Ours;
@@ -64,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         measured.add("deployd", ours.calls(CALLS)?);
         measured.add("go-plugin", go_plugin.calls("call", GO_CALLS)?);
         measured.add("go-plugin, bytes only", go_plugin.calls("echo", GO_CALLS)?);
+        measured.add("the work itself", many(CALLS, || work(&event, &config))?);
         measured.add("process in Rust", many(PROCESSES, || rust_process.call())?);
         measured.add("process in Go", many(PROCESSES, || go_process.call())?);
         measured.add("load", many(STARTS, || ours.load_all())?);
@@ -73,6 +74,16 @@ fn main() -> anyhow::Result<()> {
     eprintln!();
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
+}
+
+/// The same work in ordinary Rust, with no plugin at all: what no contender can
+/// be quicker than.
+fn work(event: &Value, config: &Value) -> anyhow::Result<Duration> {
+    let (took, requests) = timed(|| {
+        bench::webhook::format(&serde_json::to_string(event)?, &serde_json::to_string(config)?)
+    });
+    ensure!(requests?.len() == 1, "no request");
+    Ok(took)
 }
 
 fn many(

@@ -1,8 +1,9 @@
 //! Debian's Rust packages for building web browsers, and a linker.
 
-use anyhow::{Context, ensure};
+use crate::apt;
+use anyhow::Context;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 pub(crate) const CARGO: &str = "/usr/bin/cargo";
 pub(crate) const RUSTC: &str = "/usr/bin/rustc";
@@ -18,38 +19,12 @@ pub(crate) fn find() -> Option<PathBuf> {
     if ready { linker(compiler.llvm) } else { None }
 }
 
-/// Whether we may install packages.
-pub(crate) fn can_install() -> bool {
-    let root = Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    root && Path::new("/usr/bin/apt-get").exists()
-}
-
 /// Installs the packages. The linker's version follows the compiler's.
 pub(crate) fn install() -> anyhow::Result<()> {
-    apt_get(&["update"])?;
-    let packages = ["rustc-web", "cargo-web", "rust-web-src"];
-    apt_get(&[&["install", "--yes", "--no-install-recommends"], &packages[..]].concat())?;
+    apt::install(&["rustc-web", "cargo-web", "rust-web-src"])?;
     let compiler = Compiler::ask().with_context(|| format!("{RUSTC} does not answer"))?;
     let matching = format!("lld-{}", compiler.llvm);
-    let install = ["install", "--yes", "--no-install-recommends"];
-    apt_get(&[&install[..], &[matching.as_str()]].concat())
-        .or_else(|_| apt_get(&[&install[..], &["lld"]].concat()))
-}
-
-fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
-    eprintln!(" Installing apt-get {}", arguments.join(" "));
-    let status = Command::new("/usr/bin/apt-get")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .arg("--quiet=2")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .status()
-        .context("starting apt-get")?;
-    ensure!(status.success(), "apt-get {} failed", arguments.join(" "));
-    Ok(())
+    apt::install(&[matching.as_str()]).or_else(|_| apt::install(&["lld"]))
 }
 
 /// The linker of the compiler's own LLVM, or the newest there is: an older one

@@ -1,0 +1,37 @@
+//! `cargo xtask bench NAME`: measures one thing beside what others use for it.
+//!
+//! How to read what it says: times depend on the machine and on what else it
+//! does, so a goal is a ratio within one run. Contenders take turns, a block
+//! each; a ratio is the median over all blocks, and a goal is reached when the
+//! lower end of its 95 % confidence interval reaches it ([`blocks`]). The last
+//! line is one JSON object, for machines; the exit code says whether all goals
+//! are reached.
+
+mod blocks;
+mod go_peer;
+mod plugin_call;
+mod report;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use std::path::Path;
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Name {
+    /// A call of a plugin, beside go-plugin and processes; loading all plugins.
+    PluginCall,
+}
+
+/// Measures, prints a table and a line of JSON; an error when a goal is missed.
+pub(crate) fn bench(root: &Path, name: Name, blocks: usize) -> anyhow::Result<()> {
+    let report = match name {
+        Name::PluginCall => plugin_call::bench(root, blocks)?,
+    };
+    print!("{report}");
+    println!("{}", report.json());
+    if !report.ok() {
+        bail!("a goal is missed");
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What a benchmark says: a table for people, and a line of JSON.
+
+use super::blocks::{Estimate, Measured};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Times of one contender, in microseconds.
+#[derive(Serialize)]
+struct Figures {
+    p50_us: Estimate,
+    p99_us: Estimate,
+}
+
+/// How many times as long a peer takes.
+#[derive(Serialize)]
+struct Ratios {
+    p50: Estimate,
+    p99: Estimate,
+}
+
+#[derive(Serialize)]
+struct Goal {
+    goal: String,
+    wanted: f64,
+    /// The end of the interval that is worse for us.
+    reached: f64,
+    ok: bool,
+}
+
+/// What was found.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    bench: &'static str,
+    facts: BTreeMap<String, String>,
+    figures: BTreeMap<String, Figures>,
+    ratios: BTreeMap<String, Ratios>,
+    goals: Vec<Goal>,
+    ok: bool,
+}
+
+impl Report {
+    /// The times of all contenders.
+    pub(crate) fn new(bench: &'static str, measured: &Measured) -> anyhow::Result<Self> {
+        let mut figures = BTreeMap::new();
+        for contender in measured.contenders() {
+            let p50_us = measured.time(contender, |block| block.p50)?;
+            let p99_us = measured.time(contender, |block| block.p99)?;
+            figures.insert(contender.to_owned(), Figures { p50_us, p99_us });
+        }
+        let facts = measured.facts.clone();
+        Ok(Self { bench, facts, figures, ratios: BTreeMap::new(), goals: Vec::new(), ok: true })
+    }
+
+    /// Adds a fact that belongs beside the figures.
+    pub(crate) fn fact(&mut self, name: &str, fact: String) {
+        self.facts.insert(name.to_owned(), fact);
+    }
+
+    /// Compares a peer with us. A goal, if there is one, is for both percentiles.
+    pub(crate) fn compare(
+        &mut self,
+        measured: &Measured,
+        peer: &str,
+        ours: &str,
+        wanted: Option<f64>,
+    ) -> anyhow::Result<()> {
+        let p50 = measured.ratio(peer, ours, |block| block.p50)?;
+        let p99 = measured.ratio(peer, ours, |block| block.p99)?;
+        if let Some(wanted) = wanted {
+            for (name, ratio) in [("p50", p50), ("p99", p99)] {
+                let goal = format!("{ours}: {wanted} times as fast as {peer}, {name}");
+                let ok = ratio.at_least >= wanted;
+                self.add(Goal { goal, wanted, reached: ratio.at_least, ok });
+            }
+        }
+        self.ratios.insert(peer.to_owned(), Ratios { p50, p99 });
+        Ok(())
+    }
+
+    /// Wants a contender to take less than so many milliseconds at the median.
+    pub(crate) fn at_most(
+        &mut self,
+        measured: &Measured,
+        contender: &str,
+        wanted: f64,
+    ) -> anyhow::Result<()> {
+        let reached = measured.time(contender, |block| block.p50)?.at_most / 1000.0;
+        let goal = format!("{contender}: less than {wanted} ms");
+        self.add(Goal { goal, wanted, reached, ok: reached < wanted });
+        Ok(())
+    }
+
+    fn add(&mut self, goal: Goal) {
+        self.ok &= goal.ok;
+        self.goals.push(goal);
+    }
+
+    /// Whether all goals are reached.
+    pub(crate) fn ok(&self) -> bool {
+        self.ok
+    }
+
+    /// All of it in one line.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f)?;
+        for (name, fact) in &self.facts {
+            writeln!(f, "{name}: {fact}")?;
+        }
+        writeln!(f, "\n{:32}{:>14}{:>14}", "microseconds", "p50", "p99")?;
+        for (name, figures) in &self.figures {
+            let (p50, p99) = (figures.p50_us.median, figures.p99_us.median);
+            writeln!(f, "{name:32}{p50:>14.1}{p99:>14.1}")?;
+        }
+        writeln!(f, "\n{:32}{:>20}{:>20}", "times as long as ours", "p50", "p99")?;
+        for (name, ratios) in &self.ratios {
+            let text = |ratio: &Estimate| format!("{:.1} (>= {:.1})", ratio.median, ratio.at_least);
+            writeln!(f, "{name:32}{:>20}{:>20}", text(&ratios.p50), text(&ratios.p99))?;
+        }
+        writeln!(f)?;
+        for Goal { goal, reached, ok, .. } in &self.goals {
+            writeln!(f, "{} {goal}: {reached:.1}", if *ok { "reached" } else { "MISSED " })?;
+        }
+        writeln!(f)
+    }
+}
