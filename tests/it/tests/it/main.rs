@@ -1,4 +1,19 @@
 //! Black-box tests: the structure of the workspace, and the daemon as its users
 //! run it. One binary, because linking is what takes long.
+//!
+//! `cargo xtask test --only black-box` builds the daemons that they run.
 
+// Of clippy's exceptions for tests, code shared by several tests gets none.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod client;
+mod crashes;
+mod daemon;
+mod demo;
 mod dependencies;
+mod operations;
+mod program;
+mod receiver;
+mod sample;
+mod stage;
+mod wait;
