@@ -18,6 +18,8 @@ pub(crate) struct Delivery {
     /// `deployment.succeeded`.
     pub(crate) kind: String,
     pub(crate) body: Value,
+    /// Headers and body, as they came.
+    pub(crate) text: String,
 }
 
 type Deliveries = Arc<Mutex<Vec<Delivery>>>;
@@ -66,9 +68,10 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
+    let text = format!("{headers:?}\n{}", String::from_utf8_lossy(&body));
     let Ok(body) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST };
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
     let kind = body["type"].as_str().unwrap_or_default().to_owned();
-    deliveries.lock().unwrap().push(Delivery { id, kind, body });
+    deliveries.lock().unwrap().push(Delivery { id, kind, body, text });
     StatusCode::NO_CONTENT
 }
