@@ -204,12 +204,15 @@ pub fn deployment_of(announced: &Announced) -> DeploymentId {
 pub async fn end_of(engine: &Engine, id: &DeploymentId) -> DeploymentRecord {
     let day = Duration::from_secs(24 * 3_600);
     let ended = async {
+        let mut pause = Duration::from_millis(100);
         loop {
             let record = engine.deployment(id).await.unwrap();
             if record.outcome.is_some() {
                 return record;
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(pause).await;
+            // Time costs nothing, looking does.
+            pause = (pause * 5 / 4).min(Duration::from_secs(60));
         }
     };
     match tokio::time::timeout(day, ended).await {
