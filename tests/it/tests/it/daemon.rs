@@ -50,7 +50,7 @@ impl Start {
             data: folder.join("data"),
             port: free_port(),
             log: folder.join("daemon.log"),
-            env: vec![("NO_COLOR".to_owned(), "1".to_owned())],
+            env: Vec::new(),
         }
     }
 

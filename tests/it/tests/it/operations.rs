@@ -49,6 +49,8 @@ async fn the_first_start_makes_what_only_its_user_can_read() {
     let metrics = client.get("/metrics").await;
     assert!(metrics.text.contains("deployd_store_commits_total "), "{}", metrics.text);
     assert!(daemon.stop().await.success());
+    // For a file, without colours.
+    assert!(daemon.log().contains("deployd serves") && !daemon.log().contains('\x1b'));
     let daemon = start.ready().await;
     assert_eq!(std::fs::read(daemon.data().join("admin-token")).unwrap(), token);
     assert_eq!(daemon.client().get("/v1/tokens").await.ok().as_array().unwrap().len(), 1);

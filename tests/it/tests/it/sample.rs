@@ -31,6 +31,15 @@ pub(crate) fn documents(webhook: &str) -> Value {
     json!({"files": files})
 }
 
+/// Writes the sample into a folder, as a person has it.
+pub(crate) fn write(folder: &Path, webhook: &str) {
+    for file in documents(webhook)["files"].as_array().unwrap() {
+        let path = folder.join(file["path"].as_str().unwrap());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, file["text"].as_str().unwrap()).unwrap();
+    }
+}
+
 fn adapted(file: &Path, webhook: &str) -> String {
     std::fs::read_to_string(file)
         .unwrap()
