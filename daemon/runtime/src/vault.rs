@@ -96,13 +96,7 @@ impl StoreVault {
                 }
                 let mut key = vec![0u8; KEY];
                 random.fill(&mut key);
-                let mut file = std::fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(key_file)
-                    .map_err(io)?;
-                file.write_all(&key).and_then(|()| file.sync_all()).map_err(io)?;
+                make_key_file(key_file, &key).map_err(io)?;
                 key
             }
             Err(error) => return Err(io(error)),
@@ -137,6 +131,26 @@ impl StoreVault {
         let put = Put { index: SECRETS, key, value: Some(stored) };
         self.store.append(Batch { puts: vec![put], ..Batch::default() }).await?;
         Ok(())
+    }
+}
+
+/// Makes the file whole or not at all: a start that ends in between must not
+/// leave a key that is cut off, which no later start would take.
+fn make_key_file(path: &Path, key: &[u8]) -> std::io::Result<()> {
+    let unfinished = path.with_extension("key.new");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    file.write_all(key)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
+    match path.parent() {
+        // The name has to last as well as the bytes.
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::File::open(folder)?.sync_all(),
+        _ => Ok(()),
     }
 }
 
