@@ -18,7 +18,8 @@ const KIB: usize = 1024;
 
 /// Bytes of a memory that stay with the process between calls, cleared: those
 /// that most calls write, so that they need not be mapped again. Of more than
-/// this, the rest goes back to the system. Times [`limits::CALLS`] at least.
+/// this, the rest goes back to the system. As many memories as there are calls
+/// are kept like this while nobody uses them.
 const KEPT_BYTES: usize = 1024 * KIB;
 
 /// What a core instance may need for itself. A JavaScript runtime has some ten
@@ -34,6 +35,7 @@ pub(crate) fn pool() -> InstanceAllocationStrategy {
         .total_memories(calls * count(limits::MEMORIES))
         .total_tables(calls * count(limits::TABLES))
         .total_stacks(calls)
+        .max_unused_warm_slots(calls)
         .max_tables_per_module(count(limits::TABLES))
         .max_memory_size(limits::MEMORY_BYTES_MAX)
         .table_elements(limits::TABLE_ELEMENTS)

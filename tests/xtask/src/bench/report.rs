@@ -3,7 +3,7 @@
 use super::blocks::{Estimate, Measured};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::{fmt, fs};
 
 /// Times of one contender, in microseconds.
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Ratios {
 struct Goal {
     goal: String,
     wanted: f64,
-    /// The end of the interval that is worse for us.
+    /// Of a ratio, the lower end of its interval.
     reached: f64,
     ok: bool,
 }
@@ -32,6 +32,9 @@ struct Goal {
 #[derive(Serialize)]
 pub(crate) struct Report {
     bench: &'static str,
+    /// The contender that most others are compared with.
+    #[serde(skip)]
+    main: &'static str,
     facts: BTreeMap<String, String>,
     figures: BTreeMap<String, Figures>,
     ratios: BTreeMap<String, Ratios>,
@@ -41,15 +44,32 @@ pub(crate) struct Report {
 
 impl Report {
     /// The times of all contenders.
-    pub(crate) fn new(bench: &'static str, measured: &Measured) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        bench: &'static str,
+        main: &'static str,
+        measured: &Measured,
+    ) -> anyhow::Result<Self> {
         let mut figures = BTreeMap::new();
         for contender in measured.contenders() {
             let p50_us = measured.time(contender, |block| block.p50)?;
             let p99_us = measured.time(contender, |block| block.p99)?;
             figures.insert(contender.to_owned(), Figures { p50_us, p99_us });
         }
-        let facts = measured.facts.clone();
-        Ok(Self { bench, facts, figures, ratios: BTreeMap::new(), goals: Vec::new(), ok: true })
+        let mut facts = measured.facts.clone();
+        let processors = std::thread::available_parallelism().map_or(0, usize::from);
+        facts.insert("processors".to_owned(), processors.to_string());
+        if let Ok(load) = fs::read_to_string("/proc/loadavg") {
+            facts.insert("load average, at the end".to_owned(), load.trim_end().to_owned());
+        }
+        Ok(Self {
+            bench,
+            main,
+            facts,
+            figures,
+            ratios: BTreeMap::new(),
+            goals: Vec::new(),
+            ok: true,
+        })
     }
 
     /// Adds a fact that belongs beside the figures.
@@ -58,6 +78,8 @@ impl Report {
     }
 
     /// Compares a peer with us. A goal, if there is one, is for both percentiles.
+    /// The comparison is named by the peer and, where that is not the bench's
+    /// main contender, by ours.
     pub(crate) fn compare(
         &mut self,
         measured: &Measured,
@@ -74,18 +96,20 @@ impl Report {
                 self.add(Goal { goal, wanted, reached: ratio.at_least, ok });
             }
         }
-        self.ratios.insert(peer.to_owned(), Ratios { p50, p99 });
+        let name = if ours == self.main { peer.to_owned() } else { format!("{peer} : {ours}") };
+        self.ratios.insert(name, Ratios { p50, p99 });
         Ok(())
     }
 
-    /// Wants a contender to take less than so many milliseconds at the median.
+    /// Wants a contender to take less than so many milliseconds. This one goal is
+    /// for the median itself: an interval of absolute times tells of the machine.
     pub(crate) fn at_most(
         &mut self,
         measured: &Measured,
         contender: &str,
         wanted: f64,
     ) -> anyhow::Result<()> {
-        let reached = measured.time(contender, |block| block.p50)?.at_most / 1000.0;
+        let reached = measured.time(contender, |block| block.p50)?.median / 1000.0;
         let goal = format!("{contender}: less than {wanted} ms");
         self.add(Goal { goal, wanted, reached, ok: reached < wanted });
         Ok(())
@@ -113,15 +137,15 @@ impl fmt::Display for Report {
         for (name, fact) in &self.facts {
             writeln!(f, "{name}: {fact}")?;
         }
-        writeln!(f, "\n{:32}{:>14}{:>14}", "microseconds", "p50", "p99")?;
+        writeln!(f, "\n{:54}{:>14}{:>14}", "microseconds", "p50", "p99")?;
         for (name, figures) in &self.figures {
             let (p50, p99) = (figures.p50_us.median, figures.p99_us.median);
-            writeln!(f, "{name:32}{p50:>14.1}{p99:>14.1}")?;
+            writeln!(f, "{name:54}{p50:>14.1}{p99:>14.1}")?;
         }
-        writeln!(f, "\n{:32}{:>20}{:>20}", "times as long as ours", "p50", "p99")?;
+        writeln!(f, "\n{:54}{:>20}{:>20}", "times as long as ours", "p50", "p99")?;
         for (name, ratios) in &self.ratios {
             let text = |ratio: &Estimate| format!("{:.1} (>= {:.1})", ratio.median, ratio.at_least);
-            writeln!(f, "{name:32}{:>20}{:>20}", text(&ratios.p50), text(&ratios.p99))?;
+            writeln!(f, "{name:54}{:>20}{:>20}", text(&ratios.p50), text(&ratios.p99))?;
         }
         writeln!(f)?;
         for Goal { goal, reached, ok, .. } in &self.goals {
