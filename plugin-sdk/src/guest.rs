@@ -4,8 +4,6 @@
 //! Each kind has bindings of its own, under a feature of its own: a binary that
 //! held the worlds of two kinds would become a component that must export both.
 
-#[cfg(any(test, all(feature = "arena", target_family = "wasm", not(target_feature = "atomics"))))]
-mod arena;
 #[cfg(feature = "driver")]
 pub mod driver;
 #[cfg(feature = "notifier")]
@@ -14,10 +12,6 @@ pub mod notifier;
 pub mod strategy;
 #[cfg(feature = "templater")]
 pub mod templater;
-
-#[cfg(all(feature = "arena", target_family = "wasm", not(target_feature = "atomics")))]
-#[global_allocator]
-static ARENA: arena::Arena = arena::Arena::new();
 
 /// The same few conversions for each kind: every world has Rust types of its own
 /// for the WIT types that all share. `wit` and `wit_log` are its modules.
