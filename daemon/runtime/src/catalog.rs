@@ -93,6 +93,7 @@ impl Catalog {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so that `map_err` takes it")]
 fn unavailable(error: StoreError) -> Fault {
     Fault::transient("store", error.to_string())
 }
