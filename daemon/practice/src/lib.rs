@@ -10,8 +10,7 @@
 //! `practice/image-pull-error`, `practice/unschedulable` or
 //! `practice/slow-start`.
 //!
-//! What it does not do: bodies in protobuf (some of kubectl's `create`
-//! subcommands send them; `apply` and `create -f` do not), exec, attach,
+//! What it does not do: answers in protobuf (bodies are read), exec, attach,
 //! port-forward, webhooks, RBAC decisions, autoscaling, running cron jobs,
 //! the validation of patterns and expressions in custom resources' schemas.
 //!
@@ -37,6 +36,7 @@ mod options;
 mod patch;
 mod pods;
 mod practice;
+mod protobuf;
 mod quantity;
 mod random;
 mod requests;

@@ -39,8 +39,14 @@ apps v1 daemonsets daemonset DaemonSet n ds all status
 apps v1 deployments deployment Deployment n deploy all status,scale
 apps v1 replicasets replicaset ReplicaSet n rs all status,scale
 apps v1 statefulsets statefulset StatefulSet n sts all status,scale
+admissionregistration.k8s.io v1 mutatingwebhookconfigurations mutatingwebhookconfiguration MutatingWebhookConfiguration c - api-extensions -
+admissionregistration.k8s.io v1 validatingwebhookconfigurations validatingwebhookconfiguration ValidatingWebhookConfiguration c - api-extensions -
 authentication.k8s.io v1 selfsubjectreviews selfsubjectreview SelfSubjectReview c - - -
+authentication.k8s.io v1 tokenreviews tokenreview TokenReview c - - -
+authorization.k8s.io v1 localsubjectaccessreviews localsubjectaccessreview LocalSubjectAccessReview n - - -
 authorization.k8s.io v1 selfsubjectaccessreviews selfsubjectaccessreview SelfSubjectAccessReview c - - -
+authorization.k8s.io v1 selfsubjectrulesreviews selfsubjectrulesreview SelfSubjectRulesReview c - - -
+authorization.k8s.io v1 subjectaccessreviews subjectaccessreview SubjectAccessReview c - - -
 autoscaling v2 horizontalpodautoscalers horizontalpodautoscaler HorizontalPodAutoscaler n hpa all status
 batch v1 cronjobs cronjob CronJob n cj all status
 batch v1 jobs job Job n - all status
@@ -49,6 +55,7 @@ discovery.k8s.io v1 endpointslices endpointslice EndpointSlice n - - -
 networking.k8s.io v1 ingressclasses ingressclass IngressClass c - - -
 networking.k8s.io v1 ingresses ingress Ingress n ing - status
 networking.k8s.io v1 networkpolicies networkpolicy NetworkPolicy n netpol - -
+node.k8s.io v1 runtimeclasses runtimeclass RuntimeClass c - - -
 policy v1 poddisruptionbudgets poddisruptionbudget PodDisruptionBudget n pdb - status
 rbac.authorization.k8s.io v1 clusterrolebindings clusterrolebinding ClusterRoleBinding c - - -
 rbac.authorization.k8s.io v1 clusterroles clusterrole ClusterRole c - - -
@@ -59,7 +66,15 @@ storage.k8s.io v1 storageclasses storageclass StorageClass c sc - -
 ";
 
 /// Resources that are only ever created, and not kept.
-const QUESTIONS: [&str; 3] = ["bindings", "selfsubjectreviews", "selfsubjectaccessreviews"];
+const QUESTIONS: [&str; 7] = [
+    "bindings",
+    "localsubjectaccessreviews",
+    "selfsubjectaccessreviews",
+    "selfsubjectreviews",
+    "selfsubjectrulesreviews",
+    "subjectaccessreviews",
+    "tokenreviews",
+];
 
 /// Where the replicas of a custom resource are.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,6 +16,7 @@ use super::query::Query;
 use super::{discovery, openapi, verbs};
 use crate::cluster::Cluster;
 use crate::faults::{self, Fault};
+use crate::protobuf;
 use crate::requests::SeenRequest;
 use crate::status::{ApiError, ApiResult};
 
@@ -85,13 +86,19 @@ impl Call {
 
     /// The body as an object.
     pub(crate) fn object(&self) -> ApiResult<serde_json::Value> {
-        let accepted = ["application/json", "application/yaml"];
-        match self.content_type() {
-            "" | "application/json" | "application/yaml" => {}
-            _ => return Err(ApiError::unsupported_media(&accepted)),
-        }
+        let is_protobuf = match self.content_type() {
+            "" | "application/json" | "application/yaml" => false,
+            protobuf::MEDIA_TYPE => true,
+            _ => {
+                let accepted = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
+                return Err(ApiError::unsupported_media(&accepted));
+            }
+        };
         if self.body.is_empty() {
             return Err(ApiError::bad_request("the request body is empty; an object is required"));
+        }
+        if is_protobuf {
+            return protobuf::read(&self.body).map_err(ApiError::bad_request);
         }
         super::yaml::read(&self.body).map_err(|error| {
             ApiError::bad_request(format!(

@@ -144,6 +144,8 @@ fn is_absent(name: &str, value: &Value, known: &Struct) -> bool {
         Value::String(text) => {
             text.is_empty() && !field.required && !EMPTY_TEXT_MATTERS.contains(&name)
         }
+        Value::Bool(false) => field.zero_is_absent,
+        Value::Number(number) => field.zero_is_absent && number.as_i64() == Some(0),
         _ => false,
     }
 }

@@ -102,6 +102,31 @@ pub(crate) struct Field {
     pub(crate) nullable: bool,
     /// Further rules of a custom resource's schema.
     pub(crate) rules: Option<Arc<Value>>,
+    /// Zero and false are left out of what is stored.
+    pub(crate) zero_is_absent: bool,
+    /// The numbers that lead to the field in a protobuf message.
+    pub(crate) numbers: Vec<u32>,
+    /// What a strategic merge patch tells the items of an atomic list apart by.
+    pub(crate) patch_key: Option<&'static str>,
+    /// A strategic merge patch names the keys that stay.
+    pub(crate) retains_keys: bool,
+}
+
+impl Field {
+    /// An optional field without further rules.
+    pub(crate) fn of(ty: Type) -> Self {
+        Self {
+            ty,
+            required: false,
+            default: None,
+            nullable: false,
+            rules: None,
+            zero_is_absent: false,
+            numbers: Vec::new(),
+            patch_key: None,
+            retains_keys: false,
+        }
+    }
 }
 
 /// A type as merging sees it.

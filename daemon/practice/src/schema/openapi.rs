@@ -23,13 +23,9 @@ pub(crate) fn from_open_api(schema: &Value, kind: &str) -> Type {
         ("kind", Type::Scalar(Scalar::Text)),
         ("metadata", Type::Named("ObjectMeta")),
     ] {
-        top.fields.insert(field.to_owned(), plain(ty));
+        top.fields.insert(field.to_owned(), Field::of(ty));
     }
     Type::Struct(Arc::new(top))
-}
-
-fn plain(ty: Type) -> Field {
-    Field { ty, required: false, default: None, nullable: false, rules: None }
 }
 
 fn convert(schema: &Value, depth: usize) -> Type {
@@ -66,11 +62,11 @@ fn convert(schema: &Value, depth: usize) -> Type {
                 .flatten()
                 .map(|(name, of)| {
                     let field = Field {
-                        ty: convert(of, depth + 1),
                         required: required.iter().any(|r| r.as_str() == Some(name)),
                         default: of.get("default").cloned(),
                         nullable: json::flag(of, "/nullable"),
                         rules: rules(of),
+                        ..Field::of(convert(of, depth + 1))
                     };
                     (name.clone(), field)
                 })

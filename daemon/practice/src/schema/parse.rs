@@ -1,18 +1,24 @@
 //! The built-in types, read from their tables.
 //!
-//! One type a line: `Name = field:type field!:type`, where `!` after a field
-//! means that it is required and `!` after the name that the type only changes
-//! as a whole. Types: `b` boolean, `s` text, `i` `l` whole numbers of 32 and 64
-//! bits, `n` number, `x` whole number or text, `q` quantity, `t` `u` time,
-//! `y` base64, `*` anything, a name; `[T]` an atomic list, `[T]#` a set,
-//! `[T]<key,key>` a list of items with keys; `{T}` a map, `{T}!` an atomic one.
+//! One type a line: `Name = field@1:type field!@2.1:type`, where `!` after a
+//! field means that it is required and `!` after the name that the type only
+//! changes as a whole. After `@` is the field's number in the protobuf message,
+//! with the numbers of the messages it is inside of before it.
+//! Types: `b` boolean, `s` text, `i` `l` whole numbers of 32 and 64 bits, `n`
+//! number, `x` whole number or text, `q` quantity, `t` `u` time, `y` base64, `*`
+//! anything, a name; `[T]` an atomic list, `[T]#` a set, `[T]<key,key>` a list
+//! of items with keys; `{T}` a map, `{T}!` an atomic one. Behind a type: `~`
+//! where zero means absence, `^key` where a strategic merge patch tells items
+//! apart although server-side apply does not, `&` where such a patch names the
+//! keys that stay.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use super::{Field, ListMerge, Scalar, Struct, Type};
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
+    include_str!("types/admissionregistration.types"),
     include_str!("types/apiextensions.types"),
     include_str!("types/apps.types"),
     include_str!("types/authentication.types"),
@@ -24,6 +30,7 @@ const TABLES: [&str; 15] = [
     include_str!("types/discovery.types"),
     include_str!("types/meta.types"),
     include_str!("types/networking.types"),
+    include_str!("types/node.types"),
     include_str!("types/policy.types"),
     include_str!("types/rbac.types"),
     include_str!("types/scheduling.types"),
@@ -53,16 +60,41 @@ fn parse_line(line: &'static str) -> Option<(&'static str, Struct)> {
     let mut fields = BTreeMap::new();
     for entry in body.split_ascii_whitespace() {
         let (field, ty) = entry.split_once(':')?;
-        let (field, required) = match field.strip_suffix('!') {
-            Some(field) => (field, true),
-            None => (field, false),
-        };
-        let field_type =
-            Field { ty: parse_type(ty), required, default: None, nullable: false, rules: None };
-        fields.insert(field.to_owned(), field_type);
+        let (name, found) = parse_field(field, ty);
+        fields.insert(name.to_owned(), found);
     }
     let found = Struct { name: name.to_owned(), fields, atomic, others: None };
     Some((name, found))
+}
+
+fn parse_field(field: &'static str, ty: &'static str) -> (&'static str, Field) {
+    let (name, numbers) = field.split_once('@').unwrap_or((field, ""));
+    let (name, required) = match name.strip_suffix('!') {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    let (ty, retains_keys) = match ty.strip_suffix('&') {
+        Some(ty) => (ty, true),
+        None => (ty, false),
+    };
+    let (ty, patch_key) = match ty.split_once('^') {
+        Some((ty, key)) => (ty, Some(key)),
+        None => (ty, None),
+    };
+    let (ty, zero_is_absent) = match ty.strip_suffix('~') {
+        Some(ty) => (ty, true),
+        None => (ty, false),
+    };
+    let numbers = numbers.split('.').filter_map(|number| number.parse().ok()).collect();
+    let found = Field {
+        required,
+        zero_is_absent,
+        numbers,
+        patch_key,
+        retains_keys,
+        ..Field::of(parse_type(ty))
+    };
+    (name, found)
 }
 
 fn parse_type(text: &'static str) -> Type {
