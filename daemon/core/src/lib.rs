@@ -21,6 +21,7 @@ pub mod ports;
 pub mod resolve;
 pub mod score;
 pub mod secret;
+pub mod seeded;
 pub mod set;
 pub mod time;
 pub mod views;

@@ -6,6 +6,7 @@ mod bench;
 mod command;
 mod demo;
 mod plugins;
+mod seeded_bugs;
 mod test;
 mod wit_check;
 
@@ -42,6 +43,11 @@ enum Job {
         /// Turns that each contender takes.
         #[arg(long, default_value_t = 21)]
         blocks: usize,
+    },
+    /// Switch bugs on, one at a time: each must be caught by its test.
+    SeededBugs {
+        /// Only this one.
+        name: Option<String>,
     },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
@@ -84,6 +90,7 @@ fn run(job: Job) -> anyhow::Result<()> {
         Job::Demo { arguments } => demo::demo(&root, &arguments),
         Job::Test { only } => test::test(&root, &only),
         Job::Bench { name, blocks } => bench::bench(&root, name, blocks),
+        Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
         Job::Plugin(Plugin::Build { folder, out }) => {
             let out = out.unwrap_or_else(|| folder.join("target/plugins"));

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
 use crate::command::{cargo, each_line, run};
-use crate::{plugins, wit_check};
+use crate::{plugins, seeded_bugs, wit_check};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -22,12 +22,21 @@ pub(crate) enum Part {
     Cluster,
     /// Plugins, natively.
     Plugins,
+    /// Bugs on purpose, each of which a test must catch.
+    SeededBugs,
     /// The daemon as its users run it: the demo, crashes, bad input.
     BlackBox,
 }
 
-const ALL: [Part; 6] =
-    [Part::Lints, Part::Contracts, Part::Daemon, Part::Cluster, Part::Plugins, Part::BlackBox];
+const ALL: [Part; 7] = [
+    Part::Lints,
+    Part::Contracts,
+    Part::Daemon,
+    Part::Cluster,
+    Part::Plugins,
+    Part::SeededBugs,
+    Part::BlackBox,
+];
 
 /// Packages that have a part of their own.
 const APART: [&str; 2] = ["deployd-cluster", "it"];
@@ -123,6 +132,10 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 let mut command = cargo(&root.join("plugins"));
                 command.args(["test", "--workspace", "--no-fail-fast"]);
                 tally.tests("plugins", &mut command)?;
+            }
+            Part::SeededBugs => {
+                eprintln!("\n== seeded bugs");
+                tally.check("seeded bugs", seeded_bugs::seeded_bugs(root, None));
             }
             Part::BlackBox => {
                 build_daemons(root)?;

@@ -1,5 +1,6 @@
 //! When a step that failed is tried again.
 
+use crate::seeded::{Bug, seeded};
 use crate::{Digest, Fault, Timestamp};
 
 /// How often a step is tried: with the delays below, for about four minutes,
@@ -23,7 +24,8 @@ const ASKED_MS_MAX: u64 = 10 * 60_000;
 /// that many deployments that failed together do not come back together, and a
 /// replay decides as the first time.
 pub fn retry_at(fault: &Fault, attempt: u32, key: &str, at: Timestamp) -> Option<Timestamp> {
-    if !fault.is_transient() || attempt >= ATTEMPTS_MAX {
+    let hopeless = !fault.is_transient() && !seeded(Bug::RetryOfPermanentFault);
+    if hopeless || attempt >= ATTEMPTS_MAX {
         return None;
     }
     let doubled = DELAY_MS.saturating_mul(1 << attempt.saturating_sub(1).min(16));

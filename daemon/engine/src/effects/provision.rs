@@ -6,6 +6,7 @@ use deployd_core::graph::Uid;
 use deployd_core::plan::Plan;
 use deployd_core::ports::{Call, LogLevel, Progress, Provisioned};
 use deployd_core::resolve::Missing;
+use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
 
 use super::{Ended, Work};
@@ -28,7 +29,7 @@ impl Work {
             .get(uid)
             .ok_or_else(|| EngineError::bug(format!("resource {uid} is not planned")))?;
         let context = context(&plan, &outputs, Missing::Fault);
-        let request = request(&context, &set, uid, resources.get(uid), &self.step.key)?;
+        let request = request(&context, &set, uid, resources.get(uid), &self.key())?;
         let scope = self.scope(&plan);
         let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
         let drivers = &self.engine.ports.drivers;
@@ -66,7 +67,7 @@ impl Work {
             }
         }
         let context = context(&plan, &outputs, Missing::Preview);
-        let request = request(&context, &set, uid, Some(&provisioned), &self.step.key)?;
+        let request = request(&context, &set, uid, Some(&provisioned), &self.key())?;
         let scope = self.scope(&plan);
         let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
         match self.engine.ports.drivers.destroy(call, &request, self.token()).await? {
@@ -79,6 +80,15 @@ impl Work {
                 Ok(Ended::Pending { token, poll_after_ms, message })
             }
         }
+    }
+
+    /// What the driver recognises the step by.
+    fn key(&self) -> String {
+        let key = &self.step.key;
+        if seeded(Bug::KeyChangedOnRetry) {
+            return format!("{key}-{}", self.step.attempts);
+        }
+        key.clone()
     }
 
     /// What the driver said the last time, if it was not done then. Kept over
