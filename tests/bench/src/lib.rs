@@ -1,7 +1,9 @@
 //! What programs of benchmarks share: blocks of measured calls, the line they
-//! tell them with, and the work that contenders do.
+//! tell them with, the daemon's host, and the work that contenders do.
 
 mod block;
+pub mod host;
+mod surroundings;
 pub mod webhook;
 
 pub use block::{Block, Measured, timed};

@@ -10,6 +10,7 @@
 mod blocks;
 mod go_peer;
 mod plugin_call;
+mod render;
 mod report;
 
 use anyhow::bail;
@@ -21,12 +22,15 @@ use std::path::Path;
 pub(crate) enum Name {
     /// A call of a plugin, beside go-plugin and processes; loading all plugins.
     PluginCall,
+    /// An application becomes manifests, beside Helm and Kustomize.
+    Render,
 }
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
 pub(crate) fn bench(root: &Path, name: Name, blocks: usize) -> anyhow::Result<()> {
     let report = match name {
         Name::PluginCall => plugin_call::bench(root, blocks)?,
+        Name::Render => render::bench(root, blocks)?,
     };
     print!("{report}");
     println!("{}", report.json());

@@ -8,6 +8,7 @@ mod demo;
 mod plugins;
 mod seeded_bugs;
 mod test;
+mod tools;
 mod wit_check;
 
 use anyhow::Context;

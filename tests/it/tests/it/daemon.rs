@@ -133,6 +133,12 @@ impl Daemon {
         Client::new(self.base(), &token)
     }
 
+    /// Kills it, and waits for its end.
+    pub(crate) fn kill(&mut self) -> ExitStatus {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap()
+    }
+
     /// Tells it to stop, and waits until it has.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         if self.ended().is_none() {

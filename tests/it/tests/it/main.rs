@@ -13,6 +13,8 @@ mod daemon;
 mod demo;
 mod dependencies;
 mod input;
+mod kills;
+mod load;
 mod operations;
 mod program;
 mod receiver;

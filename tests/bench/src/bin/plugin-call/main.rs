@@ -10,7 +10,6 @@
 mod go_plugin;
 mod ours;
 mod per_process;
-mod surroundings;
 
 use std::path::Path;
 use std::time::Duration;

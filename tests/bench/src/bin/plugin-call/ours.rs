@@ -2,21 +2,18 @@
 //! call, limits, the epoch's deadline, the timeout, the check of what comes back.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use bench::host::{Shipped, new_host, read_all, register, scope};
 use bench::timed;
-use deployd_core::config::Grant;
 use deployd_core::ports::{Call, CallLog, NotifierRequest, Notifiers, PluginRef, Scope};
-use deployd_host::{Backoff, HostOptions, Manifest, PluginHost, Registration};
+use deployd_host::PluginHost;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-use crate::surroundings::{NoAudit, NoVault};
 
 /// The plugin that is called.
 const CALLED: &str = "webhook";
@@ -27,13 +24,6 @@ pub(crate) struct Ours<'a> {
     shipped: BTreeMap<String, Shipped>,
     host: Arc<PluginHost>,
     caller: Arc<Caller>,
-}
-
-/// A plugin as it lies in a folder.
-struct Shipped {
-    manifest: Manifest,
-    manifest_text: String,
-    component: Arc<[u8]>,
 }
 
 /// What a call needs beside the host.
@@ -133,55 +123,5 @@ impl Caller {
         let log = CallLog::default();
         let call = Call { plugin: &self.plugin, scope: &self.scope, log: &log };
         Ok(host.format(call, &self.event, &self.config).await?)
-    }
-}
-
-fn new_host(state: &Path) -> anyhow::Result<Arc<PluginHost>> {
-    let (first, longest) = (Duration::from_secs(1), Duration::from_secs(1));
-    Ok(Arc::new(PluginHost::new(HostOptions {
-        state_dir: state.to_owned(),
-        vault: Arc::new(NoVault),
-        audit: Arc::new(NoAudit),
-        backoff: Backoff { first, longest },
-    })?))
-}
-
-async fn register(host: &PluginHost, id: &str, one: &Shipped) -> anyhow::Result<PluginRef> {
-    let grant = Grant { generate_secrets: one.manifest.asks.generate_secrets, ..Grant::default() };
-    let registration = Registration {
-        name: id,
-        kind: one.manifest.kind,
-        component: Arc::clone(&one.component),
-        manifest: &one.manifest_text,
-        digest: None,
-        grant: &grant,
-        config: None,
-    };
-    let loaded = host.register(registration).await.with_context(|| format!("plugin {id}"))?;
-    Ok(loaded.plugin)
-}
-
-/// All `<id>.wasm` of a folder, with the `<id>.toml` beside them.
-fn read_all(folder: &Path) -> anyhow::Result<BTreeMap<String, Shipped>> {
-    let mut shipped = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "wasm") {
-            continue;
-        }
-        let manifest_text = fs::read_to_string(path.with_extension("toml"))?;
-        let manifest = Manifest::parse(&path.display().to_string(), &manifest_text)?;
-        let component = fs::read(&path)?.into();
-        shipped.insert(manifest.id.clone(), Shipped { manifest, manifest_text, component });
-    }
-    Ok(shipped)
-}
-
-fn scope() -> Scope {
-    Scope {
-        application: "shop".into(),
-        environment: "production".into(),
-        environment_type: "production".into(),
-        deployment: "01jd4g9x2c7h8k9m0n1p2q3r4s".into(),
     }
 }
