@@ -14,8 +14,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use deployd_core::Actor;
-use deployd_engine::Caller;
+use deployd_engine::{Caller, Idempotency};
 use futures::FutureExt as _;
+use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
@@ -24,7 +25,7 @@ use tracing::Instrument as _;
 use crate::access::authorize;
 use crate::api::Api;
 use crate::asked::Admitted;
-use crate::idempotency::idempotency;
+use crate::idempotency::{IDEMPOTENCY_KEY, idempotency};
 use crate::limits::{
     BODY_BYTES_MAX, BODY_TIMEOUT, LARGE_BODY_TIMEOUT, RETRY_AFTER_SECONDS, URI_BYTES_MAX,
 };
@@ -61,12 +62,37 @@ impl Gate {
         let (body, _permit) = self.body(&operation, body).await?;
         let mut caller = Caller { actor, idempotency: None };
         if operation.verb.writes() {
-            let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-            caller.idempotency =
-                idempotency(&parts.headers, &caller.actor, &parts.method, target, &body)?;
+            caller.idempotency = self.idempotency(&operation, &parts, &caller.actor, &body).await?;
         }
+        let turn = caller.idempotency.as_ref().map(|idempotency| idempotency.key.clone());
         parts.extensions.insert(Admitted { caller, token, body });
-        run(operation, Request::from_parts(parts, Body::empty()), next).await
+        let request = Request::from_parts(parts, Body::empty());
+        let turns = self.api.shared().turns.clone();
+        let work = async move {
+            let _turn = match turn {
+                Some(key) => Some(turns.of(key).await),
+                None => None,
+            };
+            next.run(request).await
+        };
+        run(operation, work).await
+    }
+
+    /// The idempotency key of a write, if it has one.
+    async fn idempotency(
+        &self,
+        operation: &Operation,
+        parts: &Parts,
+        actor: &Actor,
+        body: &[u8],
+    ) -> Result<Option<Idempotency>, Box<Problem>> {
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let of =
+            |content: &[u8]| idempotency(&parts.headers, actor, &parts.method, target, content);
+        if operation.secret && parts.headers.contains_key(IDEMPOTENCY_KEY) {
+            return of(self.api.engine().secret_digest(body).await?.as_bytes());
+        }
+        of(body)
     }
 
     /// The declaration of what is asked for.
@@ -138,8 +164,11 @@ impl Gate {
 }
 
 /// Runs an operation within its time.
-async fn run(operation: Operation, request: Request, next: Next) -> Result<Response, Box<Problem>> {
-    let work = AssertUnwindSafe(next.run(request)).catch_unwind().in_current_span();
+async fn run(
+    operation: Operation,
+    work: impl Future<Output = Response> + Send + 'static,
+) -> Result<Response, Box<Problem>> {
+    let work = AssertUnwindSafe(work).catch_unwind().in_current_span();
     // What writes is not left half-way because its client has gone or time is
     // up: it runs to its end, and a repeat with the same key has its answer.
     let ended = if operation.verb.writes() {

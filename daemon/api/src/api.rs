@@ -11,6 +11,7 @@ use crate::limits::{LARGE_BODIES_MAX, STREAMS_MAX};
 use crate::refusals::Refusals;
 use crate::request_metrics::RequestMetrics;
 use crate::routes::operations;
+use crate::turns::Turns;
 
 /// Gives metrics of the rest of the daemon, in Prometheus' text format, each
 /// line ended.
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) closing: Closing,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) large_bodies: Semaphore,
+    pub(crate) turns: Turns,
     pub(crate) openapi: Value,
     engine: Engine,
 }
@@ -62,6 +64,7 @@ impl Api {
                 closing: Closing::default(),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 large_bodies: Semaphore::new(LARGE_BODIES_MAX),
+                turns: Turns::default(),
                 engine,
             }),
         }

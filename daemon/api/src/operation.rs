@@ -83,6 +83,8 @@ pub(crate) struct Operation {
     pub(crate) body_max: usize,
     /// Until its answer's head.
     pub(crate) timeout: Duration,
+    /// Whether its body is a secret, of which not even a digest is kept.
+    pub(crate) secret: bool,
 }
 
 impl Operation {
@@ -94,12 +96,19 @@ impl Operation {
         id: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { verb, path, access, id, summary, body_max: BODY_BYTES_MAX, timeout: REQUEST_TIMEOUT }
+        let (body_max, timeout) = (BODY_BYTES_MAX, REQUEST_TIMEOUT);
+        Self { verb, path, access, id, summary, body_max, timeout, secret: false }
     }
 
     /// The same with another limit for its body.
     pub(crate) const fn body_max(mut self, bytes: usize) -> Self {
         self.body_max = bytes;
+        self
+    }
+
+    /// The same with a secret for its body.
+    pub(crate) const fn takes_secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 

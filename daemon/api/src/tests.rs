@@ -5,6 +5,7 @@ mod bad_input;
 mod contract;
 mod deploying;
 mod fakes;
+mod idempotent;
 mod managing;
 mod serving;
 mod stage;

@@ -1,6 +1,6 @@
 //! Tokens, secrets that operators set, and refusals.
 //!
-//! Only the digest of a token is kept. It is 256 random bits, so that a fast
+//! Only the digest of a token is kept. It is 256 bits that look random, so that a fast
 //! hash is enough; and it is looked up by its digest, so that nothing is ever
 //! compared byte by byte with what was guessed.
 
@@ -9,36 +9,48 @@ use deployd_core::ports::{Batch, Put};
 use deployd_core::secret::{OPERATOR, SecretRef, SecretValue};
 use deployd_core::views::{NewToken, TokenScope, TokenView};
 use deployd_core::{Actor, Digest, Name};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::journal::until_no_conflict;
+use crate::journal::{StoreOrEngine, until_no_conflict};
 use crate::records::{TOKEN_NAMES, TOKENS, all, get, put};
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Inner};
 
 /// What every token begins with, so that scanners of leaked secrets know it.
 const TOKEN_PREFIX: &str = "dpl_";
 
+/// What is kept of the answer to who makes a token: enough to give the same
+/// answer again, and not the token. Its text is the keyed hash of the salt.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    token: TokenView,
+    salt: Digest,
+}
+
 impl Engine {
-    /// Creates a token. Its text is in the answer and nowhere else.
+    /// Creates a token. Its text is in the answer and nowhere else; a repeat
+    /// with the same idempotency key is given it again.
     pub async fn create_token(
         &self,
         caller: &Caller,
         name: &Name,
         scope: TokenScope,
     ) -> Result<NewToken, EngineError> {
+        if let Some(made) = self.inner.replayed(caller).await? {
+            return self.inner.show(made).await;
+        }
         let mut bytes = [0u8; 32];
         self.inner.ports.random.fill(&mut bytes);
-        let body = Digest::from_bytes(bytes).hex();
-        let check = Digest::of(body.as_bytes()).short();
-        let secret = format!("{TOKEN_PREFIX}{body}_{check}");
-        let digest = Digest::of(secret.as_bytes());
+        let salt = Digest::from_bytes(bytes);
+        let digest = Digest::of(self.inner.token_text(salt).await?.as_bytes());
         let token = TokenView {
             name: name.clone(),
             scope,
             created_by: caller.actor.clone(),
             created: self.inner.ports.clock.now(),
         };
-        until_no_conflict(|| async {
+        let made = until_no_conflict(|| async {
             let store = &*self.inner.ports.store;
             let taken: Option<Digest> = get(store, TOKEN_NAMES, name.as_str().as_bytes()).await?;
             if taken.is_some() {
@@ -52,11 +64,10 @@ impl Engine {
                 put(TOKEN_NAMES, name.as_str().as_bytes().to_vec(), &digest)?,
             ];
             let body = json!({"type": "token-created", "name": name, "scope": scope});
-            self.record(&caller.actor, body, puts).await?;
-            Ok(())
+            self.inner.record(caller, Made { token: token.clone(), salt }, body, puts).await
         })
         .await?;
-        Ok(NewToken { token, secret })
+        self.inner.show(made).await
     }
 
     /// All tokens.
@@ -67,6 +78,9 @@ impl Engine {
 
     /// Makes a token worthless at once.
     pub async fn revoke_token(&self, caller: &Caller, name: &Name) -> Result<(), EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
         until_no_conflict(|| async {
             let store = &*self.inner.ports.store;
             let key = name.as_str().as_bytes().to_vec();
@@ -78,8 +92,7 @@ impl Engine {
                 Put { index: TOKEN_NAMES, key, value: None },
             ];
             let body = json!({"type": "token-revoked", "name": name});
-            self.record(&caller.actor, body, puts).await?;
-            Ok(())
+            self.inner.record(caller, (), body, puts).await
         })
         .await
     }
@@ -92,14 +105,12 @@ impl Engine {
 
     /// Records that something was refused.
     pub async fn refused(&self, actor: Option<Actor>, what: &str) {
-        let actor = actor.unwrap_or_else(|| Actor("unknown".to_owned()));
-        let result = until_no_conflict(|| async {
-            let body = json!({"type": "request-refused", "what": what});
-            self.record(&actor, body, Vec::new()).await?;
-            Ok(())
-        })
-        .await;
+        let caller = Caller::new(actor.unwrap_or_else(|| Actor("unknown".to_owned())));
+        let body = json!({"type": "request-refused", "what": what});
+        let result =
+            until_no_conflict(|| self.inner.record(&caller, (), body.clone(), Vec::new())).await;
         if let Err(error) = result {
+            let actor = &caller.actor;
             tracing::warn!(%actor, %error, "a refusal could not be recorded");
         }
     }
@@ -111,25 +122,43 @@ impl Engine {
         name: &Name,
         value: SecretValue,
     ) -> Result<(), EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
         let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_string() };
         self.inner.ports.vault.put(&secret, value).await?;
-        until_no_conflict(|| async {
-            let body = json!({"type": "secret-set", "name": name});
-            self.record(&caller.actor, body, Vec::new()).await?;
-            Ok(())
-        })
-        .await
+        let body = json!({"type": "secret-set", "name": name});
+        until_no_conflict(|| self.inner.record(caller, (), body.clone(), Vec::new())).await
     }
 
     /// Names of secrets that operators have set.
     pub async fn secrets(&self) -> Result<Vec<String>, EngineError> {
         Ok(self.inner.ports.vault.list(OPERATOR).await?)
     }
+}
 
-    async fn record(&self, actor: &Actor, body: Value, puts: Vec<Put>) -> Result<(), EngineError> {
+impl Inner {
+    /// Journals what somebody did, with what it changes and the answer to it.
+    async fn record<T: Serialize + DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        answer: T,
+        body: Value,
+        puts: Vec<Put>,
+    ) -> Result<T, StoreOrEngine> {
         let batch = Batch { puts, ..Batch::default() };
-        let batch = self.inner.note(StreamId::access(), actor, body, batch).await?;
-        self.inner.ports.store.append(batch).await?;
-        Ok(())
+        let batch = self.note(StreamId::access(), &caller.actor, body, batch).await?;
+        self.commit(caller, answer, batch).await
+    }
+
+    async fn show(&self, Made { token, salt }: Made) -> Result<NewToken, EngineError> {
+        Ok(NewToken { token, secret: self.token_text(salt).await? })
+    }
+
+    /// The text of a token: 256 bits, and a check against typing errors.
+    async fn token_text(&self, salt: Digest) -> Result<String, EngineError> {
+        let body = self.keyed("token", salt.as_bytes()).await?.hex();
+        let check = Digest::of(body.as_bytes()).short();
+        Ok(format!("{TOKEN_PREFIX}{body}_{check}"))
     }
 }

@@ -37,6 +37,13 @@ impl Engine {
         until_no_conflict(|| self.inner.try_apply(caller, &documents, &plugins, dry_run)).await
     }
 
+    /// The answer to documents that were applied before with the same
+    /// idempotency key. Asked before they are read: what they are checked
+    /// against may have changed since.
+    pub async fn applied_before(&self, caller: &Caller) -> Result<Option<Applied>, EngineError> {
+        self.inner.replayed(caller).await
+    }
+
     /// A document.
     pub async fn document(&self, key: &DocumentKey) -> Result<Option<StoredDocument>, EngineError> {
         get(&*self.inner.ports.store, DOCUMENTS, &document_key(key)).await
@@ -62,14 +69,16 @@ impl Engine {
         component: Vec<u8>,
         manifest: String,
     ) -> Result<PluginInfo, EngineError> {
+        if let Some(answer) = self.inner.replayed(caller).await? {
+            return Ok(answer);
+        }
         let info = self.inner.ports.catalog.upload(component, manifest).await?;
         let body = json!({"type": "plugin-uploaded", "digest": info.plugin.digest, "name": info.plugin.name});
         until_no_conflict(|| async {
             let stream = StreamId::configuration();
             let batch =
                 self.inner.note(stream, &caller.actor, body.clone(), Batch::default()).await?;
-            self.inner.ports.store.append(batch).await?;
-            Ok(info.clone())
+            self.inner.commit(caller, info.clone(), batch).await
         })
         .await
     }

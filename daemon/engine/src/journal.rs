@@ -125,6 +125,20 @@ impl Inner {
         }
     }
 
+    /// Records the answer of a request that changes nothing here.
+    pub(crate) async fn keep_answer<T: Serialize>(
+        &self,
+        caller: &Caller,
+        answer: &T,
+    ) -> Result<(), EngineError> {
+        let Some(idempotency) = &caller.idempotency else { return Ok(()) };
+        let bytes = crate::records::encode(answer)?;
+        let now = self.ports.clock.now();
+        let key = scoped_key(caller, idempotency);
+        self.ports.store.accept(key, idempotency.digest, bytes, now, Batch::default()).await?;
+        Ok(())
+    }
+
     /// The recorded answer of a request that came before.
     pub(crate) async fn replayed<T: DeserializeOwned>(
         &self,

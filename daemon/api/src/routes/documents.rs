@@ -101,6 +101,9 @@ async fn apply(
     api: Api,
     asked: Asked<Nothing, Nothing, Json<ApplyRequest>>,
 ) -> Result<Found<Applied>, Box<Problem>> {
+    if let Some(applied) = api.engine().applied_before(&asked.caller).await? {
+        return Ok(Found(applied));
+    }
     let Json(request) = asked.body;
     let stored = api.engine().documents(None).await?;
     let stored: Vec<Document> = stored.into_iter().map(|stored| stored.document).collect();

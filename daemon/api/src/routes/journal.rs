@@ -82,8 +82,8 @@ async fn read(
     Ok(Listed { page, next })
 }
 
-async fn verify(api: Api, _: Asked) -> Result<Found<VerifyReport>, Box<Problem>> {
-    Ok(Found(api.engine().verify().await?))
+async fn verify(api: Api, asked: Asked) -> Result<Found<VerifyReport>, Box<Problem>> {
+    Ok(Found(api.engine().verify(&asked.caller).await?))
 }
 
 /// Where a copy goes, and where it went.
@@ -104,6 +104,6 @@ async fn backup(
             "path: found a relative path, expected an absolute one on the daemon's machine.";
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
-    api.engine().backup(&backup.path).await?;
+    api.engine().backup(&asked.caller, &backup.path).await?;
     Ok(Found(backup))
 }

@@ -30,7 +30,8 @@ const SET: Operation = Operation::new(
     "setSecret",
     "Sets a secret to the bytes of the body",
 )
-.body_max(SECRET_BYTES_MAX);
+.body_max(SECRET_BYTES_MAX)
+.takes_secret();
 
 pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(LIST, list).add(SET, set)

@@ -26,7 +26,7 @@ const CREATE: Operation = Operation::new(
     "/v1/tokens",
     Needs(TokenScope::Admin),
     "createToken",
-    "Makes a token; its text is in this answer, and nowhere afterwards",
+    "Makes a token; its text is in this answer and in that to a repeat with the same key, and nowhere else",
 );
 
 const REVOKE: Operation = Operation::new(

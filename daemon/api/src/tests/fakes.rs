@@ -183,9 +183,10 @@ impl Strategies for Outside {
             .iter()
             .filter_map(|w| w["name"].as_str())
             .collect();
-        let endless = context.config.get("endless").is_some();
-        let action = if endless {
+        let action = if context.config.get("endless").is_some() {
             json!({"do": "sleep", "ms": 3_600_000})
+        } else if context.config.get("pauses").is_some() {
+            json!({"do": "pause", "message": "look at it"})
         } else {
             json!({"do": "apply", "track": "stable", "workloads": names})
         };

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use deployd_core::Actor;
 use deployd_core::views::TokenScope;
-use deployd_engine::{Caller, Engine};
+use deployd_engine::{Caller, Engine, Ports};
 use deployd_store::MemoryStore;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -67,6 +67,7 @@ pub(super) struct Stage {
     pub(super) api: Api,
     pub(super) router: Router,
     pub(super) store: MemoryStore,
+    ports: Ports,
     tokens: BTreeMap<TokenScope, String>,
     document: Value,
 }
@@ -128,7 +129,8 @@ impl Stage {
 
     pub(super) async fn with(options: Options) -> Self {
         let store = MemoryStore::new();
-        let engine = Engine::new(fakes::ports(store.clone()));
+        let ports = fakes::ports(store.clone());
+        let engine = Engine::new(ports.clone());
         engine.start().await.unwrap();
         let caller = Caller { actor: Actor("test".into()), idempotency: None };
         let mut tokens = BTreeMap::new();
@@ -140,7 +142,13 @@ impl Stage {
         let api = Api::new(engine, options);
         let router = crate::router(api.clone());
         let document = api.shared().openapi.clone();
-        Self { api, router, store, tokens, document }
+        Self { api, router, store, ports, tokens, document }
+    }
+
+    /// Requests are answered by another process from now on, as after a restart.
+    pub(super) fn restart(&mut self) {
+        self.api = Api::new(Engine::new(self.ports.clone()), Options::default());
+        self.router = crate::router(self.api.clone());
     }
 
     /// With the shop applied.
@@ -192,10 +200,15 @@ impl Stage {
 
     /// A deployment that does not end: its strategy never comes to an end.
     pub(super) async fn waiting(&self) -> String {
-        let endless =
-            PLATFORM.replace("plugin: rolling}", "plugin: rolling, config: {endless: true}}");
-        self.apply(&[("platform.yaml", &endless)]).await.is(200, "");
-        let digest = deployd_core::Digest::of(b"endless");
+        self.stays("endless").await
+    }
+
+    /// A deployment whose strategy is configured to stay: `endless` or `pauses`.
+    pub(super) async fn stays(&self, how: &str) -> String {
+        let config = format!("plugin: rolling, config: {{{how}: true}}}}");
+        let platform = PLATFORM.replace("plugin: rolling}", &config);
+        self.apply(&[("platform.yaml", &platform)]).await.is(200, "");
+        let digest = deployd_core::Digest::of(b"stays");
         let artifact = json!({
             "repository": "registry.test/shop/frontend", "digest": digest, "ref": "refs/heads/main",
         });

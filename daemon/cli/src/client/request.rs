@@ -1,4 +1,4 @@
-//! One request: sent, repeated where that is safe, its answer read.
+//! One request: sent, repeated where that may help, its answer read.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use reqwest::{Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::retry::{Repeat, retry_after};
+use super::retry::retry_after;
 use super::transport::deepest;
 use super::{Client, Problem};
 use crate::error::CliError;
@@ -25,21 +25,13 @@ pub(super) struct Request {
     pub(super) url: Url,
     pub(super) accept: &'static str,
     pub(super) body: Option<(&'static str, Bytes)>,
-    pub(super) repeat: Repeat,
     /// Another limit than the client's.
     pub(super) timeout: Option<Duration>,
 }
 
 impl Request {
     pub(super) fn new(method: Method, url: Url) -> Self {
-        Self {
-            method,
-            url,
-            accept: "application/json",
-            body: None,
-            repeat: Repeat::Safe,
-            timeout: None,
-        }
+        Self { method, url, accept: "application/json", body: None, timeout: None }
     }
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self, CliError> {
@@ -53,11 +45,6 @@ impl Request {
         if let Some(value) = value {
             self.url.query_pairs_mut().append_pair(name, &value.to_string());
         }
-        self
-    }
-
-    pub(super) fn only_unsent(mut self) -> Self {
-        self.repeat = Repeat::OnlyUnsent;
         self
     }
 
@@ -86,7 +73,8 @@ impl Client {
         self.send(request).await.map(|_| ())
     }
 
-    /// Sends a request, again where that is safe and may help.
+    /// Sends a request, again where that may help. It is safe: a request changes
+    /// nothing, or the daemon knows a repeat by its key.
     pub(super) async fn send(&self, request: Request) -> Result<Bytes, CliError> {
         let writes = request.method != Method::GET;
         // The same in every attempt: that is what makes a repeat safe.
@@ -122,28 +110,22 @@ impl Client {
         if let Some((content_type, body)) = &request.body {
             builder = builder.header(CONTENT_TYPE, *content_type).body(body.clone());
         }
-        let lost = |error: reqwest::Error| self.lost(&error, request.repeat);
+        let lost = |error: reqwest::Error| self.lost(&error);
         let response = builder.send().await.map_err(lost)?;
         let status = response.status();
         if status.is_success() {
             return response.bytes().await.map_err(lost);
         }
         let wait = retry_after(response.headers());
-        let again = request.repeat == Repeat::Safe && is_passing(status);
+        let again = is_passing(status);
         let body = response.bytes().await.unwrap_or_default();
         let error = CliError::Problem(Box::new(Problem::of(status, &body)));
         Err(Failed { error, again, retry_after: wait })
     }
 
-    fn lost(&self, error: &reqwest::Error, repeat: Repeat) -> Failed {
-        let again = if error.is_timeout() {
-            // It was waited for long enough.
-            false
-        } else if error.is_connect() {
-            true
-        } else {
-            !error.is_builder() && repeat == Repeat::Safe
-        };
+    fn lost(&self, error: &reqwest::Error) -> Failed {
+        // What did not answer in time was waited for long enough.
+        let again = error.is_connect() || !(error.is_timeout() || error.is_builder());
         Failed { error: self.unreachable(reason(error)), again, retry_after: None }
     }
 

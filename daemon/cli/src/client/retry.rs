@@ -52,16 +52,6 @@ impl Backoff {
     }
 }
 
-/// Whether a request may reach the daemon twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// It changes nothing, or the daemon knows a repeat by its key.
-    Safe,
-    /// Only when it did not reach the daemon: the answer to a repeat would say
-    /// something else than the first.
-    OnlyUnsent,
-}
-
 /// `Retry-After` in seconds; the form with a date is not understood, and then
 /// the own wait counts.
 pub(super) fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {

@@ -264,8 +264,7 @@ impl Client {
     /// Creates a token.
     pub async fn create_token(&self, name: &Name, scope: TokenScope) -> Result<NewToken, CliError> {
         let body = json!({"name": name, "scope": scope});
-        // A repeat would be told that the name is taken, and the token be lost.
-        self.ask(self.post(&["v1", "tokens"])?.json(&body)?.only_unsent()).await
+        self.ask(self.post(&["v1", "tokens"])?.json(&body)?).await
     }
 
     /// Tokens.
@@ -276,7 +275,7 @@ impl Client {
     /// Revokes a token.
     pub async fn revoke_token(&self, name: &Name) -> Result<(), CliError> {
         let url = self.url(["v1", "tokens", name.as_str()])?;
-        self.tell(Request::new(Method::DELETE, url).only_unsent()).await
+        self.tell(Request::new(Method::DELETE, url)).await
     }
 
     /// The token that is used.
@@ -293,14 +292,13 @@ impl Client {
 
     /// Has the journal verified.
     pub async fn verify(&self) -> Result<VerifyReport, CliError> {
-        // It reads everything: not twice because the daemon found it too long.
-        self.ask(self.post(&["v1", "journal", "verify"])?.only_unsent().long()).await
+        self.ask(self.post(&["v1", "journal", "verify"])?.long()).await
     }
 
     /// Has the store copied to a new file on the daemon's machine.
     pub async fn backup(&self, path: &str) -> Result<BackupDone, CliError> {
         let asked = self.post(&["v1", "backup"])?.json(&json!({"path": path}))?;
-        self.ask(asked.only_unsent().long()).await
+        self.ask(asked.long()).await
     }
 
     /// The OpenAPI document.

@@ -80,12 +80,17 @@ async fn broken_answers_are_asked_for_again_where_that_is_safe() {
             .await;
     assert_eq!(daemon.client().secrets().await.unwrap(), ["a", "b"]);
 
-    // The token would be lost, and its name taken.
-    let daemon = Daemon::new([Answer::new(201, "{\"na").breaks(), problem(409)]).await;
+    // Also where a repeat without the key would do it twice.
+    let token = json!({
+        "name": "ci", "scope": "ci", "createdBy": "admin", "created": "2026-01-01T00:00:00Z", "secret": "dpl_x",
+    });
+    let daemon = Daemon::new([Answer::new(201, "{\"na").breaks(), Answer::json(201, &token)]).await;
     let name = "ci".parse().unwrap();
-    let error = daemon.client().create_token(&name, TokenScope::Ci).await.unwrap_err();
-    assert_eq!(error.exit_code(), exit::UNREACHABLE, "{error}");
-    assert_eq!(daemon.lines().len(), 1);
+    let made = daemon.client().create_token(&name, TokenScope::Ci).await.unwrap();
+    assert_eq!(made.secret, "dpl_x");
+    let seen = daemon.seen();
+    assert!(seen[0].header("idempotency-key").is_some());
+    assert_eq!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use deployd_core::deployment::Outcome;
 use deployd_core::outbox::MessageStatus;
+use deployd_core::ports::Store as _;
 use deployd_core::views::Route;
 
 use crate::documents::{artifact, image};
@@ -63,7 +64,7 @@ async fn images_are_announced_and_the_shop_runs() {
     assert_eq!(state.deployed.unwrap().deployment, record.id);
     assert_eq!(state.resources.len(), 5);
     assert!(state.active.is_none() && state.queue.is_empty());
-    assert!(stage.engine.verify().await.unwrap().is_sound());
+    assert!(stage.world.store.verify().await.unwrap().is_sound());
     assert_eq!(stage.engine.counters().succeeded, 1);
 
     stage.all_told().await;

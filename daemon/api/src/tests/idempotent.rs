@@ -1,0 +1,220 @@
+//! I2: the same key and content give the same answer, and nothing is done twice.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use deployd_core::ports::{IdempotencyKey, Store as _, StoreError};
+use deployd_core::{Actor, Digest};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::fakes::Scratch;
+use super::stage::{Got, Stage};
+use crate::idempotency::{IDEMPOTENCY_KEY, idempotency};
+use crate::operation::Operation;
+use crate::routes::operations;
+
+/// A write as somebody asks for it.
+struct Write {
+    path: String,
+    content_type: &'static str,
+    body: Vec<u8>,
+    /// Another body, which would be as good.
+    other: Vec<u8>,
+    /// The event that it leaves in the journal, where it leaves one.
+    event: &'static str,
+    status: u16,
+}
+
+impl Write {
+    fn json(path: impl Into<String>, body: &Value, other: &Value) -> Self {
+        Self {
+            path: path.into(),
+            content_type: "application/json",
+            body: body.to_string().into(),
+            other: other.to_string().into(),
+            event: "",
+            status: 200,
+        }
+    }
+
+    fn bare(path: impl Into<String>) -> Self {
+        let none = Vec::new();
+        Self { body: none, other: b"x".to_vec(), ..Self::json(path, &json!(0), &json!(0)) }
+    }
+
+    fn leaves(self, status: u16, event: &'static str) -> Self {
+        Self { status, event, ..self }
+    }
+
+    async fn send(&self, stage: &Stage, operation: &Operation, body: &[u8]) -> Got {
+        let method: Method = operation.verb.as_str().parse().unwrap();
+        let ask = stage.ask(method, &self.path).scope(deployd_core::views::TokenScope::Admin);
+        let ask = ask.header("content-type", self.content_type).body(body);
+        ask.header("idempotency-key", "one").send().await
+    }
+}
+
+/// An example of each write, for which there is all that it needs.
+async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Write {
+    let deployment = |verb: &str, id: &str| format!("/v1/deployments/{id}/{verb}");
+    match operation.id {
+        "applyDocuments" => {
+            let kind = |name: &str| {
+                let text = format!(
+                    "{{apiVersion: deployd.dev/v1, kind: EnvironmentType, metadata: {{name: {name}}}, \
+                     spec: {{templater: {{plugin: templater}}, strategy: {{plugin: rolling}}}}}}"
+                );
+                json!({"files": [{"path": "type.yaml", "text": text}]})
+            };
+            Write::json(operation.path, &kind("testing"), &kind("staging"))
+                .leaves(200, "document-applied")
+        }
+        "announceArtifacts" => {
+            let artifact = |content: &[u8]| {
+                let digest = Digest::of(content);
+                json!({"repository": "registry.test/shop/frontend", "digest": digest})
+            };
+            Write::json(operation.path, &artifact(b"1"), &artifact(b"2"))
+                .leaves(200, "artifacts-announced")
+        }
+        "deploy" => {
+            stage.deployed().await;
+            let request =
+                |comment: &str| json!({"environment": "shop/development", "comment": comment});
+            Write::json(operation.path, &request("a"), &request("b"))
+                .leaves(202, "deployment-queued")
+        }
+        "redeploy" => {
+            let earlier = stage.deployed().await;
+            let path = deployment("redeploy", &earlier);
+            Write::json(path, &json!({"comment": "a"}), &json!({})).leaves(202, "deployment-queued")
+        }
+        "cancelDeployment" => {
+            let path = deployment("cancel", &stage.waiting().await);
+            Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "")
+        }
+        "resumeDeployment" => {
+            let path = deployment("resume", &stage.stays("pauses").await);
+            let environment = "/v1/environments/shop/development";
+            while !stage.get(environment).send().await.text.contains("\"pending\"") {}
+            Write::bare(path).leaves(202, "resume-requested")
+        }
+        "redeliverNotification" => {
+            stage.deployed().await;
+            loop {
+                let all = stage.get("/v1/notifications?status=delivered").send().await.json();
+                if let Some(id) = all[0]["id"].as_str() {
+                    let path = format!("/v1/notifications/{id}/redeliver");
+                    return Write::bare(path).leaves(202, "message-redelivered");
+                }
+            }
+        }
+        "setSecret" => {
+            let write = Write::bare("/v1/secrets/kubeconfig").leaves(204, "secret-set");
+            Write { body: b"hunter2".to_vec(), other: b"hunter3".to_vec(), ..write }
+        }
+        "uploadPlugin" => {
+            let upload =
+                |name: &str| json!({"manifest": name, "component": STANDARD.encode(b"\0asm")});
+            Write::json(operation.path, &upload("a"), &upload("b")).leaves(201, "plugin-uploaded")
+        }
+        "createToken" => {
+            let token = |name: &str| json!({"name": name, "scope": "ci"});
+            Write::json(operation.path, &token("a"), &token("b")).leaves(201, "token-created")
+        }
+        "revokeToken" => Write::bare("/v1/tokens/read").leaves(204, "token-revoked"),
+        "verifyJournal" => Write::bare(operation.path),
+        "backup" => {
+            let to = |name: &str| json!({"path": scratch.join(name)});
+            Write::json(operation.path, &to("a"), &to("b"))
+        }
+        other => panic!("{other} writes, and has no example here"),
+    }
+}
+
+/// How often an event is in the journal.
+async fn count(stage: &Stage, event: &str) -> usize {
+    let all = stage.get("/v1/journal?limit=500").send().await.is(200, "").json();
+    all.as_array().unwrap().iter().filter(|entry| entry["kind"] == event).count()
+}
+
+fn answer(got: &Got) -> (u16, &str, &str, &str) {
+    (got.status.as_u16(), &got.text, got.header("location"), got.header("content-type"))
+}
+
+#[tokio::test]
+async fn i2_every_write_is_done_once_per_key_and_answered_alike() {
+    let document = crate::openapi();
+    let takes_key = |operation: &&Operation| {
+        let verb = operation.verb.as_str().to_lowercase();
+        let parameters = &document["paths"][operation.path][&verb]["parameters"];
+        let key = json!({"$ref": "#/components/parameters/IdempotencyKey"});
+        parameters.as_array().is_some_and(|all| all.contains(&key))
+    };
+    let declared: Vec<Operation> =
+        operations(false).finish().1.values().flatten().copied().collect();
+    let writes: Vec<&Operation> = declared.iter().filter(|o| o.verb.writes()).collect();
+    let documented: BTreeSet<&str> = declared.iter().filter(takes_key).map(|o| o.id).collect();
+    assert_eq!(documented, writes.iter().map(|o| o.id).collect());
+
+    for operation in writes {
+        let mut stage = Stage::shop().await;
+        let scratch = Scratch::new(operation.id);
+        let write = example(&stage, operation, &scratch).await;
+        let before = count(&stage, write.event).await;
+        // Two at once: the second waits for the first.
+        let (first, second) = tokio::join!(
+            write.send(&stage, operation, &write.body),
+            write.send(&stage, operation, &write.body),
+        );
+        let first = first.is(write.status, "");
+        assert_eq!(answer(&second), answer(&first), "{}", operation.id);
+        stage.restart();
+        let third = write.send(&stage, operation, &write.body).await;
+        assert_eq!(answer(&third), answer(&first), "{}", operation.id);
+        let other = write.send(&stage, operation, &write.other).await;
+        other.is(422, "idempotency-key-reuse");
+        let more = usize::from(!write.event.is_empty());
+        assert_eq!(count(&stage, write.event).await, before + more, "{}", operation.id);
+        if operation.id == "backup" {
+            assert!(!scratch.join("b").exists());
+        }
+    }
+}
+
+/// What the store answers for a key, asked with the plain digest of a request.
+async fn recorded(
+    stage: &Stage,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let headers = [(IDEMPOTENCY_KEY, "one".parse().unwrap())].into_iter().collect();
+    let plain = idempotency(&headers, &Actor("admin".into()), method, path, body);
+    let plain = plain.unwrap().unwrap();
+    let key = IdempotencyKey(format!("admin\0{}", plain.key.0));
+    stage.store.accepted(key, plain.digest).await
+}
+
+#[tokio::test]
+async fn i16_what_is_kept_for_repeats_gives_no_secret_away() {
+    let stage = Stage::empty().await;
+    let ask = stage.ask(Method::PUT, "/v1/secrets/pin").header("idempotency-key", "one");
+    ask.scope(deployd_core::views::TokenScope::Admin).body("1234").send().await.is(204, "");
+    // A short value could be found by its digest, if that were the plain one.
+    let found = recorded(&stage, &Method::PUT, "/v1/secrets/pin", b"1234").await;
+    assert!(matches!(found, Err(StoreError::KeyReuse)), "{found:?}");
+
+    let stage = Stage::empty().await;
+    let new = json!({"name": "robot", "scope": "ci"});
+    let ask = stage.post("/v1/tokens").header("idempotency-key", "one").json(&new);
+    let made = ask.send().await.is(201, "").json();
+    let body = new.to_string();
+    let kept = recorded(&stage, &Method::POST, "/v1/tokens", body.as_bytes()).await;
+    let kept = String::from_utf8(kept.unwrap().unwrap()).unwrap();
+    let secret = made["secret"].as_str().unwrap();
+    assert!(kept.contains("robot") && !kept.contains("dpl_"), "{kept}");
+    assert!(!kept.contains(&secret[4..68]), "{kept}");
+}
