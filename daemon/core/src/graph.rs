@@ -22,8 +22,9 @@ pub const NAMESPACE: &str = "k8s-namespace";
 pub const ENVIRONMENT_RESOURCE: &str = "environment";
 
 /// The most resources of one deployment: far above what an application has,
-/// and low enough that a plan stays readable.
-pub const RESOURCES_MAX: usize = 1_000;
+/// and low enough that the event which names them all stays below what a store
+/// takes as one.
+pub const RESOURCES_MAX: usize = 4_000;
 
 /// What makes two requests the same resource.
 #[derive(

@@ -1,12 +1,13 @@
 //! Documents: applied, kept, read; and the plugins that they name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
     ResourceDefinitionSpec, SubscriptionSpec,
 };
-use deployd_core::journal::StreamId;
+use deployd_core::journal::{StreamId, Version};
 use deployd_core::matching;
 use deployd_core::ports::{Batch, PluginInfo};
 use deployd_core::set::DeploymentSet;
@@ -99,7 +100,7 @@ impl Inner {
                 }
             }
         }
-        let mut configuration = self.configuration().await?;
+        let mut configuration = Configuration::clone(&*self.configuration().await?);
         configuration.add(documents.iter().cloned());
         for (first, second) in matching::ties(&configuration.definitions) {
             problems.push(Problem::new(
@@ -179,7 +180,7 @@ impl Inner {
                 events,
             });
         }
-        let answer = self.commit(caller, applied, batch).await?;
+        let answer = self.commit(caller, applied, batch, &[]).await?;
         self.changes.announce();
         Ok(answer)
     }
@@ -206,29 +207,33 @@ impl Inner {
     }
 
     /// Everything that documents say.
-    pub(crate) async fn configuration(&self) -> Result<Configuration, EngineError> {
+    ///
+    /// Read again only after something was appended to the stream of
+    /// configuration, as every change of a document does.
+    pub(crate) async fn configuration(&self) -> Result<Arc<Configuration>, EngineError> {
+        // Before the documents: what is read is at least as new.
+        let head = self.ports.store.head(&StreamId::configuration()).await?;
+        let remembered = || self.configured.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, configuration)) = &*remembered()
+            && *version == head.version
+        {
+            return Ok(configuration.clone());
+        }
         let stored: Vec<StoredDocument> =
             all(&*self.ports.store, DOCUMENTS, document_range(None)).await?;
         let mut configuration = Configuration::default();
         configuration.add(stored.into_iter().map(|stored| stored.document));
+        let configuration = Arc::new(configuration);
+        *remembered() = Some((head.version, configuration.clone()));
         Ok(configuration)
-    }
-
-    pub(crate) async fn subscriptions(&self) -> Result<Vec<(Name, SubscriptionSpec)>, EngineError> {
-        let range = document_range(Some(DocumentKind::Subscription));
-        let stored: Vec<StoredDocument> = all(&*self.ports.store, DOCUMENTS, range).await?;
-        Ok(stored
-            .into_iter()
-            .filter_map(|stored| match stored.document {
-                Document::Subscription(d) => Some((d.metadata.name, d.spec)),
-                _ => None,
-            })
-            .collect())
     }
 }
 
+/// The configuration, and the version of its stream before it was read.
+pub(crate) type Configured = Mutex<Option<(Version, Arc<Configuration>)>>;
+
 /// What documents say, by kind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Configuration {
     pub(crate) applications: BTreeMap<Name, ApplicationSpec>,
     pub(crate) workloads: BTreeMap<(Name, Name), deployd_core::score::Workload>,
@@ -236,6 +241,7 @@ pub(crate) struct Configuration {
     pub(crate) environment_types: BTreeMap<Name, EnvironmentTypeSpec>,
     pub(crate) definitions: BTreeMap<Name, ResourceDefinitionSpec>,
     pub(crate) plugins: BTreeMap<Name, deployd_core::config::PluginSpec>,
+    pub(crate) subscriptions: BTreeMap<Name, SubscriptionSpec>,
 }
 
 impl Configuration {
@@ -263,7 +269,9 @@ impl Configuration {
                 Document::Workload(d) => {
                     self.workloads.insert((d.application, d.name), d.workload);
                 }
-                Document::Subscription(_) => {}
+                Document::Subscription(d) => {
+                    self.subscriptions.insert(d.metadata.name, d.spec);
+                }
             }
         }
     }

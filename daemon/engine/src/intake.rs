@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::configuration::Configuration;
 use crate::error::Problem;
 use crate::journal::{StoreOrEngine, until_no_conflict};
-use crate::records::{IMAGES, SCAN_MAX, below, decode, environment, key, object, put};
+use crate::records::{IMAGES, SCAN_MAX, below, decode, key, object, put};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
 impl Engine {
@@ -108,9 +108,8 @@ impl Inner {
             let stream = StreamId::artifacts(&application);
             batch = self.note(stream, &caller.actor, body, batch).await?;
         }
-        let answer = self.commit(caller, announced, batch).await?;
-        for one in &appended {
-            self.appended(one);
+        let answer = self.commit(caller, announced, batch, &appended).await?;
+        for _ in &appended {
             Counts::count(&self.counts.accepted);
         }
         Ok(answer)
@@ -163,10 +162,10 @@ impl Inner {
         };
         batch.objects.push(content);
         let deployment = self.new_deployment_id();
-        let entry = environment(&*self.ports.store, id).await?;
+        let entry = self.environment(id).await?;
         let events = queue(&entry.state, &deployment, request)
             .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
-        let one = self.prepare(id, &entry, &caller.actor, None, &events).await?;
+        let one = self.prepare(id, &entry, &caller.actor, &events).await?;
         merge(batch, &one.batch);
         appended.push(one);
         Ok(Route { environment: id.clone(), deployment: Some(deployment), waits_for: Vec::new() })

@@ -1,95 +1,156 @@
 //! Appends events of environments: with what becomes of their projections, and
 //! with what others are to be told, in one transaction.
 
-use deployd_core::config::SubscriptionSpec;
-use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Event, Outcome, transition};
+use std::sync::Arc;
+
+use deployd_core::deployment::projection::Changes;
+use deployd_core::deployment::{DeploymentRecord, Event, Outcome, transition};
 use deployd_core::journal::{NewEvent, StreamId};
 use deployd_core::notice::notice;
 use deployd_core::outbox::{Message, MessageId};
 use deployd_core::ports::{Accepted, Append, Batch, Fence, Object, StoreError};
-use deployd_core::{Actor, EnvironmentId, Name};
+use deployd_core::{Actor, EnvironmentId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::records::{
-    BY_ENVIRONMENT, DEPLOYMENTS, ENVIRONMENTS, EnvironmentEntry, environment_key, numbered_key, put,
-};
+use crate::environments::EnvironmentEntry;
 use crate::{Caller, Counts, EngineError, Inner};
 
 /// How often a request is decided anew because somebody else appended first.
 /// Each time somebody got on, so this many in a row means a storm.
 pub(crate) const CONFLICTS_MAX: usize = 20;
 
+/// Events of one environment that are appended together, and what becomes of
+/// its projections by them.
+pub(crate) struct Draft<'e> {
+    engine: &'e Inner,
+    environment: EnvironmentId,
+    stream: StreamId,
+    actor: Actor,
+    at: Timestamp,
+    before: Arc<EnvironmentEntry>,
+    after: EnvironmentEntry,
+    events: Vec<NewEvent>,
+    changes: Changes,
+    outbox: Vec<Message>,
+    record: Option<DeploymentRecord>,
+    ended: Vec<Outcome>,
+}
+
 /// What appending made.
 pub(crate) struct Appended {
     pub(crate) batch: Batch,
     /// Of the last event.
     pub(crate) record: Option<DeploymentRecord>,
+    environment: EnvironmentId,
+    after: Arc<EnvironmentEntry>,
     ended: Vec<Outcome>,
+    /// Whether somebody is told of it.
+    tells: bool,
+}
+
+impl Draft<'_> {
+    /// What is so after all events.
+    pub(crate) fn after(&self) -> &EnvironmentEntry {
+        &self.after
+    }
+
+    /// How many events there are.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Adds an event. Fails on one that can't happen now.
+    pub(crate) async fn push(&mut self, event: &Event) -> Result<(), EngineError> {
+        let state = self.after.state.clone();
+        let (after, record) = transition(&self.environment, state, self.at, &self.actor, event)
+            .map_err(|illegal| EngineError::Conflict { message: illegal.to_string() })?;
+        self.changes
+            .add(&self.environment, &self.after.state, &after, &record)
+            .map_err(EngineError::bug)?;
+        self.after = EnvironmentEntry { version: self.after.version.next(), state: after };
+        self.events.push(NewEvent {
+            at: self.at,
+            actor: self.actor.clone(),
+            kind: event.kind().to_owned(),
+            body: serde_json::to_value(event).map_err(EngineError::bug)?,
+        });
+        let version = self.after.version;
+        if let Some(notice) = notice(&self.stream, version, self.at, event, &record) {
+            let configuration = self.engine.configuration().await?;
+            let document = serde_json::to_value(&notice).map_err(EngineError::bug)?;
+            for (name, spec) in &configuration.subscriptions {
+                let (application, environment) = (&notice.application, &notice.environment);
+                if spec.matches(&notice.notice_type, application, environment) {
+                    let id = MessageId::of(&self.stream, version, name);
+                    self.outbox.push(Message::new(id, name.clone(), document.clone(), self.at));
+                }
+            }
+        }
+        self.ended.extend(record.outcome);
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// The batch that appends all of them, under a fence if there is one.
+    pub(crate) fn finish(self, fence: Option<Fence>) -> Result<Appended, EngineError> {
+        let Self { environment, stream, before, after, events, changes, .. } = self;
+        let puts = changes
+            .finish(&environment, after.version, &after.state)
+            .map_err(EngineError::bug)?;
+        let tells = !self.outbox.is_empty();
+        let mut batch = Batch { puts, outbox: self.outbox, ..Batch::default() };
+        if !events.is_empty() {
+            batch.appends.push(Append { stream, expect: before.version, fence, events });
+        }
+        let after = Arc::new(after);
+        Ok(Appended { batch, record: self.record, environment, after, ended: self.ended, tells })
+    }
 }
 
 impl Inner {
+    /// Begins to append to an environment as it is now.
+    pub(crate) fn draft(
+        &self,
+        environment: &EnvironmentId,
+        entry: &Arc<EnvironmentEntry>,
+        actor: &Actor,
+    ) -> Draft<'_> {
+        Draft {
+            engine: self,
+            environment: environment.clone(),
+            stream: StreamId::environment(environment),
+            actor: actor.clone(),
+            at: self.ports.clock.now(),
+            before: entry.clone(),
+            after: (**entry).clone(),
+            events: Vec::new(),
+            changes: Changes::default(),
+            outbox: Vec::new(),
+            record: None,
+            ended: Vec::new(),
+        }
+    }
+
     /// The batch that appends events to an environment. Fails on an event that
     /// can't happen in its state.
     pub(crate) async fn prepare(
         &self,
         environment: &EnvironmentId,
-        entry: &EnvironmentEntry,
+        entry: &Arc<EnvironmentEntry>,
         actor: &Actor,
-        fence: Option<Fence>,
         events: &[Event],
     ) -> Result<Appended, EngineError> {
-        let at = self.ports.clock.now();
-        let stream = StreamId::environment(environment);
-        let mut state: EnvironmentState = entry.state.clone();
-        let mut version = entry.version;
-        let mut batch = Batch::default();
-        let mut new = Vec::with_capacity(events.len());
-        let mut last = None;
-        let mut ended = Vec::new();
-        let mut subscriptions: Option<Vec<(Name, SubscriptionSpec)>> = None;
+        let mut draft = self.draft(environment, entry, actor);
         for event in events {
-            let (after, record) = transition(environment, state, at, actor, event)
-                .map_err(|illegal| EngineError::Conflict { message: illegal.to_string() })?;
-            state = after;
-            version = version.next();
-            new.push(NewEvent {
-                at,
-                actor: actor.clone(),
-                kind: event.kind().to_owned(),
-                body: serde_json::to_value(event).map_err(EngineError::bug)?,
-            });
-            if let Some(notice) = notice(&stream, version, at, event, &record) {
-                if subscriptions.is_none() {
-                    subscriptions = Some(self.subscriptions().await?);
-                }
-                let document = serde_json::to_value(&notice).map_err(EngineError::bug)?;
-                for (name, spec) in subscriptions.iter().flatten() {
-                    let (application, environment) = (&notice.application, &notice.environment);
-                    if spec.matches(&notice.notice_type, application, environment) {
-                        let id = MessageId::of(&stream, version, name);
-                        batch.outbox.push(Message::new(id, name.clone(), document.clone(), at));
-                    }
-                }
-            }
-            if matches!(event, Event::DeploymentQueued { .. }) {
-                let key = numbered_key(&environment.to_string(), record.number);
-                batch.puts.push(put(BY_ENVIRONMENT, key, &record.id)?);
-            }
-            ended.extend(record.outcome);
-            batch.puts.push(put(DEPLOYMENTS, record.id.0.as_bytes().to_vec(), &record)?);
-            last = Some(record);
+            draft.push(event).await?;
         }
-        let after = EnvironmentEntry { version, state };
-        batch.puts.push(put(ENVIRONMENTS, environment_key(environment), &after)?);
-        if !new.is_empty() {
-            batch.appends.push(Append { stream, expect: entry.version, fence, events: new });
-        }
-        Ok(Appended { batch, record: last, ended })
+        draft.finish(None)
     }
 
     /// Tells everybody who waits that something was appended.
     pub(crate) fn appended(&self, appended: &Appended) {
+        self.environments.put(&appended.environment, appended.after.clone());
         for outcome in &appended.ended {
             Counts::count(match outcome {
                 Outcome::Succeeded => &self.counts.succeeded,
@@ -97,28 +158,35 @@ impl Inner {
             });
         }
         self.changes.announce();
-        if !appended.batch.outbox.is_empty() {
+        if appended.tells {
             self.outbox.ring();
         }
     }
 
-    /// Stores the batch of a request, once per idempotency key. Returns the
-    /// recorded answer when the request came before.
+    /// Stores the batch of a request, once per idempotency key, and tells of
+    /// what it has appended. Returns the recorded answer when the request came
+    /// before.
     pub(crate) async fn commit<T: Serialize + DeserializeOwned>(
         &self,
         caller: &Caller,
         answer: T,
         batch: Batch,
+        appended: &[Appended],
     ) -> Result<T, StoreOrEngine> {
+        let told = || appended.iter().for_each(|one| self.appended(one));
         let Some(idempotency) = &caller.idempotency else {
             self.ports.store.append(batch).await?;
+            told();
             return Ok(answer);
         };
         let bytes = crate::records::encode(&answer).map_err(StoreOrEngine::Engine)?;
         let now = self.ports.clock.now();
         let key = scoped_key(caller, idempotency);
         match self.ports.store.accept(key, idempotency.digest, bytes, now, batch).await? {
-            Accepted::New => Ok(answer),
+            Accepted::New => {
+                told();
+                Ok(answer)
+            }
             Accepted::Replayed(bytes) => {
                 crate::records::decode("answer", &bytes).map_err(StoreOrEngine::Engine)
             }

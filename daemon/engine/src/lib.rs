@@ -15,6 +15,7 @@
 mod access;
 mod configuration;
 mod effects;
+mod environments;
 mod error;
 mod intake;
 mod journal;
@@ -144,6 +145,8 @@ pub(crate) struct Inner {
     pub(crate) outbox: outbox::Bell,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) changes: watch::Changes,
+    pub(crate) environments: environments::Remembered,
+    pub(crate) configured: configuration::Configured,
 }
 
 impl Engine {
@@ -162,6 +165,8 @@ impl Engine {
                 outbox: outbox::Bell::default(),
                 tasks: tasks::Tasks::default(),
                 changes: watch::Changes::default(),
+                environments: environments::Remembered::default(),
+                configured: configuration::Configured::default(),
             }),
         }
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use deployd_core::ports::{Batch, CallLog, LogLevel, LogLine, Order, Store};
+use deployd_core::ports::{Batch, CallLog, LogLevel, LogLine, Order, Put, Store};
 use deployd_core::views::LogEntry;
 use deployd_core::{DeploymentId, Timestamp};
 
@@ -55,20 +55,54 @@ impl Inner {
     /// Keeps lines of a step. Lines that can't be kept are no reason for a
     /// deployment to fail: that is logged.
     pub(crate) async fn log(&self, id: &DeploymentId, step: &str, lines: Vec<LogLine>) {
-        if lines.is_empty() {
-            return;
-        }
-        if let Err(error) = self.try_log(id, step, lines).await {
-            tracing::warn!(deployment = %id, %error, "lines of a log were lost");
+        let puts = self.lines(id, step, lines).await;
+        if !puts.is_empty() {
+            self.keep(id, puts).await;
         }
     }
 
-    async fn try_log(
+    async fn keep(&self, id: &DeploymentId, puts: Vec<Put>) {
+        let batch = Batch { puts, ..Batch::default() };
+        match self.ports.store.append(batch).await {
+            Ok(_) => self.changes.announce(),
+            Err(error) => {
+                tracing::warn!(deployment = %id, %error, "lines of a log were lost");
+            }
+        }
+    }
+
+    /// Numbers lines of a step, to be kept with what comes of it. More than go
+    /// well with that are kept at once.
+    pub(crate) async fn lines(
         &self,
         id: &DeploymentId,
         step: &str,
         lines: Vec<LogLine>,
-    ) -> Result<(), EngineError> {
+    ) -> Vec<Put> {
+        if lines.is_empty() {
+            return Vec::new();
+        }
+        match self.numbered(id, step, lines).await {
+            Ok(mut puts) => {
+                while puts.len() > LINES_AT_ONCE {
+                    let rest = puts.split_off(LINES_AT_ONCE);
+                    self.keep(id, std::mem::replace(&mut puts, rest)).await;
+                }
+                puts
+            }
+            Err(error) => {
+                tracing::warn!(deployment = %id, %error, "lines of a log were lost");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn numbered(
+        &self,
+        id: &DeploymentId,
+        step: &str,
+        lines: Vec<LogLine>,
+    ) -> Result<Vec<Put>, EngineError> {
         let count = lines.len() as u64;
         let first = match self.logs.take(id, count) {
             Some(first) => first,
@@ -92,15 +126,11 @@ impl Inner {
             };
             puts.push(put(LOGS, numbered_key(&id.0, sequence), &entry)?);
         }
-        for puts in puts.chunks(LINES_AT_ONCE) {
-            let batch = Batch { puts: puts.to_vec(), ..Batch::default() };
-            self.ports.store.append(batch).await?;
-            self.changes.announce();
-        }
-        Ok(())
+        Ok(puts)
     }
 
-    /// Runs something that writes lines, and keeps them while it runs.
+    /// Runs something that writes lines, and keeps them while it runs; the last
+    /// of them are left in the log.
     pub(crate) async fn logged<T>(
         &self,
         id: &DeploymentId,
@@ -112,10 +142,7 @@ impl Inner {
         loop {
             tokio::select! {
                 biased;
-                result = &mut work => {
-                    self.log(id, step, log.take()).await;
-                    return result;
-                }
+                result = &mut work => return result,
                 () = tokio::time::sleep(FLUSH_EVERY) => self.log(id, step, log.take()).await,
             }
         }

@@ -107,7 +107,7 @@ impl Engine {
             let stream = StreamId::access();
             let batch = Batch::default();
             let batch = self.inner.note(stream, &caller.actor, body.clone(), batch).await?;
-            self.inner.commit(caller, message.clone(), batch).await
+            self.inner.commit(caller, message.clone(), batch, &[]).await
         })
         .await
     }
@@ -127,9 +127,9 @@ impl Inner {
             let page = self.ports.store.outbox_list(status, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id.clone());
-            for message in page {
-                self.ports.store.outbox_settle(message).await?;
-            }
+            // Together: one commit takes them all.
+            let settled = page.into_iter().map(|message| self.ports.store.outbox_settle(message));
+            futures::future::try_join_all(settled).await?;
         }
     }
 
@@ -211,16 +211,14 @@ impl Inner {
     }
 
     async fn attempt(&self, message: &Message, attempt: &mut Attempt) -> Result<(), EngineError> {
-        let subscriptions = self.subscriptions().await?;
-        let Some((_, spec)) =
-            subscriptions.into_iter().find(|(name, _)| *name == message.subscription)
-        else {
+        let configuration = self.configuration().await?;
+        let Some(spec) = configuration.subscriptions.get(&message.subscription) else {
             let text = format!("there is no subscription {} any more", message.subscription);
             return Err(Fault::permanent("no-such-subscription", text).into());
         };
-        for request in self.format(message, &spec).await? {
+        for request in self.format(message, spec).await? {
             attempt.target = target(&request.url);
-            let outgoing = self.outgoing(message, &spec, request).await?;
+            let outgoing = self.outgoing(message, spec, request).await?;
             let answer = self.ports.sender.send(outgoing).await?;
             attempt.status = Some(answer.status);
             judge(answer.status, answer.retry_after_ms)?;

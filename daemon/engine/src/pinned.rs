@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use deployd_core::Name;
 use deployd_core::config::PluginSpec;
+use deployd_core::deployment::projection::{ENVIRONMENTS, EnvironmentHead};
 use deployd_core::plan::Plan;
 use deployd_core::ports::{Index, KeyRange, Order, PluginInfo, PluginRef, Put};
 
-use crate::records::{ENVIRONMENTS, EnvironmentEntry, SCAN_MAX, content, decode, get, key, put};
+use crate::records::{SCAN_MAX, content, decode, get, head_of_deployment, key, put};
 use crate::{EngineError, Inner};
 
 /// Name and digest of a plugin -> the spec that it was loaded by.
@@ -33,8 +34,10 @@ impl Inner {
         let mut wanted = BTreeSet::new();
         for (_, bytes) in &page.entries {
             // An environment that can't be read is set aside by the workers.
-            let Ok(entry) = decode::<EnvironmentEntry>("environment", bytes) else { continue };
-            let Some(digest) = entry.state.active.and_then(|active| active.plan) else { continue };
+            let Ok(head) = decode::<EnvironmentHead>("environment", bytes) else { continue };
+            let Some(active) = head.active else { continue };
+            let Ok(record) = head_of_deployment(store, &active).await else { continue };
+            let Some(digest) = record.work.and_then(|work| work.plan) else { continue };
             let plan: Plan = content(store, "plan", digest).await?;
             wanted.insert(plan.templater.plugin);
             wanted.insert(plan.strategy.plugin);

@@ -15,7 +15,7 @@ use deployd_core::ports::{
 };
 use deployd_core::resolve::{self, Context, Missing};
 use deployd_core::set::{DeploymentSet, diff};
-use deployd_core::{EnvironmentId, Name};
+use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
@@ -204,20 +204,26 @@ impl Inner {
     ) -> Result<Vec<UnusedResource>, EngineError> {
         let mut unused = BTreeMap::new();
         let mut needs = BTreeMap::new();
-        for (uid, resource) in &state.resources {
-            if graph.nodes.contains_key(uid) {
-                continue;
+        // Most came with the same few plans: each is read once.
+        let mut by_plan: BTreeMap<Digest, Vec<&Uid>> = BTreeMap::new();
+        for (uid, resource) in &*state.resources {
+            if !graph.nodes.contains_key(uid) {
+                by_plan.entry(resource.plan).or_default().push(uid);
             }
-            let plan: Plan = content(&*self.ports.store, "plan", resource.plan).await?;
-            let Some(node) = plan.graph.nodes.get(uid) else { continue };
-            // What the definition says today counts, if it is still there.
-            let when_unused = configuration
-                .definitions
-                .get(&node.definition)
-                .map_or(node.when_unused, |definition| definition.when_unused);
-            let key = node.key.clone();
-            needs.insert(uid.clone(), node.after.clone());
-            unused.insert(uid.clone(), UnusedResource { uid: uid.clone(), key, when_unused });
+        }
+        for (digest, uids) in by_plan {
+            let plan: Plan = content(&*self.ports.store, "plan", digest).await?;
+            for uid in uids {
+                let Some(node) = plan.graph.nodes.get(uid) else { continue };
+                // What the definition says today counts, if it is still there.
+                let when_unused = configuration
+                    .definitions
+                    .get(&node.definition)
+                    .map_or(node.when_unused, |definition| definition.when_unused);
+                let key = node.key.clone();
+                needs.insert(uid.clone(), node.after.clone());
+                unused.insert(uid.clone(), UnusedResource { uid: uid.clone(), key, when_unused });
+            }
         }
         // What others need is taken away after them.
         Ok(graph::dependents_first(&needs).iter().filter_map(|uid| unused.remove(uid)).collect())

@@ -1,23 +1,18 @@
-//! Projections: which there are, how their keys are made, what they hold.
+//! Projections: which there are, how their keys are made, what they hold. Those
+//! of environments and deployments are `deployd_core::deployment::projection`.
 //!
 //! Values are JSON. Keys are made so that a prefix is what one scans for.
 
 use deployd_core::config::{DocumentKey, DocumentKind};
-use deployd_core::deployment::{DeploymentRecord, EnvironmentState};
-use deployd_core::journal::Version;
+use deployd_core::deployment::projection::{DEPLOYMENTS, STEPS, step_keys};
+use deployd_core::deployment::{DeploymentRecord, Step};
 use deployd_core::ports::{Index, KeyRange, Object, Order, Put, Store};
-use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
+use deployd_core::{DeploymentId, Digest, Name};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 
-/// Environments: `application/environment` -> [`EnvironmentEntry`].
-pub(crate) const ENVIRONMENTS: Index = Index("environments");
-/// Deployments: id, which sorts by time -> [`DeploymentRecord`].
-pub(crate) const DEPLOYMENTS: Index = Index("deployments");
-/// Deployments of an environment: environment and number -> id.
-pub(crate) const BY_ENVIRONMENT: Index = Index("deployments-by-environment");
 /// Documents: kind, application, name -> `StoredDocument`.
 pub(crate) const DOCUMENTS: Index = Index("documents");
 /// Loaded plugins: name -> `PluginInfo`.
@@ -35,13 +30,6 @@ pub(crate) const TOKEN_NAMES: Index = Index("token-names");
 /// a platform has of documents, and a bound all the same.
 pub(crate) const SCAN_MAX: usize = 100_000;
 
-/// An environment as it is kept, and the version of its stream that it is of.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct EnvironmentEntry {
-    pub(crate) version: Version,
-    pub(crate) state: EnvironmentState,
-}
-
 /// Parts of a key, put together so that they can't run into each other: names
 /// have no zero byte.
 pub(crate) fn key(parts: &[&str]) -> Vec<u8> {
@@ -55,10 +43,6 @@ pub(crate) fn below(parts: &[&str]) -> KeyRange {
         prefix.push(0);
     }
     KeyRange::prefix(&prefix)
-}
-
-pub(crate) fn environment_key(id: &EnvironmentId) -> Vec<u8> {
-    id.to_string().into_bytes()
 }
 
 /// Sorts by number.
@@ -133,20 +117,25 @@ pub(crate) async fn content<T: DeserializeOwned>(
     }
 }
 
-/// An environment; empty when nothing ever happened in it.
-pub(crate) async fn environment(
-    store: &dyn Store,
-    id: &EnvironmentId,
-) -> Result<EnvironmentEntry, EngineError> {
-    Ok(get(store, ENVIRONMENTS, &environment_key(id)).await?.unwrap_or_default())
-}
-
-/// A deployment.
-pub(crate) async fn deployment(
+/// A deployment as it is kept, without its steps: what lists have of it.
+pub(crate) async fn head_of_deployment(
     store: &dyn Store,
     id: &DeploymentId,
 ) -> Result<DeploymentRecord, EngineError> {
     get(store, DEPLOYMENTS, id.0.as_bytes())
         .await?
         .ok_or_else(|| EngineError::not_found(format!("deployment {id}")))
+}
+
+/// A deployment with its steps.
+pub(crate) async fn deployment(
+    store: &dyn Store,
+    id: &DeploymentId,
+) -> Result<DeploymentRecord, EngineError> {
+    let mut record = head_of_deployment(store, id).await?;
+    if let Some(work) = &mut record.work {
+        let steps: Vec<Step> = all(store, STEPS, step_keys(id)).await?;
+        work.steps = steps.into();
+    }
+    Ok(record)
 }

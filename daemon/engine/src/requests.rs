@@ -1,8 +1,11 @@
 //! What people and CI ask of deployments.
 
+use std::sync::Arc;
+
 use deployd_core::artifact::with_images;
+use deployd_core::deployment::projection::{self, BY_ENVIRONMENT, DEPLOYMENTS};
 use deployd_core::deployment::{
-    Deployed, DeploymentRecord, Event, Mode, Origin, Outcome, Request, queue,
+    Deployed, DeploymentRecord, Event, Mode, Origin, Outcome, Request, Steps, queue,
 };
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{Order, Provisioned};
@@ -13,10 +16,8 @@ use deployd_core::views::{
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
 use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
-use crate::records::{
-    BY_ENVIRONMENT, DEPLOYMENTS, EnvironmentEntry, below, content, decode, deployment, environment,
-    numbered_key, object,
-};
+use crate::environments::EnvironmentEntry;
+use crate::records::{below, content, decode, deployment, head_of_deployment, object};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
 /// The most deployments on a page of history.
@@ -27,7 +28,7 @@ impl Engine {
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
         let id = self.inner.destination(request).await?;
         let (set, _) = self.inner.wanted(&id, request).await?;
-        let entry = environment(&*self.inner.ports.store, &id).await?;
+        let entry = self.inner.environment(&id).await?;
         let planned = self.inner.plan(&id, &entry.state, &set, "").await?;
         let preview = self.inner.preview(&planned, &set, &entry.state).await?;
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
@@ -55,18 +56,17 @@ impl Engine {
         };
         let deployment = self.inner.new_deployment_id();
         let record = until_no_conflict(|| async {
-            let entry = environment(&*self.inner.ports.store, &id).await?;
+            let entry = self.inner.environment(&id).await?;
             let events = queue(&entry.state, &deployment, wanted.clone())
                 .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
-            let appended = self.inner.prepare(&id, &entry, &caller.actor, None, &events).await?;
+            let mut appended = self.inner.prepare(&id, &entry, &caller.actor, &events).await?;
             let record = appended
                 .record
                 .clone()
                 .ok_or_else(|| EngineError::bug("a request without an event"))?;
-            let batch = with_objects(appended.batch.clone(), vec![content.clone()]);
-            let record = self.inner.commit(caller, record, batch).await?;
-            self.inner.appended(&appended);
-            Ok(record)
+            let batch = std::mem::take(&mut appended.batch);
+            let batch = with_objects(batch, vec![content.clone()]);
+            self.inner.commit(caller, record, batch, &[appended]).await
         })
         .await?;
         Counts::count(&self.inner.counts.accepted);
@@ -86,11 +86,11 @@ impl Engine {
             return Ok(answer);
         }
         let store = &*self.inner.ports.store;
-        let place = deployment(store, id).await?.environment;
+        let place = head_of_deployment(store, id).await?.environment;
         let record = until_no_conflict(|| async {
             // The environment says where it stands now: between two reads it
             // may have begun, or ended.
-            let entry = environment(store, &place).await?;
+            let entry = self.inner.environment(&place).await?;
             let event = if entry.state.queue.iter().any(|queued| queued.id == *id) {
                 let message = reason.clone().unwrap_or_else(|| "cancelled".to_owned());
                 let fault = Some(Fault::permanent("cancelled", message));
@@ -102,7 +102,7 @@ impl Engine {
             } else if entry.state.active.as_ref().is_some_and(|active| active.id == *id) {
                 Event::CancelRequested { deployment: id.clone(), reason: reason.clone() }
             } else {
-                let outcome = deployment(store, id).await?.outcome;
+                let outcome = head_of_deployment(store, id).await?.outcome;
                 let how = outcome.map_or("", Outcome::as_str);
                 let message = format!("deployment {id} has ended already: {how}");
                 return Err(EngineError::Conflict { message }.into());
@@ -124,9 +124,9 @@ impl Engine {
             return Ok(answer);
         }
         let store = &*self.inner.ports.store;
-        let place = deployment(store, id).await?.environment;
+        let place = head_of_deployment(store, id).await?.environment;
         let record = until_no_conflict(|| async {
-            let entry = environment(store, &place).await?;
+            let entry = self.inner.environment(&place).await?;
             let event = Event::ResumeRequested { deployment: id.clone() };
             self.inner.ask(caller, &place, &entry, event).await
         })
@@ -140,7 +140,8 @@ impl Engine {
         deployment(&*self.inner.ports.store, id).await
     }
 
-    /// Deployments, newest first: of an environment, or all.
+    /// Deployments, newest first: of an environment, or all. Without their
+    /// steps, which each has in its own record.
     pub async fn history(
         &self,
         of: Option<&EnvironmentId>,
@@ -186,13 +187,13 @@ impl Engine {
                     format!("found {cursor:?}, expected what `next` said"),
                 )
             })?;
-            range.end = Some(numbered_key(&id.to_string(), number));
+            range.end = Some(projection::numbered_key(id, number));
         }
         let page = store.scan(BY_ENVIRONMENT, range, Order::Descending, max).await?;
         let mut records = Vec::with_capacity(page.entries.len());
         for (_, bytes) in &page.entries {
             let id: DeploymentId = decode("deployment id", bytes)?;
-            records.push(deployment(store, &id).await?);
+            records.push(head_of_deployment(store, &id).await?);
         }
         Ok(records)
     }
@@ -220,20 +221,20 @@ impl Engine {
     /// Resources of an environment.
     pub async fn resources(&self, id: &EnvironmentId) -> Result<Vec<ResourceView>, EngineError> {
         let store = &*self.inner.ports.store;
-        let entry = environment(store, id).await?;
+        let entry = self.inner.environment(id).await?;
         let in_use = match &entry.state.deployed {
             Some(Deployed { plan, .. }) => content::<Plan>(store, "plan", *plan).await?.graph.nodes,
             None => Default::default(),
         };
         let mut views = Vec::with_capacity(entry.state.resources.len());
-        for (uid, resource) in entry.state.resources {
+        for (uid, resource) in &*entry.state.resources {
             let provisioned: Provisioned = content(store, "resource", resource.provisioned).await?;
             views.push(ResourceView {
-                in_use: in_use.contains_key(&uid),
-                uid,
-                name: resource.name,
+                in_use: in_use.contains_key(uid),
+                uid: uid.clone(),
+                name: resource.name.clone(),
                 outputs: provisioned.outputs,
-                deployment: resource.deployment,
+                deployment: resource.deployment.clone(),
                 at: resource.at,
             });
         }
@@ -284,17 +285,20 @@ impl Inner {
         &self,
         caller: &Caller,
         id: &EnvironmentId,
-        entry: &EnvironmentEntry,
+        entry: &Arc<EnvironmentEntry>,
         event: Event,
     ) -> Result<DeploymentRecord, StoreOrEngine> {
-        let appended = self.prepare(id, entry, &caller.actor, None, &[event]).await?;
-        let record = appended
+        let mut appended = self.prepare(id, entry, &caller.actor, &[event]).await?;
+        let mut record = appended
             .record
             .clone()
             .ok_or_else(|| EngineError::bug("a request without an event"))?;
-        let record = self.commit(caller, record, appended.batch.clone()).await?;
-        self.appended(&appended);
-        Ok(record)
+        // What is answered is kept beside the request's key: as lists have it.
+        if let Some(work) = &mut record.work {
+            work.steps = Steps::default();
+        }
+        let batch = std::mem::take(&mut appended.batch);
+        self.commit(caller, record, batch, &[appended]).await
     }
 
     async fn view(
@@ -303,7 +307,7 @@ impl Inner {
         environment_type: &deployd_core::Name,
     ) -> Result<EnvironmentView, EngineError> {
         let store = &*self.ports.store;
-        let state = environment(store, id).await?.state;
+        let state = self.environment(id).await?.state.clone();
         let images = match &state.deployed {
             Some(deployed) => content::<DeploymentSet>(store, "set", deployed.set)
                 .await?
@@ -321,7 +325,7 @@ impl Inner {
     async fn destination(&self, request: &DeployRequest) -> Result<EnvironmentId, EngineError> {
         match (&request.environment, &request.redeploy) {
             (Some(id), _) => Ok(id.clone()),
-            (None, Some(of)) => Ok(deployment(&*self.ports.store, of).await?.environment),
+            (None, Some(of)) => Ok(head_of_deployment(&*self.ports.store, of).await?.environment),
             (None, None) => {
                 Err(EngineError::invalid("environment", "expected application/environment"))
             }
@@ -361,10 +365,10 @@ impl Inner {
         } else if let Some(digest) = request.set_digest {
             (content(store, "set", digest).await?, Origin::Request)
         } else if let Some(of) = &request.redeploy {
-            let set = deployment(store, of).await?.request.set;
+            let set = head_of_deployment(store, of).await?.request.set;
             (content(store, "set", set).await?, Origin::Redeploy { of: of.clone() })
         } else if let Some(delta) = &request.delta {
-            let base = match environment(store, id).await?.state.deployed {
+            let base = match &self.environment(id).await?.state.deployed {
                 Some(deployed) => content(store, "set", deployed.set).await?,
                 None => configured(id).await?,
             };

@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use deployd_core::deployment::projection::{ENVIRONMENTS, EnvironmentHead};
 use deployd_core::deployment::{Event, Intent, StepId, interrupted, next};
 use deployd_core::journal::StreamId;
-use deployd_core::ports::{Claim, Object, Order, StoreError};
+use deployd_core::ports::{Batch, Claim, Order, StoreError};
 use deployd_core::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::effects::{self, Leave, Performed};
-use crate::journal::with_objects;
-use crate::records::{ENVIRONMENTS, EnvironmentEntry, SCAN_MAX, decode, environment};
+use crate::effects::{self, Contents, Leave, Performed, Record};
+use crate::environments::EnvironmentEntry;
+use crate::records::{SCAN_MAX, decode};
 use crate::{Counts, EngineError, Inner};
 
 /// How long a claim of an environment holds without being renewed.
@@ -40,6 +41,10 @@ const STOP_WAIT: Duration = Duration::from_secs(20);
 /// The longest sleep without looking again: a bound on what a jump of the
 /// clock on the wall can do.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// Events that are appended together: a bound for what one transaction takes,
+/// and more than most deployments have.
+const EVENTS_AT_ONCE: usize = 500;
 
 /// The workers there are.
 #[derive(Debug, Default)]
@@ -103,14 +108,14 @@ pub(crate) async fn start(engine: &Arc<Inner>) -> Result<(), EngineError> {
     let page = engine.ports.store.scan(ENVIRONMENTS, range, Order::Ascending, SCAN_MAX).await?;
     for (key, bytes) in &page.entries {
         // One record that can't be read must not keep all others from going on.
-        let read = || -> Result<(EnvironmentId, EnvironmentEntry), EngineError> {
+        let read = || -> Result<(EnvironmentId, EnvironmentHead), EngineError> {
             let text = String::from_utf8_lossy(key).into_owned();
             let id = text.try_into().map_err(EngineError::bug)?;
             Ok((id, decode("environment", bytes)?))
         };
         match read() {
-            Ok((id, entry)) => {
-                if entry.state.active.is_some() || !entry.state.queue.is_empty() {
+            Ok((id, head)) => {
+                if head.active.is_some() || !head.queue.is_empty() {
                     engine.workers.wake(engine, &id);
                 }
             }
@@ -152,6 +157,15 @@ struct Worker {
     flights: BTreeMap<StepId, Flight>,
     /// When to perform a step again that has nothing new to tell.
     polls: BTreeMap<StepId, Timestamp>,
+    /// What the steps of the active deployment have in common.
+    contents: Arc<Contents>,
+}
+
+/// A step that was performed, and what came of it.
+struct Finished {
+    deployment: DeploymentId,
+    step: StepId,
+    record: Record,
 }
 
 /// Works until nothing is left; begins anew when the worker itself fails, so
@@ -176,6 +190,7 @@ async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: &Arc<Notify>) {
         running: JoinSet::new(),
         flights: BTreeMap::new(),
         polls: BTreeMap::new(),
+        contents: Arc::default(),
     };
     let mut pause = PAUSE;
     loop {
@@ -189,6 +204,7 @@ async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: &Arc<Notify>) {
             Ok(Round::Idle) => {
                 worker.release().await;
                 if worker.engine.workers.leave(&worker.id, bell) {
+                    worker.engine.environments.forget(&worker.id);
                     return;
                 }
             }
@@ -224,7 +240,7 @@ enum Round {
 impl Worker {
     async fn round(&mut self) -> Result<Round, EngineError> {
         let stopping = self.engine.workers.is_stopping();
-        let entry = environment(&*self.engine.ports.store, &self.id).await?;
+        let entry = self.engine.environment(&self.id).await?;
         let now = self.engine.ports.clock.now();
         if stopping {
             for flight in self.flights.values() {
@@ -239,7 +255,14 @@ impl Worker {
             if !events.is_empty() {
                 tracing::info!(environment = %self.id, steps = events.len(), "resuming after an interruption");
                 self.renew(now).await?;
-                self.append(&entry, &events, Vec::new()).await?;
+                let records = events.into_iter().map(Record::from).collect();
+                match self.append(&entry, records).await {
+                    // What runs from now on is this worker's.
+                    Ok(()) => self.fresh = false,
+                    // Somebody asked for something meanwhile: look again.
+                    Err(EngineError::Store(StoreError::Conflict { .. })) => {}
+                    Err(error) => return Err(error),
+                }
                 return Ok(Round::Again);
             }
             self.fresh = false;
@@ -249,18 +272,8 @@ impl Worker {
             return Ok(Round::Idle);
         }
         self.renew(now).await?;
-        let events: Vec<Event> = intents
-            .iter()
-            .filter_map(|intent| match intent {
-                // A driver that is just being asked whether it is done may say
-                // so: a deployment does not end before its last answer.
-                Intent::Append(Event::DeploymentEnded { .. }) if !self.running.is_empty() => None,
-                Intent::Append(event) if !stopping => Some(event.clone()),
-                _ => None,
-            })
-            .collect();
-        if !events.is_empty() {
-            self.append(&entry, &events, Vec::new()).await?;
+        if !self.decisions(&intents).is_empty() {
+            self.append(&entry, Vec::new()).await?;
             return Ok(Round::Again);
         }
         let mut wake: Option<Timestamp> = None;
@@ -285,17 +298,34 @@ impl Worker {
         Ok(Round::Wait(wake))
     }
 
-    fn perform(&mut self, entry: &EnvironmentEntry, deployment: DeploymentId, step: StepId) {
+    /// What is to be recorded of what should happen now.
+    fn decisions(&self, intents: &[Intent]) -> Vec<Event> {
+        if self.engine.workers.is_stopping() {
+            return Vec::new();
+        }
+        let event = |intent: &Intent| match intent {
+            // A driver that is just being asked whether it is done may say
+            // so: a deployment does not end before its last answer.
+            Intent::Append(Event::DeploymentEnded { .. }) if !self.running.is_empty() => None,
+            Intent::Append(event) => Some(event.clone()),
+            _ => None,
+        };
+        intents.iter().filter_map(event).take(EVENTS_AT_ONCE).collect()
+    }
+
+    fn perform(&mut self, entry: &Arc<EnvironmentEntry>, deployment: DeploymentId, step: StepId) {
         Counts::count(&self.engine.counts.steps);
         let engine = self.engine.clone();
-        let state = entry.state.clone();
+        let entry = entry.clone();
         let environment = self.id.clone();
         let name = step.clone();
         let of = deployment.clone();
+        let contents = self.contents.clone();
         let (leave, left) = watch::channel(Leave::Stay);
         let handle = self.running.spawn(async move {
             let performed =
-                effects::perform(engine, environment, state, &deployment, &name, left).await;
+                effects::perform(engine, environment, entry, &deployment, &name, left, contents)
+                    .await;
             (deployment, name, performed)
         });
         self.flights.insert(step, Flight { deployment: of, task: handle.id(), leave });
@@ -312,36 +342,88 @@ impl Worker {
             // In order, so that a run can be repeated from its seed; whichever
             // is ready, everything is looked at afterwards.
             biased;
-            Some(ended) = self.running.join_next() => match ended {
-                Ok((deployment, step, performed)) => {
-                    self.flights.remove(&step);
-                    self.ended(deployment, step, performed).await;
+            Some(ended) = self.running.join_next() => {
+                let mut finished = Vec::new();
+                finished.extend(self.ended(ended));
+                // What ended meanwhile is recorded with it.
+                while finished.len() < EVENTS_AT_ONCE
+                    && let Some(ended) = self.running.try_join_next()
+                {
+                    finished.extend(self.ended(ended));
                 }
-                Err(error) => self.died(&error).await,
-            },
+                self.record(finished).await;
+            }
             () = bell.notified() => {}
             () = tokio::time::sleep(sleep) => {}
+        }
+    }
+
+    /// What is to be recorded of a step that was performed.
+    fn ended(
+        &mut self,
+        ended: Result<(DeploymentId, StepId, Performed), tokio::task::JoinError>,
+    ) -> Option<Finished> {
+        let (deployment, step, performed) = match ended {
+            Ok(ended) => ended,
+            Err(error) => self.died(&error)?,
+        };
+        self.flights.remove(&step);
+        match performed {
+            Performed::Record(record) => {
+                self.polls.remove(&step);
+                Some(Finished { deployment, step, record: *record })
+            }
+            Performed::StillPending { poll_at } => {
+                self.polls.insert(step, poll_at);
+                None
+            }
+            Performed::Left => None,
+        }
+    }
+
+    /// The code that performs a step has panicked.
+    fn died(
+        &self,
+        error: &tokio::task::JoinError,
+    ) -> Option<(DeploymentId, StepId, Performed)> {
+        let (step, flight) = self.flights.iter().find(|(_, flight)| flight.task == error.id())?;
+        tracing::error!(environment = %self.id, %step, %error, "a step has panicked");
+        let fault = Fault::bug(
+            "step-panicked",
+            format!("deployd itself failed in step {step}; please report it"),
+        );
+        let (deployment, step) = (flight.deployment.clone(), step.clone());
+        let event = Event::StepFailed { deployment: deployment.clone(), step: step.clone(), fault };
+        Some((deployment, step, Performed::Record(Box::new(event.into()))))
+    }
+
+    /// Records what came of steps: together, or else one by one, so that one
+    /// which can't be recorded does not spoil the others.
+    async fn record(&mut self, finished: Vec<Finished>) {
+        if finished.len() > 1 {
+            let records = || finished.iter().map(|one| one.record.clone()).collect();
+            let entry = self.engine.environment(&self.id).await;
+            if let Ok(entry) = entry
+                && self.append(&entry, records()).await.is_ok()
+            {
+                return;
+            }
+        }
+        for one in finished {
+            self.record_one(one).await;
         }
     }
 
     /// Records what came of a step, however long that takes: what was done is
     /// not done again because the store was busy. Only a stop gives up; then
     /// the step is interrupted.
-    async fn ended(&mut self, deployment: DeploymentId, step: StepId, performed: Performed) {
-        let (mut event, mut objects) = match performed {
-            Performed::Event(event, objects) => (*event, objects),
-            Performed::StillPending { poll_at } => {
-                self.polls.insert(step, poll_at);
-                return;
-            }
-            Performed::Left => return,
-        };
-        self.polls.remove(&step);
+    async fn record_one(&mut self, finished: Finished) {
+        let Finished { deployment, step, mut record } = finished;
         let mut pause = PAUSE;
         loop {
             let result = async {
-                let entry = environment(&*self.engine.ports.store, &self.id).await?;
-                self.append(&entry, std::slice::from_ref(&event), objects.clone()).await
+                let entry = self.engine.environment(&self.id).await?;
+                self.append(&entry, vec![record.clone()]).await
             }
             .await;
             match result {
@@ -353,13 +435,12 @@ impl Worker {
                 }
                 // Too large, most likely: that it came to nothing is not.
                 Err(EngineError::Store(error @ StoreError::InvalidBatch(_)))
-                    if !is_unrecordable(&event) =>
+                    if !is_unrecordable(&record.event) =>
                 {
                     let message = format!("what came of the step can't be recorded: {error}");
                     let fault = Fault::bug(UNRECORDABLE, message);
                     let (deployment, step) = (deployment.clone(), step.clone());
-                    event = Event::StepFailed { deployment, step, fault };
-                    objects.clear();
+                    record = Event::StepFailed { deployment, step, fault }.into();
                     continue;
                 }
                 // It can't have happened, says the state: only a mistake of ours
@@ -385,47 +466,58 @@ impl Worker {
         }
     }
 
-    /// The code that performs a step has panicked.
-    async fn died(&mut self, error: &tokio::task::JoinError) {
-        let mut flights = self.flights.iter();
-        let Some((step, deployment)) = flights
-            .find(|(_, flight)| flight.task == error.id())
-            .map(|(step, flight)| (step.clone(), flight.deployment.clone()))
-        else {
-            return;
-        };
-        self.flights.remove(&step);
-        tracing::error!(environment = %self.id, %step, %error, "a step has panicked");
-        let fault = Fault::bug(
-            "step-panicked",
-            format!("deployd itself failed in step {step}; please report it"),
-        );
-        let event = Event::StepFailed { deployment: deployment.clone(), step: step.clone(), fault };
-        self.ended(deployment, step, Performed::Event(Box::new(event), Vec::new())).await;
-    }
-
+    /// Appends what came of steps, and what should happen then, in one
+    /// transaction.
     async fn append(
         &mut self,
-        entry: &EnvironmentEntry,
-        events: &[Event],
-        objects: Vec<Object>,
+        entry: &Arc<EnvironmentEntry>,
+        records: Vec<Record>,
     ) -> Result<(), EngineError> {
+        let engine = self.engine.clone();
+        let only_decisions = records.is_empty();
+        let mut draft = engine.draft(&self.id, entry, &Actor::deployd());
+        let mut batch = Batch::default();
+        let mut over = Vec::new();
+        for Record { event, objects, lines } in records {
+            draft.push(&event).await?;
+            batch.objects.extend(objects);
+            batch.puts.extend(lines);
+        }
+        // What follows is recorded with what it follows upon, as far as it is
+        // only a record: the effects come after the commit.
+        while draft.len() < EVENTS_AT_ONCE {
+            let intents = next(&draft.after().state, engine.ports.clock.now());
+            let events = self.decisions(&intents);
+            if events.is_empty() {
+                break;
+            }
+            for event in &events {
+                draft.push(event).await?;
+                if let Event::DeploymentEnded { deployment, .. } = event {
+                    over.push(deployment.clone());
+                }
+            }
+        }
+        if draft.len() == 0 {
+            return Ok(());
+        }
         let fence = self.claim.as_ref().map(|claim| claim.fence);
-        let appended =
-            self.engine.prepare(&self.id, entry, &Actor::deployd(), fence, events).await?;
-        let batch = with_objects(appended.batch.clone(), objects);
-        match self.engine.ports.store.append(batch).await {
+        let mut appended = draft.finish(fence)?;
+        let of_events = std::mem::take(&mut appended.batch);
+        batch.appends = of_events.appends;
+        batch.puts.extend(of_events.puts);
+        batch.outbox = of_events.outbox;
+        match engine.ports.store.append(batch).await {
             Ok(_) => {}
             // Somebody asked for something meanwhile: look again.
-            Err(StoreError::Conflict { .. }) if are_decisions(events) => return Ok(()),
+            Err(StoreError::Conflict { .. }) if only_decisions => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        self.engine.appended(&appended);
-        for event in events {
-            if let Event::DeploymentEnded { deployment, .. } = event {
-                self.engine.logs.forget(deployment);
-                self.polls.clear();
-            }
+        engine.appended(&appended);
+        for deployment in over {
+            engine.logs.forget(&deployment);
+            self.polls.clear();
+            self.contents = Arc::default();
         }
         Ok(())
     }
@@ -455,19 +547,4 @@ const UNRECORDABLE: &str = "result-unrecordable";
 
 fn is_unrecordable(event: &Event) -> bool {
     matches!(event, Event::StepFailed { fault, .. } if fault.code == UNRECORDABLE)
-}
-
-/// Whether events only say what should happen: if somebody was quicker, they
-/// are simply decided anew. What came of a step is never dropped like that.
-fn are_decisions(events: &[Event]) -> bool {
-    !events.iter().any(|event| {
-        matches!(
-            event,
-            Event::DeploymentPlanned { .. }
-                | Event::StepPending { .. }
-                | Event::StepSucceeded { .. }
-                | Event::StepFailed { .. }
-                | Event::RolloutDecided { .. }
-        )
-    })
 }

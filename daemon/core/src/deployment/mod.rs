@@ -6,17 +6,20 @@
 
 mod event;
 mod next;
+pub mod projection;
 mod retry;
 mod state;
+mod steps;
 mod transition;
 
 pub use event::{Event, Mode, Origin, Request, ResourceStep};
-pub use next::{Intent, QUEUE_MAX, QueueFull, interrupted, next, queue};
+pub use next::{Intent, QUEUE_MAX, QueueFull, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, retry_at};
 pub use state::{
     Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
     Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
+pub use steps::{Shared, Steps};
 pub use transition::{Illegal, transition};
 
 #[cfg(test)]

@@ -9,6 +9,11 @@ use crate::{DeploymentId, Fault, Timestamp};
 /// fill it, since a newer one takes the place of an older one.
 pub const QUEUE_MAX: usize = 100;
 
+/// The most steps of a deployment that run at the same time. What a driver
+/// says to do later is not counted: it runs elsewhere. A plugin's call takes
+/// memory and a connection; this many keep every core and network busy.
+pub const RUNNING_MAX: usize = 64;
+
 /// What the engine should do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
@@ -99,10 +104,19 @@ pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
             GateCondition::Signal => {}
         }
     }
+    let mut running =
+        active.steps.iter().filter(|step| step.status == StepStatus::Running).count();
+    let busy = running > 0;
     for step in &active.steps {
-        intents.extend(of_step(active, step, stopping, now));
+        let intent = of_step(active, step, stopping, now);
+        if matches!(intent, Some(Intent::Append(_))) {
+            if running >= RUNNING_MAX {
+                continue;
+            }
+            running += 1;
+        }
+        intents.extend(intent);
     }
-    let busy = active.steps.iter().any(|step| step.status == StepStatus::Running);
     if !busy && let Some(event) = end(active, stopping) {
         intents.push(Intent::Append(event));
     }

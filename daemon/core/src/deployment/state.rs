@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::Request;
+use super::steps::{Shared, Steps};
 use crate::graph::Uid;
 use crate::plan::Gate;
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
@@ -27,12 +28,16 @@ pub struct EnvironmentState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
     /// Resources that are there.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub resources: BTreeMap<Uid, ActiveResource>,
+    #[serde(default, skip_serializing_if = "has_none")]
+    pub resources: Shared<BTreeMap<Uid, Shared<ActiveResource>>>,
     /// Manifests of which something may be in the cluster, oldest first: what
     /// was ever begun to be applied, and not pruned since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Digest>,
+}
+
+fn has_none(resources: &BTreeMap<Uid, Shared<ActiveResource>>) -> bool {
+    resources.is_empty()
 }
 
 /// A deployment that waits for its turn.
@@ -88,6 +93,12 @@ pub struct ActiveResource {
 )]
 #[serde(transparent)]
 pub struct StepId(pub String);
+
+impl std::borrow::Borrow<str> for StepId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl std::fmt::Display for StepId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -380,8 +391,10 @@ pub struct Deployment {
     /// Gates that are not open yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// Its steps, in the order in which they came up.
-    pub steps: Vec<Step>,
+    /// Its steps, in the order in which they came up. Lists of deployments
+    /// leave them out.
+    #[serde(default, skip_serializing_if = "Steps::is_empty")]
+    pub steps: Steps,
     /// Resources to destroy at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destroy: Vec<Uid>,
@@ -399,12 +412,12 @@ pub struct Deployment {
 impl Deployment {
     /// A step by its name.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
-        self.steps.iter().find(|step| step.id == *id)
+        self.steps.find(&id.0)
     }
 
     /// The result of a step that has succeeded.
     pub fn result(&self, id: &str) -> Option<Digest> {
-        self.steps.iter().find(|step| step.id.0 == id)?.result
+        self.steps.find(id)?.result
     }
 
     /// Whether anything of its manifests may be in the cluster.

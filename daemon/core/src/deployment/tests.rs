@@ -1,10 +1,16 @@
 //! Deployments driven to their end by `next` and `transition` alone.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::projection::EnvironmentHead;
 use super::*;
 use crate::graph::Uid;
+use crate::journal::Version;
+use crate::ports::{Index, KeyRange, Put};
 use crate::plan::{Gate, GateCondition};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
@@ -15,6 +21,10 @@ struct World<'a> {
     now: Timestamp,
     history: Vec<(Timestamp, Event)>,
     last: Option<DeploymentRecord>,
+    /// Projections, as a store would have them.
+    kept: BTreeMap<(Index, Vec<u8>), Vec<u8>>,
+    /// Bytes that the last event has changed of them.
+    changed: usize,
     answer: &'a dyn Fn(&Step) -> Event,
 }
 
@@ -29,6 +39,8 @@ impl<'a> World<'a> {
             now: Timestamp(1_000),
             history: Vec::new(),
             last: None,
+            kept: BTreeMap::new(),
+            changed: 0,
             answer,
         }
     }
@@ -36,10 +48,50 @@ impl<'a> World<'a> {
     fn append(&mut self, event: Event) -> Result<(), Illegal> {
         let (state, record) =
             transition(&environment(), self.state.clone(), self.now, &Actor::deployd(), &event)?;
+        self.history.push((self.now, event));
+        let mut changes = projection::Changes::default();
+        changes.add(&environment(), &self.state, &state, &record).unwrap();
+        let version = Version(self.history.len() as u64);
+        let puts = changes.finish(&environment(), version, &state).unwrap();
+        self.changed = puts.iter().map(|put| put.value.as_ref().map_or(0, Vec::len)).sum();
+        for Put { index, key, value } in puts {
+            match value {
+                Some(value) => drop(self.kept.insert((index, key), value)),
+                None => assert!(self.kept.remove(&(index, key)).is_some(), "nothing to remove"),
+            }
+        }
         self.state = state;
         self.last = Some(record);
-        self.history.push((self.now, event));
         Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(&self, index: Index, keys: &KeyRange) -> Vec<(Vec<u8>, T)> {
+        let within = |key: &Vec<u8>| *key >= keys.start && keys.end.as_ref().is_none_or(|e| key < e);
+        let all = self.kept.iter().filter(|((of, key), _)| *of == index && within(key));
+        all.map(|((_, key), value)| (key.clone(), serde_json::from_slice(value).unwrap())).collect()
+    }
+
+    fn kept_record(&self, id: &DeploymentId) -> DeploymentRecord {
+        let at = (projection::DEPLOYMENTS, id.0.as_bytes().to_vec());
+        let mut record: DeploymentRecord = serde_json::from_slice(&self.kept[&at]).unwrap();
+        if let Some(work) = &mut record.work {
+            let steps = self.read(projection::STEPS, &projection::step_keys(id));
+            work.steps = steps.into_iter().map(|(_, step): (_, Step)| step).collect();
+        }
+        record
+    }
+
+    /// The state, read from the projections alone.
+    fn kept_state(&self) -> EnvironmentState {
+        let at = (projection::ENVIRONMENTS, projection::environment_key(&environment()));
+        let head: EnvironmentHead = serde_json::from_slice(&self.kept[&at]).unwrap();
+        assert_eq!(head.version.0 as usize, self.history.len());
+        let active = head.active.as_ref().map(|id| self.kept_record(id));
+        let queue = head.queue.iter().map(|id| self.kept_record(id)).collect();
+        let keys = projection::resource_keys(&environment());
+        let resources = self.read(projection::RESOURCES, &keys).into_iter();
+        let resources = resources.map(|(key, value)| (projection::uid_of(&key).unwrap(), value));
+        head.state(active, queue, resources.collect()).unwrap()
     }
 
     fn request(&mut self, id: &str, mode: Mode) {
@@ -503,7 +555,10 @@ proptest! {
             if !world.step() {
                 break;
             }
+            prop_assert_eq!(world.kept_state(), world.state.clone());
         }
+        let record = world.last.clone().unwrap();
+        prop_assert_eq!(world.kept_record(&record.id), record);
         prop_assert!(world.state.active.is_none());
         let outcome = world.last.clone().unwrap().outcome.unwrap();
         let running = &world.state.deployed.as_ref().unwrap().deployment.0;
@@ -535,4 +590,46 @@ fn states_and_events_survive_their_encoding() {
         assert_eq!(value["type"], event.kind());
         assert_eq!(&serde_json::from_value::<Event>(value).unwrap(), event);
     }
+}
+
+#[test]
+fn i10_an_event_writes_no_more_however_many_steps_and_resources_there_are() {
+    let largest = |count: usize| {
+        let many = |step: &Step| match &step.kind {
+            StepKind::Plan => Event::DeploymentPlanned {
+                deployment: active(step),
+                plan: Digest::of(b"plan"),
+                gates: vec![],
+                resources: (0..count)
+                    .map(|n| ResourceStep {
+                        uid: Uid(format!("{n:016}")),
+                        name: format!("type#{n}"),
+                        after: vec![],
+                        unsafe_to_repeat: false,
+                    })
+                    .collect(),
+                destroy: vec![],
+            },
+            _ => well(step),
+        };
+        let mut world = World::new(&many);
+        world.request("one", Mode::Manual);
+        let mut largest = 0;
+        while world.step() {
+            let of_provision = matches!(
+                &world.history.last().unwrap().1,
+                Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. }
+                    if step.0.starts_with("provision:")
+            );
+            if of_provision {
+                largest = largest.max(world.changed);
+            }
+        }
+        assert_eq!(world.last.as_ref().unwrap().outcome, Some(Outcome::Succeeded));
+        assert_eq!(world.kept_state(), world.state);
+        assert_eq!(world.state.resources.len(), count);
+        largest
+    };
+    // Larger numbers have more digits.
+    assert!(largest(500) <= largest(20) + 32);
 }

@@ -96,7 +96,7 @@ pub fn transition(
     Ok((state, record))
 }
 
-fn record_queued(
+pub(super) fn record_queued(
     environment: &EnvironmentId,
     queued: Queued,
     ended: Option<(Timestamp, Outcome)>,
@@ -117,7 +117,7 @@ fn record_queued(
     }
 }
 
-fn record_of(environment: &EnvironmentId, deployment: &Deployment) -> DeploymentRecord {
+pub(super) fn record_of(environment: &EnvironmentId, deployment: &Deployment) -> DeploymentRecord {
     DeploymentRecord {
         id: deployment.id.clone(),
         environment: environment.clone(),
@@ -144,7 +144,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         started: at,
         plan: None,
         gates: Vec::new(),
-        steps: vec![plan],
+        steps: vec![plan].into(),
         destroy: Vec::new(),
         rollout: None,
         cancel: None,
@@ -293,11 +293,7 @@ fn push(deployment: &mut Deployment, id: &str, kind: StepKind, after: Vec<StepId
 }
 
 fn find<'a>(deployment: &'a mut Deployment, id: &StepId) -> Result<&'a mut Step, String> {
-    deployment
-        .steps
-        .iter_mut()
-        .find(|step| step.id == *id)
-        .ok_or_else(|| format!("there is no step {id}"))
+    deployment.steps.find_mut(&id.0).ok_or_else(|| format!("there is no step {id}"))
 }
 
 fn open_step<'a>(deployment: &'a mut Deployment, id: &StepId) -> Result<&'a mut Step, String> {
@@ -367,7 +363,7 @@ fn succeeded(
                 deployment: deployment.id.clone(),
                 at,
             };
-            state.resources.insert(uid.clone(), resource);
+            state.resources.change().insert(uid.clone(), resource.into());
         }
         StepKind::Rollout { .. } => observe(deployment, json!({"outcome": "done"})),
         StepKind::Prune => {
@@ -379,7 +375,7 @@ fn succeeded(
             state.applied = kept.into_iter().collect();
         }
         StepKind::Destroy { uid } => {
-            state.resources.remove(uid);
+            state.resources.change().remove(uid);
         }
         StepKind::Plan | StepKind::Decide { .. } => {
             return Err("such a step ends with what came of it".to_owned());

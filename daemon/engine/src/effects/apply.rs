@@ -157,9 +157,8 @@ impl Work {
             .deployed
             .as_ref()
             .ok_or_else(|| EngineError::bug("nothing to go back to"))?;
-        let store = &*self.engine.ports.store;
-        let plan: Plan = content(store, "plan", deployed.plan).await?;
-        let manifests: Manifests = content(store, "manifests", deployed.manifests).await?;
+        let plan = self.plan_at(deployed.plan).await?;
+        let manifests = self.manifests_at(deployed.manifests).await?;
         let message = format!("bringing back deployment {}", deployed.deployment);
         self.log.line(LogLevel::Warn, message);
         let references = self.apply(&plan, &manifests, |_| true).await?;
@@ -175,7 +174,7 @@ impl Work {
         let restoring = self.deployment.is_restoring();
         let (plan, kept) = match &self.state.deployed {
             Some(deployed) if restoring => {
-                (content(store, "plan", deployed.plan).await?, deployed.manifests)
+                (self.plan_at(deployed.plan).await?, deployed.manifests)
             }
             _ => {
                 let kept = self
@@ -185,7 +184,7 @@ impl Work {
                 (self.plan().await?, kept)
             }
         };
-        let manifests: Manifests = content(store, "manifests", kept).await?;
+        let manifests = self.manifests_at(kept).await?;
         let mut keep = manifests.references();
         keep.extend(self.of_active_resources(&manifests.namespace).await?);
         let mut surplus = BTreeSet::new();
@@ -198,7 +197,7 @@ impl Work {
         if surplus.is_empty() {
             return Ok(Ended::Done(None));
         }
-        let target = self.target(&plan, manifests.namespace).await?;
+        let target = self.target(&plan, manifests.namespace.clone()).await?;
         let removed = self.engine.ports.cluster.prune(&target, &surplus, &self.log).await?;
         Ok(Ended::Done(Some(object(&removed)?)))
     }

@@ -1,6 +1,7 @@
 //! Performs steps. Each file is about one kind; none decides what comes next.
 
 mod apply;
+mod contents;
 mod provision;
 mod rollout;
 mod sensitive;
@@ -9,24 +10,43 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deployd_core::deployment::{
-    Deployment, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind,
+    Deployment, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind, StepStatus,
 };
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifests, Plan};
-use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Scope};
+use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Put, Scope};
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::environments::EnvironmentEntry;
 use crate::planner::{self, is_unsafe};
 use crate::records::{content, object};
 use crate::{EngineError, Inner};
 
+pub(crate) use contents::Contents;
+
+/// What is to be recorded of a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) event: Event,
+    /// Content that it names.
+    pub(crate) objects: Vec<Object>,
+    /// The last lines of its log.
+    pub(crate) lines: Vec<Put>,
+}
+
+impl From<Event> for Record {
+    fn from(event: Event) -> Self {
+        Self { event, objects: Vec::new(), lines: Vec::new() }
+    }
+}
+
 /// What came of performing a step.
 pub(crate) enum Performed {
-    /// To be recorded, with content.
-    Event(Box<Event>, Vec<Object>),
+    /// To be recorded.
+    Record(Box<Record>),
     /// Nothing new: ask again then.
     StillPending { poll_at: Timestamp },
     /// It was left for the next start to go on with.
@@ -56,6 +76,7 @@ pub(crate) struct Work {
     pub(crate) step: Step,
     pub(crate) log: CallLog,
     pub(crate) leave: watch::Receiver<Leave>,
+    pub(crate) contents: Arc<Contents>,
 }
 
 /// Whether a step that only watches should go on. What changes something is
@@ -75,33 +96,46 @@ pub(crate) enum Leave {
 pub(crate) async fn perform(
     engine: Arc<Inner>,
     environment: EnvironmentId,
-    state: EnvironmentState,
+    entry: Arc<EnvironmentEntry>,
     id: &DeploymentId,
     step: &StepId,
     leave: watch::Receiver<Leave>,
+    contents: Arc<Contents>,
 ) -> Performed {
-    let failed = |fault: Fault| {
-        let event = Event::StepFailed { deployment: id.clone(), step: step.clone(), fault };
-        Performed::Event(Box::new(event), Vec::new())
-    };
+    let failed =
+        |fault: Fault| Event::StepFailed { deployment: id.clone(), step: step.clone(), fault };
+    let state = entry.state.clone();
     let found = state
         .active
         .clone()
         .and_then(|deployment| Some((deployment.step(step)?.clone(), deployment)));
     let Some((known, deployment)) = found else {
-        return failed(Fault::bug("no-such-step", format!("there is no step {step}")));
+        let fault = Fault::bug("no-such-step", format!("there is no step {step}"));
+        return Performed::Record(Box::new(failed(fault).into()));
     };
     let log = CallLog::default();
-    let work = Work { engine, environment, state, deployment, step: known, log, leave };
+    let work = Work { engine, environment, state, deployment, step: known, log, leave, contents };
     let result = work.engine.logged(id, &step.0, &work.log, work.run()).await;
     let now = work.engine.ports.clock.now();
-    match result {
-        Ok(ended) => work.event(ended, now).unwrap_or_else(|error| failed(error.into_fault())),
-        Err(error) => {
-            let fault = error.into_fault();
-            work.log.line(LogLevel::Error, fault.message.clone());
-            work.engine.log(id, &step.0, work.log.take()).await;
-            failed(fault)
+    let ended = match result {
+        Ok(ended) => work.outcome(ended, now).await,
+        Err(error) => Err(error),
+    };
+    let outcome = ended.unwrap_or_else(|error| {
+        let fault = error.into_fault();
+        work.log.line(LogLevel::Error, fault.message.clone());
+        Performed::Record(Box::new(failed(fault).into()))
+    });
+    let lines = work.log.take();
+    match outcome {
+        Performed::Record(mut record) => {
+            // In one transaction with what came of it.
+            record.lines = work.engine.lines(id, &step.0, lines).await;
+            Performed::Record(record)
+        }
+        other => {
+            work.engine.log(id, &step.0, lines).await;
+            other
         }
     }
 }
@@ -121,28 +155,27 @@ impl Work {
         }
     }
 
-    fn event(&self, ended: Ended, now: Timestamp) -> Result<Performed, EngineError> {
+    async fn outcome(&self, ended: Ended, now: Timestamp) -> Result<Performed, EngineError> {
         let deployment = self.deployment.id.clone();
         let step = self.step.id.clone();
-        Ok(match ended {
+        let (event, objects) = match ended {
             Ended::Done(result) => {
                 let digest = result.as_ref().map(|object| object.digest);
                 let event = Event::StepSucceeded { deployment, step, result: digest };
-                Performed::Event(Box::new(event), result.into_iter().collect())
+                (event, result.into_iter().collect())
             }
-            Ended::Left => Performed::Left,
+            Ended::Left => return Ok(Performed::Left),
             Ended::Pending { token, poll_after_ms, message } => {
                 let poll_at = now.plus_ms(poll_after_ms.clamp(POLL_MS_MIN, POLL_MS_MAX));
-                use deployd_core::deployment::StepStatus;
                 match &self.step.status {
                     // Recording every look would fill the journal with nothing.
                     StepStatus::Pending { token: known, .. } if *known == token => {
-                        Performed::StillPending { poll_at }
+                        return Ok(Performed::StillPending { poll_at });
                     }
                     _ => {
                         let event =
                             Event::StepPending { deployment, step, token, poll_at, message };
-                        Performed::Event(Box::new(event), Vec::new())
+                        (event, Vec::new())
                     }
                 }
             }
@@ -155,16 +188,18 @@ impl Work {
                     progress: decision.progress,
                     message: decision.message,
                 };
-                Performed::Event(Box::new(event), Vec::new())
+                (event, Vec::new())
             }
             Ended::Planned(planned) => {
-                let content = object(&planned.plan)?;
-                let event = planned_event(deployment, content.digest, &planned.plan);
-                let mut objects = planned.objects;
+                let planner::Planned { plan, mut objects, .. } = *planned;
+                let content = object(&plan)?;
+                let event = planned_event(deployment, content.digest, &plan);
+                self.contents.plan.put(content.digest, plan).await;
                 objects.push(content);
-                Performed::Event(Box::new(event), objects)
+                (event, objects)
             }
-        })
+        };
+        Ok(Performed::Record(Box::new(Record { event, objects, lines: Vec::new() })))
     }
 
     async fn plan_step(&self) -> Result<Ended, EngineError> {
@@ -191,7 +226,7 @@ impl Work {
     async fn render_step(&self) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
         let set = self.set().await?;
-        let resources = self.resources(&plan).await?;
+        let resources = self.resources(plan.graph.nodes.keys()).await?;
         let outputs: BTreeMap<Uid, Value> =
             resources.iter().map(|(uid, p)| (uid.clone(), p.outputs.clone())).collect();
         let missing = deployd_core::resolve::Missing::Fault;
@@ -201,41 +236,55 @@ impl Work {
             .await?;
         let manifests = apply::manifests(&plan, &resources, rendered)?;
         self.log.line(LogLevel::Info, format!("rendered {} objects", manifests.objects.len()));
-        Ok(Ended::Done(Some(object(&manifests)?)))
+        let content = object(&manifests)?;
+        self.contents.manifests.put(content.digest, manifests).await;
+        Ok(Ended::Done(Some(content)))
     }
 
     /// The plan that is executed.
-    pub(crate) async fn plan(&self) -> Result<Plan, EngineError> {
+    pub(crate) async fn plan(&self) -> Result<Arc<Plan>, EngineError> {
         let digest =
             self.deployment.plan.ok_or_else(|| EngineError::bug("a step without a plan"))?;
-        content(&*self.engine.ports.store, "plan", digest).await
+        self.plan_at(digest).await
+    }
+
+    pub(crate) async fn plan_at(&self, digest: Digest) -> Result<Arc<Plan>, EngineError> {
+        self.contents.plan.get(&*self.engine.ports.store, "plan", digest).await
     }
 
     /// What is deployed.
-    pub(crate) async fn set(&self) -> Result<DeploymentSet, EngineError> {
-        content(&*self.engine.ports.store, "set", self.deployment.request.set).await
+    pub(crate) async fn set(&self) -> Result<Arc<DeploymentSet>, EngineError> {
+        self.set_at(self.deployment.request.set).await
+    }
+
+    pub(crate) async fn set_at(&self, digest: Digest) -> Result<Arc<DeploymentSet>, EngineError> {
+        self.contents.set.get(&*self.engine.ports.store, "set", digest).await
     }
 
     /// The manifests that are deployed.
-    pub(crate) async fn rendered(&self) -> Result<Manifests, EngineError> {
+    pub(crate) async fn rendered(&self) -> Result<Arc<Manifests>, EngineError> {
         let digest = self
             .deployment
             .result("render")
             .ok_or_else(|| EngineError::bug("a step before manifests are rendered"))?;
-        content(&*self.engine.ports.store, "manifests", digest).await
+        self.manifests_at(digest).await
+    }
+
+    pub(crate) async fn manifests_at(&self, digest: Digest) -> Result<Arc<Manifests>, EngineError> {
+        self.contents.manifests.get(&*self.engine.ports.store, "manifests", digest).await
     }
 
     pub(crate) fn scope(&self, plan: &Plan) -> Scope {
         planner::scope(plan, &self.deployment.id.0)
     }
 
-    /// What is there of a plan's resources.
+    /// What is there of these resources.
     pub(crate) async fn resources(
         &self,
-        plan: &Plan,
+        uids: impl Iterator<Item = &Uid>,
     ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
         let mut found = BTreeMap::new();
-        for uid in plan.graph.nodes.keys() {
+        for uid in uids {
             if let Some(active) = self.state.resources.get(uid) {
                 let provisioned =
                     content(&*self.engine.ports.store, "resource", active.provisioned).await?;
@@ -243,6 +292,16 @@ impl Work {
             }
         }
         Ok(found)
+    }
+
+    /// What is there of a resource, and of what it refers to.
+    pub(crate) async fn resources_for(
+        &self,
+        plan: &Plan,
+        uid: &Uid,
+    ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
+        let after = plan.graph.nodes.get(uid).into_iter().flat_map(|node| &node.after);
+        self.resources(after.chain([uid])).await
     }
 }
 

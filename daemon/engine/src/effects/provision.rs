@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use deployd_core::graph::Uid;
-use deployd_core::plan::Plan;
-use deployd_core::ports::{Call, LogLevel, Progress, Provisioned};
+use deployd_core::ports::{Call, LogLevel, Progress};
 use deployd_core::resolve::Missing;
 use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
@@ -12,13 +11,13 @@ use serde_json::Value;
 use super::{Ended, Work};
 use crate::EngineError;
 use crate::planner::{context, request};
-use crate::records::{content, object};
+use crate::records::object;
 
 impl Work {
     pub(super) async fn provision(&self, uid: &Uid) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
         let set = self.set().await?;
-        let resources = self.resources(&plan).await?;
+        let resources = self.resources_for(&plan, uid).await?;
         let outputs: BTreeMap<Uid, Value> = resources
             .iter()
             .filter(|(other, _)| *other != uid)
@@ -49,25 +48,20 @@ impl Work {
     /// Takes away a resource that nothing asks for any more, with the plugin and
     /// the inputs that it was provisioned by.
     pub(super) async fn destroy(&self, uid: &Uid) -> Result<Ended, EngineError> {
-        let store = &*self.engine.ports.store;
         let Some(active) = self.state.resources.get(uid) else { return Ok(Ended::Done(None)) };
-        let plan: Plan = content(store, "plan", active.plan).await?;
-        let set = content(store, "set", plan.set).await?;
-        let provisioned: Provisioned = content(store, "resource", active.provisioned).await?;
+        let plan = self.plan_at(active.plan).await?;
+        let set = self.set_at(plan.set).await?;
+        let resources = self.resources_for(&plan, uid).await?;
         let planned = plan
             .resources
             .get(uid)
             .ok_or_else(|| EngineError::bug(format!("resource {uid} is in no plan")))?;
-        let mut outputs = BTreeMap::new();
-        for other in plan.graph.nodes.keys() {
-            if let Some(active) = self.state.resources.get(other) {
-                let provisioned: Provisioned =
-                    content(store, "resource", active.provisioned).await?;
-                outputs.insert(other.clone(), provisioned.outputs);
-            }
-        }
+        let outputs: BTreeMap<Uid, Value> = resources
+            .iter()
+            .map(|(uid, provisioned)| (uid.clone(), provisioned.outputs.clone()))
+            .collect();
         let context = context(&plan, &outputs, Missing::Preview);
-        let request = request(&context, &set, uid, Some(&provisioned), &self.key())?;
+        let request = request(&context, &set, uid, resources.get(uid), &self.key())?;
         let scope = self.scope(&plan);
         let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
         match self.engine.ports.drivers.destroy(call, &request, self.token()).await? {

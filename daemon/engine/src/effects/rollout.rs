@@ -1,5 +1,7 @@
 //! Asks the strategy what to do, and does it.
 
+use std::sync::Arc;
+
 use deployd_core::Fault;
 use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
@@ -87,7 +89,10 @@ impl Work {
         deadline_ms.saturating_sub(passed).max(1_000)
     }
 
-    async fn track(&self, track: &str) -> Result<(Plan, Manifests), EngineError> {
+    async fn track(
+        &self,
+        track: &str,
+    ) -> Result<(Arc<Plan>, Arc<Manifests>), EngineError> {
         if track != STABLE {
             return Err(Fault::invalid(
                 "track-unknown",
