@@ -202,7 +202,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         started: Timestamp(1_000_500),
         plan: Some(Digest::of(b"plan")),
         gates: Vec::new(),
-        steps,
+        steps: steps.into(),
         destroy: Vec::new(),
         rollout: None,
         cancel: None,

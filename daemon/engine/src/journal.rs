@@ -95,9 +95,8 @@ impl Draft<'_> {
     /// The batch that appends all of them, under a fence if there is one.
     pub(crate) fn finish(self, fence: Option<Fence>) -> Result<Appended, EngineError> {
         let Self { environment, stream, before, after, events, changes, .. } = self;
-        let puts = changes
-            .finish(&environment, after.version, &after.state)
-            .map_err(EngineError::bug)?;
+        let puts =
+            changes.finish(&environment, after.version, &after.state).map_err(EngineError::bug)?;
         let tells = !self.outbox.is_empty();
         let mut batch = Batch { puts, outbox: self.outbox, ..Batch::default() };
         if !events.is_empty() {

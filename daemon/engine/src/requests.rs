@@ -15,8 +15,8 @@ use deployd_core::views::{
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
-use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
 use crate::environments::EnvironmentEntry;
+use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
 use crate::records::{below, content, decode, deployment, head_of_deployment, object};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 

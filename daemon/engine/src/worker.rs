@@ -382,10 +382,7 @@ impl Worker {
     }
 
     /// The code that performs a step has panicked.
-    fn died(
-        &self,
-        error: &tokio::task::JoinError,
-    ) -> Option<(DeploymentId, StepId, Performed)> {
+    fn died(&self, error: &tokio::task::JoinError) -> Option<(DeploymentId, StepId, Performed)> {
         let (step, flight) = self.flights.iter().find(|(_, flight)| flight.task == error.id())?;
         tracing::error!(environment = %self.id, %step, %error, "a step has panicked");
         let fault = Fault::bug(

@@ -31,6 +31,7 @@ mod migrate;
 mod objects;
 mod open;
 mod outbox;
+mod parts;
 mod reads;
 mod request;
 mod room;

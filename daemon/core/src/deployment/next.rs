@@ -104,8 +104,7 @@ pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
             GateCondition::Signal => {}
         }
     }
-    let mut running =
-        active.steps.iter().filter(|step| step.status == StepStatus::Running).count();
+    let mut running = active.steps.iter().filter(|step| step.status == StepStatus::Running).count();
     let busy = running > 0;
     for step in &active.steps {
         let intent = of_step(active, step, stopping, now);

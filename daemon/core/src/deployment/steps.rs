@@ -185,7 +185,8 @@ impl From<Vec<Step>> for Steps {
 
 impl<'s> IntoIterator for &'s Steps {
     type Item = &'s Step;
-    type IntoIter = std::iter::Map<std::slice::Iter<'s, Shared<Step>>, fn(&'s Shared<Step>) -> &'s Step>;
+    type IntoIter =
+        std::iter::Map<std::slice::Iter<'s, Shared<Step>>, fn(&'s Shared<Step>) -> &'s Step>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.list.iter().map(Deref::deref)

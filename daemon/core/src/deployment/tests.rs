@@ -10,8 +10,8 @@ use super::projection::EnvironmentHead;
 use super::*;
 use crate::graph::Uid;
 use crate::journal::Version;
-use crate::ports::{Index, KeyRange, Put};
 use crate::plan::{Gate, GateCondition};
+use crate::ports::{Index, KeyRange, Put};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
 /// An engine without a world: whatever is to be performed is answered by a
@@ -66,7 +66,8 @@ impl<'a> World<'a> {
     }
 
     fn read<T: DeserializeOwned>(&self, index: Index, keys: &KeyRange) -> Vec<(Vec<u8>, T)> {
-        let within = |key: &Vec<u8>| *key >= keys.start && keys.end.as_ref().is_none_or(|e| key < e);
+        let within =
+            |key: &Vec<u8>| *key >= keys.start && keys.end.as_ref().is_none_or(|e| key < e);
         let all = self.kept.iter().filter(|((of, key), _)| *of == index && within(key));
         all.map(|((_, key), value)| (key.clone(), serde_json::from_slice(value).unwrap())).collect()
     }

@@ -173,9 +173,7 @@ impl Work {
         let store = &*self.engine.ports.store;
         let restoring = self.deployment.is_restoring();
         let (plan, kept) = match &self.state.deployed {
-            Some(deployed) if restoring => {
-                (self.plan_at(deployed.plan).await?, deployed.manifests)
-            }
+            Some(deployed) if restoring => (self.plan_at(deployed.plan).await?, deployed.manifests),
             _ => {
                 let kept = self
                     .deployment

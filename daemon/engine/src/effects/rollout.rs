@@ -89,10 +89,7 @@ impl Work {
         deadline_ms.saturating_sub(passed).max(1_000)
     }
 
-    async fn track(
-        &self,
-        track: &str,
-    ) -> Result<(Arc<Plan>, Arc<Manifests>), EngineError> {
+    async fn track(&self, track: &str) -> Result<(Arc<Plan>, Arc<Manifests>), EngineError> {
         if track != STABLE {
             return Err(Fault::invalid(
                 "track-unknown",

@@ -55,15 +55,14 @@ fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> 
     for (expected, record) in (1..).zip(events) {
         assert_eq!(record.version.0, expected, "I3: versions without a gap");
         let event: Event = serde_json::from_value(record.event.body.clone()).unwrap();
-        let (state, after) =
-            transition(
-                &replayed.id,
-                replayed.state.clone(),
-                record.event.at,
-                &record.event.actor,
-                &event,
-            )
-            .unwrap_or_else(|illegal| panic!("I10: {illegal}"));
+        let (state, after) = transition(
+            &replayed.id,
+            replayed.state.clone(),
+            record.event.at,
+            &record.event.actor,
+            &event,
+        )
+        .unwrap_or_else(|illegal| panic!("I10: {illegal}"));
         let mut changes = Changes::default();
         changes.add(&replayed.id, &replayed.state, &state, &after).unwrap();
         for put in changes.finish(&replayed.id, record.version, &state).unwrap() {
@@ -128,7 +127,8 @@ pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
     assert!(report.is_sound(), "I9: {report:?}");
     let replayed = replay_all(world, documents).await;
     let mut kept = BTreeMap::new();
-    for name in ["environments", "resources", "deployments", "deployments-by-environment", "steps"] {
+    for name in ["environments", "resources", "deployments", "deployments-by-environment", "steps"]
+    {
         let entries = index(world, name).await.into_iter();
         kept.extend(entries.map(|(key, value)| ((name, key), value)));
     }

@@ -18,6 +18,7 @@ mod crashes;
 mod documents;
 mod fakes;
 mod job;
+mod large;
 mod notifications;
 mod requests;
 mod resources;
