@@ -148,7 +148,7 @@ impl Inner {
     ) -> Result<T, StoreOrEngine> {
         let batch = Batch { puts, ..Batch::default() };
         let batch = self.note(StreamId::access(), &caller.actor, body, batch).await?;
-        self.commit(caller, answer, batch).await
+        self.commit(caller, answer, batch, &[]).await
     }
 
     async fn show(&self, Made { token, salt }: Made) -> Result<NewToken, EngineError> {

@@ -79,7 +79,7 @@ impl Engine {
             let stream = StreamId::configuration();
             let batch =
                 self.inner.note(stream, &caller.actor, body.clone(), Batch::default()).await?;
-            self.inner.commit(caller, info.clone(), batch).await
+            self.inner.commit(caller, info.clone(), batch, &[]).await
         })
         .await
     }
