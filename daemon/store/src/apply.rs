@@ -2,7 +2,7 @@
 //! a refused batch leaves nothing behind.
 
 use deployd_core::Digest;
-use deployd_core::journal::{EventRecord, Head, StreamId, chain};
+use deployd_core::journal::{Head, StreamId, chain};
 use deployd_core::outbox::Message;
 use deployd_core::ports::{Append, Batch, Put, StoreError};
 use redb::ReadableTable;
@@ -32,17 +32,17 @@ impl Prepared {
 }
 
 /// What an append comes to: its events as they will be kept, and the new head.
-struct Planned {
-    stream: StreamId,
+struct Planned<'b> {
+    stream: &'b StreamId,
     events: Vec<(u64, Vec<u8>)>,
     head: Head,
 }
 
 /// Stores a batch, or refuses it and leaves everything as it was.
-pub(crate) fn batch(tables: &mut Tables<'_>, batch: Prepared) -> Result<Vec<Head>, Failure> {
+pub(crate) fn batch(tables: &mut Tables<'_>, batch: &Prepared) -> Result<Vec<Head>, Failure> {
     let planned = batch
         .appends
-        .into_iter()
+        .iter()
         .map(|append| plan(tables, append))
         .collect::<Result<Vec<_>, _>>()?;
     write_events(tables, &planned)?;
@@ -53,7 +53,7 @@ pub(crate) fn batch(tables: &mut Tables<'_>, batch: Prepared) -> Result<Vec<Head
             None => tables.indexes.remove(key)?,
         };
     }
-    outbox::add(tables, batch.outbox)?;
+    outbox::add(tables, &batch.outbox)?;
     for (digest, packed) in &batch.objects {
         if tables.objects.get(digest.as_bytes())?.is_none() {
             tables.objects.insert(digest.as_bytes(), packed.as_slice())?;
@@ -62,29 +62,27 @@ pub(crate) fn batch(tables: &mut Tables<'_>, batch: Prepared) -> Result<Vec<Head
     Ok(planned.iter().map(|planned| planned.head).collect())
 }
 
-fn plan(tables: &Tables<'_>, append: Append) -> Result<Planned, Failure> {
+fn plan<'b>(tables: &Tables<'_>, append: &'b Append) -> Result<Planned<'b>, Failure> {
     let Append { stream, expect, fence, events } = append;
     // First the fence: whoever lost the stream must not read it and try again.
-    claims::check(tables, &stream, fence)?;
+    claims::check(tables, stream, *fence)?;
     let head = tables.heads.get(stream.0.as_str())?;
-    let mut head = encode::to_head(&stream, head.as_ref().map(|bytes| bytes.value()))?;
-    if head.version != expect {
-        return Err(StoreError::Conflict { stream, head }.into());
+    let mut head = encode::to_head(stream, head.as_ref().map(|bytes| bytes.value()))?;
+    if head.version != *expect {
+        return Err(StoreError::Conflict { stream: stream.clone(), head }.into());
     }
     let mut records = Vec::with_capacity(events.len());
     for event in events {
         let version = head.version.next();
-        let hash = chain(&stream, version, head.hash, &event)
+        let hash = chain(stream, version, head.hash, event)
             .map_err(|error| StoreError::InvalidBatch(format!("an event is not JSON: {error}")))?;
-        let record =
-            EventRecord { stream: stream.clone(), version, event, previous: head.hash, hash };
-        records.push((version.0, encode::event(record)?));
+        records.push((version.0, encode::event(event, head.hash, hash)?));
         head = Head { version, hash };
     }
     Ok(Planned { stream, events: records, head })
 }
 
-fn write_events(tables: &mut Tables<'_>, planned: &[Planned]) -> Result<(), Failure> {
+fn write_events(tables: &mut Tables<'_>, planned: &[Planned<'_>]) -> Result<(), Failure> {
     let mut position = feed_end(&tables.feed)?;
     for Planned { stream, events, head } in planned {
         let stream = stream.0.as_str();

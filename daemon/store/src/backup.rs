@@ -10,12 +10,17 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTabl
 
 use crate::error::{Failure, OpenError, RestoreError};
 use crate::open::{self, StoreOptions};
+use crate::sealed::{Findings, Sealed};
 use crate::tables::{META, Tables};
 use crate::verify;
 
 /// Copies what is in this view into a new file at `to`, never over another. The
 /// copy has no free pages: it is as small as a store can be.
-pub(crate) fn backup(view: &ReadTransaction, to: &Path) -> Result<(), StoreError> {
+pub(crate) fn backup(
+    view: &ReadTransaction,
+    to: &Path,
+    findings: &Findings,
+) -> Result<(), StoreError> {
     let failed = |why: String| StoreError::Backup(format!("{}: {why}", to.display()));
     if to.exists() {
         return Err(failed("it exists already".to_owned()));
@@ -26,6 +31,9 @@ pub(crate) fn backup(view: &ReadTransaction, to: &Path) -> Result<(), StoreError
     let copied = copy(view, &beside);
     let placed = match copied {
         Ok(()) => open::place(&beside, to).map_err(|error| failed(error.to_string())),
+        Err(failure) if failure.is_damage() => {
+            Err(failed(findings.describe(&failure.to_string())))
+        }
         Err(failure) => Err(failed(failure.to_string())),
     };
     if placed.is_err() {
@@ -34,9 +42,13 @@ pub(crate) fn backup(view: &ReadTransaction, to: &Path) -> Result<(), StoreError
     placed
 }
 
-fn copy(view: &ReadTransaction, to: &Path) -> Result<(), Failure> {
+/// Copies what is in this view into a new file.
+pub(crate) fn copy(view: &ReadTransaction, to: &Path) -> Result<(), Failure> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(to);
     let backend = FileBackend::new(file.map_err(redb::StorageError::Io)?)?;
+    let (backend, _) = Sealed::open(backend).map_err(|error| {
+        Failure::from(redb::StorageError::Io(io::Error::other(format!("{error:?}"))))
+    })?;
     let database = Database::builder()
         .set_cache_size(StoreOptions::default().cache_bytes)
         .create_with_backend(backend)?;
@@ -67,8 +79,9 @@ pub fn verify_file(path: &Path) -> Result<VerifyReport, OpenError> {
     }
     let opened = open::open_file(path, &StoreOptions::default())?;
     let name = path.display().to_string();
-    let verified = || verify::verify(&opened.database.begin_read()?);
+    let verified = || verify::verify(&opened.database.begin_read()?, &opened.findings);
     open::guarded(&name, || verified().map_err(|failure| OpenError::of(&name, failure)))
+        .map_err(|error| error.because(&opened.findings))
 }
 
 /// Puts a backup at `to`, where no file may be, after it was verified.

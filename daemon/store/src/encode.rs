@@ -53,10 +53,21 @@ struct StoredEvent {
     hash: Digest,
 }
 
+/// [`StoredEvent`], to be written.
+#[derive(Serialize)]
+struct EventToStore<'e> {
+    event: &'e NewEvent,
+    previous: Digest,
+    hash: Digest,
+}
+
 /// An event, to be kept under its stream and version.
-pub(crate) fn event(record: EventRecord) -> Result<Vec<u8>, StoreError> {
-    let EventRecord { event, previous, hash, .. } = record;
-    to_json("an event", &StoredEvent { event, previous, hash })
+pub(crate) fn event(
+    event: &NewEvent,
+    previous: Digest,
+    hash: Digest,
+) -> Result<Vec<u8>, StoreError> {
+    to_json("an event", &EventToStore { event, previous, hash })
 }
 
 /// The event kept under this stream and version.
@@ -127,6 +138,18 @@ pub(crate) struct StoredMessage {
     pub(crate) available: u64,
     /// The message.
     pub(crate) message: Message,
+}
+
+/// [`StoredMessage`], to be written.
+#[derive(Serialize)]
+struct MessageToStore<'m> {
+    available: u64,
+    message: &'m Message,
+}
+
+/// A message, to be kept under its number.
+pub(crate) fn message(available: u64, message: &Message) -> Result<Vec<u8>, StoreError> {
+    to_json("a message", &MessageToStore { available, message })
 }
 
 /// A stream's claim, also after it was given back: the fence must not fall.

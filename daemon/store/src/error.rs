@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use deployd_core::ports::{StoreError, VerifyReport};
 
+use crate::sealed::Findings;
+
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,8 +19,8 @@ pub enum OpenError {
     },
     /// It was written by a later version of deployd.
     #[error(
-        "{path} has schema version {found}, and this version of deployd knows versions up to \
-         {supported}: use the version that wrote it, or a later one"
+        "{path} has version {found} of the format, and this version of deployd knows versions up \
+         to {supported}: use the version that wrote it, or a later one"
     )]
     Newer {
         /// The store.
@@ -119,18 +121,32 @@ impl std::fmt::Display for Failure {
 }
 
 impl Failure {
-    /// The answer to a read that failed so.
-    pub(crate) fn of_read(self) -> StoreError {
+    /// Whether what is in the file is the reason, and not what was asked, nor a
+    /// disk that fails.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Refused(error) => matches!(error, StoreError::Damaged(_)),
+            Self::Database(error) => matches!(**error, redb::Error::Corrupted(_)),
+        }
+    }
+
+    /// The answer to a read of `what` that failed so.
+    pub(crate) fn of_read(self, what: &str, findings: &Findings) -> StoreError {
         match self {
             Self::Refused(error) => error,
             Self::Database(error) => match *error {
                 redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
-                    StoreError::Stopped(format!("reading failed: {error}"))
+                    StoreError::Stopped(format!("reading {what} failed: {error}"))
                 }
-                error => StoreError::Damaged(error.to_string()),
+                error => damaged(what, &error.to_string(), findings),
             },
         }
     }
+}
+
+/// What to say of `what` when it can't be read any more.
+pub(crate) fn damaged(what: &str, otherwise: &str, findings: &Findings) -> StoreError {
+    StoreError::Damaged(format!("{what}: {}", findings.describe(otherwise)))
 }
 
 impl From<StoreError> for Failure {

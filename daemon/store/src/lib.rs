@@ -35,6 +35,7 @@ mod parts;
 mod reads;
 mod request;
 mod room;
+mod sealed;
 mod store;
 mod tables;
 mod verify;
@@ -45,5 +46,7 @@ pub use backup::{restore, verify_file};
 pub use error::{OpenError, RestoreError};
 pub use memory::MemoryStore;
 pub use migrate::SCHEMA;
+#[doc(hidden)]
+pub use open::database_of;
 pub use open::StoreOptions;
 pub use store::{RedbStore, StoreStats};

@@ -32,6 +32,38 @@ pub(crate) fn migrate(
     migrate_with(database, path, created, MIGRATIONS)
 }
 
+/// Whether this is a store of a version that is known; changes nothing.
+pub(crate) fn check(database: &Database, path: &str) -> Result<(), OpenError> {
+    let failed = |failure: Failure| OpenError::of(path, failure);
+    let transaction = database.begin_write().map_err(|e| failed(e.into()))?;
+    let names = table_names(&transaction).map_err(failed)?;
+    let found = version_of(&transaction, &names, path)?;
+    transaction.abort().map_err(|e| failed(e.into()))?;
+    if found > SCHEMA {
+        return Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA });
+    }
+    Ok(())
+}
+
+fn table_names(transaction: &WriteTransaction) -> Result<Vec<String>, Failure> {
+    Ok(transaction.list_tables()?.map(|table| table.name().to_owned()).collect())
+}
+
+/// The schema's version of what should be a store.
+fn version_of(
+    transaction: &WriteTransaction,
+    names: &[String],
+    path: &str,
+) -> Result<u32, OpenError> {
+    let not_a_store =
+        |why: &str| OpenError::NotAStore { path: path.to_owned(), why: why.to_owned() };
+    if !names.iter().any(|name| name == META.name()) {
+        return Err(not_a_store("it is a database of something else"));
+    }
+    let found = schema_of(transaction).map_err(|failure| OpenError::of(path, failure))?;
+    found.ok_or_else(|| not_a_store("it has no schema version"))
+}
+
 fn migrate_with(
     database: &Database,
     path: &str,
@@ -40,26 +72,16 @@ fn migrate_with(
 ) -> Result<(), OpenError> {
     let supported = u32::try_from(migrations.len() + 1).unwrap_or(u32::MAX);
     let failed = |failure: Failure| OpenError::of(path, failure);
-    let not_a_store =
-        |why: &str| OpenError::NotAStore { path: path.to_owned(), why: why.to_owned() };
 
     let mut transaction = database.begin_write().map_err(|e| failed(e.into()))?;
     transaction.set_durability(Durability::Immediate).map_err(|e| failed(e.into()))?;
     transaction.set_quick_repair(true);
-    let mut names = Vec::new();
-    for table in transaction.list_tables().map_err(|e| failed(e.into()))? {
-        names.push(table.name().to_owned());
-    }
+    let names = table_names(&transaction).map_err(failed)?;
     if names.is_empty() {
         initialise(&transaction, supported, created).map_err(failed)?;
         return transaction.commit().map_err(|e| failed(e.into()));
     }
-    if !names.iter().any(|name| name == META.name()) {
-        return Err(not_a_store("it is a database of something else"));
-    }
-    let Some(found) = schema_of(&transaction).map_err(failed)? else {
-        return Err(not_a_store("it has no schema version"));
-    };
+    let found = version_of(&transaction, &names, path)?;
     if found > supported {
         return Err(OpenError::Newer { path: path.to_owned(), found, supported });
     }

@@ -1,19 +1,20 @@
 //! Opening a store, or making one.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use deployd_core::Timestamp;
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, StorageBackend, StorageError};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
 
 use crate::error::{Failure, OpenError};
 use crate::limits::{QUEUE_REQUESTS_MAX, RESERVE_BYTES};
 use crate::metered::{Meter, Metered};
-use crate::migrate;
+use crate::sealed::{FILE_FORMAT, Findings, SealError, Sealed, is_plain};
+use crate::{backup, migrate};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -42,10 +43,12 @@ impl Default for StoreOptions {
     }
 }
 
-/// An open database of this schema, and what counts its traffic.
+/// An open database of this schema, what counts its traffic, and what was found
+/// to be damaged.
 pub(crate) struct Opened {
     pub(crate) database: Database,
     pub(crate) meter: Meter,
+    pub(crate) findings: Findings,
 }
 
 /// Opens the store in this file; makes it if there is no file.
@@ -66,13 +69,62 @@ pub(crate) fn open_file(path: &Path, options: &StoreOptions) -> Result<Opened, O
 
 fn open_existing(path: &Path, file: File, options: &StoreOptions) -> Result<Opened, OpenError> {
     let name = path.display().to_string();
+    let file = own(path, file)?;
     let metadata = file.metadata().map_err(|error| io_error(path, error))?;
     if metadata.len() == 0 {
         return Err(OpenError::Damaged { path: name, why: "the file is empty".to_owned() });
     }
+    let file = match first_bytes(&file).map_err(|error| io_error(path, error))? {
+        plain if is_plain(&plain) => seal_plain(path, file, options)?,
+        _ => file,
+    };
     let backend =
         FileBackend::new(file).map_err(|error| OpenError::of(&name, Failure::from(error)))?;
     open_backend(&name, backend, options)
+}
+
+/// Locks the file before anything of it is read: another process may be in the
+/// middle of writing it. Held as long as the file is open.
+fn own(path: &Path, file: File) -> Result<File, OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(OpenError::InUse { path: path.display().to_string() })
+        }
+        Err(TryLockError::Error(error)) => Err(io_error(path, error)),
+    }
+}
+
+fn first_bytes(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut first = Vec::new();
+    file.rewind()?;
+    file.take(16).read_to_end(&mut first)?;
+    Ok(first)
+}
+
+/// Puts a sealed copy in the place of a store from before there were checksums;
+/// returns it, open. A crash leaves the one or the other.
+fn seal_plain(path: &Path, file: File, options: &StoreOptions) -> Result<File, OpenError> {
+    let name = path.display().to_string();
+    tracing::info!(path = name, "the store gets checksums: it is copied once");
+    let failed = |error| io_error(path, error);
+    let sealed = beside(path, "sealing");
+    remove_if_there(&sealed).map_err(failed)?;
+    guarded(&name, || {
+        let backend = FileBackend::new(file).map_err(|error| OpenError::of_database(&name, error))?;
+        let plain = Database::builder()
+            .set_cache_size(options.cache_bytes)
+            .create_with_backend(backend)
+            .map_err(|error| OpenError::of_database(&name, error))?;
+        migrate::check(&plain, &name)?;
+        let view = plain.begin_read().map_err(|error| OpenError::of(&name, error.into()))?;
+        backup::copy(&view, &sealed).map_err(|failure| OpenError::of(&name, failure))
+    })?;
+    File::open(&sealed).and_then(|file| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&sealed, path).map_err(failed)?;
+    sync_directory(path).map_err(failed)?;
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    own(path, file)
 }
 
 /// Makes a store beside its place, whole and synced, then puts it there: a
@@ -100,16 +152,33 @@ pub(crate) fn open_backend(
 ) -> Result<Opened, OpenError> {
     let (backend, meter) =
         Metered::new(backend).map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
+    let (backend, findings) = Sealed::open(backend).map_err(|error| OpenError::of_seal(name, error))?;
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
-    let database = guarded(name, || {
+    let opened = guarded(name, || {
         let database = builder
             .create_with_backend(backend)
             .map_err(|error| OpenError::of_database(name, error))?;
         migrate::migrate(&database, name, now())?;
         Ok(database)
-    })?;
-    Ok(Opened { database, meter })
+    });
+    match opened {
+        Ok(database) => Ok(Opened { database, meter, findings }),
+        Err(error) => Err(error.because(&findings)),
+    }
+}
+
+/// The database in a store's file, as it is: for tests that change records
+/// behind the store's back, and for nothing else.
+#[doc(hidden)]
+pub fn database_of(path: &Path) -> Result<Database, OpenError> {
+    let name = path.display().to_string();
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = own(path, file.map_err(|error| io_error(path, error))?)?;
+    let backend = FileBackend::new(file).map_err(|error| OpenError::of_database(&name, error))?;
+    let (backend, _) = Sealed::open(backend).map_err(|error| OpenError::of_seal(&name, error))?;
+    let opened = Database::builder().create_with_backend(backend);
+    opened.map_err(|error| OpenError::of_database(&name, error))
 }
 
 /// Does something with a file that may be damaged: redb asserts what it reads,
@@ -149,6 +218,11 @@ pub(crate) fn place(beside: &Path, path: &Path) -> io::Result<()> {
     let removed = remove_if_there(beside);
     placed?;
     removed?;
+    sync_directory(path)
+}
+
+/// Makes the name of a file durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -175,6 +249,24 @@ impl OpenError {
                 redb::Error::Io(source) => Self::Io { path, source },
                 error => Self::Damaged { path, why: error.to_string() },
             },
+        }
+    }
+
+    fn of_seal(path: &str, error: SealError) -> Self {
+        let path = path.to_owned();
+        match error {
+            SealError::NotSealed(why) => Self::NotAStore { path, why },
+            SealError::Newer(found) => Self::Newer { path, found, supported: FILE_FORMAT },
+            SealError::Damaged(why) => Self::Damaged { path, why },
+            SealError::Io(source) => Self::Io { path, source },
+        }
+    }
+
+    /// Damage with the places where it was met.
+    pub(crate) fn because(self, findings: &Findings) -> Self {
+        match self {
+            Self::Damaged { path, why } => Self::Damaged { path, why: findings.describe(&why) },
+            other => other,
         }
     }
 

@@ -34,12 +34,17 @@ pub(crate) fn stored(
     }
 }
 
-fn keep(tables: &mut Tables<'_>, number: u64, stored: &StoredMessage) -> Result<(), Failure> {
-    let bytes = encode::to_json("a message", stored)?;
+fn keep(
+    tables: &mut Tables<'_>,
+    number: u64,
+    available: u64,
+    message: &Message,
+) -> Result<(), Failure> {
+    let bytes = encode::message(available, message)?;
     tables.outbox.insert(number, bytes.as_slice())?;
-    tables.outbox_status.insert((status_key(stored.message.status), number), ())?;
-    if stored.message.status == MessageStatus::Pending {
-        tables.outbox_due.insert((stored.available, number), ())?;
+    tables.outbox_status.insert((status_key(message.status), number), ())?;
+    if message.status == MessageStatus::Pending {
+        tables.outbox_due.insert((available, number), ())?;
     }
     Ok(())
 }
@@ -52,7 +57,7 @@ fn forget(tables: &mut Tables<'_>, number: u64, stored: &StoredMessage) -> Resul
 }
 
 /// Adds messages; those that are there already stay as they are.
-pub(crate) fn add(tables: &mut Tables<'_>, messages: Vec<Message>) -> Result<(), Failure> {
+pub(crate) fn add(tables: &mut Tables<'_>, messages: &[Message]) -> Result<(), Failure> {
     let mut number = tables.outbox.last()?.map_or(0, |(number, _)| number.value());
     for message in messages {
         if tables.outbox_ids.get(message.id.0.as_str())?.is_some() {
@@ -60,7 +65,7 @@ pub(crate) fn add(tables: &mut Tables<'_>, messages: Vec<Message>) -> Result<(),
         }
         number = number.saturating_add(1);
         tables.outbox_ids.insert(message.id.0.as_str(), number)?;
-        keep(tables, number, &StoredMessage { available: message.due.0, message })?;
+        keep(tables, number, message.due.0, message)?;
     }
     Ok(())
 }
@@ -83,14 +88,13 @@ pub(crate) fn take(
     let changed = !due.is_empty();
     for (available, number) in due {
         match stored(&tables.outbox, number) {
-            Ok(mut stored) => {
+            Ok(stored) => {
                 forget(tables, number, &stored)?;
-                stored.available = lease_until.0;
-                keep(tables, number, &stored)?;
+                keep(tables, number, lease_until.0, &stored.message)?;
                 messages.push(stored.message);
             }
-            Err(Failure::Refused(error)) => {
-                tracing::error!(number, %error, "a message can't be read and is set aside");
+            Err(failure) if failure.is_damage() => {
+                tracing::error!(number, %failure, "a message can't be read and is set aside");
                 tables.outbox_due.remove((available, number))?;
             }
             Err(failure) => return Err(failure),
@@ -100,13 +104,13 @@ pub(crate) fn take(
 }
 
 /// Records what became of a message.
-pub(crate) fn settle(tables: &mut Tables<'_>, message: Message) -> Result<(), Failure> {
+pub(crate) fn settle(tables: &mut Tables<'_>, message: &Message) -> Result<(), Failure> {
     let number = tables.outbox_ids.get(message.id.0.as_str())?.map(|number| number.value());
     let Some(number) = number else {
         return Err(StoreError::InvalidBatch(format!("no message {}", message.id)).into());
     };
     let present = stored(&tables.outbox, number)?;
-    if !same_telling(&present.message, &message) {
+    if !same_telling(&present.message, message) {
         return Err(StoreError::InvalidBatch(format!(
             "message {} tells something else than the one that is stored",
             message.id
@@ -114,7 +118,7 @@ pub(crate) fn settle(tables: &mut Tables<'_>, message: Message) -> Result<(), Fa
         .into());
     }
     forget(tables, number, &present)?;
-    keep(tables, number, &StoredMessage { available: message.due.0, message })
+    keep(tables, number, message.due.0, message)
 }
 
 /// Whether two messages tell the same to the same, whatever became of them.

@@ -80,7 +80,7 @@ impl Command {
     /// `room` is asked when it is clear that something would be written: a
     /// request that was answered before is answered also when the disk is full.
     pub(crate) fn apply(
-        self,
+        &self,
         tables: &mut Tables<'_>,
         room: &mut dyn FnMut(Needs) -> Result<(), StoreError>,
     ) -> Result<Applied, Failure> {
@@ -91,32 +91,32 @@ impl Command {
                 Ok(Applied::changed(Answer::Heads(apply::batch(tables, batch)?)))
             }
             Self::Accept { key, digest, answer, now, batch } => {
-                if let Some(recorded) = idempotency::recorded(&tables.keys, &key, digest)? {
+                if let Some(recorded) = idempotency::recorded(&tables.keys, key, *digest)? {
                     return Ok(Applied::unchanged(Answer::Accepted(Accepted::Replayed(recorded))));
                 }
                 room(needs)?;
                 apply::batch(tables, batch)?;
-                idempotency::record(tables, &key, digest, &answer, now)?;
+                idempotency::record(tables, key, *digest, answer, *now)?;
                 Ok(Applied::changed(Answer::Accepted(Accepted::New)))
             }
             Self::Claim { stream, worker, now, ttl_ms } => {
                 room(needs)?;
-                let claim = claims::claim(tables, &stream, &worker, now, ttl_ms)?;
+                let claim = claims::claim(tables, stream, worker, *now, *ttl_ms)?;
                 Ok(Applied::changed(Answer::Claim(claim)))
             }
             Self::Release(claim) => {
                 room(needs)?;
-                let changed = claims::release(tables, &claim)?;
+                let changed = claims::release(tables, claim)?;
                 Ok(Applied { answer: Answer::Done, changed })
             }
             Self::Take { now, lease_until, max } => {
                 room(needs)?;
-                let (messages, changed) = outbox::take(tables, now, lease_until, max)?;
+                let (messages, changed) = outbox::take(tables, *now, *lease_until, *max)?;
                 Ok(Applied { answer: Answer::Messages(messages), changed })
             }
             Self::Settle(message) => {
                 room(needs)?;
-                outbox::settle(tables, *message)?;
+                outbox::settle(tables, message)?;
                 Ok(Applied::changed(Answer::Done))
             }
         }

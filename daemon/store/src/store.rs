@@ -1,5 +1,6 @@
 //! [`RedbStore`]: the port's calls, each handed to the writer or to a reader.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,12 +19,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::apply::{self, Prepared};
-use crate::error::{Failure, OpenError};
+use crate::error::{Failure, OpenError, damaged};
 use crate::limits::{self, QUEUE_BYTES_MAX, READS_MAX};
 use crate::metered::Meter;
 use crate::open::{self, Opened, StoreOptions};
 use crate::request::{Answer, Command, Request};
 use crate::room::{Free, Room, free_at};
+use crate::sealed::Findings;
 use crate::tables::FEED;
 use crate::watermark::Watermark;
 use crate::writer::{Counts, Writer};
@@ -46,6 +48,8 @@ pub struct StoreStats {
     pub bytes_written: u64,
     /// Syncs of it since it was opened.
     pub syncs: u64,
+    /// Parts of it that were found not to be what was written there.
+    pub damaged: u64,
 }
 
 /// The store in one file, by redb.
@@ -65,6 +69,7 @@ pub struct RedbStore {
     watermark: Watermark,
     counts: Arc<Counts>,
     meter: Meter,
+    findings: Findings,
     id: String,
 }
 
@@ -105,13 +110,14 @@ impl RedbStore {
         free: Option<Free>,
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
-        let Opened { database, meter } = opened;
+        let Opened { database, meter, findings } = opened;
         let first_look = || -> Result<(u64, String), Failure> {
             let view = database.begin_read()?;
             Ok((apply::feed_end(&view.open_table(FEED)?)?, migrate::id(&view)?))
         };
         let first_look = || first_look().map_err(|failure| OpenError::of(name, failure));
-        let (end, id) = open::guarded(name, first_look)?;
+        let (end, id) =
+            open::guarded(name, first_look).map_err(|error| error.because(&findings))?;
 
         let database = Arc::new(database);
         let watermark = Watermark::new(end);
@@ -123,6 +129,7 @@ impl RedbStore {
             watermark: watermark.clone(),
             counts: counts.clone(),
             room: Room::new(free, options.reserve_bytes, options.quota_bytes, meter.clone()),
+            findings: findings.clone(),
         };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -138,6 +145,7 @@ impl RedbStore {
             watermark,
             counts,
             meter,
+            findings,
             id,
         })
     }
@@ -167,6 +175,7 @@ impl RedbStore {
             bytes: self.meter.bytes(),
             bytes_written: self.meter.written(),
             syncs: self.meter.syncs(),
+            damaged: self.findings.count(),
         }
     }
 
@@ -188,27 +197,37 @@ impl RedbStore {
         let _ = closed.await;
     }
 
-    /// Does something within one consistent view, off the async runtime.
+    /// Does something within one consistent view, off the async runtime. `what`
+    /// is what it reads, for messages.
     async fn view<T: Send + 'static>(
         &self,
         readers: &Arc<Semaphore>,
+        what: impl Fn() -> String + Send + 'static,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let closed = || StoreError::Stopped("it was closed".to_owned());
         let permit = readers.clone().acquire_owned().await.map_err(|_| closed())?;
         let database = locked(&self.database).clone().ok_or_else(closed)?;
+        let findings = self.findings.clone();
         let read = spawn_blocking(move || {
-            let found = database.begin_read().map_err(Failure::from).and_then(|view| read(&view));
+            let read = || {
+                let view = database.begin_read()?;
+                read(&view)
+            };
+            let found = catch_unwind(AssertUnwindSafe(read));
             // The permit outlives what it permits: whoever has all of them
             // knows that nobody holds the database.
             drop(database);
             drop(permit);
-            found.map_err(Failure::of_read)
+            match found {
+                Ok(found) => found.map_err(|failure| failure.of_read(&what(), &findings)),
+                // redb asserts what it reads.
+                Err(_) => Err(damaged(&what(), "reading it ended in a panic", &findings)),
+            }
         });
-        let found = read.await.unwrap_or_else(|error| {
-            // redb asserts what it reads.
-            Err(StoreError::Damaged(format!("a read ended in a panic: {error}")))
-        });
+        let found = read
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Stopped(format!("a read was lost: {error}"))));
         if let Err(StoreError::Stopped(reason)) = &found {
             // redb writes nothing more after a failed read either.
             self.watermark.stop(reason);
@@ -218,9 +237,10 @@ impl RedbStore {
 
     async fn read_view<T: Send + 'static>(
         &self,
+        what: impl Fn() -> String + Send + 'static,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.view(&self.readers, read).await
+        self.view(&self.readers, what, read).await
     }
 
     /// Hands a command to the writer and waits for its commit.
@@ -305,7 +325,9 @@ impl Store for RedbStore {
         key: IdempotencyKey,
         digest: Digest,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read_view(move |view| reads::accepted(view, &key, digest)).await
+        let name = key.0.clone();
+        let what = move || format!("idempotency key {name}");
+        self.read_view(what, move |view| reads::accepted(view, &key, digest)).await
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Head>, StoreError> {
@@ -317,8 +339,9 @@ impl Store for RedbStore {
     }
 
     async fn head(&self, stream: &StreamId) -> Result<Head, StoreError> {
-        let stream = stream.clone();
-        self.read_view(move |view| reads::head(view, &stream)).await
+        let (stream, name) = (stream.clone(), stream.clone());
+        let what = move || format!("the head of stream {name}");
+        self.read_view(what, move |view| reads::head(view, &stream)).await
     }
 
     async fn read(
@@ -327,13 +350,15 @@ impl Store for RedbStore {
         from: Version,
         max: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
-        let stream = stream.clone();
-        self.read_view(move |view| reads::read(view, &stream, from, max)).await
+        let (stream, name) = (stream.clone(), stream.clone());
+        let what = move || format!("stream {name} from event {} on", from.0);
+        self.read_view(what, move |view| reads::read(view, &stream, from, max)).await
     }
 
     async fn get(&self, index: Index, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let key = key.to_vec();
-        self.read_view(move |view| reads::get(view, index, &key)).await
+        let what = move || format!("a value of index {}", index.0);
+        self.read_view(what, move |view| reads::get(view, index, &key)).await
     }
 
     async fn scan(
@@ -343,15 +368,18 @@ impl Store for RedbStore {
         order: Order,
         max: usize,
     ) -> Result<Page, StoreError> {
-        self.read_view(move |view| reads::scan(view, index, &range, order, max)).await
+        let what = move || format!("a part of index {}", index.0);
+        self.read_view(what, move |view| reads::scan(view, index, &range, order, max)).await
     }
 
     async fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read_view(move |view| reads::object(view, digest)).await
+        let what = move || format!("object {digest}");
+        self.read_view(what, move |view| reads::object(view, digest)).await
     }
 
     async fn feed(&self, after: FeedPosition, max: usize) -> Result<Vec<FeedItem>, StoreError> {
-        self.read_view(move |view| reads::feed(view, after, max)).await
+        let what = move || format!("the feed after {}", after.0);
+        self.read_view(what, move |view| reads::feed(view, after, max)).await
     }
 
     async fn feed_grown(&self, after: FeedPosition) -> Result<FeedPosition, StoreError> {
@@ -391,7 +419,7 @@ impl Store for RedbStore {
     }
 
     async fn outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read_view(reads::outbox_due).await
+        self.read_view(|| "what is due in the outbox".to_owned(), reads::outbox_due).await
     }
 
     async fn outbox_settle(&self, message: Message) -> Result<(), StoreError> {
@@ -400,8 +428,9 @@ impl Store for RedbStore {
     }
 
     async fn outbox_get(&self, id: &MessageId) -> Result<Option<Message>, StoreError> {
-        let id = id.clone();
-        self.read_view(move |view| reads::outbox_get(view, &id)).await
+        let (id, name) = (id.clone(), id.clone());
+        let what = move || format!("message {name}");
+        self.read_view(what, move |view| reads::outbox_get(view, &id)).await
     }
 
     async fn outbox_list(
@@ -410,15 +439,21 @@ impl Store for RedbStore {
         after: Option<MessageId>,
         max: usize,
     ) -> Result<Vec<Message>, StoreError> {
-        self.read_view(move |view| reads::outbox_list(view, status, after.as_ref(), max)).await
+        let what = || "a part of the outbox".to_owned();
+        let read = move |view: &_| reads::outbox_list(view, status, after.as_ref(), max);
+        self.read_view(what, read).await
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {
-        self.view(&self.long_readers, verify::verify).await
+        let findings = self.findings.clone();
+        let read = move |view: &_| verify::verify(view, &findings);
+        self.view(&self.long_readers, || "the store".to_owned(), read).await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.to_owned();
-        self.view(&self.long_readers, move |view| Ok(backup::backup(view, &to)?)).await
+        let findings = self.findings.clone();
+        let read = move |view: &_| Ok(backup::backup(view, &to, &findings)?);
+        self.view(&self.long_readers, || "the store".to_owned(), read).await
     }
 }

@@ -2,6 +2,7 @@
 //! time: the journal may be larger than memory.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use deployd_core::Digest;
 use deployd_core::journal::{ChainError, Head, StreamId, Version, genesis, verify_chain};
@@ -12,22 +13,90 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use crate::encode::StoredClaim;
 use crate::error::Failure;
 use crate::limits::FINDINGS_MAX;
+use crate::sealed::Findings;
 use crate::tables::{
-    CLAIMS, EVENTS, FEED, HEADS, KEY_EXPIRY, KEYS, OBJECTS, OUTBOX, OUTBOX_DUE, OUTBOX_IDS,
-    OUTBOX_STATUS,
+    CLAIMS, EVENTS, FEED, HEADS, INDEXES, KEY_EXPIRY, KEYS, OBJECTS, OUTBOX, OUTBOX_DUE,
+    OUTBOX_IDS, OUTBOX_STATUS,
 };
 use crate::{encode, objects, outbox};
 
-/// Verifies all that is in this view.
-pub(crate) fn verify(view: &ReadTransaction) -> Result<VerifyReport, Failure> {
+/// Verifies all that is in this view. What can't be read is a finding, and
+/// everything else is verified all the same.
+pub(crate) fn verify(
+    view: &ReadTransaction,
+    findings: &Findings,
+) -> Result<VerifyReport, Failure> {
     let mut report = VerifyReport::default();
-    let lengths = streams(view, &mut report)?;
-    heads(view, &lengths, &mut report)?;
-    feed(view, &lengths, &mut report)?;
-    content(view, &mut report)?;
-    messages(view, &mut report)?;
-    keys_and_claims(view, &mut report)?;
+    let sections = Sections { view, findings };
+    let lengths = sections.of(&mut report, "the journal", streams)?;
+    match lengths {
+        Some(lengths) => {
+            sections.of(&mut report, "the heads", |view, report| heads(view, &lengths, report))?;
+            sections.of(&mut report, "the feed", |view, report| feed(view, &lengths, report))?;
+        }
+        None => {
+            let part = sections.of(&mut report, "its unreadable part", journal_gap)?;
+            part.into_iter().for_each(|part| damaged(&mut report, part));
+            sections.of(&mut report, "the heads", |view, _| walk(&view.open_table(HEADS)?))?;
+            sections.of(&mut report, "the feed", |view, _| walk(&view.open_table(FEED)?))?;
+        }
+    }
+    sections.of(&mut report, "the projections", |view, _| walk(&view.open_table(INDEXES)?))?;
+    sections.of(&mut report, "the content", content)?;
+    sections.of(&mut report, "the outbox", messages)?;
+    sections.of(&mut report, "the keys and claims", keys_and_claims)?;
     Ok(report)
+}
+
+/// Verifies one part after the other, so that each has its own findings.
+struct Sections<'v> {
+    view: &'v ReadTransaction,
+    findings: &'v Findings,
+}
+
+impl Sections<'_> {
+    /// What the work returns; none when damage kept it from its end.
+    fn of<T>(
+        &self,
+        report: &mut VerifyReport,
+        what: &str,
+        work: impl FnOnce(&ReadTransaction, &mut VerifyReport) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let why = match catch_unwind(AssertUnwindSafe(|| work(self.view, report))) {
+            Ok(Ok(done)) => return Ok(Some(done)),
+            Ok(Err(failure)) if failure.is_damage() => failure.to_string(),
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => "reading it ended in a panic".to_owned(),
+        };
+        let why = self.findings.describe(&why);
+        damaged(report, format!("{what} can't be read to the end: {why}"));
+        Ok(None)
+    }
+}
+
+/// Reads all of a table.
+fn walk<K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &impl ReadableTable<K, V>,
+) -> Result<(), Failure> {
+    for entry in table.iter()? {
+        entry?;
+    }
+    Ok(())
+}
+
+/// Which events can't be read: those between the last that can be read from the
+/// front and the first that can be from the back.
+fn journal_gap(view: &ReadTransaction, _: &mut VerifyReport) -> Result<String, Failure> {
+    let events = view.open_table(EVENTS)?;
+    let name = |key: (&str, u64)| format!("event {} of stream {}", key.1, key.0);
+    let (mut before, mut after) = ("the first".to_owned(), "the last".to_owned());
+    for entry in events.iter()?.map_while(Result::ok) {
+        before = name(entry.0.value());
+    }
+    for entry in events.iter()?.rev().map_while(Result::ok) {
+        after = name(entry.0.value());
+    }
+    Ok(format!("the journal can't be read between {before} and {after}"))
 }
 
 fn damaged(report: &mut VerifyReport, what: String) {

@@ -1,17 +1,19 @@
 //! The only thread that writes: takes what waits, commits it together, answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::ports::StoreError;
-use redb::{Database, Durability};
+use redb::{Database, Durability, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::feed_end;
-use crate::error::Failure;
+use crate::error::{Failure, damaged};
 use crate::limits::{GROUP_BYTES_MAX, GROUP_REQUESTS_MAX};
 use crate::request::{Answer, Command, Request, Share};
 use crate::room::Room;
+use crate::sealed::Findings;
 use crate::tables::Tables;
 use crate::watermark::Watermark;
 
@@ -33,6 +35,7 @@ pub(crate) struct Writer {
     pub(crate) watermark: Watermark,
     pub(crate) counts: Arc<Counts>,
     pub(crate) room: Room,
+    pub(crate) findings: Findings,
 }
 
 /// Says that the store has stopped if the writer ends in any other way than by
@@ -75,64 +78,146 @@ impl Writer {
     fn write(&self, group: Vec<Request>) {
         let mut replies = Vec::with_capacity(group.len());
         let mut commands = Vec::with_capacity(group.len());
+        // Held until the end: they are the memory of the commands.
+        let mut shares: Vec<Share> = Vec::with_capacity(group.len());
         for Request { command, share, reply, .. } in group {
             replies.push(reply);
-            commands.push((command, share));
+            commands.push(command);
+            shares.push(share);
         }
-        match self.transact(commands) {
-            Ok(answers) => {
-                for (reply, answer) in replies.into_iter().zip(answers) {
+        let outcomes = match self.transact(&commands) {
+            // One of them met damage. Each by itself, so that only that one fails.
+            Err(Abandoned::Damage(_)) if commands.len() > 1 => {
+                commands.iter().map(|command| self.transact_alone(command)).collect()
+            }
+            Err(Abandoned::Damage(why)) => Ok(vec![Err(why)]),
+            Err(Abandoned::Failed(reason)) => Err(reason),
+            Ok(outcomes) => Ok(outcomes),
+        };
+        match outcomes {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // Whoever asked may have gone; what is stored stays stored.
-                    let _ = reply.send(answer);
+                    let _ = reply.send(outcome);
                 }
             }
-            Err(failure) => {
-                let reason = format!("a write failed: {failure}");
-                tracing::error!(reason, "the store stops");
-                self.watermark.stop(&reason);
-                // All of them, also the refused: they were refused because of a
-                // state that may never come to be.
-                refuse(replies, &StoreError::Stopped(reason));
-            }
+            // All of them, also the refused: they were refused because of a
+            // state that may never come to be.
+            Err(reason) => refuse(replies, &self.stop(&reason)),
         }
     }
 
+    /// One command in a transaction of its own.
+    fn transact_alone(&self, command: &Command) -> Result<Outcome, String> {
+        match self.transact(std::slice::from_ref(command)) {
+            Ok(mut outcomes) => outcomes.pop().ok_or_else(|| "it had no outcome".to_owned()),
+            Err(Abandoned::Damage(why)) => Ok(Err(why)),
+            // Those before it are stored, and hear that this is not known: true
+            // of a store that has stopped.
+            Err(Abandoned::Failed(reason)) => Err(reason),
+        }
+    }
+
+    fn stop(&self, reason: &str) -> StoreError {
+        let reason = format!("a write failed: {reason}");
+        tracing::error!(reason, "the store stops");
+        self.watermark.stop(&reason);
+        StoreError::Stopped(reason)
+    }
+
     /// One transaction. What it returns is on stable storage.
-    fn transact(&self, commands: Vec<(Command, Share)>) -> Result<Vec<Outcome>, Failure> {
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
+    fn transact(&self, commands: &[Command]) -> Result<Vec<Outcome>, Abandoned> {
+        let mut transaction = self.database.begin_write().map_err(|e| self.failed(&e.into()))?;
+        transaction.set_durability(Durability::Immediate).map_err(|e| self.failed(&e.into()))?;
         // Else opening after a crash would read the whole file.
         transaction.set_quick_repair(true);
 
-        let mut outcomes = Vec::with_capacity(commands.len());
-        let mut changes = 0;
-        let end = {
-            let mut tables = Tables::open(&transaction)?;
-            for (command, _share) in commands {
-                match command.apply(&mut tables, &mut |needs| self.room.check(needs)) {
-                    Ok(applied) => {
-                        changes += u64::from(applied.changed);
-                        outcomes.push(Ok(applied.answer));
-                    }
-                    Err(Failure::Refused(error)) => outcomes.push(Err(error)),
-                    Err(failure) => return Err(failure),
-                }
+        let applied = self.guarded(|| self.apply(&transaction, commands));
+        let Applied { outcomes, changes, end } = match applied {
+            Ok(Ok(applied)) => applied,
+            Ok(Err(failure)) if !failure.is_damage() => return Err(self.failed(&failure)),
+            damaged => {
+                let why = match damaged {
+                    Ok(Err(failure)) => failure.to_string(),
+                    _ => "reading failed in a way that only damage explains".to_owned(),
+                };
+                transaction.abort().map_err(|e| self.failed(&e.into()))?;
+                return Err(Abandoned::Damage(damaged_store(&why, &self.findings)));
             }
-            feed_end(&tables.feed)?
         };
 
         let unchanged = (outcomes.len() as u64).saturating_sub(changes);
         self.counts.uncommitted.fetch_add(unchanged, Ordering::Relaxed);
         if changes == 0 {
-            transaction.abort()?;
+            transaction.abort().map_err(|e| self.failed(&e.into()))?;
             return Ok(outcomes);
         }
-        transaction.commit()?;
+        match self.guarded(|| transaction.commit()) {
+            Ok(committed) => committed.map_err(|e| self.failed(&e.into()))?,
+            Err(why) => return Err(Abandoned::Failed(self.findings.describe(why))),
+        }
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.committed.fetch_add(changes, Ordering::Relaxed);
         self.watermark.grown(end);
         Ok(outcomes)
     }
+
+    fn apply(
+        &self,
+        transaction: &WriteTransaction,
+        commands: &[Command],
+    ) -> Result<Applied, Failure> {
+        let mut tables = Tables::open(transaction)?;
+        let mut outcomes = Vec::with_capacity(commands.len());
+        let mut changes = 0;
+        for command in commands {
+            match command.apply(&mut tables, &mut |needs| self.room.check(needs)) {
+                Ok(applied) => {
+                    changes += u64::from(applied.changed);
+                    outcomes.push(Ok(applied.answer));
+                }
+                Err(Failure::Refused(error)) => outcomes.push(Err(error)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(Applied { outcomes, changes, end: feed_end(&tables.feed)? })
+    }
+
+    /// redb asserts what it reads: where damage was met, a panic is one more way
+    /// to say so. Without damage it is a fault in the program, and goes on.
+    fn guarded<T>(&self, work: impl FnOnce() -> T) -> Result<T, &'static str> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(done) => Ok(done),
+            Err(_) if self.findings.count() > 0 => Err("redb refused what it read"),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn failed(&self, failure: &Failure) -> Abandoned {
+        let text = failure.to_string();
+        Abandoned::Failed(if failure.is_damage() { self.findings.describe(&text) } else { text })
+    }
+}
+
+/// What a group of commands came to, before its commit.
+struct Applied {
+    outcomes: Vec<Outcome>,
+    changes: u64,
+    /// Of the feed.
+    end: u64,
+}
+
+/// Why a transaction did not come to be.
+enum Abandoned {
+    /// A command needs what is damaged. Nothing was changed, and others are not
+    /// concerned.
+    Damage(StoreError),
+    /// Whether it came to be is known when the store is opened again.
+    Failed(String),
+}
+
+fn damaged_store(why: &str, findings: &Findings) -> StoreError {
+    damaged("the store can't change this", why, findings)
 }
 
 /// The answer to one command of a group.

@@ -3,8 +3,8 @@
 
 use deployd_core::journal::{ChainError, Version};
 use deployd_core::ports::{FeedPosition, Store, StoreError, VerifyReport};
-use deployd_store::{RedbStore, StoreOptions, verify_file};
-use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
+use deployd_store::{RedbStore, StoreOptions, database_of, verify_file};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use tempfile::{TempDir, tempdir};
 
 use crate::samples::*;
@@ -36,7 +36,7 @@ async fn changed(change: impl FnOnce(&WriteTransaction)) -> TempDir {
     store.accept(key("k"), digest(1), Vec::new(), at(1), empty).await.unwrap();
     assert!(store.verify().await.unwrap().is_sound());
     store.close().await;
-    let database = Database::open(&path).unwrap();
+    let database = database_of(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     change(&transaction);
     transaction.commit().unwrap();

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use deployd_core::ports::{FeedPosition, Store, StoreError};
-use deployd_store::{OpenError, RedbStore, RestoreError, StoreOptions, restore, verify_file};
+use deployd_store::{
+    OpenError, RedbStore, RestoreError, StoreOptions, database_of, restore, verify_file,
+};
 use redb::{Database, TableDefinition};
 use tempfile::tempdir;
 
@@ -120,7 +122,7 @@ async fn i18_a_newer_schema_is_refused_with_both_versions() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("store.redb");
     filled(&path).await;
-    let database = Database::open(&path).unwrap();
+    let database = database_of(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     let newer = 41u32.to_be_bytes();
     transaction.open_table(META).unwrap().insert("schema", newer.as_slice()).unwrap();
@@ -262,7 +264,7 @@ async fn i9_a_backup_that_was_changed_is_not_restored() {
     let directory = tempdir().unwrap();
     let (from, to) = (directory.path().join("from"), directory.path().join("to"));
     filled(&from).await;
-    let database = Database::open(&from).unwrap();
+    let database = database_of(&from).unwrap();
     let transaction = database.begin_write().unwrap();
     let heads: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("heads");
     transaction.open_table(heads).unwrap().remove("everything/3").unwrap();

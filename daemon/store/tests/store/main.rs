@@ -15,4 +15,5 @@ mod implementations;
 mod memory;
 mod model;
 mod operations;
+mod rot;
 mod samples;
