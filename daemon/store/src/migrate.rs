@@ -85,13 +85,14 @@ fn migrate_with(
     if found > supported {
         return Err(OpenError::Newer { path: path.to_owned(), found, supported });
     }
-    if found == supported {
-        return transaction.abort().map_err(|e| failed(e.into()));
+    if found < supported {
+        tracing::info!(path, from = found, to = supported, "migrating the store");
     }
-    tracing::info!(path, from = found, to = supported, "migrating the store");
     for migration in migrations.iter().skip(found.saturating_sub(1) as usize) {
         migration(&transaction).map_err(failed)?;
     }
+    // Also when nothing is to be migrated: a store whose commits fail, because
+    // redb's own records are damaged, is found here and not by its first request.
     put_schema(&transaction, supported).map_err(failed)?;
     transaction.commit().map_err(|e| failed(e.into()))
 }

@@ -151,14 +151,14 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let inner = &mut *self.inner();
         let bytes = layout::physical_len(len)?;
+        inner.len = len;
         if len < inner.head.len() {
+            // Known before it is so: else a crash in between looks like a cut file.
             inner.head.shorten(&self.backend, len)?;
             inner.sync(&self.backend)?;
         }
         inner.sums.set_len(&self.backend, len)?;
-        self.backend.set_len(bytes)?;
-        inner.len = len;
-        Ok(())
+        self.backend.set_len(bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {

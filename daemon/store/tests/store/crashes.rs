@@ -14,9 +14,7 @@ const SEEDS: std::ops::Range<u64> = 0..60;
 const CRASHES: u64 = 4;
 
 fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("STORE_CRASH_SEEDS") else { return SEEDS };
-    let (from, to) = text.split_once("..").unwrap();
-    from.parse().unwrap()..to.parse().unwrap()
+    crate::seeds("STORE_CRASH_SEEDS", SEEDS)
 }
 
 /// What is known to be stored, in its order, and what may be.

@@ -13,7 +13,13 @@ mod files;
 mod groups;
 mod implementations;
 mod memory;
-mod model;
 mod operations;
 mod rot;
 mod samples;
+
+/// The seeds that a variable names as `from..to`, or these.
+fn seeds(variable: &str, default: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var(variable) else { return default };
+    let (from, to) = text.split_once("..").expect("from..to");
+    from.parse().expect("a seed")..to.parse().expect("a seed")
+}

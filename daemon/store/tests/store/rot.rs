@@ -17,12 +17,6 @@ use crate::samples::*;
 const FLIPS: std::ops::Range<u64> = 0..1_000;
 const CUTS: std::ops::Range<u64> = 0..200;
 
-fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("STORE_ROT_SEEDS") else { return default };
-    let (from, to) = text.split_once("..").unwrap();
-    from.parse().unwrap()..to.parse().unwrap()
-}
-
 /// Panics of redb, which tells of some damage so; they end in errors like any.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
@@ -137,6 +131,7 @@ async fn look(image: &Image, bytes: Vec<u8>, tally: &mut Tally) -> Result<(), St
     changed.push(accept.run(&store).await);
     for answer in &changed {
         match answer {
+            Err(text) if text == "stopped" => return Err(store.stopped().await),
             Err(text) if text.starts_with("Conflict") => {}
             Err(text) => names_the_damage(text).map_err(|error| format!("{error}: {changed:?}"))?,
             Ok(_) => {}
@@ -172,7 +167,7 @@ async fn i14_a_flipped_bit_is_named_or_harmless() {
     count_panics();
     let images = images().await;
     let mut tally = Tally::default();
-    for seed in seeds(FLIPS) {
+    for seed in crate::seeds("STORE_ROT_SEEDS", FLIPS) {
         let mut random = Random(seed);
         let image = random.pick(&images);
         let mut bytes = image.bytes.clone();
@@ -195,7 +190,7 @@ async fn i14_a_cut_file_is_named_or_harmless() {
     count_panics();
     let images = images().await;
     let mut tally = Tally::default();
-    for seed in seeds(CUTS) {
+    for seed in crate::seeds("STORE_ROT_SEEDS", CUTS) {
         let mut random = Random(seed);
         let image = random.pick(&images);
         let mut length = 1 + random.below(image.bytes.len() as u64 - 1) as usize;
