@@ -92,6 +92,14 @@ async fn crash(seed: u64, disk: Disk) -> Result<usize, String> {
             store.close().await;
         }
         disk = disk.after_power_loss(&mut random);
+        // And again while it recovers, up to three times in a row.
+        for _ in 0..random.below(4) {
+            disk.fail_at(1 + random.below(30), Failing::Ever, ErrorKind::Other);
+            if let Ok(store) = RedbStore::open_on("crashes", disk.clone(), &options) {
+                store.close().await;
+            }
+            disk = disk.after_power_loss(&mut random);
+        }
 
         let store = RedbStore::open_on("crashes", disk.clone(), &options);
         let store = store.map_err(|error| format!("{what}: {error}"))?;
@@ -211,6 +219,11 @@ async fn i1_a_call_that_fails_once_ends_all_acknowledgements() {
 #[tokio::test]
 async fn i1_a_disk_that_is_full_in_a_commit_ends_all_acknowledgements() {
     fail_every_call(Failing::Once, ErrorKind::StorageFull).await;
+}
+
+#[tokio::test]
+async fn i1_a_write_that_ends_in_its_middle_ends_all_acknowledgements() {
+    fail_every_call(Failing::Short, ErrorKind::StorageFull).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! What was written since the last sync is, after a crash, there or not, sector
 //! by sector and in any order; what was synced is there. It can also fail at a
-//! chosen call, and be held in a sync.
+//! chosen call, whole or after half of a write, and be held in a sync.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
@@ -45,6 +45,8 @@ pub(crate) enum Failing {
     Once,
     /// That call fails, and all after it: the power is gone.
     Ever,
+    /// That call fails, and no other; if it is a write, half of it has happened.
+    Short,
 }
 
 #[derive(Debug)]
@@ -102,9 +104,16 @@ impl Disk {
     pub(crate) fn after_power_loss(&self, random: &mut Random) -> Self {
         let platter = self.platter();
         let mut left = platter.synced.clone();
-        // How likely a sector is to have reached the disk differs by crash.
+        // How likely a sector is to have reached the disk differs by crash, and
+        // now and then the disk took the writes in another order.
         let kept = *random.pick(&[0, 10, 50, 90, 100]);
-        for unsynced in &platter.unsynced {
+        let mut unsynced: Vec<&Unsynced> = platter.unsynced.iter().collect();
+        if random.chance(30) {
+            for n in (1..unsynced.len()).rev() {
+                unsynced.swap(n, random.below(n as u64 + 1) as usize);
+            }
+        }
+        for unsynced in unsynced {
             match unsynced {
                 Unsynced::Length(length) => {
                     if random.chance(kept) {
@@ -154,18 +163,22 @@ impl Disk {
     }
 
     fn call(&self) -> io::Result<std::sync::MutexGuard<'_, Platter>> {
+        let (platter, failure) = self.called();
+        failure.map_or(Ok(platter), Err)
+    }
+
+    /// Counts a call; tells whether it fails.
+    fn called(&self) -> (std::sync::MutexGuard<'_, Platter>, Option<io::Error>) {
         let mut platter = self.platter();
         platter.calls += 1;
         let fails = match platter.fail {
-            Some((at, Failing::Once)) => platter.calls == at,
+            Some((at, Failing::Once | Failing::Short)) => platter.calls == at,
             Some((at, Failing::Ever)) => platter.calls >= at,
             None => false,
         };
-        if fails {
-            platter.failed = true;
-            return Err(io::Error::from(platter.kind.unwrap_or(io::ErrorKind::Other)));
-        }
-        Ok(platter)
+        platter.failed |= fails;
+        let kind = platter.kind.unwrap_or(io::ErrorKind::Other);
+        (platter, fails.then(|| io::Error::from(kind)))
     }
 }
 
@@ -203,16 +216,26 @@ impl StorageBackend for Disk {
         platter = self.0.1.wait_while(platter, |platter| platter.held).unwrap();
         platter.waiting -= 1;
         if !platter.lies {
-            platter.synced = platter.seen.clone();
-            platter.unsynced.clear();
+            let Platter { synced, unsynced, .. } = &mut *platter;
+            for change in unsynced.drain(..) {
+                match change {
+                    Unsynced::Write(offset, bytes) => write_at(synced, offset, &bytes),
+                    Unsynced::Length(length) => synced.resize(length, 0),
+                }
+            }
         }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut platter = self.call()?;
-        write_at(&mut platter.seen, offset as usize, data);
-        platter.unsynced.push(Unsynced::Write(offset as usize, data.to_vec()));
-        Ok(())
+        let (mut platter, failure) = self.called();
+        let written = match (&failure, platter.fail) {
+            (None, _) => data,
+            (Some(_), Some((_, Failing::Short))) => &data[..data.len() / 2],
+            (Some(_), _) => &[],
+        };
+        write_at(&mut platter.seen, offset as usize, written);
+        platter.unsynced.push(Unsynced::Write(offset as usize, written.to_vec()));
+        failure.map_or(Ok(()), Err)
     }
 }

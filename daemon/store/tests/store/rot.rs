@@ -43,14 +43,14 @@ async fn images() -> [Image; 2] {
     let store = RedbStore::open_on("rot", disk.clone(), &StoreOptions::default()).unwrap();
     let model = MemoryStore::new();
     let mut maker = Maker::new(1);
-    for _ in 0..600 {
+    for _ in 0..150 {
         let operation = maker.write(&model).await;
         let expected = operation.run(&model).await;
         assert_eq!(operation.run(&store).await, expected);
     }
     // Enough to make trees with branches.
-    for n in 0..40 {
-        let mut batch = events(&format!("environment/{n}"), 0, 12);
+    for n in 0..15 {
+        let mut batch = events(&format!("environment/{n}"), 0, 8);
         let value = vec![n as u8; 300];
         batch.puts = (0..20u8).map(|k| put(PLACES, &[9, n as u8, k], &value)).collect();
         batch.objects = vec![object(format!("{n}").repeat(3_000).as_bytes())];
