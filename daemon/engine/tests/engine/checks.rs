@@ -15,6 +15,7 @@ use deployd_core::ports::{Index, KeyRange, Order, Store};
 use deployd_core::{DeploymentId, EnvironmentId};
 use serde_json::Value;
 
+use crate::history::{judge, told};
 use crate::world::World;
 
 /// An environment's history, replayed.
@@ -123,6 +124,8 @@ pub async fn replay_all(world: &World, documents: &[Document]) -> Vec<Replayed> 
 
 /// Checks everything that must hold once nothing is left to do.
 pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
+    let entries = world.trace.lock().unwrap().entries.clone();
+    judge(&entries).unwrap_or_else(|fault| panic!("{fault}\n{}", told(&entries)));
     let report = world.store.verify().await.unwrap();
     assert!(report.is_sound(), "I9: {report:?}");
     let replayed = replay_all(world, documents).await;

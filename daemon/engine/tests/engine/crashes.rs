@@ -1,17 +1,24 @@
-//! I5, I6, I7, I10, I11: the process ends before and after everything that can
-//! be seen from outside, and a new one goes on.
+//! The canonical deployments, with something going wrong in each of their calls:
+//! the process ends before or after it, it fails, or nobody knows what came of
+//! it. Once, and twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deployd_core::DeploymentId;
+use deployd_core::config::{Document, WhenUnused};
 use deployd_core::deployment::Outcome;
 use deployd_core::outbox::MessageStatus;
-use deployd_engine::Engine;
+use deployd_engine::{Caller, Engine, EngineError};
+use serde_json::json;
 
 use crate::checks::{check, index};
-use crate::documents::{self, artifact, image};
+use crate::documents::{self, artifact, definition, image};
 use crate::fakes::life::Life;
-use crate::world::{Stage, World, deployment_of, development, end_of, keyed};
+use crate::fakes::strikes::Strike;
+use crate::history::Seen;
+use crate::world::{Stage, World, deployment_of, development, keyed};
 
 /// Somebody who repeats what was not answered, with the same key.
 struct Client {
@@ -45,7 +52,11 @@ impl Client {
             let (engine, life) = (self.engine.clone(), self.life.clone());
             tokio::select! {
                 biased;
-                started = engine.start() => return started.unwrap(),
+                started = engine.start() => {
+                    if started.is_ok() {
+                        return;
+                    }
+                }
                 () = life.died() => {}
             }
         }
@@ -63,23 +74,41 @@ impl Client {
         }
     }
 
+    /// Asks until it is done; a repeat carries the same key.
+    async fn done<T, F: Future<Output = Result<T, EngineError>>>(
+        &mut self,
+        key: &str,
+        ask: impl Fn(Engine, Caller) -> F,
+    ) -> T {
+        for _ in 0..100 {
+            let caller = keyed(key, key);
+            match self.ask(|engine| ask(engine, caller.clone())).await {
+                Ok(answer) => return answer,
+                Err(EngineError::KeyReuse) => panic!("I2: a key is reused"),
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+        panic!("{key}: it can't be asked for");
+    }
+
     async fn announce(&mut self, version: &str) -> DeploymentId {
         let artifacts = ["frontend", "backend"].map(|w| artifact(w, version)).to_vec();
-        let caller = keyed(version, version);
         let announced = self
-            .ask(|engine| {
-                let (caller, artifacts) = (caller.clone(), artifacts.clone());
-                async move { engine.announce(&caller, artifacts).await.unwrap() }
+            .done(version, |engine, caller| {
+                let artifacts = artifacts.clone();
+                async move { engine.announce(&caller, artifacts).await }
             })
             .await;
-        deployment_of(&announced)
+        let deployment = deployment_of(&announced);
+        self.world.saw(Seen::Acknowledged { deployments: vec![deployment.0.clone()] });
+        deployment
     }
 
     async fn outcome(&mut self, id: &DeploymentId) -> Outcome {
         let id = id.clone();
         self.ask(|engine| {
             let id = id.clone();
-            async move { end_of(&engine, &id).await.outcome.unwrap() }
+            async move { outcome_of(&engine, &id).await }
         })
         .await
     }
@@ -107,38 +136,109 @@ async fn configured() -> Arc<World> {
     stage.world
 }
 
-/// The demo: a version that runs, and one that does not and is rolled back.
-/// Returns how many points the last life has passed, and where those before it
-/// ended.
-async fn demo(crashes: Vec<usize>) -> (usize, Vec<String>) {
+/// Waits for the end of a deployment, however often it can't be read.
+async fn outcome_of(engine: &Engine, id: &DeploymentId) -> Outcome {
+    let mut pause = Duration::from_millis(100);
+    for _ in 0..1_000 {
+        if let Ok(record) = engine.deployment(id).await
+            && let Some(outcome) = record.outcome
+        {
+            return outcome;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(Duration::from_secs(60));
+    }
+    panic!("I7: {id} does not end");
+}
+
+/// What a run of the canonical deployments came to.
+struct Ran {
+    world: Arc<World>,
+    /// How each of the three has ended.
+    outcomes: [Outcome; 3],
+    /// Points that the last life has passed.
+    points: usize,
+    /// Where those before it ended.
+    ends: Vec<String>,
+}
+
+impl Ran {
+    /// Whether everything came as it does when nothing goes wrong.
+    fn is_as_it_should_be(&self) -> bool {
+        self.outcomes == [Outcome::Succeeded, Outcome::RolledBack, Outcome::Succeeded]
+    }
+
+    /// All that holds then.
+    async fn check_all(&self) {
+        assert!(self.is_as_it_should_be(), "{:?}", self.outcomes);
+        let world = &self.world;
+        assert_eq!(index(world, "images").await.len(), 2);
+        let delivered = world.messages(Some(MessageStatus::Delivered)).await;
+        assert_eq!(delivered.len(), 12, "four notices for each deployment");
+        let cluster = world.cluster();
+        let backend = cluster.object("Deployment", "backend").unwrap();
+        assert_eq!(backend["spec"]["images"][0], image("backend", "3"), "what was asked for runs");
+        assert!(cluster.object("StatefulSet", "db").is_none(), "and nothing that nobody wants");
+        // A keyed effect happens once, however often it is asked for.
+        let drivers = world.drivers();
+        assert_eq!(drivers.done.len(), 14, "five resources, twice, and four");
+        assert_eq!(drivers.there.len(), 4);
+    }
+}
+
+/// The canonical deployments: a version that runs; one that does not and is
+/// rolled back; one without the database, which is taken away.
+async fn demo(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Ran {
     let world = configured().await;
+    {
+        let mut planned = world.strikes.lock().unwrap();
+        planned.calls.clear();
+        planned.at = strikes.iter().copied().collect();
+    }
     let mut client = Client::new(world.clone(), crashes).await;
     let good = client.announce("1").await;
-    assert_eq!(client.outcome(&good).await, Outcome::Succeeded);
+    let first = client.outcome(&good).await;
     let bad = client.announce("bad").await;
-    assert_eq!(client.outcome(&bad).await, Outcome::RolledBack);
+    let second = client.outcome(&bad).await;
+    let without = without_database();
+    client
+        .done("without", |engine, caller| {
+            let without = without.clone();
+            async move { engine.apply(&caller, without, false).await }
+        })
+        .await;
+    let last = client.announce("3").await;
+    let third = client.outcome(&last).await;
     client.all_told().await;
     client.engine.stop().await;
+    world.strikes.lock().unwrap().at.clear();
 
     let documents: Vec<_> =
         documents::platform().into_iter().chain(documents::shop("shop")).collect();
     let replayed = check(&world, &documents).await;
-    assert_eq!(replayed[0].records.len(), 2, "I2: asked twice is once");
-    let deployed = replayed[0].state.deployed.as_ref().unwrap();
-    assert_eq!(deployed.deployment, good);
-    assert_eq!(replayed[0].state.applied, [deployed.manifests]);
-    let images = index(&world, "images").await;
-    assert_eq!(images.len(), 2);
+    assert_eq!(replayed[0].records.len(), 3, "I2: asked twice is once");
     assert!(replayed[0].id == development());
-    let delivered = world.messages(Some(MessageStatus::Delivered)).await;
-    assert_eq!(delivered.len(), 8, "four notices for each deployment");
-    let cluster = world.cluster();
-    let backend = cluster.object("Deployment", "backend").unwrap();
-    assert_eq!(backend["spec"]["images"][0], image("backend", "1"), "what ran runs again");
-    // A keyed effect happens once, however often it is asked for.
-    let drivers = world.drivers();
-    assert_eq!(drivers.done.len(), 10, "five resources in two deployments");
-    (client.life.passed(), client.ends.clone())
+    Ran {
+        world,
+        outcomes: [first, second, third],
+        points: client.life.passed(),
+        ends: client.ends.clone(),
+    }
+}
+
+/// The backend needs no database any more, and what nobody needs is destroyed.
+fn without_database() -> Vec<Document> {
+    let inputs = json!({"namespace": "${resources.k8s-namespace.name}"});
+    let mut definition = definition("postgres", "postgres", "postgres", inputs);
+    if let Document::ResourceDefinition(document) = &mut definition {
+        document.spec.when_unused = WhenUnused::Destroy;
+    }
+    vec![definition, documents::workload("shop", "backend", json!({}), json!({}))]
+}
+
+/// What could be seen of them when nothing goes wrong.
+pub fn canonical() -> Vec<Seen> {
+    run(async { demo(Vec::new(), &[]).await.world.trace.lock().unwrap().entries.clone() })
 }
 
 /// Runs a future in a world of its own, whose time is its own.
@@ -151,28 +251,42 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
+/// Runs the canonical deployments with something going wrong; a failure says
+/// what it was.
+fn with(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Ran {
+    let what = format!("crashes at {crashes:?}, {strikes:?}");
+    let ran = std::panic::catch_unwind(|| run(demo(crashes, strikes)));
+    ran.unwrap_or_else(|_| panic!("{what}"))
+}
+
+/// Names of the calls of the canonical deployments.
+fn calls() -> Vec<String> {
+    let ran = with(Vec::new(), &[]);
+    ran.world.strikes.lock().unwrap().calls.clone()
+}
+
 #[test]
 fn i7_a_crash_at_any_point_is_resumed() {
-    let (points, ends) = run(demo(Vec::new()));
-    assert_eq!(ends, [""; 0]);
-    assert!(points > 200, "{points}");
-    let mut places = std::collections::BTreeMap::<String, usize>::new();
+    let ran = with(Vec::new(), &[]);
+    let points = ran.points;
+    assert_eq!(ran.ends, [""; 0]);
+    assert!(points > 300, "{points}");
+    let mut places = BTreeMap::<String, usize>::new();
     for point in 1..=points {
-        let result = std::panic::catch_unwind(|| run(demo(vec![point])));
-        let (_, ends) = result.unwrap_or_else(|_| panic!("crashed at point {point} of {points}"));
-        assert_eq!(ends.len(), 1, "point {point}");
-        *places.entry(ends[0].clone()).or_default() += 1;
+        let ran = with(vec![point], &[]);
+        assert_eq!(ran.ends.len(), 1, "point {point}");
+        run(ran.check_all());
+        *places.entry(ran.ends[0].clone()).or_default() += 1;
     }
     println!("crashed at each of {points} points, of {} kinds: {places:#?}", places.len());
 }
 
 #[test]
 fn i7_a_crash_while_recovering_from_a_crash_is_resumed() {
-    let (points, ..) = run(demo(Vec::new()));
-    for first in (5..points).step_by(23) {
+    let points = with(Vec::new(), &[]).points;
+    for first in (5..points).step_by(31) {
         for second in [1, 2, 3, 5, 8, 13, 21] {
-            let result = std::panic::catch_unwind(|| run(demo(vec![first, second])));
-            assert!(result.is_ok(), "crashed at point {first}, then at {second}");
+            run(with(vec![first, second], &[]).check_all());
         }
     }
 }
@@ -182,7 +296,40 @@ fn a_process_that_crashes_again_and_again_gets_there() {
     // A life has to pass more points than a recovery and a step have, or the
     // step is "interrupted too often".
     for points in [45, 60] {
-        let (_, ends) = run(demo(vec![points; 60]));
-        assert!(ends.len() > 2, "{ends:?}");
+        let ran = with(vec![points; 60], &[]);
+        assert!(ran.ends.len() > 2, "{:?}", ran.ends);
     }
+}
+
+#[test]
+fn i7_a_failure_of_any_call_is_survived() {
+    let calls = calls();
+    let mut ends = BTreeMap::<String, usize>::new();
+    for (place, name) in calls.iter().enumerate() {
+        for strike in [Strike::Fails, Strike::Unknown, Strike::FailsForGood] {
+            let ran = with(Vec::new(), &[(place + 1, strike)]);
+            if strike != Strike::FailsForGood {
+                assert!(ran.is_as_it_should_be(), "{name}, {strike:?}: {:?}", ran.outcomes);
+            }
+            *ends.entry(format!("{strike:?} {:?}", ran.outcomes)).or_default() += 1;
+        }
+    }
+    println!("{} calls failed in {} ways: {ends:#?}", calls.len(), 3);
+}
+
+#[test]
+fn i7_two_strikes_in_a_row_are_survived() {
+    let calls = calls().len();
+    let mut runs = 0;
+    for place in (1..calls).step_by(11) {
+        for (n, first) in Strike::ALL.into_iter().enumerate() {
+            for (m, second) in Strike::ALL.into_iter().enumerate() {
+                // Another distance for each pair, so that all are met.
+                let apart = 1 + (place + 5 * n + m) % 9;
+                with(Vec::new(), &[(place, first), (place + apart, second)]);
+                runs += 1;
+            }
+        }
+    }
+    println!("{runs} pairs");
 }

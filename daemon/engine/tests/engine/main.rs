@@ -17,6 +17,7 @@ mod checks;
 mod crashes;
 mod documents;
 mod fakes;
+mod history;
 mod job;
 mod large;
 mod notifications;

@@ -1,12 +1,13 @@
 //! What outlives the engine, and how tests speak with it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Outcome};
 use deployd_core::journal::EventRecord;
-use deployd_core::outbox::{Message, MessageStatus};
+use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{FeedPosition, IdempotencyKey, Store, StoreError};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::views::{Announced, DeployRequest};
@@ -22,6 +23,8 @@ use crate::fakes::cluster::ClusterWorld;
 use crate::fakes::drivers::DriverWorld;
 use crate::fakes::environment::{Chance, Receivers};
 use crate::fakes::life::Life;
+use crate::fakes::strikes::Strikes;
+use crate::history::{Seen, Trace};
 
 /// 2026-11-21, more or less: time begins here.
 const BEGINNING_MS: u64 = 1_795_230_000_000;
@@ -39,6 +42,11 @@ pub struct World {
     pub cluster: Mutex<ClusterWorld>,
     pub receivers: Mutex<Receivers>,
     pub chance: Mutex<Chance>,
+    pub strikes: Mutex<Strikes>,
+    /// What could be seen from outside, in its order.
+    pub trace: Mutex<Trace>,
+    /// How far the clock on the wall is off, in milliseconds.
+    pub clock_off_ms: AtomicI64,
 }
 
 impl World {
@@ -67,11 +75,32 @@ impl World {
             cluster: Mutex::default(),
             receivers: Mutex::default(),
             chance: Mutex::new(Chance::new(seed)),
+            strikes: Mutex::default(),
+            trace: Mutex::default(),
+            clock_off_ms: AtomicI64::new(0),
         })
     }
 
     pub fn now(&self) -> Timestamp {
-        Timestamp(BEGINNING_MS + self.began.elapsed().as_millis() as u64)
+        let right = BEGINNING_MS + self.began.elapsed().as_millis() as u64;
+        Timestamp(right.saturating_add_signed(self.clock_off_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Notes what can be seen from outside.
+    pub fn saw(&self, seen: Seen) {
+        self.trace.lock().unwrap().entries.push(seen);
+    }
+
+    /// Notes what was committed since the last time.
+    pub async fn committed(&self, messages: Vec<MessageId>) {
+        let after = self.trace.lock().unwrap().position;
+        let items = self.store.feed(after, usize::MAX).await.unwrap();
+        let mut trace = self.trace.lock().unwrap();
+        if let Some(last) = items.last() {
+            trace.position = last.position;
+        }
+        let records = items.into_iter().map(|item| item.record).collect();
+        trace.entries.push(Seen::Committed { records, messages });
     }
 
     pub fn drivers(&self) -> MutexGuard<'_, DriverWorld> {

@@ -12,6 +12,7 @@ use deployd_core::ports::{
 use serde_json::Value;
 
 use super::Instance;
+use crate::history::Seen;
 
 #[derive(Default)]
 pub struct ClusterWorld {
@@ -66,8 +67,8 @@ fn names<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Vec<String> {
 #[async_trait]
 impl Cluster for Instance {
     async fn apply(&self, request: &ApplyRequest, _log: &CallLog) -> Result<Vec<ObjectRef>, Fault> {
-        self.life.point("before apply").await;
-        let references = {
+        self.operation("apply", async {
+            self.world.saw(Seen::cluster("apply", &request.target.namespace));
             let mut cluster = self.world.cluster.lock().unwrap();
             if let ClusterAccess::Kubeconfig(text) = &request.target.access {
                 cluster.kubeconfig = String::from_utf8(text.expose().to_vec()).ok();
@@ -85,10 +86,9 @@ impl Cluster for Instance {
                 references.push(reference);
             }
             cluster.calls.push(("apply", names(&references)));
-            references
-        };
-        self.life.point("after apply").await;
-        Ok(references)
+            Ok(references)
+        })
+        .await
     }
 
     async fn await_ready(
@@ -98,7 +98,7 @@ impl Cluster for Instance {
         deadline_ms: u64,
         _log: &CallLog,
     ) -> Result<Readiness, Fault> {
-        self.life.point("before await").await;
+        self.operation("await", async { Ok(()) }).await?;
         let (wait, verdict) = {
             let mut cluster = self.world.cluster.lock().unwrap();
             cluster.calls.push(("await", names(objects)));
@@ -120,18 +120,17 @@ impl Cluster for Instance {
             }
         };
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        self.life.point("after await").await;
-        Ok(verdict)
+        self.operation("answer of a wait", async { Ok(verdict) }).await
     }
 
     async fn prune(
         &self,
-        _target: &Target,
+        target: &Target,
         objects: &[ObjectRef],
         _log: &CallLog,
     ) -> Result<Vec<ObjectRef>, Fault> {
-        self.life.point("before prune").await;
-        let removed = {
+        self.operation("prune", async {
+            self.world.saw(Seen::cluster("prune", &target.namespace));
             let mut cluster = self.world.cluster.lock().unwrap();
             if !cluster.prune_faults.is_empty() {
                 return Err(cluster.prune_faults.remove(0));
@@ -140,10 +139,9 @@ impl Cluster for Instance {
             let found = objects.iter().filter(|o| cluster.objects.contains_key(*o)).cloned();
             let found: Vec<ObjectRef> = found.collect();
             cluster.objects.retain(|object, _| !found.contains(object));
-            found
-        };
-        self.life.point("after prune").await;
-        Ok(removed)
+            Ok(found)
+        })
+        .await
     }
 
     async fn version(&self, _target: &Target) -> Result<String, Fault> {

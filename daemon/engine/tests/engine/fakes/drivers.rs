@@ -13,6 +13,7 @@ use deployd_core::{Fault, Timestamp};
 use serde_json::{Value, json};
 
 use super::Instance;
+use crate::history::Seen;
 
 /// What drivers of one type of resource do.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +104,13 @@ impl Instance {
         token: Option<&str>,
     ) -> usize {
         let mut drivers = self.world.drivers.lock().unwrap();
+        if what != "plan" {
+            self.world.saw(Seen::Driver {
+                what,
+                key: request.idempotency_key.clone(),
+                uid: request.uid.clone(),
+            });
+        }
         drivers.calls.push(DriverCall {
             what,
             at: self.world.now(),
@@ -123,7 +131,7 @@ impl Instance {
 #[async_trait]
 impl Drivers for Instance {
     async fn plan(&self, call: Call<'_>, request: &DriverRequest) -> Result<DriverPlan, Fault> {
-        self.life.alive().await;
+        self.look("plan", async { Ok(()) }).await?;
         self.began("plan", call, request, None);
         let mut drivers = self.world.drivers.lock().unwrap();
         let script = drivers.script(&request.resource_type);
@@ -141,7 +149,44 @@ impl Drivers for Instance {
         request: &DriverRequest,
         token: Option<&str>,
     ) -> Result<Progress<Provisioned>, Fault> {
-        self.life.point("before provision").await;
+        self.operation("provision", self.made(call, request, token)).await
+    }
+
+    async fn observe(
+        &self,
+        _call: Call<'_>,
+        request: &DriverRequest,
+    ) -> Result<Option<Value>, Fault> {
+        self.life.alive().await;
+        Ok(self.world.drivers.lock().unwrap().there.get(&request.uid).cloned())
+    }
+
+    async fn destroy(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+        token: Option<&str>,
+    ) -> Result<Removal, Fault> {
+        self.operation("destroy", async {
+            self.began("destroy", call, request, token);
+            if let Some(fault) = self.script(request).destroy_fault {
+                return Err(fault);
+            }
+            self.world.drivers.lock().unwrap().there.remove(&request.uid);
+            Ok(Progress::Done(()))
+        })
+        .await
+    }
+}
+
+impl Instance {
+    async fn made(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+        token: Option<&str>,
+    ) -> Result<Progress<Provisioned>, Fault> {
+        let environment = format!("{}-{}", call.scope.application, call.scope.environment);
         let number = self.began("provision", call, request, token);
         let script = self.script(request);
         assert!(!script.panics, "a driver's host panics");
@@ -184,7 +229,6 @@ impl Drivers for Instance {
             .ok_or(expected)
         };
         if let Err(token) = progress {
-            self.life.point("after provision").await;
             let message = "it is being made".to_owned();
             return Ok(Progress::Pending { token, poll_after_ms: 1_000, message });
         }
@@ -193,36 +237,14 @@ impl Drivers for Instance {
             let value = SecretValue::new(canary(&request.uid, name).into_bytes());
             Vault::put(self, &secret, value).await.unwrap();
         }
-        self.life.point("after provision").await;
+        let mut outputs = self.outputs(&script, request);
+        if request.resource_type == "k8s-namespace" {
+            outputs["name"] = json!(environment);
+        }
         Ok(Progress::Done(Provisioned {
             state: json!({"made": request.uid}),
-            outputs: self.outputs(&script, request),
+            outputs,
             manifests: script.manifests.clone(),
         }))
-    }
-
-    async fn observe(
-        &self,
-        _call: Call<'_>,
-        request: &DriverRequest,
-    ) -> Result<Option<Value>, Fault> {
-        self.life.alive().await;
-        Ok(self.world.drivers.lock().unwrap().there.get(&request.uid).cloned())
-    }
-
-    async fn destroy(
-        &self,
-        call: Call<'_>,
-        request: &DriverRequest,
-        token: Option<&str>,
-    ) -> Result<Removal, Fault> {
-        self.life.point("before destroy").await;
-        self.began("destroy", call, request, token);
-        if let Some(fault) = self.script(request).destroy_fault {
-            return Err(fault);
-        }
-        self.world.drivers.lock().unwrap().there.remove(&request.uid);
-        self.life.point("after destroy").await;
-        Ok(Progress::Done(()))
     }
 }

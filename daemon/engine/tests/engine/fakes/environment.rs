@@ -1,10 +1,12 @@
 //! Time, chance, and receivers of messages.
 
 use async_trait::async_trait;
+use deployd_core::outbox::MessageId;
 use deployd_core::ports::{Answer, Clock, Outgoing, Random, Sender};
 use deployd_core::{Fault, Timestamp};
 
 use super::Instance;
+use crate::history::Seen;
 
 impl Clock for Instance {
     fn now(&self) -> Timestamp {
@@ -87,19 +89,24 @@ pub struct Receivers {
 #[async_trait]
 impl Sender for Instance {
     async fn send(&self, request: Outgoing) -> Result<Answer, Fault> {
-        self.life.point("before send").await;
-        let at = self.world.now();
-        let next = {
-            let mut receivers = self.world.receivers.lock().unwrap();
-            receivers.received.push(Received { at, request });
-            receivers.script.pop_front().unwrap_or(Receiver::Answers(204))
+        let sent = async {
+            let at = self.world.now();
+            let next = {
+                let mut receivers = self.world.receivers.lock().unwrap();
+                let received = Received { at, request };
+                self.world.saw(Seen::Sent { message: MessageId(received.id()) });
+                receivers.received.push(received);
+                receivers.script.pop_front().unwrap_or(Receiver::Answers(204))
+            };
+            match next {
+                Receiver::Answers(status) => Ok(Answer { status, retry_after_ms: None }),
+                Receiver::AnswersLater(status, ms) => {
+                    Ok(Answer { status, retry_after_ms: Some(ms) })
+                }
+                Receiver::Fails(fault) => Err(fault),
+                Receiver::Hangs => std::future::pending().await,
+            }
         };
-        self.life.point("after send").await;
-        match next {
-            Receiver::Answers(status) => Ok(Answer { status, retry_after_ms: None }),
-            Receiver::AnswersLater(status, ms) => Ok(Answer { status, retry_after_ms: Some(ms) }),
-            Receiver::Fails(fault) => Err(fault),
-            Receiver::Hangs => std::future::pending().await,
-        }
+        self.operation("send", sent).await
     }
 }

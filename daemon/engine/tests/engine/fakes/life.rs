@@ -43,6 +43,13 @@ impl Life {
         std::future::pending::<()>().await;
     }
 
+    /// The process ends here.
+    pub async fn end(&self, name: &str) {
+        *self.0.last.lock().unwrap() = name.to_owned();
+        self.kill();
+        std::future::pending::<()>().await;
+    }
+
     /// A place that a dead process does not pass, and where it does not die:
     /// what is only read leaves no trace.
     pub async fn alive(&self) {

@@ -10,6 +10,7 @@ pub mod life;
 pub mod notifiers;
 pub mod store;
 pub mod strategies;
+pub mod strikes;
 pub mod templaters;
 pub mod vault;
 

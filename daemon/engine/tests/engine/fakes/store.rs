@@ -24,6 +24,11 @@ impl Instance {
     }
 }
 
+/// The messages that a batch brings.
+fn told(batch: &Batch) -> Vec<MessageId> {
+    batch.outbox.iter().map(|message| message.id.clone()).collect()
+}
+
 #[async_trait]
 impl Store for Instance {
     async fn accept(
@@ -34,11 +39,16 @@ impl Store for Instance {
         now: Timestamp,
         batch: Batch,
     ) -> Result<Accepted, StoreError> {
-        self.life.point("before accept").await;
-        self.writes()?;
-        let result = self.world.store.accept(key, digest, answer, now, batch).await;
-        self.life.point("after accept").await;
-        result
+        self.operation("accept", async {
+            self.writes()?;
+            let told = told(&batch);
+            let accepted = self.world.store.accept(key, digest, answer, now, batch).await?;
+            if accepted == Accepted::New {
+                self.world.committed(told).await;
+            }
+            Ok(accepted)
+        })
+        .await
     }
 
     async fn accepted(
@@ -46,8 +56,7 @@ impl Store for Instance {
         key: IdempotencyKey,
         digest: Digest,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        self.life.alive().await;
-        self.world.store.accepted(key, digest).await
+        self.look("accepted", self.world.store.accepted(key, digest)).await
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Head>, StoreError> {
@@ -57,16 +66,18 @@ impl Store for Instance {
             .flat_map(|append| append.events.iter().map(|event| event.kind.as_str()))
             .collect();
         let name = if kinds.is_empty() { "puts".to_owned() } else { kinds.join("+") };
-        self.life.point(&format!("before append {name}")).await;
-        self.writes()?;
-        let result = self.world.store.append(batch).await;
-        self.life.point(&format!("after append {name}")).await;
-        result
+        self.operation(&format!("append {name}"), async {
+            self.writes()?;
+            let told = told(&batch);
+            let heads = self.world.store.append(batch).await?;
+            self.world.committed(told).await;
+            Ok(heads)
+        })
+        .await
     }
 
     async fn head(&self, stream: &StreamId) -> Result<Head, StoreError> {
-        self.life.alive().await;
-        self.world.store.head(stream).await
+        self.look("head", self.world.store.head(stream)).await
     }
 
     async fn read(
@@ -75,13 +86,11 @@ impl Store for Instance {
         from: Version,
         max: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
-        self.life.alive().await;
-        self.world.store.read(stream, from, max).await
+        self.look("read", self.world.store.read(stream, from, max)).await
     }
 
     async fn get(&self, index: Index, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.life.alive().await;
-        self.world.store.get(index, key).await
+        self.look("get", self.world.store.get(index, key)).await
     }
 
     async fn scan(
@@ -91,23 +100,19 @@ impl Store for Instance {
         order: Order,
         max: usize,
     ) -> Result<Page, StoreError> {
-        self.life.alive().await;
-        self.world.store.scan(index, range, order, max).await
+        self.look("scan", self.world.store.scan(index, range, order, max)).await
     }
 
     async fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.life.alive().await;
-        self.world.store.object(digest).await
+        self.look("object", self.world.store.object(digest)).await
     }
 
     async fn feed(&self, after: FeedPosition, max: usize) -> Result<Vec<FeedItem>, StoreError> {
-        self.life.alive().await;
-        self.world.store.feed(after, max).await
+        self.look("feed", self.world.store.feed(after, max)).await
     }
 
     async fn feed_grown(&self, after: FeedPosition) -> Result<FeedPosition, StoreError> {
-        self.life.alive().await;
-        self.world.store.feed_grown(after).await
+        self.look("feed_grown", self.world.store.feed_grown(after)).await
     }
 
     async fn claim(
@@ -117,18 +122,15 @@ impl Store for Instance {
         now: Timestamp,
         ttl_ms: u64,
     ) -> Result<Claim, StoreError> {
-        self.life.point("before claim").await;
-        self.writes()?;
-        let result = self.world.store.claim(stream, worker, now, ttl_ms).await;
-        self.life.point("after claim").await;
-        result
+        self.operation("claim", async {
+            self.writes()?;
+            self.world.store.claim(stream, worker, now, ttl_ms).await
+        })
+        .await
     }
 
     async fn release(&self, claim: Claim) -> Result<(), StoreError> {
-        self.life.point("before release").await;
-        let result = self.world.store.release(claim).await;
-        self.life.point("after release").await;
-        result
+        self.operation("release", self.world.store.release(claim)).await
     }
 
     async fn outbox_take(
@@ -143,29 +145,27 @@ impl Store for Instance {
             self.life.alive().await;
             return Ok(Vec::new());
         }
-        self.life.point("before take").await;
-        self.writes()?;
-        let result = self.world.store.outbox_take(now, lease_until, max).await;
-        self.life.point("after take").await;
-        result
+        self.operation("take", async {
+            self.writes()?;
+            self.world.store.outbox_take(now, lease_until, max).await
+        })
+        .await
     }
 
     async fn outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.life.alive().await;
-        self.world.store.outbox_due().await
+        self.look("outbox_due", self.world.store.outbox_due()).await
     }
 
     async fn outbox_settle(&self, message: Message) -> Result<(), StoreError> {
-        self.life.point("before settle").await;
-        self.writes()?;
-        let result = self.world.store.outbox_settle(message).await;
-        self.life.point("after settle").await;
-        result
+        self.operation("settle", async {
+            self.writes()?;
+            self.world.store.outbox_settle(message).await
+        })
+        .await
     }
 
     async fn outbox_get(&self, id: &MessageId) -> Result<Option<Message>, StoreError> {
-        self.life.alive().await;
-        self.world.store.outbox_get(id).await
+        self.look("outbox_get", self.world.store.outbox_get(id)).await
     }
 
     async fn outbox_list(
@@ -174,8 +174,7 @@ impl Store for Instance {
         after: Option<MessageId>,
         max: usize,
     ) -> Result<Vec<Message>, StoreError> {
-        self.life.alive().await;
-        self.world.store.outbox_list(status, after, max).await
+        self.look("outbox_list", self.world.store.outbox_list(status, after, max)).await
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {

@@ -33,8 +33,7 @@ fn decision(context: &StrategyContext, place: usize) -> Decision {
 #[async_trait]
 impl Strategies for Instance {
     async fn start(&self, _call: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
-        self.life.alive().await;
-        Ok(decision(context, 0))
+        self.look("strategy start", async { Ok(decision(context, 0)) }).await
     }
 
     async fn next(
@@ -44,7 +43,7 @@ impl Strategies for Instance {
         state: &Value,
         observation: &Value,
     ) -> Result<Decision, Fault> {
-        self.life.alive().await;
+        self.look("strategy next", async { Ok(()) }).await?;
         let place = state["place"].as_u64().unwrap() as usize;
         if observation["outcome"] == "done" {
             return Ok(decision(context, place + 1));

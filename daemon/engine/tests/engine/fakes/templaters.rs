@@ -17,7 +17,7 @@ fn misplaces(input: &RenderInput) -> bool {
 #[async_trait]
 impl Templaters for Instance {
     async fn render(&self, _call: Call<'_>, input: &RenderInput) -> Result<Vec<Value>, Fault> {
-        self.life.alive().await;
+        self.look("render", async { Ok(()) }).await?;
         let mut objects = vec![json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"},
             "data": {"baseline": input.baseline},

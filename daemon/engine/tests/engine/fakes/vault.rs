@@ -9,22 +9,28 @@ use super::Instance;
 #[async_trait]
 impl Vault for Instance {
     async fn generate(&self, secret: &SecretRef, recipe: &Recipe) -> Result<(), VaultError> {
-        self.life.alive().await;
-        let value = "g".repeat(recipe.length).into_bytes();
-        self.world.vault.lock().unwrap().entry(secret.clone()).or_insert(value);
-        Ok(())
+        let generated = async {
+            let value = "g".repeat(recipe.length).into_bytes();
+            self.world.vault.lock().unwrap().entry(secret.clone()).or_insert(value);
+            Ok(())
+        };
+        self.operation("generate a secret", generated).await
     }
 
     async fn put(&self, secret: &SecretRef, value: SecretValue) -> Result<(), VaultError> {
-        self.life.alive().await;
-        self.world.vault.lock().unwrap().insert(secret.clone(), value.expose().to_vec());
-        Ok(())
+        let put = async {
+            self.world.vault.lock().unwrap().insert(secret.clone(), value.expose().to_vec());
+            Ok(())
+        };
+        self.operation("put a secret", put).await
     }
 
     async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
-        self.life.alive().await;
-        let found = self.world.vault.lock().unwrap().get(secret).cloned();
-        found.map(SecretValue::new).ok_or_else(|| VaultError::NotFound(secret.clone()))
+        let found = async {
+            let found = self.world.vault.lock().unwrap().get(secret).cloned();
+            found.map(SecretValue::new).ok_or_else(|| VaultError::NotFound(secret.clone()))
+        };
+        self.look("get a secret", found).await
     }
 
     async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError> {
@@ -39,8 +45,10 @@ impl Vault for Instance {
     }
 
     async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
-        self.life.alive().await;
-        self.world.vault.lock().unwrap().retain(|secret, _| secret.owner != owner);
-        Ok(())
+        let removed = async {
+            self.world.vault.lock().unwrap().retain(|secret, _| secret.owner != owner);
+            Ok(())
+        };
+        self.operation("remove secrets", removed).await
     }
 }

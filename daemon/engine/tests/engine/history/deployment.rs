@@ -1,0 +1,303 @@
+//! One deployment, as the judge follows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// A step is begun this often at most.
+const ATTEMPTS_MAX: u64 = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Running,
+    Pending,
+    /// To be begun again.
+    Retrying,
+    Done,
+    Failed,
+}
+
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) key: String,
+    attempts: u64,
+    pub(super) status: Status,
+}
+
+/// What was recorded of a resource: what it comes after, and whether a repeat
+/// is safe.
+#[derive(Debug, Default)]
+struct Resource {
+    after: BTreeSet<String>,
+    is_unsafe: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Deployment {
+    pub(super) id: String,
+    expected_plan: Option<String>,
+    pub(super) steps: BTreeMap<String, Step>,
+    resources: BTreeMap<String, Resource>,
+    destroy: Vec<String>,
+    /// What the strategy said last.
+    action: String,
+    cancelled: bool,
+    failed: bool,
+    unknown: bool,
+    undo_failed: bool,
+}
+
+type Verdict = Result<(), String>;
+
+fn ensure(holds: bool, says: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(says()) }
+}
+
+fn text<'a>(body: &'a Value, name: &str) -> &'a str {
+    body[name].as_str().unwrap_or_default()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten();
+    items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// Whether a step goes on when the deployment can't succeed any more.
+fn is_closing(step: &str) -> bool {
+    step == "restore" || step == "prune" || step.starts_with("destroy:")
+}
+
+impl Deployment {
+    pub(super) fn new(id: String, expected_plan: Option<String>) -> Self {
+        Self { id, expected_plan, ..Self::default() }
+    }
+
+    fn is(&self, step: &str, status: Status) -> bool {
+        self.steps.get(step).is_some_and(|known| known.status == status)
+    }
+
+    fn is_done(&self, step: &str) -> bool {
+        self.is(step, Status::Done)
+    }
+
+    fn needs(&self, step: &str, needed: &str) -> Verdict {
+        ensure(self.is_done(needed), || format!("I8: {step} has begun before {needed} was done"))
+    }
+
+    pub(super) fn runs(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.steps.iter().any(|(name, step)| wanted(name) && step.status == Status::Running)
+    }
+
+    pub(super) fn has_applied(&self) -> bool {
+        self.steps.keys().any(|name| name == "apply-resources" || name.starts_with("rollout:"))
+    }
+
+    pub(super) fn is_committed(&self) -> bool {
+        self.action == "complete"
+    }
+
+    /// Resources that are there, and what each comes after.
+    pub(super) fn provisioned(&self) -> impl Iterator<Item = (&String, &BTreeSet<String>)> {
+        let done = |uid: &String| self.is_done(&format!("provision:{uid}"));
+        self.resources.iter().filter(move |(uid, _)| done(uid)).map(|(uid, r)| (uid, &r.after))
+    }
+
+    pub(super) fn started(
+        &mut self,
+        body: &Value,
+        there: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Verdict {
+        let name = text(body, "step").to_owned();
+        let known = self.steps.get(&name);
+        let attempts = known.map_or(0, |step| step.attempts);
+        ensure(known.is_none_or(|step| step.status == Status::Retrying), || {
+            format!("I6: {name} has begun again after {:?}", known.map(|step| step.status))
+        })?;
+        ensure(known.is_none_or(|step| step.key == text(body, "key")), || {
+            format!("I6: {name} has another key than before")
+        })?;
+        ensure(body["attempt"] == attempts + 1 && attempts < ATTEMPTS_MAX, || {
+            format!("I13: {name} is at attempt {}", body["attempt"])
+        })?;
+        ensure(is_closing(&name) || !(self.cancelled || self.failed), || {
+            format!("I7: {name} has begun after a failure or a cancellation")
+        })?;
+        self.in_order(&name, there)?;
+        let key = text(body, "key").to_owned();
+        let step = Step { key, attempts: attempts + 1, status: Status::Running };
+        self.steps.insert(name, step);
+        Ok(())
+    }
+
+    /// What has to be done before a step begins.
+    fn in_order(&self, name: &str, there: &BTreeMap<String, BTreeSet<String>>) -> Verdict {
+        let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
+        let round = rest.parse::<u32>().unwrap_or(0);
+        match kind {
+            "plan" => Ok(()),
+            "provision" => {
+                let resource = self.resources.get(rest);
+                let resource = resource.ok_or_else(|| format!("I12: {name} is not planned"))?;
+                resource.after.iter().try_for_each(|n| self.needs(name, &format!("provision:{n}")))
+            }
+            "render" => self
+                .resources
+                .keys()
+                .try_for_each(|uid| self.needs(name, &format!("provision:{uid}"))),
+            "apply-resources" => self.needs(name, "render"),
+            "decide" if round == 1 => self.needs(name, "apply-resources"),
+            "decide" => {
+                let before = format!("rollout:{}", round - 1);
+                let ended = self.is_done(&before) || self.is(&before, Status::Failed);
+                ensure(ended, || format!("I8: {name} has begun before {before} has ended"))
+            }
+            "rollout" => self.needs(name, &format!("decide:{round}")),
+            "restore" => {
+                ensure(!self.runs(|other| other != "restore"), || {
+                    format!("I8: {name} has begun while something else ran")
+                })?;
+                ensure(self.cancelled || self.failed, || format!("I8: {name} without a reason"))
+            }
+            "prune" if self.is_committed() => Ok(()),
+            "prune" => self.needs(name, "restore"),
+            "destroy" => {
+                self.needs(name, "prune")?;
+                ensure(self.is_committed(), || format!("I8: {name} in a rollback"))?;
+                ensure(self.destroy.iter().any(|uid| uid == rest), || {
+                    format!("I12: {name} is not planned")
+                })?;
+                // Who needs it goes before it.
+                let dependent = self.destroy.iter().find(|other| {
+                    there.get(*other).is_some_and(|after| after.contains(rest))
+                        && !self.is_done(&format!("destroy:{other}"))
+                });
+                ensure(dependent.is_none(), || {
+                    format!("I8: {name} has begun, and {dependent:?} still needs it")
+                })
+            }
+            _ => Err(format!("a step of no known kind: {name}")),
+        }
+    }
+
+    pub(super) fn planned(&mut self, body: &Value) -> Verdict {
+        self.ended_well("plan")?;
+        ensure(self.expected_plan.as_deref().is_none_or(|p| p == text(body, "plan")), || {
+            format!("I12: {} is executed, and {:?} was approved", body["plan"], self.expected_plan)
+        })?;
+        for resource in body["resources"].as_array().into_iter().flatten() {
+            let is_unsafe = resource["unsafeToRepeat"] == true;
+            let after = texts(&resource["after"]).into_iter().collect();
+            let known = Resource { after, is_unsafe };
+            self.resources.insert(text(resource, "uid").to_owned(), known);
+        }
+        self.destroy = texts(&body["destroy"]);
+        Ok(())
+    }
+
+    fn open(&mut self, name: &str) -> Result<&mut Step, String> {
+        let step = self.steps.get_mut(name);
+        let status = step.as_ref().map(|step| step.status);
+        step.filter(|step| matches!(step.status, Status::Running | Status::Pending))
+            .ok_or_else(|| format!("I6: a result of {name}, which is {status:?}"))
+    }
+
+    pub(super) fn ended_well(&mut self, name: &str) -> Verdict {
+        self.open(name)?.status = Status::Done;
+        Ok(())
+    }
+
+    pub(super) fn pending(&mut self, name: &str) -> Verdict {
+        self.open(name)?.status = Status::Pending;
+        Ok(())
+    }
+
+    pub(super) fn step_failed(&mut self, name: &str, fault: &Value) -> Verdict {
+        let step = self.open(name)?;
+        if text(fault, "class") == "transient" && step.attempts < ATTEMPTS_MAX {
+            step.status = Status::Retrying;
+        } else {
+            self.gave_up(name)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn interrupted(&mut self, name: &str) -> Verdict {
+        let of = name.strip_prefix("provision:");
+        let is_unsafe = of.and_then(|uid| self.resources.get(uid)).is_some_and(|r| r.is_unsafe);
+        let step = self.open(name)?;
+        if is_unsafe {
+            self.unknown = true;
+            self.gave_up(name)?;
+        } else if step.attempts >= ATTEMPTS_MAX {
+            self.gave_up(name)?;
+        } else {
+            step.status = Status::Retrying;
+        }
+        Ok(())
+    }
+
+    fn gave_up(&mut self, name: &str) -> Verdict {
+        self.open(name)?.status = Status::Failed;
+        self.undo_failed |= is_closing(name);
+        // What a rollout comes to is the strategy's to judge.
+        self.failed |= !name.starts_with("rollout:");
+        Ok(())
+    }
+
+    pub(super) fn decided(&mut self, body: &Value) -> Verdict {
+        self.ended_well(text(body, "step"))?;
+        let action = text(&body["action"], "do");
+        if !(self.cancelled || self.failed) {
+            self.action = action.to_owned();
+            self.failed |= action == "roll-back";
+        }
+        Ok(())
+    }
+
+    pub(super) fn resumed(&mut self) -> Verdict {
+        let paused = self
+            .steps
+            .iter_mut()
+            .find(|(name, s)| name.starts_with("rollout:") && s.status == Status::Pending);
+        let (_, step) = paused.ok_or("I6: resumed, and nothing waits")?;
+        step.status = Status::Done;
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self) -> Verdict {
+        ensure(!self.is_committed(), || "I7: cancelled when it is done already".to_owned())?;
+        self.cancelled = true;
+        Ok(())
+    }
+
+    /// Judges its end. `deployed` is whether there was something to go back to.
+    pub(super) fn ended(&self, outcome: &str, deployed: bool) -> Verdict {
+        ensure(!self.runs(|_| true), || "I7: it has ended while a step ran".to_owned())?;
+        if self.undo_failed || self.unknown {
+            return ensure(outcome == "needs-operator", || {
+                format!("I8: it has ended as {outcome}, and nobody knows how things are")
+            });
+        }
+        let cleaned = self.is_done("prune");
+        match outcome {
+            "succeeded" => ensure(
+                self.is_committed()
+                    && cleaned
+                    && self.destroy.iter().all(|uid| self.is_done(&format!("destroy:{uid}"))),
+                || "I7: it has succeeded without being done".to_owned(),
+            ),
+            "rolled-back" => ensure(self.is_done("restore") && cleaned, || {
+                "I8: it is rolled back without having been restored".to_owned()
+            }),
+            "failed" | "cancelled" => {
+                let stopped = if outcome == "failed" { self.failed } else { self.cancelled };
+                ensure(stopped, || format!("I7: it has ended as {outcome} without a reason"))?;
+                let undo = deployed && self.has_applied();
+                ensure(!undo || (self.is_done("restore") && cleaned), || {
+                    format!("I8: it has ended as {outcome} without bringing back what ran")
+                })
+            }
+            other => Err(format!("I7: it has ended as {other}")),
+        }
+    }
+}

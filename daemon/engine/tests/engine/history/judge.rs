@@ -1,0 +1,209 @@
+//! Judges a history.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deployd_core::outbox::MessageId;
+use serde_json::Value;
+
+use super::Seen;
+use super::deployment::{Deployment, Status};
+
+/// What is known of an environment.
+#[derive(Default)]
+struct Environment {
+    /// Who waits, and whether automatically.
+    queue: Vec<(String, bool, Option<String>)>,
+    active: Option<Deployment>,
+    /// Whether there is something to go back to.
+    deployed: bool,
+    /// Resources that are there, and what each comes after.
+    there: BTreeMap<String, BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct Judge {
+    versions: BTreeMap<String, u64>,
+    environments: BTreeMap<String, Environment>,
+    /// All that were ever accepted, in all environments.
+    accepted: BTreeSet<String>,
+    /// Keys of steps, and whose they are.
+    keys: BTreeMap<String, (String, String, String)>,
+    messages: BTreeSet<MessageId>,
+}
+
+type Verdict = Result<(), String>;
+
+fn ensure(holds: bool, says: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(says()) }
+}
+
+/// Judges a history that has come to its end: nothing is left to do.
+pub fn judge(entries: &[Seen]) -> Verdict {
+    let judge = follow(entries)?;
+    for (name, environment) in &judge.environments {
+        let active = environment.active.as_ref().map(|active| &active.id);
+        ensure(active.is_none(), || format!("I7: {name}: {active:?} does not end"))?;
+        ensure(environment.queue.is_empty(), || format!("I1: {name}: somebody still waits"))?;
+    }
+    Ok(())
+}
+
+/// Judges a history that goes on.
+pub fn judge_so_far(entries: &[Seen]) -> Verdict {
+    follow(entries).map(|_| ())
+}
+
+fn follow(entries: &[Seen]) -> Result<Judge, String> {
+    let mut judge = Judge::default();
+    for seen in entries {
+        judge.see(seen)?;
+    }
+    Ok(judge)
+}
+
+impl Judge {
+    fn see(&mut self, seen: &Seen) -> Verdict {
+        match seen {
+            Seen::Committed { records, messages } => {
+                for record in records {
+                    let stream = &record.stream.0;
+                    let version = self.versions.entry(stream.clone()).or_default();
+                    *version += 1;
+                    ensure(record.version.0 == *version, || {
+                        format!(
+                            "I3: {stream} has version {} after {}",
+                            record.version.0,
+                            *version - 1
+                        )
+                    })?;
+                    if let Some(name) = stream.strip_prefix("environment/") {
+                        self.event(name, &record.event.body).map_err(|fault| {
+                            format!("{stream} {} {}: {fault}", record.version.0, record.event.kind)
+                        })?;
+                    }
+                }
+                self.messages.extend(messages.iter().cloned());
+                Ok(())
+            }
+            Seen::Driver { what, key, uid, .. } => {
+                let (environment, deployment, step) = self
+                    .keys
+                    .get(key)
+                    .ok_or_else(|| format!("I5: {what} of {uid} with a key of no intent"))?;
+                let active = self.environments.get(environment).and_then(|e| e.active.as_ref());
+                let status = active
+                    .filter(|active| active.id == *deployment)
+                    .and_then(|active| active.steps.get(step))
+                    .map(|step| step.status);
+                ensure(matches!(status, Some(Status::Running | Status::Pending)), || {
+                    format!("I5: {what} of {uid} in {step}, which is {status:?}")
+                })
+            }
+            Seen::Cluster { what, namespace } => {
+                let of = |name: &str| name.replace('/', "-") == *namespace;
+                let wanted = |step: &str| match *what {
+                    "prune" => step == "prune",
+                    _ => {
+                        step == "apply-resources"
+                            || step == "restore"
+                            || step.starts_with("rollout:")
+                    }
+                };
+                let intended = self.environments.iter().any(|(name, environment)| {
+                    of(name) && environment.active.as_ref().is_some_and(|a| a.runs(wanted))
+                });
+                ensure(intended, || format!("I5: {what} in {namespace} without an intent"))
+            }
+            Seen::Sent { message } => ensure(self.messages.contains(message), || {
+                format!("I11: {message} is sent and was never committed")
+            }),
+            Seen::Acknowledged { deployments } => deployments.iter().try_for_each(|id| {
+                ensure(self.accepted.contains(id), || {
+                    format!("I1: {id} is acknowledged and not on stable storage")
+                })
+            }),
+        }
+    }
+
+    fn event(&mut self, name: &str, body: &Value) -> Verdict {
+        let text = |field: &str| body[field].as_str().unwrap_or_default();
+        let id = text("deployment").to_owned();
+        let environment = self.environments.entry(name.to_owned()).or_default();
+        let place = environment.queue.iter().position(|(queued, ..)| *queued == id);
+        let waits = || place.ok_or_else(|| format!("I4: {id} does not wait"));
+        match text("type") {
+            "deployment-queued" => {
+                ensure(self.accepted.insert(id.clone()), || format!("I2: {id} twice"))?;
+                let request = &body["request"];
+                let expected = request["expectedPlan"].as_str().map(str::to_owned);
+                environment.queue.push((id, request["mode"] == "automatic", expected));
+                return Ok(());
+            }
+            "deployment-superseded" => {
+                let (_, automatic, _) = environment.queue.remove(waits()?);
+                return ensure(automatic, || format!("I4: {id} is superseded, a person's"));
+            }
+            "deployment-ended" if place.is_some() => {
+                environment.queue.remove(waits()?);
+                let outcome = text("outcome");
+                return ensure(outcome == "cancelled", || {
+                    format!("I1: {id} waits and is {outcome}")
+                });
+            }
+            "deployment-started" => {
+                let place = waits()?;
+                let active = environment.active.as_ref().map(|active| &active.id);
+                ensure(active.is_none(), || format!("I4: {id} begins, and {active:?} is active"))?;
+                ensure(place == 0, || format!("I4: {id} begins before its turn"))?;
+                let (id, _, expected_plan) = environment.queue.remove(place);
+                environment.active = Some(Deployment::new(id, expected_plan));
+                return Ok(());
+            }
+            _ => {}
+        }
+        let mut active = environment
+            .active
+            .take()
+            .filter(|active| active.id == id)
+            .ok_or_else(|| format!("I4: {id} is not active"))?;
+        let step = text("step");
+        match text("type") {
+            "deployment-planned" => active.planned(body)?,
+            "gate-passed" => {}
+            "step-started" => {
+                let owner = (name.to_owned(), id, step.to_owned());
+                let known = self.keys.entry(text("key").to_owned()).or_insert(owner.clone());
+                ensure(*known == owner, || format!("I6: {step} has the key of {known:?}"))?;
+                active.started(body, &environment.there)?;
+            }
+            "step-pending" => active.pending(step)?,
+            "step-succeeded" => {
+                active.ended_well(step)?;
+                if let Some(uid) = step.strip_prefix("destroy:") {
+                    environment.there.remove(uid);
+                }
+            }
+            "step-failed" => active.step_failed(step, &body["fault"])?,
+            "step-interrupted" => active.interrupted(step)?,
+            "rollout-decided" => active.decided(body)?,
+            "resume-requested" => active.resumed()?,
+            "cancel-requested" => active.cancel()?,
+            "deployment-ended" => {
+                active.ended(text("outcome"), environment.deployed)?;
+                environment.deployed |= active.is_committed();
+                return Ok(());
+            }
+            other => return Err(format!("an event of no known type: {other}")),
+        }
+        for (uid, after) in active.provisioned() {
+            environment.there.insert(uid.clone(), after.clone());
+        }
+        for uid in active.steps.iter().filter_map(|(name, step)| {
+            name.strip_prefix("destroy:").filter(|_| step.status == Status::Done)
+        }) {
+            environment.there.remove(uid);
+        }
+        environment.active = Some(active);
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The judge is judged: it has nothing to say of a history that is as it should
+//! be, and notices whatever is missing, changed or in the wrong place.
+
+use deployd_core::deployment::Outcome;
+use serde_json::json;
+
+use super::{Seen, judge, judge_so_far, told};
+use crate::crashes::canonical;
+
+/// Each event of an environment on its own, versions as they come.
+fn split(entries: Vec<Seen>) -> Vec<Seen> {
+    let mut apart = Vec::new();
+    for seen in entries {
+        let Seen::Committed { records, messages } = seen else {
+            apart.push(seen);
+            continue;
+        };
+        for record in records {
+            apart.push(Seen::Committed { records: vec![record], messages: Vec::new() });
+        }
+        apart.push(Seen::Committed { records: Vec::new(), messages });
+    }
+    apart
+}
+
+/// The same with versions counted anew, as one who covers up would do it.
+fn numbered(mut entries: Vec<Seen>) -> Vec<Seen> {
+    let mut versions = std::collections::BTreeMap::<String, u64>::new();
+    for seen in &mut entries {
+        let Seen::Committed { records, .. } = seen else { continue };
+        for record in records {
+            let version = versions.entry(record.stream.0.clone()).or_default();
+            *version += 1;
+            record.version.0 = *version;
+        }
+    }
+    entries
+}
+
+fn kind(seen: &Seen) -> Option<&str> {
+    let Seen::Committed { records, .. } = seen else { return None };
+    let record = records.first()?;
+    record.stream.0.starts_with("environment/").then_some(record.event.kind.as_str())
+}
+
+#[test]
+fn a_sound_history_is_sound_and_no_event_can_be_missing_from_it() {
+    let entries = split(canonical());
+    judge(&entries).unwrap_or_else(|fault| panic!("{fault}\n{}", told(&entries)));
+    let mut checked = 0;
+    for place in 0..entries.len() {
+        // Waiting and going on leave the same behind.
+        let Some(kind) = kind(&entries[place]).filter(|kind| *kind != "step-pending") else {
+            continue;
+        };
+        let mut cut = entries.clone();
+        cut.remove(place);
+        assert!(judge(&cut).is_err(), "a gap at {place}: {kind}");
+        assert!(judge(&numbered(cut)).is_err(), "{place}: {kind} is missing");
+        let mut twice = entries.clone();
+        twice.insert(place, entries[place].clone());
+        assert!(judge(&numbered(twice)).is_err(), "{place}: {kind} is there twice");
+        checked += 1;
+    }
+    assert!(checked > 60, "{checked}");
+}
+
+#[test]
+fn i5_an_effect_before_its_intent_is_noticed() {
+    let entries = split(canonical());
+    let mut checked = 0;
+    for place in 0..entries.len() {
+        if !matches!(entries[place], Seen::Driver { .. } | Seen::Cluster { .. }) {
+            continue;
+        }
+        let intent = (0..place).rev().find(|at| kind(&entries[*at]) == Some("step-started"));
+        let mut early = entries.clone();
+        let effect = early.remove(place);
+        // Before everything that was begun with it.
+        let first = (0..intent.unwrap())
+            .rev()
+            .find(|at| !matches!(kind(&entries[*at]), Some("step-started")));
+        early.insert(first.unwrap(), effect);
+        assert!(judge_so_far(&early).is_err(), "{place}: {:?}", entries[place]);
+        checked += 1;
+    }
+    assert!(checked > 20, "{checked}");
+}
+
+#[test]
+fn what_is_changed_in_a_history_is_noticed() {
+    let entries = split(canonical());
+    let change = |kind_of: &str, field: &str, to: serde_json::Value| {
+        let mut changed = entries.clone();
+        for seen in &mut changed {
+            let wanted = kind(seen) == Some(kind_of);
+            if let Seen::Committed { records, .. } = seen
+                && wanted
+            {
+                records[0].event.body[field] = to;
+                break;
+            }
+        }
+        judge(&changed)
+    };
+    assert!(change("step-started", "key", json!("another")).is_err());
+    assert!(change("step-started", "attempt", json!(2)).is_err());
+    assert!(change("step-failed", "fault", json!({"class": "permanent"})).is_err());
+    assert!(change("deployment-started", "deployment", json!("another")).is_err());
+    for outcome in [Outcome::Failed, Outcome::RolledBack, Outcome::Cancelled] {
+        assert!(change("deployment-ended", "outcome", json!(outcome)).is_err(), "{outcome:?}");
+    }
+    let nobody = Seen::Acknowledged { deployments: vec!["nobody".to_owned()] };
+    let mut lost = entries;
+    lost.push(nobody);
+    assert!(judge(&lost).unwrap_err().starts_with("I1"));
+}
