@@ -9,6 +9,7 @@ use deployd_core::journal::{NewEvent, StreamId};
 use deployd_core::notice::notice;
 use deployd_core::outbox::{Message, MessageId};
 use deployd_core::ports::{Accepted, Append, Batch, Fence, Object, StoreError};
+use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Actor, EnvironmentId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,9 +66,13 @@ impl Draft<'_> {
         let state = self.after.state.clone();
         let (after, record) = transition(&self.environment, state, self.at, &self.actor, event)
             .map_err(|illegal| EngineError::Conflict { message: illegal.to_string() })?;
-        self.changes
-            .add(&self.environment, &self.after.state, &after, &record)
-            .map_err(EngineError::bug)?;
+        let forgotten =
+            matches!(event, Event::DeploymentSuperseded { .. }) && seeded(Bug::ProjectionForgotten);
+        if !forgotten {
+            self.changes
+                .add(&self.environment, &self.after.state, &after, &record)
+                .map_err(EngineError::bug)?;
+        }
         self.after = EnvironmentEntry { version: self.after.version.next(), state: after };
         self.events.push(NewEvent {
             at: self.at,
@@ -178,9 +183,19 @@ impl Inner {
             told();
             return Ok(answer);
         };
+        if seeded(Bug::KeyForgotten) {
+            self.ports.store.append(batch).await?;
+            told();
+            return Ok(answer);
+        }
         let bytes = crate::records::encode(&answer).map_err(StoreOrEngine::Engine)?;
         let now = self.ports.clock.now();
         let key = scoped_key(caller, idempotency);
+        if seeded(Bug::AcknowledgedBeforeStored) {
+            let (store, digest) = (self.ports.store.clone(), idempotency.digest);
+            tokio::spawn(async move { store.accept(key, digest, bytes, now, batch).await });
+            return Ok(answer);
+        }
         match self.ports.store.accept(key, idempotency.digest, bytes, now, batch).await? {
             Accepted::New => {
                 told();

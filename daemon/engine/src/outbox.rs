@@ -5,14 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deployd_core::Fault;
 use deployd_core::config::{PluginKind, SubscriptionSpec};
 use deployd_core::journal::StreamId;
-use deployd_core::outbox::{Attempt, Message, MessageId, MessageStatus};
+use deployd_core::outbox::{Attempt, Message, MessageId, MessageStatus, RETRY_AFTER_MS_MAX};
 use deployd_core::ports::{
     Batch, Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
 };
 use deployd_core::secret::{OPERATOR, SecretRef};
+use deployd_core::{Fault, Timestamp};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
@@ -30,6 +30,9 @@ const AT_ONCE: usize = 16;
 /// For so long a message that is being delivered is not given to anybody else;
 /// longer than the longest attempt.
 const LEASE_MS: u64 = 120_000;
+
+/// The longest that a message is put off: a day, and a tenth to spread it.
+const PUT_OFF_MS_MAX: u64 = RETRY_AFTER_MS_MAX + RETRY_AFTER_MS_MAX / 10;
 
 /// Messages that are read at once at the start.
 const PAGE: usize = 500;
@@ -173,9 +176,31 @@ impl Inner {
             0 => Vec::new(),
             _ => store.outbox_take(now, now.plus_ms(LEASE_MS), max).await?,
         };
-        let due = store.outbox_due().await?;
+        let mut due = store.outbox_due().await?;
+        if due.is_some_and(|due| due.ms_since(now) > PUT_OFF_MS_MAX) {
+            self.bring_forward(now).await?;
+            due = Some(now);
+        }
         let sleep = due.map_or(SLEEP_MAX, |due| Duration::from_millis(due.ms_since(now)));
         Ok((taken, sleep.clamp(SLEEP_MIN, SLEEP_MAX)))
+    }
+
+    /// Has messages delivered now that are due later than any schedule says:
+    /// they were put off before the clock was set back.
+    async fn bring_forward(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let status = Some(MessageStatus::Pending);
+            let page = self.ports.store.outbox_list(status, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id.clone());
+            for mut message in page {
+                if message.due.ms_since(now) > PUT_OFF_MS_MAX {
+                    message.due = now;
+                    self.ports.store.outbox_settle(message).await?;
+                }
+            }
+        }
     }
 
     /// Tries one message, and records what came of it.

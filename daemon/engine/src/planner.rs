@@ -14,6 +14,7 @@ use deployd_core::ports::{
     Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, Scope,
 };
 use deployd_core::resolve::{self, Context, Missing};
+use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::{DeploymentSet, diff};
 use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::{Value, json};
@@ -226,7 +227,11 @@ impl Inner {
             }
         }
         // What others need is taken away after them.
-        Ok(graph::dependents_first(&needs).iter().filter_map(|uid| unused.remove(uid)).collect())
+        let mut order = graph::dependents_first(&needs);
+        if seeded(Bug::UndoneInForwardOrder) {
+            order.reverse();
+        }
+        Ok(order.iter().filter_map(|uid| unused.remove(uid)).collect())
     }
 
     /// Manifests as far as they are known, and how they differ from what was

@@ -41,7 +41,7 @@ impl Engine {
         caller: &Caller,
         request: DeployRequest,
     ) -> Result<DeploymentRecord, EngineError> {
-        if let Some(answer) = self.inner.replayed(caller).await? {
+        if let Some(answer) = self.inner.asked_before(caller).await? {
             return Ok(answer);
         }
         let id = self.inner.destination(&request).await?;
@@ -82,7 +82,7 @@ impl Engine {
         id: &DeploymentId,
         reason: Option<String>,
     ) -> Result<DeploymentRecord, EngineError> {
-        if let Some(answer) = self.inner.replayed(caller).await? {
+        if let Some(answer) = self.inner.asked_before(caller).await? {
             return Ok(answer);
         }
         let store = &*self.inner.ports.store;
@@ -120,7 +120,7 @@ impl Engine {
         caller: &Caller,
         id: &DeploymentId,
     ) -> Result<DeploymentRecord, EngineError> {
-        if let Some(answer) = self.inner.replayed(caller).await? {
+        if let Some(answer) = self.inner.asked_before(caller).await? {
             return Ok(answer);
         }
         let store = &*self.inner.ports.store;
@@ -280,6 +280,19 @@ impl Engine {
 }
 
 impl Inner {
+    /// The answer of a request that came before. Whoever repeats it may never
+    /// have got the answer, and the worker never its bell.
+    async fn asked_before(
+        self: &Arc<Self>,
+        caller: &Caller,
+    ) -> Result<Option<DeploymentRecord>, EngineError> {
+        let answer: Option<DeploymentRecord> = self.replayed(caller).await?;
+        if let Some(record) = &answer {
+            self.workers.wake(self, &record.environment);
+        }
+        Ok(answer)
+    }
+
     /// Appends what somebody asked of a deployment, once per idempotency key.
     async fn ask(
         &self,

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deployd_core::deployment::projection::{ENVIRONMENTS, EnvironmentHead};
-use deployd_core::deployment::{Event, Intent, StepId, interrupted, next};
+use deployd_core::deployment::{Event, Intent, StepId, StepStatus, interrupted, is_due, next};
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Claim, Order, StoreError};
+use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 use futures::FutureExt;
 use tokio::sync::{Notify, watch};
@@ -119,6 +120,7 @@ pub(crate) async fn start(engine: &Arc<Inner>) -> Result<(), EngineError> {
                     engine.workers.wake(engine, &id);
                 }
             }
+            Err(error) if seeded(Bug::PoisonRecord) => return Err(error),
             Err(error) => tracing::error!(
                 environment = %String::from_utf8_lossy(key), %error,
                 "an environment is set aside: its record can't be read"
@@ -209,6 +211,9 @@ async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: &Arc<Notify>) {
                 }
             }
             Err(error) => {
+                if matches!(error, EngineError::Store(StoreError::Fenced { .. })) {
+                    worker.lost_claim();
+                }
                 if worker.engine.workers.is_stopping()
                     && worker.engine.workers.leave(&worker.id, bell)
                 {
@@ -285,7 +290,7 @@ impl Worker {
                 Intent::Perform { step, .. } if self.flights.contains_key(&step) => {}
                 Intent::Perform { .. } if stopping => {}
                 Intent::Perform { deployment, step } => match self.polls.get(&step) {
-                    Some(at) if *at > now => sooner(*at),
+                    Some(at) if !is_due(*at, now) => sooner(*at),
                     _ => self.perform(&entry, deployment, step),
                 },
                 Intent::Abandon { step, .. } => {
@@ -430,6 +435,12 @@ impl Worker {
                     tokio::task::yield_now().await;
                     continue;
                 }
+                // Whoever has the claim now goes on from what is recorded.
+                Err(EngineError::Store(StoreError::Fenced { .. })) => {
+                    tracing::warn!(environment = %self.id, %step, "the claim was lost: a result is dropped");
+                    self.lost_claim();
+                    return;
+                }
                 // Too large, most likely: that it came to nothing is not.
                 Err(EngineError::Store(error @ StoreError::InvalidBatch(_)))
                     if !is_unrecordable(&record.event) =>
@@ -499,16 +510,27 @@ impl Worker {
             return Ok(());
         }
         let fence = self.claim.as_ref().map(|claim| claim.fence);
+        let fence = fence.filter(|_| !seeded(Bug::LostClaimGoesOn));
+        if seeded(Bug::EffectBeforeIntent) {
+            self.too_early(&Arc::new(draft.after().clone())).await;
+        }
         let mut appended = draft.finish(fence)?;
         let of_events = std::mem::take(&mut appended.batch);
         batch.appends = of_events.appends;
         batch.puts.extend(of_events.puts);
         batch.outbox = of_events.outbox;
+        let apart = match seeded(Bug::OutboxApart) {
+            true => Batch { outbox: std::mem::take(&mut batch.outbox), ..Batch::default() },
+            false => Batch::default(),
+        };
         match engine.ports.store.append(batch).await {
             Ok(_) => {}
             // Somebody asked for something meanwhile: look again.
             Err(StoreError::Conflict { .. }) if only_decisions => return Ok(()),
             Err(error) => return Err(error.into()),
+        }
+        if !apart.outbox.is_empty() {
+            engine.ports.store.append(apart).await?;
         }
         engine.appended(&appended);
         for deployment in over {
@@ -517,6 +539,28 @@ impl Worker {
             self.contents = Arc::default();
         }
         Ok(())
+    }
+
+    /// A bug on purpose: begins what was not recorded yet.
+    async fn too_early(&mut self, after: &Arc<EnvironmentEntry>) {
+        let Some(active) = after.state.active.clone() else { return };
+        for step in active.steps.iter().filter(|step| step.status == StepStatus::Running) {
+            if !self.flights.contains_key(&step.id) {
+                self.perform(after, active.id.clone(), step.id.clone());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Another worker has taken the environment over: nothing of what this one
+    /// does counts any more, and all of it ends.
+    fn lost_claim(&mut self) {
+        self.claim = None;
+        self.fresh = true;
+        self.running = JoinSet::new();
+        self.flights.clear();
+        self.polls.clear();
+        self.contents = Arc::default();
     }
 
     async fn renew(&mut self, now: Timestamp) -> Result<(), EngineError> {

@@ -14,7 +14,7 @@ mod transition;
 
 pub use event::{Event, Mode, Origin, Request, ResourceStep};
 pub use next::{Intent, QUEUE_MAX, QueueFull, RUNNING_MAX, interrupted, next, queue};
-pub use retry::{ATTEMPTS_MAX, retry_at};
+pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
     Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
     Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,

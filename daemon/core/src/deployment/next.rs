@@ -1,8 +1,10 @@
 //! What should happen now.
 
 use super::event::{Event, Mode, Request};
+use super::retry::is_due;
 use super::state::{Deployment, EnvironmentState, Outcome, Step, StepId, StepKind, StepStatus};
 use crate::plan::GateCondition;
+use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Fault, Timestamp};
 
 /// The most deployments that can wait in one environment. Automatic ones never
@@ -49,17 +51,18 @@ pub fn queue(
     deployment: &DeploymentId,
     request: Request,
 ) -> Result<Vec<Event>, QueueFull> {
-    let superseded = state
-        .queue
-        .iter()
-        .filter(|queued| request.mode == Mode::Automatic && queued.request.mode == Mode::Automatic);
+    let superseded =
+        state.queue.iter().filter(|_| request.mode == Mode::Automatic).filter(|queued| {
+            queued.request.mode == Mode::Automatic || seeded(Bug::ManualOneSuperseded)
+        });
     let mut events: Vec<Event> = superseded
         .map(|queued| Event::DeploymentSuperseded {
             deployment: queued.id.clone(),
             by: deployment.clone(),
         })
         .collect();
-    if state.queue.len().saturating_sub(events.len()) >= QUEUE_MAX {
+    let waiting = state.queue.len().saturating_sub(events.len());
+    if waiting >= QUEUE_MAX && !seeded(Bug::QueueWithoutEnd) {
         return Err(QueueFull);
     }
     events.push(Event::DeploymentQueued { deployment: deployment.clone(), request });
@@ -82,7 +85,10 @@ pub fn interrupted(state: &EnvironmentState) -> Vec<Event> {
 /// until nothing is left to do; asked twice, it answers the same.
 pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
     let Some(active) = &state.active else {
-        let first = state.queue.first();
+        let first = match seeded(Bug::LastComeFirstServed) {
+            true => state.queue.last(),
+            false => state.queue.first(),
+        };
         return first
             .map(|queued| {
                 Intent::Append(Event::DeploymentStarted { deployment: queued.id.clone() })
@@ -129,18 +135,18 @@ fn is_closing(step: &Step) -> bool {
 }
 
 fn of_step(active: &Deployment, step: &Step, stopping: bool, now: Timestamp) -> Option<Intent> {
-    let abandoned = stopping && !is_closing(step);
+    let abandoned = stopping && !is_closing(step) && !seeded(Bug::CancelledGoesOn);
     let deployment = active.id.clone();
     let id = step.id.clone();
     match &step.status {
         StepStatus::Running if abandoned => Some(Intent::Abandon { deployment, step: id }),
         StepStatus::Running => Some(Intent::Perform { deployment, step: id }),
         _ if abandoned => None,
-        StepStatus::Pending { poll_at, .. } if *poll_at <= now => {
+        StepStatus::Pending { poll_at, .. } if is_due(*poll_at, now) => {
             Some(Intent::Perform { deployment, step: id })
         }
         StepStatus::Pending { poll_at: at, .. } => Some(Intent::WakeAt(*at)),
-        StepStatus::Retrying { at } if *at > now => Some(Intent::WakeAt(*at)),
+        StepStatus::Retrying { at } if !is_due(*at, now) => Some(Intent::WakeAt(*at)),
         StepStatus::Retrying { .. } => Some(begin(active, step)),
         StepStatus::Waiting => can_begin(active, step).then(|| begin(active, step)),
         StepStatus::Succeeded | StepStatus::Failed => None,
@@ -178,7 +184,11 @@ fn end(active: &Deployment, stopping: bool) -> Option<Event> {
         // Others may still be on their way.
         let open = closing().any(|step| step.is_open());
         let fault = stuck.fault.clone().or_else(|| active.failure.clone());
-        return if open { None } else { ended(Outcome::NeedsOperator, fault) };
+        let outcome = match seeded(Bug::FailedUndoSwallowed) {
+            true => Outcome::RolledBack,
+            false => Outcome::NeedsOperator,
+        };
+        return if open { None } else { ended(outcome, fault) };
     }
     let closed = closing().all(|step| step.status == StepStatus::Succeeded);
     if active.is_committed() {

@@ -8,6 +8,7 @@ use super::state::{
     Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
     Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
+use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 
 /// An event that can't happen in this state. Live it is refused; on replay it
@@ -52,6 +53,9 @@ pub fn transition(
                 request: request.clone(),
             };
             state.queue.push(queued.clone());
+            if seeded(Bug::WallClockOrdersTheQueue) {
+                state.queue.sort_by_key(|queued| queued.at);
+            }
             record_queued(environment, queued, None, None)
         }
         (Event::DeploymentSuperseded { .. }, Some(place)) => {
@@ -63,10 +67,10 @@ pub fn transition(
             record_queued(environment, queued, Some((at, Outcome::Cancelled)), fault.clone())
         }
         (Event::DeploymentStarted { .. }, Some(place)) => {
-            if let Some(active) = &state.active {
+            if let Some(active) = state.active.as_ref().filter(|_| !seeded(Bug::TwoActive)) {
                 return Err(illegal(format!("deployment {} is active", active.id)));
             }
-            if place != 0 {
+            if place != 0 && !seeded(Bug::LastComeFirstServed) {
                 return Err(illegal("it is not the first of the queue".to_owned()));
             }
             let deployment = begin(state.queue.remove(place), at);
@@ -227,7 +231,7 @@ fn work(
             if interrupted.status != StepStatus::Running {
                 return Err(format!("step {step} does not run"));
             }
-            if interrupted.unsafe_to_repeat {
+            if interrupted.unsafe_to_repeat && !seeded(Bug::UnsafeEffectRepeated) {
                 let fault = Fault::permanent(
                     "unknown-outcome",
                     format!(
@@ -500,7 +504,8 @@ fn roll_back_fault(deployment: &Deployment, reason: String) -> Fault {
 /// Has what ran before brought back, if something of the new may be in the
 /// cluster, and if there is something to go back to.
 fn restore(state: &EnvironmentState, deployment: &mut Deployment) {
-    let needed = state.deployed.is_some()
+    let needed = !seeded(Bug::RestoreForgotten)
+        && state.deployed.is_some()
         && deployment.has_applied()
         && !deployment.is_restoring()
         && !deployment.is_committed();

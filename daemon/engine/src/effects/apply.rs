@@ -9,6 +9,7 @@ use deployd_core::ports::{
     ApplyRequest, LogLevel, Object, ObjectRef, Provisioned, Readiness, WorkloadFault,
 };
 use deployd_core::secret::misplaced;
+use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
 
 use super::sensitive::{misplaced_message, objects};
@@ -96,6 +97,9 @@ impl Work {
         }
         let target = self.target(plan, manifests.namespace.clone()).await?;
         let objects = objects(&*self.engine.ports.vault, selected).await?;
+        if seeded(Bug::SecretInALog) {
+            self.log.line(LogLevel::Debug, format!("applying {:?}", objects.expose()));
+        }
         let request = ApplyRequest { target, objects, force: plan.take_over_fields };
         Ok(self.engine.ports.cluster.apply(&request, &self.log).await?)
     }
@@ -192,6 +196,10 @@ impl Work {
         }
         surplus.extend(self.of_destroyed_resources(&manifests.namespace).await?);
         let surplus: Vec<ObjectRef> = surplus.difference(&keep).cloned().collect();
+        let surplus = match seeded(Bug::WantedOnesPruned) {
+            true => surplus.into_iter().chain(keep).collect(),
+            false => surplus,
+        };
         if surplus.is_empty() {
             return Ok(Ended::Done(None));
         }

@@ -15,6 +15,7 @@ use deployd_core::deployment::{
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Put, Scope};
+use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 use serde_json::Value;
@@ -206,7 +207,8 @@ impl Work {
         let set = self.set().await?;
         let planned =
             self.engine.plan(&self.environment, &self.state, &set, &self.deployment.id.0).await?;
-        if let Some(expected) = self.deployment.request.expected_plan {
+        let expected = self.deployment.request.expected_plan;
+        if let Some(expected) = expected.filter(|_| !seeded(Bug::PlanNotCompared)) {
             let found = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
             if found != expected {
                 return Err(Fault::conflict(
@@ -308,7 +310,7 @@ impl Work {
 /// Between looks at what is pending.
 const POLL_MS_MIN: u64 = 100;
 /// A driver that wants to be asked later than this forgets itself.
-const POLL_MS_MAX: u64 = 15 * 60_000;
+const POLL_MS_MAX: u64 = deployd_core::deployment::WAIT_MS_MAX;
 
 fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event {
     use deployd_core::config::WhenUnused;

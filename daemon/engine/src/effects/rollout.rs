@@ -57,7 +57,9 @@ impl Work {
                     .iter()
                     .filter_map(|object| manifests.reference(object))
                     .collect();
-                let deadline_ms = self.left((*deadline_ms).min(DEADLINE_MS_MAX));
+                // Begins anew with each attempt: the clock on the wall, which
+                // alone goes on between two lives, must not end a rollout.
+                let deadline_ms = (*deadline_ms).min(DEADLINE_MS_MAX);
                 let namespace = &manifests.namespace;
                 Ok(self.await_ready(&plan, namespace, &references, deadline_ms).await?.then(None))
             }
@@ -78,15 +80,6 @@ impl Work {
                 Err(EngineError::bug("an action that is no step"))
             }
         }
-    }
-
-    /// What is left of a deadline that began when the step was first begun: a
-    /// restart of deployd does not give a rollout more time.
-    fn left(&self, deadline_ms: u64) -> u64 {
-        let now = self.engine.ports.clock.now();
-        let passed = self.step.started.map_or(0, |started| now.ms_since(started));
-        // Enough to see how things are, in any case.
-        deadline_ms.saturating_sub(passed).max(1_000)
     }
 
     async fn track(&self, track: &str) -> Result<(Arc<Plan>, Arc<Manifests>), EngineError> {

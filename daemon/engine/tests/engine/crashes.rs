@@ -266,6 +266,21 @@ fn calls() -> Vec<String> {
 }
 
 #[test]
+fn i4_i5_i6_i8_i10_the_canonical_deployments_keep_every_promise() {
+    run(with(Vec::new(), &[]).check_all());
+}
+
+#[test]
+fn i5_i6_i11_a_crash_before_and_after_each_kind_of_call_is_resumed() {
+    let kinds: BTreeMap<String, usize> = calls().into_iter().zip(1..).collect();
+    for place in kinds.into_values() {
+        for strike in [Strike::CrashBefore, Strike::CrashAfter] {
+            run(with(Vec::new(), &[(place, strike)]).check_all());
+        }
+    }
+}
+
+#[test]
 fn i7_a_crash_at_any_point_is_resumed() {
     let ran = with(Vec::new(), &[]);
     let points = ran.points;

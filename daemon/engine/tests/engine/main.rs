@@ -26,5 +26,6 @@ mod resources;
 mod rollback;
 mod secrets;
 mod simulation;
+mod time;
 mod watching;
 mod world;

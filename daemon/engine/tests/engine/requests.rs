@@ -8,6 +8,7 @@ use deployd_engine::EngineError;
 use serde_json::json;
 
 use crate::documents::{artifact, definition, document, environment_type, image, plugin, workload};
+use crate::history::judge;
 use crate::world::{Stage, assert_succeeded, caller, deployment_of, development, keyed, request};
 
 #[tokio::test(start_paused = true)]
@@ -73,6 +74,19 @@ async fn an_automatic_one_that_waits_is_superseded_and_manual_ones_are_not() {
         records.iter().filter_map(|r| Some((r.work.as_ref()?.started, r.ended?))).collect();
     spans.sort();
     assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "I4: one at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_who_waits_is_served_in_the_order_of_coming() {
+    let stage = Stage::new().await;
+    stage.deployed("1").await;
+    let asked = [stage.deploy().await, stage.deploy().await, stage.deploy().await];
+    let mut ends = Vec::new();
+    for id in &asked {
+        ends.push(stage.end_of(id).await.ended.unwrap());
+    }
+    assert!(ends.is_sorted(), "{ends:?}");
+    judge(&stage.world.trace.lock().unwrap().entries).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

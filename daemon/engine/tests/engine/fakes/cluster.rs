@@ -113,6 +113,11 @@ impl Cluster for Instance {
             });
             let stuck =
                 of(&|object| cluster.holds(object, &cluster.stuck).then_some("progress-deadline"));
+            let late: Vec<WorkloadFault> = match cluster.ready_after_ms > deadline_ms {
+                true => objects.iter().map(|o| fault(o, "progress-deadline")).collect(),
+                false => Vec::new(),
+            };
+            let stuck = if stuck.is_empty() { late } else { stuck };
             match (failed.is_empty(), stuck.is_empty()) {
                 (true, true) => (cluster.ready_after_ms, Readiness::Ready),
                 (true, false) => (deadline_ms, Readiness::Failed(stuck)),

@@ -235,7 +235,9 @@ impl Instance {
         for name in &script.secrets {
             let secret = SecretRef { owner: request.uid.clone(), name: (*name).to_owned() };
             let value = SecretValue::new(canary(&request.uid, name).into_bytes());
-            Vault::put(self, &secret, value).await.unwrap();
+            Vault::put(self, &secret, value)
+                .await
+                .map_err(|error| Fault::transient("vault", error.to_string()))?;
         }
         let mut outputs = self.outputs(&script, request);
         if request.resource_type == "k8s-namespace" {
