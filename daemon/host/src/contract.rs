@@ -2,6 +2,7 @@
 //! compiled: which contract it exports, and what it imports.
 
 use deployd_core::config::PluginKind;
+use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload, Validator};
 use wasmtime::component::Component;
 
@@ -65,7 +66,7 @@ const HOSTED: [Contract; 4] = [
 ];
 
 /// Why a component is no plugin of this daemon.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContractError {
     /// The bytes are no valid component.
@@ -150,7 +151,7 @@ fn notes(unknown: &[String]) -> String {
 }
 
 /// Names that a component imports and exports.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Surface {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,

@@ -25,6 +25,9 @@ pub enum EngineError {
     /// wasmtime does not take the configuration.
     #[error("wasmtime can't be set up: {0}")]
     Setup(String),
+    /// The threads of slow calls can't be started.
+    #[error("the threads for calls that take long can't be started: {0}")]
+    Lanes(io::Error),
     /// The thread that keeps time can't be started.
     #[error("the thread that keeps time for plugins can't be started: {0}")]
     Ticker(io::Error),
@@ -48,22 +51,28 @@ pub(crate) struct Compiler {
 impl Compiler {
     /// Sets up wasmtime, with its cache under the daemon's state.
     pub(crate) fn new(state: &Path) -> Result<Self, EngineError> {
-        let cache = open_cache(&state.join("cache").join("wasmtime"))?;
+        let cache = open_cache(&cache_folder(state))?;
         let engine = new_engine(&cache).map_err(|error| setup(&error))?;
         tick(engine.weak()).map_err(EngineError::Ticker)?;
+        Ok(Self { engine, cache })
+    }
+
+    /// The same for a process that compiles, and calls nobody: what it compiles
+    /// is found by the engine of [`Compiler::new`], because where memories come
+    /// from is no part of compiled code.
+    pub(crate) fn for_worker(state: &Path) -> Result<Self, EngineError> {
+        let cache = open_cache(&cache_folder(state))?;
+        let config = configuration(&cache, address_space_is_limited());
+        let engine = Engine::new(&config).map_err(|error| setup(&error))?;
         Ok(Self { engine, cache })
     }
 }
 
 /// With a pool of space for calls where there is room for it, else without.
 fn new_engine(cache: &Cache) -> wasmtime::Result<Engine> {
-    let mut config = configuration(cache);
-    if address_space_is_limited() {
-        // Without room for 4 GiB per memory every access is checked instead.
-        config
-            .memory_reservation(limits::MEMORY_BYTES as u64)
-            .memory_reservation_for_growth(limits::MEMORY_BYTES as u64)
-            .memory_guard_size(64 * 1024);
+    let limited = address_space_is_limited();
+    let config = configuration(cache, limited);
+    if limited {
         return Engine::new(&config);
     }
     Engine::new(config.clone().allocation_strategy(pool::pool())).or_else(|error| {
@@ -75,8 +84,20 @@ fn new_engine(cache: &Cache) -> wasmtime::Result<Engine> {
     })
 }
 
-fn configuration(cache: &Cache) -> Config {
+/// Where compiled plugins are kept, below the daemon's state.
+fn cache_folder(state: &Path) -> PathBuf {
+    state.join("cache").join("wasmtime")
+}
+
+fn configuration(cache: &Cache, address_space_is_limited: bool) -> Config {
     let mut config = Config::new();
+    if address_space_is_limited {
+        // Without room for 4 GiB per memory every access is checked instead.
+        config
+            .memory_reservation(limits::MEMORY_BYTES as u64)
+            .memory_reservation_for_growth(limits::MEMORY_BYTES as u64)
+            .memory_guard_size(64 * 1024);
+    }
     config
         // Winch compiles faster, and had several holes in the sandbox of late.
         .strategy(Strategy::Cranelift)

@@ -107,11 +107,10 @@ fn stopped(error: &wasmtime::Error, record: &CallRecord) -> Fault {
                 bytes_text(limits::STACK_BYTES)
             ),
         ),
-        Some(Trap::UnreachableCodeReached) => Fault::bug(
+        Some(trap) => Fault::bug(
             "plugin-trapped",
-            "it panicked or aborted (`unreachable`); its log may say why",
+            meaning(*trap).map_or_else(|| trap.to_string(), str::to_owned),
         ),
-        Some(trap) => Fault::bug("plugin-trapped", trap.to_string()),
         None => {
             // What a host function said stands at the root, below a backtrace;
             // what wasmtime says about types needs all its parts.
@@ -119,23 +118,80 @@ fn stopped(error: &wasmtime::Error, record: &CallRecord) -> Fault {
                 Some(_) => error.root_cause().to_string(),
                 None => format!("{error:#}"),
             };
-            // wasmtime has no type for these two; tests notice when the words change.
-            if text.contains("fuel allocated for hostcalls has been exhausted") {
-                return Fault::bug(
-                    "plugin-output-too-large",
-                    format!(
-                        "it handed over more than {} at once; \
-                         this limit is the same for all plugins",
-                        bytes_text(limits::HOSTCALL_BYTES)
-                    ),
-                );
-            }
-            if text.contains("component handles") {
-                return too_many_handles();
-            }
-            Fault::bug("plugin-trapped", record.message(text))
+            untyped(text, record)
         }
     }
+}
+
+/// What a trap means to whoever wrote the plugin.
+fn meaning(trap: Trap) -> Option<&'static str> {
+    Some(match trap {
+        Trap::UnreachableCodeReached => {
+            "it panicked or aborted (`unreachable`); its log may say why"
+        }
+        Trap::MemoryOutOfBounds => {
+            "it read or wrote outside of its memory: a bad pointer or length"
+        }
+        Trap::TableOutOfBounds => {
+            "it called a function pointer that is none, or went beyond the end of a table"
+        }
+        Trap::IndirectCallToNull => "it called a function pointer that is null",
+        Trap::BadSignature => "it called a function pointer as one of another type",
+        Trap::IntegerDivisionByZero => "it divided by zero",
+        Trap::IntegerOverflow => {
+            "a division or a conversion has no result of its type: an integer overflow"
+        }
+        Trap::BadConversionToInteger => "it made an integer of what is no number (NaN)",
+        Trap::CannotLeaveComponent => {
+            "it called the host at a moment when it must not: from its allocator \
+             or while it cleans up after a result"
+        }
+        _ => return None,
+    })
+}
+
+/// Errors that wasmtime has no type for: tests notice when its words change.
+fn untyped(text: String, record: &CallRecord) -> Fault {
+    let has = |words: &str| text.contains(words);
+    if has("fuel allocated for hostcalls has been exhausted") {
+        return Fault::bug(
+            "plugin-output-too-large",
+            format!(
+                "it handed over more than {} at once; \
+                 this limit is the same for all plugins",
+                bytes_text(limits::HOSTCALL_BYTES)
+            ),
+        );
+    }
+    if has("component handles") || has("resource table has no free keys") {
+        return too_many_handles();
+    }
+    if has("resource limit exceeded") {
+        return Fault::bug(
+            "plugin-too-many-parts",
+            format!(
+                "it is made of too many parts ({text}); a plugin may have {} instances, \
+                 {} tables and {} memories, and these limits are the same for all plugins",
+                limits::INSTANCES,
+                limits::TABLES,
+                limits::MEMORIES
+            ),
+        );
+    }
+    let hint = if has("discriminant") {
+        "what it handed over has no such case: was it built for another version of the contract?"
+    } else if has("utf-8") {
+        "what it handed over is no UTF-8"
+    } else if has("not aligned") || has("unaligned") {
+        "what it handed over is not aligned: a bad pointer"
+    } else if has("out of bounds") || has("out-of-bounds") {
+        "what it handed over lies outside of its memory: a bad pointer or length"
+    } else if has("handle index") {
+        "it used a handle that it does not have: never given, or dropped before"
+    } else {
+        return Fault::bug("plugin-trapped", record.message(text));
+    };
+    Fault::bug("plugin-trapped", format!("{hint} ({})", record.message(text)))
 }
 
 /// The names of the innermost functions, where the component has names.
@@ -155,7 +211,8 @@ fn backtrace(error: &wasmtime::Error) -> Value {
     json!({ "backtrace": names })
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

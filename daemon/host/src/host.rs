@@ -8,14 +8,14 @@ use deployd_core::Fault;
 use deployd_core::config::PluginKind;
 use deployd_core::ports::{Call, PluginRef, Vault};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
+use crate::compiler::{Apart, Supervisor};
 use crate::config_schema::ConfigError;
 use crate::document::Known;
 use crate::engine::{Compiler, EngineError};
 use crate::health::Backoff;
-use crate::limits;
+use crate::lanes::Lanes;
 use crate::load::{LoadError, Loader, Registration};
 use crate::plugin::{LoadedInfo, Plugin};
 use crate::session::{Session, Shared};
@@ -31,6 +31,9 @@ pub struct HostOptions {
     pub audit: Arc<dyn Audit>,
     /// How long quarantines last.
     pub backoff: Backoff,
+    /// Compiles plugins in a process of its own. Without it they are compiled in
+    /// this one: bounded by their size and in time, and in nothing else.
+    pub compiler: Option<Arc<Supervisor>>,
 }
 
 /// Hosts plugins. Implements `Drivers`, `Templaters`, `Strategies` and
@@ -48,13 +51,14 @@ impl PluginHost {
     /// Starts a host without plugins.
     pub fn new(options: HostOptions) -> Result<Self, EngineError> {
         let compiler = Compiler::new(&options.state_dir)?;
+        let apart = options.compiler.map(|supervisor| Apart::new(supervisor, &options.state_dir));
         let shared = Shared {
             engine: compiler.engine.clone(),
             vault: options.vault,
             audit: options.audit,
-            calls: Semaphore::new(limits::CALLS),
+            lanes: Lanes::new().map_err(EngineError::Lanes)?,
         };
-        let loader = Loader::new(compiler, options.backoff);
+        let loader = Loader::new(compiler, apart, options.backoff);
         Ok(Self { loader, shared, plugins: RwLock::default() })
     }
 

@@ -11,18 +11,21 @@
 //! | --- | --- |
 //! | `limits` | every limit, with its reason |
 //! | `load`, `manifest`, `contract`, `grants` | from bytes to a plugin |
-//! | `session`, `store` | one call |
+//! | `compiler` | compiling in a process of its own |
+//! | `session`, `store`, `lanes` | one call, and where it runs |
 //! | `interfaces/` | what plugins can import, one file each |
 //! | `bindings/` | the contracts of `wit/`, one file per kind and track |
 //! | `document`, `failure` | what is made of answers, and of their absence |
 //! | `health`, `stats` | strikes, quarantine, counters |
 //!
-//! What is not bounded: a compilation's memory, and its time once it has begun
-//! (it is given up on, and the next waits until it ends). Size, validity and
-//! number of modules are checked before.
+//! With a [`compiler::Supervisor`], a plugin is compiled in a process of its own,
+//! bounded in time and memory. Without one, a compilation is bounded by the size,
+//! validity and number of modules of what is compiled, and in time only by
+//! nobody waiting for it any more.
 
 mod audit;
 mod bindings;
+pub mod compiler;
 mod config_schema;
 mod contract;
 mod document;
@@ -32,6 +35,7 @@ mod grants;
 mod health;
 mod host;
 mod interfaces;
+mod lanes;
 pub mod limits;
 mod load;
 mod manifest;

@@ -20,6 +20,12 @@ pub const MANIFEST_BYTES: usize = 256 * KIB;
 /// How long compiling may take. A JavaScript runtime takes ten seconds on one
 /// core; whatever takes minutes was made to.
 pub const COMPILE_TIME: Duration = Duration::from_secs(180);
+/// Processor time of a compilation in a process of its own: a JavaScript runtime
+/// takes some twenty seconds, a Python runtime some forty.
+pub const COMPILE_CPU: Duration = Duration::from_secs(120);
+/// Address space of such a process, beside what it starts with. A JavaScript
+/// runtime takes about one GiB with two threads.
+pub const COMPILE_MEMORY_BYTES: usize = 2048 * MIB;
 /// Core modules inside one component. Adapters and shims make a handful; each
 /// costs the compiler a fixed price.
 pub const CORE_MODULES: usize = 64;
@@ -60,8 +66,20 @@ pub const HOST_CALL_WALL: Duration = Duration::from_secs(10);
 pub const TICK: Duration = Duration::from_millis(10);
 /// Calls of one plugin at the same time.
 pub const PLUGIN_CALLS: usize = 4;
-/// Calls of all plugins at the same time.
+/// Calls of all plugins at the same time, of those that do not take long.
 pub const CALLS: usize = 16;
+/// Calls that take long at the same time, of all plugins. They share a few
+/// threads, so that more of them would only wait for each other.
+pub const SLOW_CALLS: usize = 8;
+/// Processor time that makes a call a long one: more than any shipped plugin
+/// takes, and half of what a call may hold a thread for.
+pub const QUICK_CPU: Duration = Duration::from_millis(5);
+/// How long a call that turns out to take long may wait for a place among
+/// others of its kind. Meanwhile it has the place of a quick one.
+pub const SLOW_PATIENCE: Duration = Duration::from_millis(100);
+/// How much less than others a long call gets of a processor that both want:
+/// about a tenth.
+pub const SLOW_NICE: i32 = 10;
 
 // What crosses the border.
 
@@ -87,6 +105,11 @@ pub const NOTIFIER_REQUESTS: usize = 16;
 pub const NOTIFIER_HEADERS: usize = 64;
 /// A strategy's state: it is recorded with every decision.
 pub const STRATEGY_STATE_BYTES: usize = 64 * KIB;
+/// A driver's state: it is recorded with the resource, and stands in the
+/// environment's projection. Identifiers and addresses take a few hundred bytes.
+pub const DRIVER_STATE_BYTES: usize = 256 * KIB;
+/// A driver's outputs: they stand beside its state.
+pub const OUTPUTS_BYTES: usize = 256 * KIB;
 /// What a driver wants handed back while it works.
 pub const TOKEN_BYTES: usize = 64 * KIB;
 /// A message for a person: longer ones are cut.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deployd_core::config::{Grant, PluginKind};
 use deployd_core::ports::{Call, CallLog, PluginRef, Scope};
@@ -11,12 +11,14 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 
+use crate::compiler::{Answer, Apart, Exhausted};
 use crate::config_schema::{ConfigError, ConfigSchema};
-use crate::contract::{self, ContractError};
+use crate::contract::{self, ContractError, Surface};
 use crate::document::Known;
 use crate::engine::Compiler;
 use crate::grants;
 use crate::health::{Backoff, Health};
+use crate::lanes::Pace;
 use crate::limits::{self, Limits, bytes_text};
 use crate::manifest::{Manifest, ManifestError};
 use crate::plugin::{LoadedInfo, Plugin};
@@ -102,6 +104,12 @@ pub enum LoadError {
     /// It took too long to compile.
     #[error("it was not compiled within {} s", limits::COMPILE_TIME.as_secs())]
     CompileTime,
+    /// It took more to compile than there is for it.
+    #[error(transparent)]
+    CompileLimits(#[from] Exhausted),
+    /// The process that compiles failed. Asking again may help.
+    #[error("it was not compiled: {0}")]
+    Compiler(String),
     /// Its exports or imports have other types than the contract.
     #[error("it does not fit {contract}: {reason}")]
     Types {
@@ -124,10 +132,15 @@ fn joined(errors: &[ConfigError]) -> String {
     errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What is found out about a plugin without compiling it.
-struct Checked {
+/// What is found out about a plugin without looking into it.
+struct Outside {
     manifest: Manifest,
     digest: Digest,
+}
+
+/// What is found out about a plugin without compiling it here.
+struct Checked {
+    manifest: Manifest,
     limits: Limits,
     grants: crate::plugin::Grants,
     schema: Option<ConfigSchema>,
@@ -137,7 +150,7 @@ struct Checked {
 }
 
 /// Everything that is cheap, before anything that is not.
-fn check(registration: &Registration<'_>) -> Result<Checked, LoadError> {
+fn outside(registration: &Registration<'_>) -> Result<Outside, LoadError> {
     let bytes = registration.component.len();
     if bytes > limits::COMPONENT_BYTES {
         return Err(LoadError::TooLarge { bytes });
@@ -155,7 +168,15 @@ fn check(registration: &Registration<'_>) -> Result<Checked, LoadError> {
     if manifest.kind != registration.kind {
         return Err(LoadError::OtherKind { manifest: manifest.kind, wanted: registration.kind });
     }
-    let surface = contract::validate(&registration.component)?;
+    Ok(Outside { manifest, digest })
+}
+
+/// Whether it fits what is hosted, and what is granted.
+fn check(
+    registration: &Registration<'_>,
+    manifest: Manifest,
+    surface: Surface,
+) -> Result<Checked, LoadError> {
     let contract = contract::find(registration.kind, &surface)?;
     let with_wasi = contract.check_imports(&surface.imports)?;
     let limits = Limits::of(registration.kind, &registration.grant.limits);
@@ -168,7 +189,7 @@ fn check(registration: &Registration<'_>) -> Result<Checked, LoadError> {
         return Err(LoadError::Config { errors });
     }
     let imports = surface.imports;
-    Ok(Checked { manifest, digest, limits, grants, schema, contract, imports, with_wasi })
+    Ok(Checked { manifest, limits, grants, schema, contract, imports, with_wasi })
 }
 
 fn check_config(
@@ -193,16 +214,29 @@ fn check_config(
     schema.map(|schema| schema.check(&config)).unwrap_or_default()
 }
 
+/// What another process may take longer than its limit, to say so.
+const COMPILE_MARGIN: Duration = Duration::from_secs(10);
+
+/// A component that was looked into.
+struct Examined {
+    surface: Surface,
+    /// Whether it had to be compiled for that.
+    compiled_now: bool,
+}
+
 /// Loads plugins, one at a time: a compiler takes all processors that it gets.
 pub(crate) struct Loader {
     pub(crate) compiler: Compiler,
+    /// Compiles elsewhere; none compiles here.
+    apart: Option<Arc<Apart>>,
     pub(crate) backoff: Backoff,
     one_at_a_time: Arc<Semaphore>,
 }
 
 impl Loader {
-    pub(crate) fn new(compiler: Compiler, backoff: Backoff) -> Self {
-        Self { compiler, backoff, one_at_a_time: Arc::new(Semaphore::new(1)) }
+    pub(crate) fn new(compiler: Compiler, apart: Option<Apart>, backoff: Backoff) -> Self {
+        let one_at_a_time = Arc::new(Semaphore::new(1));
+        Self { compiler, apart: apart.map(Arc::new), backoff, one_at_a_time }
     }
 
     /// Checks, compiles, links, and makes one instance to see that it can be made.
@@ -211,9 +245,11 @@ impl Loader {
         shared: &Shared,
         registration: &Registration<'_>,
     ) -> Result<Plugin, LoadError> {
-        let checked = check(registration)?;
-        let hits = self.compiler.cache.cache_hits();
+        let Outside { manifest, digest } = outside(registration)?;
         let started = Instant::now();
+        let examined = self.examine(registration, digest).await?;
+        let checked = check(registration, manifest, examined.surface)?;
+        let hits = self.compiler.cache.cache_hits();
         let component = self.compile(Arc::clone(&registration.component)).await?;
         let compiled_in = started.elapsed();
         let types = |error: wasmtime::Error| LoadError::Types {
@@ -222,7 +258,8 @@ impl Loader {
         };
         let exports = (checked.contract.link)(&component, checked.with_wasi).map_err(types)?;
 
-        let reference = PluginRef { name: registration.name.to_owned(), digest: checked.digest };
+        let from_cache = !examined.compiled_now && self.compiler.cache.cache_hits() > hits;
+        let reference = PluginRef { name: registration.name.to_owned(), digest };
         let (manifest, grants) = (checked.manifest, checked.grants);
         let info = LoadedInfo {
             plugin: reference.clone(),
@@ -239,7 +276,7 @@ impl Loader {
             limits: checked.limits,
             bytes: registration.component.len(),
             compiled_in,
-            from_cache: self.compiler.cache.cache_hits() > hits,
+            from_cache,
         };
         let plugin = Arc::new(Plugin {
             reference,
@@ -248,7 +285,8 @@ impl Loader {
             grants,
             schema: checked.schema,
             info,
-            calls: Semaphore::new(checked.limits.concurrency),
+            calls: Arc::new(Semaphore::new(checked.limits.concurrency)),
+            pace: Pace::default(),
             health: Health::new(self.backoff),
             stats: Stats::default(),
             exports,
@@ -262,20 +300,58 @@ impl Loader {
         })
     }
 
+    /// Looks into a component: in another process, which compiles it as well, or
+    /// in this one, which only validates it.
+    async fn examine(
+        &self,
+        registration: &Registration<'_>,
+        digest: Digest,
+    ) -> Result<Examined, LoadError> {
+        let (kind, bytes) = (registration.kind, Arc::clone(&registration.component));
+        let Some(apart) = self.apart.clone() else {
+            let examined = self.one_at_a_time(move || contract::validate(&bytes)).await?;
+            return Ok(Examined { surface: examined?, compiled_now: false });
+        };
+        let engine = self.compiler.engine.clone();
+        let answer = self
+            .one_at_a_time(move || match apart.known(&engine, digest) {
+                Some(surface) => (Answer::Compiled(surface), false),
+                None => (apart.compile(&engine, digest, kind, &bytes), true),
+            })
+            .await?;
+        match answer {
+            (Answer::Compiled(surface), compiled_now) => Ok(Examined { surface, compiled_now }),
+            (Answer::Refused(error), _) => Err(error.into()),
+            (Answer::Invalid(error), _) => Err(LoadError::Compile(error)),
+            (Answer::Exhausted(exhausted), _) => Err(exhausted.into()),
+            (Answer::Failed(error), _) => Err(LoadError::Compiler(error)),
+        }
+    }
+
+    /// Compiles it, or reads what was compiled before.
     async fn compile(&self, bytes: Arc<[u8]>) -> Result<Component, LoadError> {
         let engine = self.compiler.engine.clone();
+        self.one_at_a_time(move || Component::from_binary(&engine, &bytes))
+            .await?
+            .map_err(|error| LoadError::Compile(format!("{error:#}")))
+    }
+
+    /// Does what keeps a processor busy on a thread of its own.
+    async fn one_at_a_time<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoadError> {
         // Never closed, so this always gets one.
         let turn: Option<OwnedSemaphorePermit> =
             Arc::clone(&self.one_at_a_time).acquire_owned().await.ok();
-        let compiling = tokio::task::spawn_blocking(move || {
-            // Held until the compiler ends, also when nobody waits for it any
-            // more: it can't be stopped, but a second one would make it worse.
+        let working = tokio::task::spawn_blocking(move || {
+            // Held until it ends, also when nobody waits for it any more: it
+            // can't be stopped, but a second one would make it worse.
             let _turn = turn;
-            Component::from_binary(&engine, &bytes)
+            work()
         });
-        match tokio::time::timeout(limits::COMPILE_TIME, compiling).await {
-            Ok(Ok(Ok(component))) => Ok(component),
-            Ok(Ok(Err(error))) => Err(LoadError::Compile(format!("{error:#}"))),
+        match tokio::time::timeout(limits::COMPILE_TIME + COMPILE_MARGIN, working).await {
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) => Err(LoadError::Compile("the compiler panicked".to_owned())),
             Err(_) => Err(LoadError::CompileTime),
         }
@@ -284,8 +360,6 @@ impl Loader {
 
 async fn try_instance(shared: &Shared, plugin: &Arc<Plugin>) -> Result<(), Fault> {
     let (scope, log) = (Scope::default(), CallLog::default());
-    // The pool has room for this many, and semaphores are never closed.
-    let _permit = shared.calls.acquire().await.ok();
     let session = Session {
         shared,
         plugin: Arc::clone(plugin),

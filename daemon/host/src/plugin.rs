@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::config_schema::ConfigSchema;
 use crate::health::Health;
+use crate::lanes::Pace;
 use crate::limits::Limits;
 use crate::session::Session;
 use crate::stats::{PluginStatus, Stats};
@@ -28,7 +29,8 @@ pub(crate) struct Plugin {
     pub(crate) grants: Grants,
     pub(crate) schema: Option<ConfigSchema>,
     pub(crate) info: LoadedInfo,
-    pub(crate) calls: Semaphore,
+    pub(crate) calls: Arc<Semaphore>,
+    pub(crate) pace: Pace,
     pub(crate) health: Health,
     pub(crate) stats: Stats,
     pub(crate) exports: Exports,

@@ -6,9 +6,9 @@
 //! own first bytes again.
 //!
 //! A pool that is full refuses, and does not queue. It is never full: its sizes
-//! are those of [`limits::CALLS`] calls at their limits, and nothing is
-//! instantiated without a permit of that semaphore. Most of this is address
-//! space, half a TiB of it; memory is taken as it is used.
+//! are those of as many calls at their limits as the two lanes have places, and
+//! nothing is instantiated without one. Most of this is address space, three
+//! quarters of a TiB; memory is taken as it is used.
 
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -26,9 +26,9 @@ const KEPT_BYTES: usize = 1024 * KIB;
 /// thousand functions, each with its entry here.
 const INSTANCE_BYTES: usize = 4096 * KIB;
 
-/// A pool for [`limits::CALLS`] calls.
+/// A pool for the calls of both lanes.
 pub(crate) fn pool() -> InstanceAllocationStrategy {
-    let calls = count(limits::CALLS);
+    let calls = count(limits::CALLS + limits::SLOW_CALLS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls * count(limits::INSTANCES))
         .total_core_instances(calls * count(limits::INSTANCES))

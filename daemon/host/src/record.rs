@@ -3,9 +3,11 @@
 //! gone when a call is cut off.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use deployd_core::ports::{CallLog, LogLevel, LogLine};
 
+use crate::lanes::thread_cpu;
 use crate::limits;
 
 /// What stands where a secret's value was.
@@ -42,6 +44,7 @@ struct Noted {
     hit: Option<LimitHit>,
     memory_peak: usize,
     ticks: u64,
+    cpu: Duration,
 }
 
 impl CallRecord {
@@ -121,6 +124,21 @@ impl CallRecord {
     pub(crate) fn used(&self) -> (usize, u64) {
         let noted = self.noted();
         (noted.memory_peak, noted.ticks)
+    }
+
+    /// Does a part of the call, and notes the processor time that it takes.
+    pub(crate) fn working<T>(&self, part: impl FnOnce() -> T) -> T {
+        let before = thread_cpu();
+        let done = part();
+        let took = thread_cpu().saturating_sub(before);
+        let mut noted = self.noted();
+        noted.cpu = noted.cpu.saturating_add(took);
+        done
+    }
+
+    /// The processor time that it took, reading its result included.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.noted().cpu
     }
 
     /// Lines that were over the limit.

@@ -1,7 +1,6 @@
 //! One call of a plugin, from the permit to the answer.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -10,7 +9,6 @@ use deployd_core::ports::{Call, Vault};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::{Fault, FaultClass};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Store;
 
 use crate::audit::Audit;
@@ -19,7 +17,8 @@ use crate::document::{Known, Misbehaviour, Reader};
 use crate::failure::Failure;
 use crate::health::Quarantined;
 use crate::interfaces::secrets::SecretAccess;
-use crate::limits;
+use crate::lanes::{Lanes, Place, Undriven};
+use crate::limits::{self, Limits};
 use crate::plugin::Plugin;
 use crate::record::{CallRecord, HandOver};
 use crate::store::{self, CallState};
@@ -29,14 +28,15 @@ pub(crate) struct Shared {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) audit: Arc<dyn Audit>,
-    /// Calls of all plugins together.
-    pub(crate) calls: Semaphore,
+    /// Where calls run.
+    pub(crate) lanes: Lanes,
 }
 
-/// A component that is ready to be instantiated, with its typed exports.
-pub(crate) trait Instantiate: Send + Sync {
+/// A component that is ready to be instantiated, with its typed exports. A
+/// clone is the same component: calls take it with them to another thread.
+pub(crate) trait Instantiate: Clone + Send + Sync + 'static {
     /// The typed exports of an instance.
-    type Exports: Send;
+    type Exports: Send + 'static;
 
     /// Makes an instance in this store.
     fn instantiate(
@@ -68,43 +68,51 @@ impl Session<'_> {
     pub(crate) async fn run<P, W, R, Fut>(
         mut self,
         component: &P,
-        invoke: impl FnOnce(P::Exports, Store<CallState>) -> Fut + Send,
-        read: impl FnOnce(W, &mut Reader<'_>) -> Result<R, Misbehaviour> + Send,
+        invoke: impl FnOnce(P::Exports, Store<CallState>) -> Fut + Send + 'static,
+        read: impl FnOnce(W, &mut Reader<'_>) -> Result<R, Misbehaviour> + Send + 'static,
     ) -> Result<R, Fault>
     where
         P: Instantiate,
-        W: Send,
-        R: Send,
-        Fut: Future<Output = Returned<W>> + Send,
+        W: Send + 'static,
+        R: Send + 'static,
+        Fut: Future<Output = Returned<W>> + Send + 'static,
     {
         self.add_own_secrets();
-        let plugin = &*self.plugin;
+        let plugin = Arc::clone(&self.plugin);
         let admission = plugin.health.admit().map_err(|quarantined| {
             plugin.stats.refused();
             self.signed(refusal(&quarantined))
         })?;
         // Before the store is made: a store in a queue is memory in a queue.
-        let _permits = self.permits().await?;
+        let place = self.place().await?;
         let _running = plugin.stats.running();
         let record = Arc::new(CallRecord::default());
         let hand_over = HandOver { record: &record, log: self.call.log };
         let store = self.new_store(Arc::clone(&record));
         let started = Instant::now();
-        let ended =
-            guarded(plugin.limits.wall, enter(component, store, plugin.limits.cpu, invoke)).await;
-        let took = started.elapsed();
-        let result = match ended {
-            Ok(Ok(answer)) => read(answer, &mut Reader::new(&record, &self.known))
-                .map_err(|broken| Fault::bug(broken.code(), broken.to_string())),
-            Ok(Err(fault)) => Err(fault_from_wit(fault, &record)),
-            Err(failure) => Err(failure.fault(&plugin.limits, &record)),
+        let call = {
+            let (component, record) = (component.clone(), Arc::clone(&record));
+            let (known, limits) = (std::mem::take(&mut self.known), plugin.limits);
+            async move {
+                match enter(&component, store, limits.cpu, invoke).await {
+                    Ok(Ok(answer)) => read(answer, &mut Reader::new(&record, &known))
+                        .map_err(|broken| Fault::bug(broken.code(), broken.to_string())),
+                    Ok(Err(fault)) => Err(fault_from_wit(fault, &record)),
+                    Err(error) => Err(Failure::Stopped(error).fault(&limits, &record)),
+                }
+            }
         };
+        let patience = limits::SLOW_PATIENCE;
+        let result = self.guarded(place, &record, plugin.limits.wall, patience, call).await;
+        let took = started.elapsed();
         let result = result.map_err(|fault| self.signed(fault));
         drop(hand_over);
 
         let fault = result.as_ref().err();
         plugin.stats.ran(took, &record, fault);
-        match fault.filter(|fault| fault.class == FaultClass::Bug) {
+        let broken = fault.filter(|fault| fault.class == FaultClass::Bug);
+        plugin.pace.learn(record.cpu(), broken.is_some());
+        match broken {
             Some(fault) => admission.misbehaved(&fault.message),
             None => admission.behaved(),
         }
@@ -122,14 +130,52 @@ impl Session<'_> {
     /// Only makes an instance: what a plugin does before its first call is
     /// tried when it is loaded.
     pub(crate) async fn try_instance<P: Instantiate>(self, component: &P) -> Result<(), Fault> {
+        let Some(place) = self.shared.lanes.place(None, false).await else {
+            return Err(stopped());
+        };
         let record = Arc::new(CallRecord::default());
         let _hand_over = HandOver { record: &record, log: self.call.log };
         let mut store = self.new_store(Arc::clone(&record));
-        let made = guarded(limits::PURE_WALL, async move {
-            store::arm(&mut store, limits::INSTANTIATE_CPU);
-            component.instantiate(&mut store).await.map(drop)
-        });
-        made.await.map_err(|failure| failure.fault(&self.plugin.limits, &record))
+        let call = {
+            let (component, record) = (component.clone(), Arc::clone(&record));
+            let limits = self.plugin.limits;
+            async move {
+                store::arm(&mut store, limits::INSTANTIATE_CPU);
+                let made = component.instantiate(&mut store).await;
+                made.map(drop).map_err(|error| Failure::Stopped(error).fault(&limits, &record))
+            }
+        };
+        let wall = limits::PURE_WALL;
+        let tried = self.guarded(place, &record, wall, wall, call).await;
+        self.plugin.pace.learn(record.cpu(), false);
+        tried
+    }
+
+    /// Runs a call for at most this long, and holds a panic of the host inside it.
+    async fn guarded<T: Send + 'static>(
+        &self,
+        place: Place,
+        record: &Arc<CallRecord>,
+        wall: Duration,
+        patience: Duration,
+        call: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let limits = self.plugin.limits;
+        let (record_of_panic, mut call) = (Arc::clone(record), Box::pin(call));
+        // On the heap: these futures hold a store, and are held by many others.
+        let call = Box::pin(std::future::poll_fn(move |context| {
+            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+            polled.unwrap_or_else(|panic| {
+                Poll::Ready(Err(Failure::HostPanicked(panic).fault(&limits, &record_of_panic)))
+            })
+        }));
+        let driven = self.shared.lanes.drive(place, record, patience, call);
+        match tokio::time::timeout(wall, driven).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(Undriven::Crowded)) => Err(crowded()),
+            Ok(Err(Undriven::Stopped)) => Err(stopped()),
+            Err(_) => Err(Failure::TimedOut.fault(&Limits { wall, ..limits }, record)),
+        }
     }
 
     fn new_store(&self, record: Arc<CallRecord>) -> Store<CallState> {
@@ -156,27 +202,25 @@ impl Session<'_> {
         );
     }
 
-    async fn permits(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Fault> {
-        let both = async {
-            // The plugin's own first: whoever waits for it must not hold a place
-            // that another plugin could use.
-            let own = self.plugin.calls.acquire().await.ok()?;
-            let any = self.shared.calls.acquire().await.ok()?;
-            Some((own, any))
-        };
-        match tokio::time::timeout(self.plugin.limits.wall, both).await {
-            Ok(Some(permits)) => Ok(permits),
-            // Semaphores are never closed, so this is the timeout.
-            Ok(None) | Err(_) => {
-                self.plugin.stats.crowded_out();
+    async fn place(&self) -> Result<Place, Fault> {
+        let (plugin, lanes) = (&*self.plugin, &self.shared.lanes);
+        // With a strike, too: who has broken its contract is not trusted to be quick.
+        let place = lanes.place(Some(&plugin.calls), plugin.pace.is_slow());
+        match tokio::time::timeout(plugin.limits.wall, place).await {
+            Ok(Some(place)) => Ok(place),
+            Ok(None) => Err(self.signed(stopped())),
+            Err(_) => {
+                plugin.stats.crowded_out();
                 Err(self.signed(Fault::transient(
                     "plugin-busy",
                     format!(
-                        "other calls took all places for {} ms ({} of this plugin, {} in all); \
-                         an operator can change it with grant.limits.concurrency",
-                        self.plugin.limits.wall.as_millis(),
-                        self.plugin.limits.concurrency,
-                        limits::CALLS
+                        "other calls took all places for {} ms ({} of this plugin, {} in all, \
+                         {} for those that take long); an operator can change the first \
+                         with grant.limits.concurrency",
+                        plugin.limits.wall.as_millis(),
+                        plugin.limits.concurrency,
+                        limits::CALLS,
+                        limits::SLOW_CALLS,
                     ),
                 )))
             }
@@ -225,24 +269,19 @@ where
     returned
 }
 
-/// Runs a call for at most this long, and holds a panic of the host inside it.
-async fn guarded<T>(
-    wall: Duration,
-    call: impl Future<Output = wasmtime::Result<T>> + Send,
-) -> Result<T, Failure> {
-    // On the heap: these futures hold a store, and are held by many others.
-    let mut call = Box::pin(call);
-    let unwinding = std::future::poll_fn(|context| {
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
-        match polled {
-            Ok(Poll::Ready(Ok(value))) => Poll::Ready(Ok(value)),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Err(Failure::Stopped(error))),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(panic) => Poll::Ready(Err(Failure::HostPanicked(panic))),
-        }
-    });
-    let unwinding = pin!(unwinding);
-    tokio::time::timeout(wall, unwinding).await.unwrap_or(Err(Failure::TimedOut))
+fn crowded() -> Fault {
+    Fault::transient(
+        "plugin-busy",
+        format!(
+            "it takes long, and all {} places for calls that do are taken; \
+             the next call will wait for one",
+            limits::SLOW_CALLS
+        ),
+    )
+}
+
+fn stopped() -> Fault {
+    Fault::transient("plugin-host-stopped", "the daemon is being stopped")
 }
 
 fn refusal(quarantined: &Quarantined) -> Fault {

@@ -12,6 +12,7 @@ use deployd_core::ports::Store;
 use deployd_core::views::TokenScope;
 use deployd_core::{Actor, Name};
 use deployd_engine::{Caller, Engine, EngineError, Ports};
+use deployd_host::compiler::Supervisor;
 use deployd_host::{Backoff, HostOptions, PluginHost};
 use deployd_store::{RedbStore, StoreOptions};
 use tokio::net::TcpListener;
@@ -82,8 +83,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens everything, goes on with what was interrupted, and serves.
-    pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+    /// Opens everything, goes on with what was interrupted, and serves. Without
+    /// a supervisor, plugins are compiled in this process.
+    pub async fn start(
+        settings: &Settings,
+        compiler: Option<Arc<Supervisor>>,
+    ) -> Result<Self, StartError> {
         let data = &settings.data_dir;
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -104,6 +109,7 @@ impl Daemon {
             vault: vault.clone(),
             audit: Arc::new(JournalAudit { store: store.clone(), clock: clock.clone() }),
             backoff: Backoff::default(),
+            compiler,
         })?);
         let ports = Ports {
             store: store.clone(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::catalog::shipped;
 use crate::daemon::{ADMIN_TOKEN, STORE};
+use crate::sandbox::{self, Confined, Lock};
 use crate::settings::Settings;
 
 /// How something is.
@@ -59,6 +60,7 @@ pub(crate) async fn run(globals: &Globals, args: &DoctorArgs) -> anyhow::Result<
         ),
     });
     findings.push(plugins());
+    findings.push(sandbox(settings.sandbox.enabled));
     let mut out = Output::standard(globals);
     if out.format == Format::Human {
         for finding in &findings {
@@ -146,6 +148,31 @@ fn token(data: &Path) -> Finding {
         Ok(_) => good("token", format!("{}", file.display())),
         Err(_) => good("token", "the first start writes one for the admin"),
     }
+}
+
+fn sandbox(enabled: bool) -> Finding {
+    let Confined { files, calls } = sandbox::offered();
+    let mut lacks = Vec::new();
+    match files {
+        Lock::Holds => {}
+        Lock::InPart => {
+            lacks.push("this kernel's Landlock is an old one, and confines files in part")
+        }
+        Lock::Missing => lacks.push(
+            "this kernel has no Landlock (Linux 5.13, started with lsm=landlock): \
+             a daemon can open all files of its user",
+        ),
+    }
+    if calls != Lock::Holds {
+        lacks.push("this kernel has no seccomp: a daemon could execute programs");
+    }
+    if !enabled {
+        lacks.push("sandbox.enabled is false in the settings: a daemon is not confined at all");
+    }
+    if lacks.is_empty() {
+        return good("sandbox", "a daemon is confined by Landlock and seccomp");
+    }
+    odd("sandbox", lacks.join("; "))
 }
 
 fn plugins() -> Finding {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod catalog;
+mod confinement;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod daemon;
@@ -11,6 +12,7 @@ mod logging;
 mod metrics;
 mod run;
 mod sample;
+mod sandbox;
 mod sender;
 mod settings;
 mod vault;

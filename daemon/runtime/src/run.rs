@@ -2,36 +2,54 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use deployd_cli::{Cli, Command, Output};
+use deployd_host::compiler::Supervisor;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::confinement::{self, Lasts};
 use crate::daemon::{Daemon, STORE};
 use crate::settings::Settings;
 use crate::{demo, doctor, logging};
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
+    if let Some(code) = confinement::other_process() {
+        return Ok(code);
+    }
     let Cli { globals, command } = Cli::from_arguments();
     // An error means that there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // What is set up before there are threads.
+    let prepared = match &command {
+        Command::Serve(args) => {
+            let settings = Settings::read(args.config.as_deref())?.with(args);
+            if args.check {
+                return Ok(ExitCode::SUCCESS);
+            }
+            logging::start(&settings.log)?;
+            let compiler = confinement::start_supervisor(&settings.compiler)?;
+            confinement::confine(&settings.sandbox, &settings.data_dir, Lasts::ForEver)?;
+            Some(Prepared::Serve(settings, compiler))
+        }
+        Command::Demo(args) => Some(Prepared::Demo(Box::new(demo::Ground::prepare(args)?))),
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
-        match command {
-            Command::Serve(args) => {
-                let settings = Settings::read(args.config.as_deref())?.with(&args);
-                if args.check {
-                    return Ok(ExitCode::SUCCESS);
-                }
-                serve(&settings).await
+        match (prepared, command) {
+            (Some(Prepared::Serve(settings, compiler)), _) => serve(&settings, compiler).await,
+            (Some(Prepared::Demo(ground)), Command::Demo(args)) => {
+                demo::run(&globals, &args, *ground).await
             }
-            Command::Demo(args) => demo::run(&globals, &args).await,
-            Command::Doctor(args) => doctor::run(&globals, &args).await,
-            Command::Restore(args) => restore(&args.backup, &args.data, args.force),
-            Command::Client(command) => {
+            (_, Command::Doctor(args)) => doctor::run(&globals, &args).await,
+            (_, Command::Restore(args)) => restore(&args.backup, &args.data, args.force),
+            (_, Command::Client(command)) => {
                 let mut output = Output::standard(&globals);
                 Ok(ExitCode::from(deployd_cli::run(&globals, command, &mut output).await))
             }
+            (_, Command::Serve(_) | Command::Demo(_)) => Ok(ExitCode::FAILURE),
         }
     });
     // What still blocks must not keep the process from ending.
@@ -39,9 +57,14 @@ pub fn run() -> anyhow::Result<ExitCode> {
     code
 }
 
-async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log)?;
-    let daemon = Daemon::start(settings).await?;
+/// What was set up before there were threads.
+enum Prepared {
+    Serve(Settings, Arc<Supervisor>),
+    Demo(Box<demo::Ground>),
+}
+
+async fn serve(settings: &Settings, compiler: Arc<Supervisor>) -> anyhow::Result<ExitCode> {
+    let daemon = Daemon::start(settings, Some(compiler)).await?;
     let broken = tokio::select! {
         () = told_to_stop() => None,
         why = daemon.broken() => Some(why),

@@ -3,12 +3,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use deployd_cli::args::ServeArgs;
+use deployd_host::compiler::CompileLimits;
+use deployd_host::limits;
 use serde::Deserialize;
 
 /// Where the daemon listens unless told otherwise: nobody but this machine.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
+
+const MIB: usize = 1024 * 1024;
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,6 +27,33 @@ pub struct Settings {
     pub log: LogSettings,
     /// Whether `/metrics` needs no token.
     pub open_metrics: bool,
+    /// What the daemon takes away from itself.
+    pub sandbox: SandboxSettings,
+    /// What compiling a plugin may take.
+    pub compiler: CompilerSettings,
+}
+
+/// What the daemon takes away from itself: files with Landlock, system calls
+/// with seccomp.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SandboxSettings {
+    /// Whether it does.
+    pub enabled: bool,
+    /// Files and folders that it can read besides those it needs.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that it can write as well, such as one for backups.
+    pub write: Vec<PathBuf>,
+}
+
+/// What compiling a plugin may take, in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CompilerSettings {
+    /// MiB of address space.
+    pub memory_mib: u32,
+    /// Seconds of processor time.
+    pub cpu_seconds: u32,
 }
 
 /// How the daemon logs.
@@ -51,6 +83,34 @@ impl Default for Settings {
             listen: LISTEN,
             log: LogSettings::default(),
             open_metrics: false,
+            sandbox: SandboxSettings::default(),
+            compiler: CompilerSettings::default(),
+        }
+    }
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        Self { enabled: true, read: Vec::new(), write: Vec::new() }
+    }
+}
+
+impl Default for CompilerSettings {
+    fn default() -> Self {
+        let seconds = u32::try_from(limits::COMPILE_CPU.as_secs()).unwrap_or(u32::MAX);
+        let mib = u32::try_from(limits::COMPILE_MEMORY_BYTES / MIB).unwrap_or(u32::MAX);
+        Self { memory_mib: mib, cpu_seconds: seconds }
+    }
+}
+
+impl CompilerSettings {
+    pub(crate) fn limits(&self) -> CompileLimits {
+        CompileLimits {
+            memory_bytes: usize::try_from(self.memory_mib)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(MIB),
+            cpu: Duration::from_secs(self.cpu_seconds.into()),
+            ..CompileLimits::default()
         }
     }
 }
@@ -152,5 +212,16 @@ mod tests {
         assert!(error.contains("deployd.toml") && error.contains("line 1"), "{error}");
         let error = read("lisen = 1").unwrap_err();
         assert!(error.contains("lisen") && error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn the_sandbox_is_on_unless_it_is_turned_off() {
+        assert!(read("").unwrap().sandbox.enabled);
+        let settings = read("[sandbox]\nenabled = false\nwrite = ['/var/backups']").unwrap();
+        assert!(!settings.sandbox.enabled);
+        assert_eq!(settings.sandbox.write, [PathBuf::from("/var/backups")]);
+        let compiler = read("[compiler]\nmemory-mib = 512").unwrap().compiler.limits();
+        assert_eq!(compiler.memory_bytes, 512 * MIB);
+        assert_eq!(compiler.cpu, limits::COMPILE_CPU);
     }
 }

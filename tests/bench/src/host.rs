@@ -52,6 +52,7 @@ pub fn new_host(state: &Path) -> anyhow::Result<Arc<PluginHost>> {
         vault: Arc::new(NoVault),
         audit: Arc::new(NoAudit),
         backoff: Backoff { first, longest },
+        compiler: None,
     })?))
 }
 

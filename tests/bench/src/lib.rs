@@ -3,7 +3,7 @@
 
 mod block;
 pub mod host;
-mod surroundings;
+pub mod surroundings;
 pub mod webhook;
 
 pub use block::{Block, Measured, timed};

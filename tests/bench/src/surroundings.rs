@@ -6,7 +6,7 @@ use deployd_core::secret::{SecretRef, SecretValue};
 use deployd_host::{Audit, Reveal};
 
 /// A vault without secrets.
-pub(crate) struct NoVault;
+pub struct NoVault;
 
 #[async_trait]
 impl Vault for NoVault {
@@ -36,7 +36,7 @@ impl Vault for NoVault {
 }
 
 /// Nothing is ever revealed.
-pub(crate) struct NoAudit;
+pub struct NoAudit;
 
 #[async_trait]
 impl Audit for NoAudit {

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod go_peer;
+mod hostile;
 mod plugin_call;
 mod render;
 mod report;
@@ -24,6 +25,8 @@ pub(crate) enum Name {
     PluginCall,
     /// An application becomes manifests, beside Helm and Kustomize.
     Render,
+    /// Calls of a good plugin, by itself and beside hostile ones.
+    Hostile,
 }
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
@@ -31,6 +34,7 @@ pub(crate) fn bench(root: &Path, name: Name, blocks: usize) -> anyhow::Result<()
     let report = match name {
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
+        Name::Hostile => hostile::bench(root, blocks)?,
     };
     print!("{report}");
     println!("{}", report.json());

@@ -65,6 +65,7 @@ pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<E
     Ok(Exports::Driver(Box::new(Driver(component))))
 }
 
+#[derive(Clone)]
 struct Driver(DriverPluginPre<CallState>);
 
 impl Instantiate for Driver {
@@ -120,7 +121,7 @@ impl DriverExports for Driver {
                         driver.call_provision(&mut store, &request, token.as_deref()).await;
                     (store, returned)
                 },
-                |progress: wit::Progress, reader| match progress {
+                move |progress: wit::Progress, reader| match progress {
                     wit::Progress::Done(done) => provisioned(done, &uid, reader),
                     wit::Progress::Pending(waiting) => {
                         pending(waiting, reader).map(|progress| (progress, Vec::new()))
@@ -230,6 +231,8 @@ fn provisioned(
 ) -> Result<WithSecrets, Misbehaviour> {
     at_most("secret outputs", limits::SECRET_OUTPUTS, &done.secret_outputs)?;
     at_most("manifests", limits::MANIFESTS, &done.manifests)?;
+    no_longer("the state", limits::DRIVER_STATE_BYTES, &done.state)?;
+    no_longer("outputs", limits::OUTPUTS_BYTES, &done.outputs)?;
     // First of all, so that none is overlooked in what follows.
     let mut secrets = Vec::with_capacity(done.secret_outputs.len());
     for (name, value) in done.secret_outputs {

@@ -46,6 +46,7 @@ pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<E
     Ok(Exports::Notifier(Box::new(Notifier(component))))
 }
 
+#[derive(Clone)]
 struct Notifier(NotifierPluginPre<CallState>);
 
 impl Instantiate for Notifier {

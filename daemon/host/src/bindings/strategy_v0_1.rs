@@ -44,6 +44,7 @@ pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<E
     Ok(Exports::Strategy(Box::new(Strategy(component))))
 }
 
+#[derive(Clone)]
 struct Strategy(StrategyPluginPre<CallState>);
 
 impl Instantiate for Strategy {

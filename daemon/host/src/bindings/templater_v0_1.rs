@@ -44,6 +44,7 @@ pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<E
     Ok(Exports::Templater(Box::new(Templater(component))))
 }
 
+#[derive(Clone)]
 struct Templater(TemplaterPluginPre<CallState>);
 
 impl Instantiate for Templater {

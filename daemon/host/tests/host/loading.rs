@@ -67,6 +67,33 @@ async fn the_network() {
 }
 
 #[tokio::test]
+async fn networks_of_wasi() {
+    let says = ["it imports wasi:sockets/tcp@0.2.0, wasi:http/outgoing-handler@0.2.0;"];
+    refused("imports-sockets", PluginKind::Notifier, &says).await;
+}
+
+#[tokio::test]
+async fn a_pure_plugin_must_not_have_secrets() {
+    let says = ["it imports deployd:host/secrets@0.1.0", "pure kinds"];
+    refused("imports-secrets", PluginKind::Strategy, &says).await;
+}
+
+#[tokio::test]
+async fn exports_and_imports_of_other_types() {
+    let says = ["it does not fit deployd:templater@0.1.0"];
+    refused("export-is-a-function", PluginKind::Templater, &says).await;
+    refused("imports-wrong-types", PluginKind::Templater, &says).await;
+}
+
+#[tokio::test]
+async fn more_parts_than_anybody_needs() {
+    let says = ["no instance of it can be made", "too many parts", "8 memories"];
+    refused("many-memories", PluginKind::Templater, &says).await;
+    refused("many-instances", PluginKind::Templater, &["too many parts", "32 instances"]).await;
+    refused("start-table", PluginKind::Templater, &["table", "100000000"]).await;
+}
+
+#[tokio::test]
 async fn a_pure_plugin_must_not_know_the_time() {
     let says = ["it imports deployd:host/clock@0.1.0", "pure kinds"];
     refused("imports-clock", PluginKind::Templater, &says).await;

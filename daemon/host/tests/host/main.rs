@@ -10,9 +10,13 @@
 )]
 
 mod calls;
-mod fixtures;
+mod compiler;
+mod fixtures_are_used;
+mod hostile;
+mod lanes;
 mod loading;
 mod quarantine;
+mod residue;
 mod secrets;
 mod shipped;
 mod support;

@@ -1,7 +1,9 @@
 //! Secrets: granted, revealed with a record, never in plain sight.
 
+use std::sync::atomic::Ordering;
+
 use deployd_core::Fault;
-use deployd_core::config::{Grant, PluginKind};
+use deployd_core::config::{Grant, LimitOverrides, PluginKind};
 use deployd_core::ports::{
     Call, CallLog, DriverAction, DriverRequest, Drivers, LogLine, PluginRef, Progress, Provisioned,
 };
@@ -136,4 +138,70 @@ async fn a_panic_of_the_host_stays_inside_the_call() {
     assert!(fault.message.contains("the vault fell over"), "{fault}");
     stage.vault.1.store(false, std::sync::atomic::Ordering::Relaxed);
     assert!(provision(&stage, &plugin).await.0.is_ok());
+}
+
+#[tokio::test]
+async fn i16_a_fault_does_not_tell_a_secret() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-tells-a-secret").await;
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-permanent");
+    assert!(fault.message.ends_with(": [secret]"), "{fault}");
+    assert!(!fault.detail.to_string().contains(VALUE));
+}
+
+#[tokio::test]
+async fn a_handle_that_nobody_gave() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-bogus-handle").await;
+    let fault = provision(&stage, &plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-trapped");
+    assert!(fault.message.contains("a handle that it does not have"), "{fault}");
+}
+
+/// What is recorded with every event of a resource can't be large.
+#[tokio::test]
+async fn states_and_tokens_have_a_limit() {
+    let stage = Stage::new();
+    for (fixture, says) in [
+        ("driver-large-state", "the state has 1048576 bytes, and may have 256 KiB"),
+        ("driver-large-token", "the token has 1048576 bytes, and may have 64 KiB"),
+    ] {
+        let plugin = driver(&stage, fixture).await;
+        let fault = provision(&stage, &plugin).await.0.unwrap_err();
+        assert_eq!(fault.code, "plugin-output-too-large");
+        assert!(fault.message.contains(says), "{fault}");
+    }
+}
+
+/// Who is never ready holds nothing: each answer is a call of its own, and when
+/// the next is made is the engine's business.
+#[tokio::test]
+async fn waiting_for_ever_is_no_call_for_ever() {
+    let stage = Stage::new();
+    let plugin = driver(&stage, "driver-waits-for-ever").await;
+    for _ in 0..20 {
+        let (result, _) = provision(&stage, &plugin).await;
+        let Ok(Progress::Pending { poll_after_ms, .. }) = result else { panic!("{result:?}") };
+        assert_eq!(poll_after_ms, 0);
+    }
+    let status = &stage.host.status()[0];
+    assert_eq!((status.counts.calls, status.counts.running, status.strikes), (20, 0, 0));
+}
+
+/// A host function that hangs ends with the call's own time.
+#[tokio::test]
+async fn a_call_into_the_host_that_hangs() {
+    let stage = Stage::new();
+    stage.vault.set("operator", "dns-token", VALUE);
+    let limits = LimitOverrides { wall_ms: Some(100), ..LimitOverrides::default() };
+    let bytes = component("driver-reveals");
+    let grant = Grant { limits, ..grant() };
+    let plugin = stage.register("hangs", &bytes, PluginKind::Driver, ASKS, &grant).await.unwrap();
+    stage.vault.2.store(true, Ordering::Relaxed);
+    let fault = provision(&stage, &plugin.plugin).await.0.unwrap_err();
+    assert_eq!(fault.code, "plugin-timeout");
+    assert_eq!(stage.host.status()[0].counts.running, 0);
+    stage.vault.2.store(false, Ordering::Relaxed);
+    assert!(provision(&stage, &plugin.plugin).await.0.is_ok());
 }

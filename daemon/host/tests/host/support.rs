@@ -13,14 +13,16 @@ use deployd_core::ports::{
     Call, CallLog, LogLine, PluginRef, Recipe, RenderInput, Scope, Templaters, Vault, VaultError,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_host::compiler::Supervisor;
 use deployd_host::{
     Audit, Backoff, HostOptions, LoadError, LoadedInfo, PluginHost, Registration, Reveal,
 };
 use serde_json::{Value, json};
 
-/// Keeps secrets in memory; panics when told to, as only a mistake of ours would.
+/// Keeps secrets in memory; when told to, it panics (the first flag), as only a
+/// mistake of ours would, or hangs (the second).
 #[derive(Default)]
-pub struct MemoryVault(pub Mutex<BTreeMap<SecretRef, SecretValue>>, pub AtomicBool);
+pub struct MemoryVault(pub Mutex<BTreeMap<SecretRef, SecretValue>>, pub AtomicBool, pub AtomicBool);
 
 impl MemoryVault {
     pub fn set(&self, owner: &str, name: &str, value: &str) {
@@ -56,6 +58,9 @@ impl Vault for MemoryVault {
 
     async fn contains(&self, secret: &SecretRef) -> Result<bool, VaultError> {
         assert!(!self.1.load(Ordering::Relaxed), "the vault fell over");
+        if self.2.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         Ok(self.0.lock().unwrap().contains_key(secret))
     }
 
@@ -106,12 +111,22 @@ impl Stage {
     }
 
     pub fn in_folder(state: tempfile::TempDir, first: Duration) -> Self {
+        Self::with_compiler(state, first, None)
+    }
+
+    /// A host whose plugins are compiled elsewhere.
+    pub fn with_compiler(
+        state: tempfile::TempDir,
+        first: Duration,
+        compiler: Option<Arc<Supervisor>>,
+    ) -> Self {
         let (vault, audit) = (Arc::new(MemoryVault::default()), Arc::new(MemoryAudit::default()));
         let host = PluginHost::new(HostOptions {
             state_dir: state.path().to_owned(),
             vault: vault.clone(),
             audit: audit.clone(),
             backoff: Backoff { first, longest: first * 4 },
+            compiler,
         })
         .unwrap();
         Self { host, vault, audit, state }
@@ -207,25 +222,7 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-pub fn fixtures() -> PathBuf {
-    repository().join("tests/fixtures")
-}
-
-/// The bytes of a fixture: a component as it stands, or a core module in the
-/// frame of its kind.
+/// The bytes of a fixture.
 pub fn component(fixture: &str) -> Vec<u8> {
-    let read = |path: PathBuf| {
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
-    let mut text = read(fixtures().join(format!("{fixture}.wat")));
-    if !text.lines().any(|line| line.starts_with("(component")) {
-        let kind = if fixture.starts_with("driver-") { "driver" } else { "templater" };
-        let frame = read(fixtures().join(format!("frames/{kind}.wat")));
-        let (before, after) = frame.split_once("  ;; GUEST\n\n").unwrap();
-        // A fixture with imports of its own says itself how its module gets them.
-        let own = text.contains("(core instance $guest ");
-        let after = if own { after.split_once("\n\n").unwrap().1 } else { after };
-        text = format!("{before}{text}\n{after}");
-    }
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("{fixture}: {error}"))
+    fixtures::component(fixture).unwrap_or_else(|error| panic!("{error:#}"))
 }

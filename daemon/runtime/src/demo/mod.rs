@@ -2,6 +2,7 @@
 //! all of it.
 
 mod claims;
+mod ground;
 mod receiver;
 mod stage;
 
@@ -14,24 +15,25 @@ use deployd_core::artifact::Artifact;
 use deployd_core::deployment::DeploymentRecord;
 use serde_json::json;
 
-use crate::logging;
 use crate::run::told_to_stop;
-use crate::settings::{LogFormat, LogSettings};
 use claims::{Claim, Found};
+pub(crate) use ground::Ground;
 use stage::Stage;
 
 /// Runs the demo. With `--once` it ends by itself, and its last line is one
 /// JSON document; without, the daemon stays up until it is interrupted.
-pub(crate) async fn run(globals: &Globals, args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    // The live view has the terminal: only what is wrong may come in between.
-    logging::start(&LogSettings { format: LogFormat::Text, filter: "warn".to_owned() })?;
+pub(crate) async fn run(
+    globals: &Globals,
+    args: &DemoArgs,
+    ground: Ground,
+) -> anyhow::Result<ExitCode> {
     let mut out = Output::standard(globals);
     let cluster = match &args.kubeconfig {
         Some(file) => format!("the cluster of {}", file.display()),
         None => "a practice cluster".to_owned(),
     };
     out.note(format!("Starting {cluster}, a receiver of webhooks and the daemon"))?;
-    let stage = Stage::set(args).await?;
+    let stage = Stage::set(args, ground).await?;
     let result = play(&stage, &mut out).await;
     let code = match &result {
         Ok((record, found, claims)) => {

@@ -18,10 +18,11 @@ use deployd_core::ports::Random as _;
 use deployd_practice::{Practice, PracticeOptions};
 use tempfile::TempDir;
 
+use super::ground::Ground;
 use super::receiver::Receiver;
 use crate::daemon::Daemon;
 use crate::sample;
-use crate::settings::{LogSettings, Settings};
+use crate::settings::Settings;
 use crate::world::SystemRandom;
 
 /// What the sample has, and the demo has otherwise.
@@ -58,13 +59,10 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts everything.
-    pub(super) async fn set(args: &DemoArgs) -> anyhow::Result<Self> {
-        let (practice, kubeconfig) = match &args.kubeconfig {
-            Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .with_context(|| format!("--kubeconfig {}", file.display()))?;
-                (None, in_context(&text, args.context.as_deref())?)
-            }
+    pub(super) async fn set(args: &DemoArgs, ground: Ground) -> anyhow::Result<Self> {
+        let Ground { data, compiler, kubeconfig, temporary } = ground;
+        let (practice, kubeconfig) = match kubeconfig {
+            Some(text) => (None, in_context(&text, args.context.as_deref())?),
             None => {
                 let options = PracticeOptions::new();
                 let options = if args.once { options } else { options.pace(PACE_TO_WATCH) };
@@ -77,20 +75,12 @@ impl Stage {
         SystemRandom.fill(&mut key);
         let signing_secret = format!("whsec_{}", STANDARD.encode(&key));
         let receiver = Receiver::start(key).await.context("the receiver of webhooks")?;
-        let (data, temporary) = match &args.data {
-            Some(folder) => (folder.clone(), None),
-            None => {
-                let folder = tempfile::Builder::new().prefix("deployd-demo-").tempdir()?;
-                (folder.path().to_owned(), Some(folder))
-            }
-        };
         let settings = Settings {
             data_dir: data.clone(),
             listen: args.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-            log: LogSettings::default(),
-            open_metrics: false,
+            ..Settings::default()
         };
-        let daemon = Daemon::start(&settings).await?;
+        let daemon = Daemon::start(&settings, Some(compiler)).await?;
         let token = std::fs::read_to_string(daemon.admin_token())
             .with_context(|| daemon.admin_token().display().to_string())?;
         let options =

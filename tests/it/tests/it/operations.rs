@@ -205,7 +205,11 @@ async fn a_backup_made_while_it_works_is_a_whole_daemon_elsewhere() {
     let stage = Stage::set().await;
     let id = stage.deployed('1').await;
     let stuck = stuck(&stage, '2').await;
-    let backup = stage.folder().join("backup").display().to_string();
+    // A daemon writes nowhere else unless its settings say so.
+    let elsewhere = stage.folder().join("backup").display().to_string();
+    let refused = stage.client.post("/v1/backup", &json!({"path": elsewhere})).await;
+    assert!(refused.status >= 400 && !stage.folder().join("backup").exists(), "{refused:?}");
+    let backup = stage.folder().join("data/backup").display().to_string();
     stage.client.post("/v1/backup", &json!({"path": backup})).await.ok();
     stage.practice.behaviours().clear();
     assert_eq!(stage.ended(&stuck).await["outcome"], "succeeded");

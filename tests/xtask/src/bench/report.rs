@@ -1,6 +1,6 @@
 //! What a benchmark says: a table for people, and a line of JSON.
 
-use super::blocks::{Estimate, Measured};
+use super::blocks::{Estimate, Measured, Percentile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::{fmt, fs};
@@ -23,7 +23,7 @@ struct Ratios {
 struct Goal {
     goal: String,
     wanted: f64,
-    /// Of a ratio, the lower end of its interval.
+    /// Of a ratio, the end of its interval that is nearer to missing the goal.
     reached: f64,
     ok: bool,
 }
@@ -98,6 +98,24 @@ impl Report {
         }
         let name = if ours == self.main { peer.to_owned() } else { format!("{peer} : {ours}") };
         self.ratios.insert(name, Ratios { p50, p99 });
+        Ok(())
+    }
+
+    /// Wants a contender to take at most so many times as long as another one, at
+    /// both percentiles: the upper end of the interval is what counts.
+    pub(crate) fn no_slower(
+        &mut self,
+        measured: &Measured,
+        contender: &str,
+        than: &str,
+        wanted: f64,
+    ) -> anyhow::Result<()> {
+        self.compare(measured, contender, than, None)?;
+        for (name, of) in [("p50", (|block| block.p50) as Percentile), ("p99", |block| block.p99)] {
+            let reached = measured.ratio(contender, than, of)?.at_most;
+            let goal = format!("{contender}: at most {wanted} times as long as {than}, {name}");
+            self.add(Goal { goal, wanted, reached, ok: reached <= wanted });
+        }
         Ok(())
     }
 
