@@ -9,7 +9,7 @@ use deployd_core::ports::{
     Batch, Index, Object, PluginCatalog, PluginInfo, PluginRef, Put, Store, StoreError,
 };
 use deployd_core::{Digest, Fault, Name};
-use deployd_host::{LoadedInfo, Manifest, PluginHost, Registration};
+use deployd_host::{LoadError, LoadedInfo, Manifest, PluginHost, Registration};
 
 /// Digest of a component -> its manifest.
 const MANIFESTS: Index = Index("plugin-manifests");
@@ -111,9 +111,8 @@ impl PluginCatalog for Catalog {
             grant: &spec.grant,
             config: (!spec.config.is_empty()).then_some(&spec.config),
         };
-        let info = Box::pin(self.host.register(registration))
-            .await
-            .map_err(|error| Fault::invalid("plugin-not-loaded", error.to_string()))?;
+        let info =
+            Box::pin(self.host.register(registration)).await.map_err(|error| not_loaded(&error))?;
         Ok(of(info))
     }
 
@@ -139,9 +138,8 @@ impl PluginCatalog for Catalog {
             grant: &grant,
             config: None,
         };
-        let info = Box::pin(self.host.register(registration))
-            .await
-            .map_err(|error| invalid(error.to_string()))?;
+        let info =
+            Box::pin(self.host.register(registration)).await.map_err(|error| not_loaded(&error))?;
         self.host.unload(&info.plugin);
         self.keep(object.bytes, manifest).await?;
         let mut info = of(info);
@@ -156,6 +154,14 @@ impl PluginCatalog for Catalog {
                 self.host.unload(&info.plugin);
             }
         }
+    }
+}
+
+/// Whose fault it is that a plugin is not loaded decides whether asking again helps.
+fn not_loaded(error: &LoadError) -> Fault {
+    match error {
+        LoadError::Compiler(_) => Fault::transient("plugin-not-loaded", error.to_string()),
+        _ => Fault::invalid("plugin-not-loaded", error.to_string()),
     }
 }
 
