@@ -96,6 +96,10 @@ impl Daemon {
         &self.start.data
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.start.port)
     }

@@ -8,6 +8,7 @@
 
 mod client;
 mod commands;
+mod confinement;
 mod crashes;
 mod daemon;
 mod demo;

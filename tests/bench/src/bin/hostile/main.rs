@@ -30,8 +30,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // One that never quarantines anybody, which is harder than any daemon has it,
     // and one that does as a daemon does.
-    let strict = runtime.block_on(Stage::set(Path::new(plugins), None))?;
     let patient = runtime.block_on(Stage::set(Path::new(plugins), Some(Duration::ZERO)))?;
+    let strict = runtime.block_on(Stage::set(Path::new(plugins), None))?;
     let mut measured = Measured::default();
     runtime.block_on(async {
         for stage in [&strict, &patient] {
@@ -53,9 +53,9 @@ fn main() -> anyhow::Result<()> {
         anyhow::Ok(())
     })?;
     eprintln!();
-    let (calls, faults) = patient.hostile_calls().context("no hostile plugin was called")?;
+    let (calls, strikes) = patient.hostile_calls().context("no hostile plugin was called")?;
     measured.facts.insert("hostile plugins", patient.hostile().len().to_string());
-    measured.facts.insert("their calls, and faults", format!("{calls}, {faults}"));
+    measured.facts.insert("their calls, and strikes", format!("{calls}, {strikes}"));
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
 }

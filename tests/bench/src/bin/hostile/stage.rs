@@ -102,12 +102,12 @@ impl Stage {
         &self.hostile
     }
 
-    /// How often hostile plugins were called, and how often that was a fault.
+    /// How often hostile plugins were called, and how often they broke their contract.
     pub(crate) fn hostile_calls(&self) -> Option<(u64, u64)> {
         let status = self.host.status();
         let hostile = status.iter().filter(|status| status.plugin != self.good);
         hostile
-            .map(|status| (status.counts.calls, status.counts.faults))
+            .map(|status| (status.counts.calls, status.counts.broken))
             .reduce(|all, one| (all.0 + one.0, all.1 + one.1))
     }
 }
