@@ -14,7 +14,7 @@ use crate::failure::panic_text;
 use crate::limits;
 
 /// How much less than the daemon a compiler gets of a processor that both want.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 /// What one file of the cache may have; compiled code is a few times as large
 /// as a component.
 const FILE_BYTES: u64 = 1024 * 1024 * 1024;
