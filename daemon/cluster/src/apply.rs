@@ -1,5 +1,6 @@
 //! Server-side apply of many objects, in order.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -32,6 +33,24 @@ const NAMESPACE_PAUSE: Duration = Duration::from_millis(250);
 /// Applies that may find the object on its way out, each followed by a wait.
 const LEAVING_TRIES: usize = 2;
 
+/// An object that is in the cluster as it should be.
+struct Applied {
+    reference: ObjectRef,
+    created: bool,
+}
+
+/// One line for each kind: a deployment's log is for what happens.
+fn tell_unchanged(stage: &[(Resource, Draft)], unchanged: &HashSet<usize>, log: &CallLog) {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for (resource, _) in unchanged.iter().filter_map(|index| stage.get(*index)) {
+        *kinds.entry(&resource.kind).or_default() += 1;
+    }
+    for (kind, count) in kinds {
+        let objects = if count == 1 { "object" } else { "objects" };
+        log.line(LogLevel::Info, format!("{count} {objects} of kind {kind} unchanged"));
+    }
+}
+
 impl Session {
     /// See [`Cluster::apply`](deployd_core::ports::Cluster::apply).
     pub(crate) async fn apply(
@@ -42,9 +61,19 @@ impl Session {
         let drafts = prepare::drafts(request.objects.expose())?;
         self.refuse_unknown_kinds(&drafts).await?;
         let mut applied = Vec::with_capacity(drafts.len());
+        // Namespaces that were made just now: there is nothing in them.
+        let mut fresh = HashSet::new();
         for stage in ranked(drafts, |draft| &draft.reference) {
             let stage = self.prepared(stage, &request.target.namespace).await?;
-            applied.extend(self.apply_stage(stage, request.force, log).await?);
+            let unchanged = self.unchanged(&stage, &fresh).await;
+            tell_unchanged(&stage, &unchanged, log);
+            let done = self.apply_stage(stage, &unchanged, request.force, log).await?;
+            for Applied { reference, created } in done {
+                if created && reference.kind == "Namespace" {
+                    fresh.insert(reference.name.clone());
+                }
+                applied.push(reference);
+            }
         }
         Ok(applied)
     }
@@ -90,34 +119,43 @@ impl Session {
     async fn apply_stage(
         &self,
         stage: Vec<(Resource, Draft)>,
+        unchanged: &HashSet<usize>,
         force: bool,
         log: &CallLog,
-    ) -> Result<Vec<ObjectRef>, Fault> {
+    ) -> Result<Vec<Applied>, Fault> {
         let stop = AtomicBool::new(false);
-        let outcomes: Vec<Result<Option<ObjectRef>, Fault>> = stream::iter(stage)
-            .map(|(resource, draft)| {
-                let stop = &stop;
-                async move {
-                    if stop.load(Ordering::Relaxed) {
-                        return Ok(None);
+        let mut outcomes: Vec<(usize, Result<Option<Applied>, Fault>)> =
+            stream::iter(stage.into_iter().enumerate())
+                .map(|(index, (resource, draft))| {
+                    let stop = &stop;
+                    async move {
+                        if unchanged.contains(&index) {
+                            let reference = draft.reference;
+                            return (index, Ok(Some(Applied { reference, created: false })));
+                        }
+                        if stop.load(Ordering::Relaxed) {
+                            return (index, Ok(None));
+                        }
+                        let outcome = self.apply_one(&resource, &draft, force, log).await;
+                        let is_conflict =
+                            outcome.as_ref().is_err_and(|f| conflict::conflicts_of(f).is_some());
+                        if outcome.is_err() && !is_conflict {
+                            stop.store(true, Ordering::Relaxed);
+                        }
+                        let reference = draft.reference;
+                        (index, outcome.map(|created| Some(Applied { reference, created })))
                     }
-                    let outcome = self.apply_one(&resource, &draft, force, log).await;
-                    let is_conflict =
-                        outcome.as_ref().is_err_and(|f| conflict::conflicts_of(f).is_some());
-                    if outcome.is_err() && !is_conflict {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    outcome.map(|()| Some(draft.reference))
-                }
-            })
-            .buffered(self.options.parallel.max(1))
-            .collect()
-            .await;
+                })
+                // Not in order: one that waits must not hold the others up.
+                .buffer_unordered(self.options.parallel.max(1))
+                .collect()
+                .await;
+        outcomes.sort_by_key(|(index, _)| *index);
         let mut applied = Vec::with_capacity(outcomes.len());
         let mut faults = Vec::new();
-        for outcome in outcomes {
+        for (_, outcome) in outcomes {
             match outcome {
-                Ok(reference) => applied.extend(reference),
+                Ok(done) => applied.extend(done),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -145,13 +183,14 @@ impl Session {
         }
     }
 
+    /// Returns whether the object was not there before.
     async fn apply_one(
         &self,
         resource: &Resource,
         draft: &Draft,
         force: bool,
         log: &CallLog,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let object = &draft.reference;
         for _ in 0..LEAVING_TRIES {
             let answer = self.send_apply(resource, draft, force).await?;
@@ -165,7 +204,8 @@ impl Session {
             }
             let done = if answer.created { "created" } else { "applied" };
             log.line(LogLevel::Info, format!("{object} {done}"));
-            return self.settle(resource, object, &draft.object, log).await;
+            self.settle(resource, object, &draft.object, &answer, log).await?;
+            return Ok(answer.created);
         }
         Err(self.leaving(object))
     }

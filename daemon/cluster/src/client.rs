@@ -1,10 +1,11 @@
 //! Clients of clusters, one per access, kept.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use deployd_core::ports::{ClusterAccess, Target};
 use deployd_core::{Digest, Fault};
-use kube::Client;
+use kube::{Client, Config};
+use tokio::sync::Semaphore;
 
 use crate::access;
 use crate::discovery::Kinds;
@@ -13,8 +14,58 @@ use crate::options::ClusterOptions;
 
 /// A client and what was learned about its cluster.
 pub(crate) struct Connection {
-    pub(crate) client: Client,
+    client: RwLock<Issue>,
+    /// What a client is made of anew when its credentials have been renewed.
+    renewable: Option<Config>,
     pub(crate) kinds: Kinds,
+    /// A turn for each request that is under way. Who waits for a pause between
+    /// tries, or for events, needs none.
+    pub(crate) turns: Semaphore,
+}
+
+/// A client, and the how manieth it is.
+#[derive(Clone)]
+struct Issue {
+    number: u64,
+    client: Client,
+}
+
+impl Connection {
+    pub(crate) fn new(client: Client, renewable: Option<Config>, turns: usize) -> Self {
+        Self {
+            client: RwLock::new(Issue { number: 0, client }),
+            renewable,
+            kinds: Kinds::default(),
+            turns: Semaphore::new(turns.max(1)),
+        }
+    }
+
+    /// The client, and its number: what is told when it was not let in.
+    pub(crate) fn client(&self) -> (u64, Client) {
+        let issue = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (issue.number, issue.client)
+    }
+
+    /// Reads the credentials again, because the client of this number was not
+    /// let in. False when there is nothing to read them from.
+    pub(crate) fn renew(&self, number: u64) -> bool {
+        let Some(config) = &self.renewable else { return false };
+        let mut issue = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        if issue.number != number {
+            // Somebody else was not let in either, and was faster.
+            return true;
+        }
+        match Client::try_from(config.clone()) {
+            Ok(client) => {
+                *issue = Issue { number: number + 1, client };
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "renewed credentials of a cluster can't be read");
+                false
+            }
+        }
+    }
 }
 
 /// A connection under the name that people know its cluster by.
@@ -27,9 +78,18 @@ pub(crate) struct Session {
 
 /// The clients in use, the one used last at the end.
 #[derive(Default)]
-pub(crate) struct Clients(Mutex<Vec<(Digest, Arc<Connection>)>>);
+pub(crate) struct Clients {
+    kept: Mutex<Vec<(Digest, Arc<Connection>)>>,
+    /// Where every access leads, if not where it says.
+    given: Option<Client>,
+}
 
 impl Clients {
+    /// All accesses lead to this client.
+    pub(crate) fn over(given: Client) -> Self {
+        Self { kept: Mutex::default(), given: Some(given) }
+    }
+
     /// The session for a target, over a kept client when there is one.
     pub(crate) async fn session(
         &self,
@@ -40,8 +100,8 @@ impl Clients {
         let connection = match self.kept(&digest) {
             Some(connection) => connection,
             None => {
-                let made = Arc::new(connect(&target.access, &target.name).await?);
-                self.keep(digest, made, options.clients)
+                let made = self.connect(target, options).await?;
+                self.keep(digest, Arc::new(made), options.clients)
             }
         };
         Ok(Session {
@@ -51,8 +111,25 @@ impl Clients {
         })
     }
 
+    async fn connect(
+        &self,
+        target: &Target,
+        options: &ClusterOptions,
+    ) -> Result<Connection, Fault> {
+        let turns = options.requests_per_cluster;
+        if let Some(client) = &self.given {
+            return Ok(Connection::new(client.clone(), None, turns));
+        }
+        let config = access::config(&target.access, &target.name).await?;
+        // Only the account of a pod is read from a file, which the kubelet renews.
+        let renewable = (target.access == ClusterAccess::InCluster).then(|| config.clone());
+        let client =
+            Client::try_from(config).map_err(|error| faults::unusable(&target.name, &error))?;
+        Ok(Connection::new(client, renewable, turns))
+    }
+
     fn kept(&self, digest: &Digest) -> Option<Arc<Connection>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let position = kept.iter().position(|(each, _)| each == digest)?;
         let entry = kept.remove(position);
         let connection = Arc::clone(&entry.1);
@@ -65,19 +142,13 @@ impl Clients {
         if let Some(theirs) = self.kept(&digest) {
             return theirs;
         }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         while !kept.is_empty() && kept.len() >= limit.max(1) {
             kept.remove(0);
         }
         kept.push((digest, Arc::clone(&made)));
         made
     }
-}
-
-async fn connect(access: &ClusterAccess, cluster: &str) -> Result<Connection, Fault> {
-    let config = access::config(access, cluster).await?;
-    let client = Client::try_from(config).map_err(|error| faults::unusable(cluster, &error))?;
-    Ok(Connection { client, kinds: Kinds::default() })
 }
 
 #[cfg(test)]
@@ -108,6 +179,6 @@ mod tests {
         get("c").await;
         assert!(Arc::ptr_eq(&a, &get("a").await), "was used last");
         assert!(!Arc::ptr_eq(&b, &get("b").await), "made room");
-        assert_eq!(clients.0.lock().unwrap().len(), 2);
+        assert_eq!(clients.kept.lock().unwrap().len(), 2);
     }
 }

@@ -31,6 +31,12 @@ impl KubeCluster {
     pub fn new(options: ClusterOptions) -> Self {
         Self { options: Arc::new(options), clients: Clients::default() }
     }
+
+    /// The same, with every access leading to this client: for tests, whose
+    /// clusters need not be reachable by a network.
+    pub fn over(options: ClusterOptions, client: kube::Client) -> Self {
+        Self { options: Arc::new(options), clients: Clients::over(client) }
+    }
 }
 
 impl Default for KubeCluster {

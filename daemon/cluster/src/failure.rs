@@ -135,6 +135,17 @@ impl ApiStatus {
                 || self.message.contains("error looking up service account"))
     }
 
+    /// Whether a webhook or a policy of the cluster objects.
+    pub(crate) fn is_admission(&self) -> bool {
+        self.message.contains("admission webhook")
+            || self.message.contains("ValidatingAdmissionPolicy")
+    }
+
+    /// Whether a webhook that has to be asked can't be.
+    pub(crate) fn is_webhook_down(&self) -> bool {
+        self.code >= 500 && self.message.contains("failed calling webhook")
+    }
+
     /// Whether a quota leaves no room.
     pub(crate) fn is_quota(&self) -> bool {
         self.code == 403 && self.message.contains("exceeded quota")

@@ -141,6 +141,14 @@ fn classify(status: &ApiStatus) -> (FaultClass, &'static str, &'static str) {
     if status.is_settling() {
         return (Transient, "cluster-settling", "");
     }
+    if status.is_admission() && matches!(status.code, 400..=499) {
+        let advice = "A policy of the cluster objects: change the object, or ask who runs it.";
+        return (Denied, "admission-denied", advice);
+    }
+    if status.is_webhook_down() {
+        let advice = "An admission webhook of the cluster does not answer.";
+        return (Transient, "admission-unavailable", advice);
+    }
     match status.code {
         400 | 413 | 415 | 422 => (Invalid, "object-invalid", immutable_advice(status)),
         401 => (
@@ -148,11 +156,7 @@ fn classify(status: &ApiStatus) -> (FaultClass, &'static str, &'static str) {
             "cluster-unauthorized",
             "Renew the credentials of the cluster's access; they may have expired.",
         ),
-        403 => (
-            Denied,
-            "cluster-forbidden",
-            "Grant deployd's account the permission, or change what the policy objects to.",
-        ),
+        403 => (Denied, "cluster-forbidden", "Grant deployd's account the permission."),
         404 => (Invalid, "not-found", ""),
         409 => (Conflict, "object-changed", "Somebody else keeps changing it at the same time."),
         410 => (Transient, "watch-expired", ""),
@@ -232,6 +236,18 @@ mod tests {
                 "unable to create new content in namespace a because it is being terminated",
                 Transient,
                 "namespace-terminating",
+            ),
+            (
+                403,
+                "admission webhook \"p.example.com\" denied the request: no latest",
+                Denied,
+                "admission-denied",
+            ),
+            (
+                500,
+                "Internal error occurred: failed calling webhook \"p.example.com\"",
+                Transient,
+                "admission-unavailable",
             ),
             (404, "the server could not find", Invalid, "not-found"),
             (405, "no", Permanent, "cluster-refused"),

@@ -3,8 +3,8 @@
 //!
 //! What is asked of an API server goes through one place, [`request`], which
 //! knows how long to wait and when to try again ([`retry`]); what it answers
-//! becomes a fault in one place, [`faults`]. Above these: [`apply`], [`wait`],
-//! [`prune`], [`logs`]. Whether an object is ready is a pure question
+//! becomes a fault in one place, [`faults`]. Above these: [`apply`], which passes
+//! over what is [`unchanged`], [`wait`], [`prune`], [`logs`]. Whether an object is ready is a pure question
 //! ([`readiness`]), and so is what ails it ([`trouble`]).
 //!
 //! Objects are JSON documents throughout: kinds that nobody here has heard of
@@ -22,6 +22,7 @@ mod events;
 mod failure;
 mod faults;
 mod fields;
+mod listing;
 mod logs;
 mod options;
 mod order;
@@ -34,6 +35,7 @@ mod scrub;
 mod settle;
 mod tracked;
 mod trouble;
+mod unchanged;
 mod wait;
 mod watch;
 

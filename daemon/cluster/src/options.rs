@@ -28,6 +28,23 @@ const PRUNE_TIMEOUT: Duration = Duration::from_secs(300);
 /// is more (priority and fairness), and hurt others meanwhile.
 const PARALLEL: usize = 16;
 
+/// Requests at a time to one cluster, of all calls together; watches that are
+/// open do not count. API servers serve 600 at a time by default, for all their
+/// clients: two calls that are busy are no burden yet. Turns are taken in order,
+/// so that a large call delays a small one by what is in front of it, 16
+/// requests, and a cluster that hangs holds up nobody but those who want it.
+const REQUESTS_PER_CLUSTER: usize = 32;
+
+/// How long a cluster may be away while objects are waited for. Control planes
+/// are upgraded within ten minutes; nothing is lost by waiting, and a person can
+/// still cancel.
+const OUTAGE_BUDGET: Duration = Duration::from_secs(15 * 60);
+
+/// A watch from which nothing came for so long may hang on a dead connection,
+/// or on a server that lost it. Bookmarks come about once a minute; a new list
+/// costs one request.
+const WATCH_SILENCE: Duration = Duration::from_secs(100);
+
 /// Clients kept. Each holds connections and what discovery said.
 const CLIENTS: usize = 64;
 
@@ -48,6 +65,12 @@ pub struct ClusterOptions {
     pub prune_timeout: Duration,
     /// Requests at a time during one call.
     pub parallel: usize,
+    /// Requests at a time to one cluster, of all calls together.
+    pub requests_per_cluster: usize,
+    /// How long a cluster may be away while objects are waited for.
+    pub outage_budget: Duration,
+    /// How long a watch may be silent until all is listed anew.
+    pub watch_silence: Duration,
     /// Clients kept.
     pub clients: usize,
     /// How long trouble may last before it is a failure.
@@ -63,6 +86,9 @@ impl Default for ClusterOptions {
             courtesy_timeout: COURTESY_TIMEOUT,
             prune_timeout: PRUNE_TIMEOUT,
             parallel: PARALLEL,
+            requests_per_cluster: REQUESTS_PER_CLUSTER,
+            outage_budget: OUTAGE_BUDGET,
+            watch_silence: WATCH_SILENCE,
             clients: CLIENTS,
             patience: Patience::default(),
         }
@@ -89,6 +115,8 @@ pub struct Patience {
     pub quota: Duration,
     /// Pods that admission refuses.
     pub refused: Duration,
+    /// Pods that nodes throw out: the next ones may land on a better node.
+    pub evicted: Duration,
     /// Pods that fit nowhere: an autoscaler needs one to three minutes for a
     /// node.
     pub unschedulable: Duration,
@@ -103,6 +131,7 @@ impl Default for Patience {
             configuration: Duration::from_secs(30),
             quota: Duration::from_secs(30),
             refused: Duration::from_secs(20),
+            evicted: Duration::from_secs(60),
             unschedulable: Duration::from_secs(180),
         }
     }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use deployd_core::Fault;
 use deployd_core::ports::ObjectRef;
 use serde_json::{Map, Value, json};
@@ -12,6 +14,11 @@ use crate::discovery::Resource;
 use crate::fields::{group_of, items, text, text_or_empty};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The selector of objects that are marked as ours.
+pub(crate) fn ours() -> String {
+    format!("{MANAGED_BY}={FIELD_MANAGER}")
+}
 
 /// An object and its name; the namespace is as given until it is prepared.
 pub(crate) struct Draft {
@@ -80,7 +87,36 @@ impl Draft {
             metadata.remove("creationTimestamp");
             label(metadata);
         }
+        if self.reference.kind == "Secret" && self.reference.api_version == "v1" {
+            encode(&mut self.object);
+        }
         self
+    }
+}
+
+/// Moves a Secret's `stringData` to `data`, as the API server does: nobody owns
+/// `stringData`, so that a key which is left out of it would stay for ever.
+/// What is no text is left for the server to refuse.
+fn encode(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else { return };
+    let are_texts = fields
+        .get("stringData")
+        .and_then(Value::as_object)
+        .is_some_and(|texts| texts.values().all(Value::is_string));
+    let can_take = fields.get("data").is_none_or(|data| data.is_object() || data.is_null());
+    if !are_texts || !can_take {
+        return;
+    }
+    let Some(Value::Object(texts)) = fields.remove("stringData") else { return };
+    let data = fields.entry("data").or_insert_with(|| json!({}));
+    if data.is_null() {
+        *data = json!({});
+    }
+    if let Some(data) = data.as_object_mut() {
+        for (key, text) in texts {
+            let text = text.as_str().unwrap_or_default();
+            data.insert(key, Value::String(STANDARD.encode(text)));
+        }
     }
 }
 
@@ -176,6 +212,24 @@ mod tests {
         let ready = draft.prepared(&Resource::core("ConfigMap", "configmaps"), "shop");
         assert_eq!(ready.reference.namespace.as_deref(), Some("other"));
         assert_eq!(ready.object["metadata"]["labels"][MANAGED_BY], "Helm");
+    }
+
+    #[test]
+    fn texts_of_secrets_are_encoded() {
+        let secret = |fields: Value| {
+            let mut secret = json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": "a"}});
+            secret.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            let resource = Resource::core("Secret", "secrets");
+            let object = drafts(&[secret]).unwrap().remove(0).prepared(&resource, "shop").object;
+            (object["data"].clone(), object["stringData"].clone())
+        };
+        assert_eq!(
+            secret(json!({"data": {"a": "MQ==", "b": "MQ=="}, "stringData": {"b": "2"}})),
+            (json!({"a": "MQ==", "b": "Mg=="}), Value::Null)
+        );
+        let wrong = json!({"stringData": {"a": 1}});
+        assert_eq!(secret(wrong.clone()), (Value::Null, wrong["stringData"].clone()));
     }
 
     #[test]

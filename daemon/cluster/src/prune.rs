@@ -1,7 +1,10 @@
 //! Removing what we have applied, dependents first.
 
+use std::time::Duration;
+
 use deployd_core::Fault;
 use deployd_core::ports::{CallLog, LogLevel, ObjectRef};
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
@@ -10,9 +13,10 @@ use crate::client::Session;
 use crate::discovery::Resource;
 use crate::faults::{self, Doing};
 use crate::fields::{annotation, items, kind, text, uid};
+use crate::listing::Scope;
 use crate::order::{ranked, runs_pods};
 use crate::request::Ask;
-use crate::settle::{Settled, finalizers};
+use crate::settle::finalizers;
 
 const ANNOTATION: &str = "deployd.dev/prune";
 
@@ -22,6 +26,14 @@ enum Choice {
     Remove,
     /// And why.
     Keep(&'static str),
+}
+
+/// An object that was deleted.
+struct Removed {
+    object: ObjectRef,
+    resource: Resource,
+    /// Its uid, while it is still there.
+    lingering: Option<String>,
 }
 
 impl Session {
@@ -35,12 +47,17 @@ impl Session {
         let mut removed = Vec::new();
         for stage in ranked(objects.to_vec(), |object| object).into_iter().rev() {
             // Those given last go first, within a rank too.
-            let outcomes: Vec<Option<ObjectRef>> = stream::iter(stage.into_iter().rev())
+            let outcomes: Vec<Option<Removed>> = stream::iter(stage.into_iter().rev())
                 .map(|object| self.prune_one(object, namespace, log))
                 .buffered(self.options.parallel.max(1))
                 .try_collect()
                 .await?;
-            removed.extend(outcomes.into_iter().flatten());
+            let stage: Vec<Removed> = outcomes.into_iter().flatten().collect();
+            self.wait_gone(&stage).await?;
+            for Removed { object, .. } in stage {
+                log.line(LogLevel::Info, format!("{object} removed"));
+                removed.push(object);
+            }
         }
         Ok(removed)
     }
@@ -50,7 +67,7 @@ impl Session {
         mut object: ObjectRef,
         namespace: &str,
         log: &CallLog,
-    ) -> Result<Option<ObjectRef>, Fault> {
+    ) -> Result<Option<Removed>, Fault> {
         let Some(resource) = self.resource(&object.api_version, &object.kind).await? else {
             // With its definition, the objects of a kind go as well.
             log.line(LogLevel::Info, format!("{object} is gone: its kind is not served"));
@@ -79,39 +96,58 @@ impl Session {
             // Not what somebody has made under the same name meanwhile.
             "preconditions": { "uid": uid },
         });
-        match self.ask(&Ask::delete(&path, &options)).await {
+        let lingers = match self.ask(&Ask::delete(&path, &options)).await {
             // A status says that it is gone; the object, that it is on its way.
-            Ok(answer) if kind(&answer.body) == "Status" => {}
-            Ok(_) => self.wait_gone(&resource, &object, &uid).await?,
+            Ok(answer) => kind(&answer.body) != "Status",
             Err(failure) if failure.is_not_found() => return Ok(None),
             Err(failure) if failure.status().is_some_and(|s| s.is_precondition()) => {
                 log.line(LogLevel::Info, format!("{object} is kept: another took its place"));
                 return Ok(None);
             }
             Err(failure) => return Err(self.prune_fault(&failure, &object)),
-        }
-        log.line(LogLevel::Info, format!("{object} removed"));
-        Ok(Some(object))
+        };
+        Ok(Some(Removed { object, resource, lingering: lingers.then_some(uid) }))
     }
 
-    async fn wait_gone(
-        &self,
-        resource: &Resource,
-        object: &ObjectRef,
-        gone_uid: &str,
-    ) -> Result<(), Fault> {
+    /// Waits until those that linger are gone: one watch for all of a kind.
+    async fn wait_gone(&self, removed: &[Removed]) -> Result<(), Fault> {
+        let mut kinds: Vec<(&Resource, Option<&str>, Vec<&Removed>)> = Vec::new();
+        for each in removed.iter().filter(|each| each.lingering.is_some()) {
+            let (resource, namespace) = (&each.resource, each.object.namespace.as_deref());
+            let same = |(r, n, _): &&mut (_, _, _)| *r == resource && *n == namespace;
+            match kinds.iter_mut().find(same) {
+                Some((_, _, group)) => group.push(each),
+                None => kinds.push((resource, namespace, vec![each])),
+            }
+        }
         let limit = self.options.prune_timeout;
-        let gone = |seen: Option<&Value>| seen.is_none_or(|o| uid(o) != gone_uid);
-        let Settled::Late(seen) = self.until(resource, object, limit, gone).await? else {
-            return Ok(());
-        };
-        let held = seen.as_deref().map(finalizers).unwrap_or_default();
+        let waits = kinds.into_iter().map(|(resource, namespace, group)| async move {
+            let scope = match group.as_slice() {
+                [one] => Scope::one(resource, namespace, &one.object.name),
+                _ => Scope::all(resource, namespace),
+            };
+            let uids = group.iter().filter_map(|each| each.lingering.clone()).collect();
+            let left = self.until_gone(scope, uids, limit).await?;
+            let held = left.first().and_then(|object| {
+                let is_it = |each: &&&Removed| each.lingering.as_deref() == Some(uid(object));
+                Some((group.iter().find(is_it)?, object))
+            });
+            match held {
+                Some((each, seen)) => Err(self.held(&each.object, seen, limit)),
+                None => Ok(()),
+            }
+        });
+        try_join_all(waits).await.map(|_| ())
+    }
+
+    fn held(&self, object: &ObjectRef, seen: &Value, limit: Duration) -> Fault {
+        let held = finalizers(seen);
         let why = if held.is_empty() {
             "It may have pods that take long to end.".to_owned()
         } else {
             format!("It is held by the finalizers {}.", held.join(", "))
         };
-        Err(Fault::transient(
+        Fault::transient(
             "prune-timeout",
             format!(
                 "{object} in cluster {} was deleted but is still there after {} s. {why}",
@@ -119,7 +155,7 @@ impl Session {
                 limit.as_secs()
             ),
         )
-        .with_detail(json!({ "cluster": &*self.cluster, "object": object, "finalizers": held })))
+        .with_detail(json!({ "cluster": &*self.cluster, "object": object, "finalizers": held }))
     }
 
     fn prune_fault(&self, failure: &crate::failure::Failure, object: &ObjectRef) -> Fault {

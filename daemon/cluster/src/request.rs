@@ -8,8 +8,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
+use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
 
 use crate::client::Session;
 use crate::failure::{ApiStatus, Failure};
@@ -27,6 +29,10 @@ const JSON: &str = "application/json";
 /// Metadata alone, where the server can; the object otherwise.
 const METADATA: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// The same for lists: real servers refuse one where the other is meant.
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// What is asked.
 #[derive(Clone)]
@@ -60,6 +66,11 @@ impl Ask {
     /// travel when only the metadata is of interest.
     pub(crate) fn metadata(path: impl Into<String>) -> Self {
         Self { accept: METADATA, ..Self::get(path) }
+    }
+
+    /// Metadata of a list.
+    pub(crate) fn metadata_list(path: impl Into<String>) -> Self {
+        Self { accept: METADATA_LIST, ..Self::get(path) }
     }
 
     pub(crate) fn delete(path: impl Into<String>, options: &Value) -> Self {
@@ -115,6 +126,7 @@ impl Session {
     }
 
     async fn ask_once(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let _turn = self.turn().await?;
         let (created, bytes) = self.limited(self.bytes(ask)).await?;
         let body = serde_json::from_slice(&bytes).map_err(|error| {
             // Neither the text nor the parser's message, which could quote it.
@@ -131,31 +143,41 @@ impl Session {
         budget: Duration,
     ) -> Result<String, Failure> {
         let ask = Ask { accept: "*/*", ..Ask::get(path) };
-        retry::persist(budget, || {
-            self.limited(async {
-                let mut body = self.open(&ask).await?.into_body();
-                let mut read: Vec<u8> = Vec::new();
-                while let Some(frame) = body.frame().await {
-                    let frame = frame.map_err(Failure::from)?;
-                    if let Some(data) = frame.data_ref() {
-                        read.extend_from_slice(data);
-                    }
-                    // Not with every frame: each time moves what is kept.
-                    if read.len() > 2 * limit {
-                        keep_last_lines(&mut read, limit);
-                    }
-                }
-                keep_last_lines(&mut read, limit);
-                Ok(String::from_utf8_lossy(&read).into_owned())
-            })
+        retry::persist(budget, || async {
+            let _turn = self.turn().await?;
+            self.limited(self.last_lines(&ask, limit)).await
         })
         .await
+    }
+
+    async fn last_lines(&self, ask: &Ask, limit: usize) -> Result<String, Failure> {
+        let mut body = self.open(ask).await?.into_body();
+        let mut read: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(Failure::from)?;
+            if let Some(data) = frame.data_ref() {
+                read.extend_from_slice(data);
+            }
+            // Not with every frame: each time moves what is kept.
+            if read.len() > 2 * limit {
+                keep_last_lines(&mut read, limit);
+            }
+        }
+        keep_last_lines(&mut read, limit);
+        Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
     /// Opens an answer that goes on: a watch. Limited in time until it begins.
     pub(crate) async fn stream(&self, path: &str) -> Result<Body, Failure> {
         let ask = Ask::get(path);
+        let _turn = self.turn().await?;
         Ok(self.limited(self.open(&ask)).await?.into_body())
+    }
+
+    /// Waits until the cluster may be asked one thing more.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        let turn = self.connection.turns.acquire().await;
+        turn.map_err(|_| Failure::Unreachable("its client was closed".to_owned()))
     }
 
     async fn bytes(&self, ask: &Ask) -> Result<(bool, Bytes), Failure> {
@@ -164,23 +186,16 @@ impl Session {
         Ok((created, read(response.into_body(), ANSWER_BYTES).await?))
     }
 
-    /// Sends, and returns what is a success.
+    /// Sends, and returns what is a success. Credentials that may have been
+    /// renewed are read again, once.
     async fn open(&self, ask: &Ask) -> Result<Response<Body>, Failure> {
-        let request = Request::builder()
-            .method(ask.method.clone())
-            .uri(&ask.path)
-            .header(ACCEPT, ask.accept)
-            .header(CONTENT_TYPE, ask.content_type)
-            .body(Body::from(ask.body.clone()))
-            .map_err(|error| Failure::Unreadable(format!("no request: {error}")))?;
-        let response = self.connection.client.send(request).await?;
-        if response.status().is_success() {
-            return Ok(response);
+        let (number, client) = self.connection.client();
+        match send(client, ask).await {
+            Err(failure) if failure.code() == Some(401) && self.connection.renew(number) => {
+                send(self.connection.client().1, ask).await
+            }
+            answered => answered,
         }
-        let code = response.status().as_u16();
-        let advised = retry_after(response.headers());
-        let complaint = read(response.into_body(), COMPLAINT_BYTES).await.unwrap_or_default();
-        Err(Failure::Status(Box::new(ApiStatus::read(code, advised, &complaint))))
     }
 
     async fn limited<T>(
@@ -190,6 +205,24 @@ impl Session {
         let limit = self.options.request_timeout;
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::Timeout(limit)))
     }
+}
+
+async fn send(client: Client, ask: &Ask) -> Result<Response<Body>, Failure> {
+    let request = Request::builder()
+        .method(ask.method.clone())
+        .uri(&ask.path)
+        .header(ACCEPT, ask.accept)
+        .header(CONTENT_TYPE, ask.content_type)
+        .body(Body::from(ask.body.clone()))
+        .map_err(|error| Failure::Unreadable(format!("no request: {error}")))?;
+    let response = client.send(request).await?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let code = response.status().as_u16();
+    let advised = retry_after(response.headers());
+    let complaint = read(response.into_body(), COMPLAINT_BYTES).await.unwrap_or_default();
+    Err(Failure::Status(Box::new(ApiStatus::read(code, advised, &complaint))))
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {

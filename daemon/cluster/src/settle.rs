@@ -1,5 +1,6 @@
 //! Waiting for one object: until others can use it, or until it is gone.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deployd_core::Fault;
@@ -10,9 +11,11 @@ use tokio::task::JoinSet;
 
 use crate::client::Session;
 use crate::discovery::Resource;
-use crate::fields::{condition, holds, items, name, text, text_or_empty};
+use crate::fields::{condition, holds, items, name, text, text_or_empty, uid};
+use crate::listing::Scope;
 use crate::prepare::defined_kinds;
-use crate::watch::{self, Change, Outlet, Scope};
+use crate::request::Answer;
+use crate::watch::{self, Change, Outlet};
 
 /// What came of waiting for one object.
 pub(crate) enum Settled {
@@ -35,7 +38,8 @@ impl Session {
         let (sender, mut changes) = mpsc::channel(watch::PENDING);
         let scope = Scope::one(resource, object.namespace.as_deref(), &object.name);
         let mut tasks = JoinSet::new();
-        tasks.spawn(watch::run(self.clone(), scope, Outlet { changes: sender, number: 0 }));
+        let outlet = Outlet { changes: sender, number: 0, budget: self.options.retry_budget };
+        tasks.spawn(watch::run(self.clone(), scope, outlet));
         let mut seen: Option<Box<Value>> = None;
         let mut interrupted = None;
         let mut watching = async || {
@@ -75,15 +79,74 @@ impl Session {
         }
     }
 
+    /// Watches a collection until none of these is in it any more, told by uid.
+    /// Returns those that still are when the time is over.
+    pub(crate) async fn until_gone(
+        &self,
+        scope: Scope,
+        mut left: HashSet<String>,
+        limit: Duration,
+    ) -> Result<Vec<Value>, Fault> {
+        let (sender, mut changes) = mpsc::channel(watch::PENDING);
+        let mut tasks = JoinSet::new();
+        let outlet = Outlet { changes: sender, number: 0, budget: self.options.retry_budget };
+        tasks.spawn(watch::run(self.clone(), scope, outlet));
+        let mut seen: HashMap<String, Value> = HashMap::new();
+        let mut interrupted = None;
+        let mut is_synced = false;
+        let mut watching = async || {
+            while let Some((_, change)) = changes.recv().await {
+                match change {
+                    Change::Listed(listed) => {
+                        is_synced = true;
+                        let listed = listed.into_iter().map(|o| (uid(&o).to_owned(), o));
+                        seen = listed.filter(|(uid, _)| left.contains(uid)).collect();
+                        left.retain(|uid| seen.contains_key(uid));
+                    }
+                    Change::Gone(gone) => {
+                        left.remove(uid(&gone));
+                    }
+                    Change::Set(set) if left.contains(uid(&set)) => {
+                        seen.insert(uid(&set).to_owned(), set);
+                    }
+                    Change::Set(_) => {}
+                    Change::Interrupted(fault) => interrupted = Some(fault),
+                    Change::Resumed => interrupted = None,
+                    Change::Ended(fault) => return Err(fault),
+                }
+                if is_synced && left.is_empty() {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(limit, watching()).await {
+            Ok(ended) => ended.map(|()| Vec::new()),
+            Err(_) => match interrupted {
+                Some(fault) => Err(fault),
+                None => {
+                    Ok(seen.into_iter().filter(|(u, _)| left.contains(u)).map(|(_, o)| o).collect())
+                }
+            },
+        }
+    }
+
     /// Waits until what was applied can be used by what comes next.
     pub(crate) async fn settle(
         &self,
         resource: &Resource,
         object: &ObjectRef,
         applied: &Value,
+        answer: &Answer,
         log: &CallLog,
     ) -> Result<(), Fault> {
         match (resource.api_version.split('/').next(), resource.kind.as_str()) {
+            // One that was in use before needs no look.
+            (_, "Namespace")
+                if !answer.created && text(&answer.body, "/status/phase") == Some("Active") =>
+            {
+                Ok(())
+            }
             (_, "Namespace") if resource.api_version == "v1" => {
                 self.settle_namespace(resource, object, log).await
             }

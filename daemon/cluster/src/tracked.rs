@@ -78,12 +78,12 @@ impl Tracked {
         let Some(object) = seen else {
             // A finished job may be cleared away at once.
             if !(self.is_ready() && self.object.kind == "Job") {
-                self.outlook = Outlook::Lost("gone", self.gone("was deleted"));
+                self.outlook = Outlook::Lost("gone", gone("was deleted"));
             }
             return None;
         };
         if is_leaving(object) && !(self.is_ready() && kind(object) == "Job") {
-            self.outlook = Outlook::Lost("gone", self.gone("is being deleted"));
+            self.outlook = Outlook::Lost("gone", gone("is being deleted"));
             return None;
         }
         let state = match readiness(object, &family.pods) {
@@ -106,8 +106,8 @@ impl Tracked {
                 let ails = troubles(object, family, refusals, patience);
                 let cause = ails.into_iter().next().filter(|_| reason.code == "progress-deadline");
                 let lost = match cause {
-                    Some(cause) => Outlook::Lost(cause.code, self.about(&cause.message)),
-                    None => Outlook::Lost(reason.code, self.about(&reason.message)),
+                    Some(cause) => Outlook::Lost(cause.code, sentence(&cause.message)),
+                    None => Outlook::Lost(reason.code, sentence(&reason.message)),
                 };
                 (lost, None)
             }
@@ -137,11 +137,16 @@ impl Tracked {
             }
             let until = since + trouble.patience;
             if until <= now {
-                return (Outlook::Lost(trouble.code, self.about(&trouble.message)), None);
+                return (Outlook::Lost(trouble.code, sentence(&trouble.message)), None);
             }
             again = Some(again.map_or(until, |other| other.min(until)));
         }
         (Outlook::Open(text, ails.into_iter().next()), again)
+    }
+
+    /// Patience is not tried while nothing can be seen.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        self.since.values_mut().for_each(|since| *since += by);
     }
 
     /// Says something once, until something else was said.
@@ -152,30 +157,32 @@ impl Tracked {
         }
     }
 
-    fn gone(&self, how: &str) -> String {
-        format!("{} {how} by somebody while it was waited for.", self.object)
-    }
-
-    pub(crate) fn about(&self, message: &str) -> String {
-        let message = message.trim();
-        let end = if message.ends_with('.') { "" } else { "." };
-        format!("{}: {message}{end}", self.object)
-    }
-
     /// Why it was not ready in time.
     pub(crate) fn too_late(&self, waited: Duration) -> (&'static str, String) {
         let seconds = waited.as_secs();
         match &self.outlook {
             Outlook::Lost(code, message) => (code, message.clone()),
-            Outlook::Open(_, Some(trouble)) => (trouble.code, self.about(&trouble.message)),
+            Outlook::Open(_, Some(trouble)) => (trouble.code, sentence(&trouble.message)),
             Outlook::Open(text, None) => {
-                ("not-ready", self.about(&format!("not ready after {seconds} s: {text}")))
+                ("not-ready", sentence(&format!("not ready after {seconds} s: {text}")))
             }
             Outlook::Unknown | Outlook::Ready => {
-                ("not-ready", self.about(&format!("not ready after {seconds} s")))
+                ("not-ready", sentence(&format!("not ready after {seconds} s")))
             }
         }
     }
+}
+
+fn gone(how: &str) -> String {
+    format!("It {how} by somebody while it was waited for.")
+}
+
+/// A message with an end. It does not say what it is about: that stands before
+/// it wherever it is shown.
+fn sentence(message: &str) -> String {
+    let message = message.trim();
+    let end = if message.ends_with('.') { "" } else { "." };
+    format!("{message}{end}")
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub(crate) struct Trouble {
     pub(crate) firm: bool,
 }
 
+/// Evicted pods of one workload that are more than a node's bad day.
+const EVICTIONS: usize = 3;
+
 /// What ails the object, the most telling first, one of each code. `refusals`
 /// are `FailedCreate` events.
 pub(crate) fn troubles(
@@ -45,6 +48,7 @@ pub(crate) fn troubles(
         }
         unschedulable(pod, patience, &mut found);
     }
+    evicted(family, patience, &mut found);
     refused(object, family, refusals, patience, &mut found);
     found.sort_by_key(|trouble| (telling(trouble.code), !trouble.firm, trouble.patience));
     found.dedup_by_key(|trouble| trouble.code);
@@ -52,12 +56,15 @@ pub(crate) fn troubles(
 }
 
 fn telling(code: &str) -> usize {
-    const ORDER: [&str; 5] = [
+    const ORDER: [&str; 8] = [
         "image-pull-failed",
         "create-container-config-error",
+        "init-container-failed",
+        "out-of-memory",
         "crash-loop",
         "quota-exceeded",
         "pods-refused",
+        "evicted",
     ];
     ORDER.iter().position(|each| *each == code).unwrap_or(ORDER.len())
 }
@@ -152,8 +159,15 @@ fn crash(pod: &Value, container: &Value, patience: &Patience, found: &mut Vec<Tr
     );
     let limit = i64::try_from(patience.crash_restarts).unwrap_or(i64::MAX);
     let is_enough = backs_off && restarts >= limit;
+    let code = if is_init(pod, container) {
+        "init-container-failed"
+    } else if text(last, "/reason") == Some("OOMKilled") {
+        "out-of-memory"
+    } else {
+        "crash-loop"
+    };
     found.push(Trouble {
-        code: "crash-loop",
+        code,
         message,
         patience: if is_enough { Duration::ZERO } else { patience.crash_loop },
         firm: backs_off || ended_badly,
@@ -174,6 +188,32 @@ fn unschedulable(pod: &Value, patience: &Patience, found: &mut Vec<Trouble>) {
     );
     let patience = patience.unschedulable;
     found.push(Trouble { code: "unschedulable", message, patience, firm: true });
+}
+
+/// Whether a container prepares the pod for the others.
+fn is_init(pod: &Value, container: &Value) -> bool {
+    let statuses = items(pod, "/status/initContainerStatuses");
+    let its_name = text(container, "/name");
+    statuses.iter().any(|status| text(status, "/name") == its_name)
+}
+
+/// Pods that their node threw out. Others take their place and may fare better;
+/// when one after the other is thrown out, they don't.
+fn evicted(family: &Family<'_>, patience: &Patience, found: &mut Vec<Trouble>) {
+    let is_evicted = |pod: &&&Value| {
+        text(pod, "/status/phase") == Some("Failed")
+            && text(pod, "/status/reason") == Some("Evicted")
+    };
+    let all: Vec<&Value> = family.pods.iter().filter(is_evicted).copied().collect();
+    let Some(pod) = all.last() else { return };
+    let message = format!(
+        "Pod {} was evicted from its node{} Ask for what it needs, so that it gets a node that \
+         has it.",
+        name(pod),
+        because(text_or_empty(pod, "/status/message")),
+    );
+    let firm = all.len() >= EVICTIONS;
+    found.push(Trouble { code: "evicted", message, patience: patience.evicted, firm });
 }
 
 /// Pods that could not even be made.
@@ -197,12 +237,11 @@ fn refused(
         lacks_pods(object, family).then(|| text_or_empty(last, "/message"))
     };
     let Some(said) = from_condition.or_else(from_event) else { return };
-    let who = format!("{} {}", kind(object), name(object));
     found.push(if said.contains("exceeded quota") {
         Trouble {
             code: "quota-exceeded",
             message: format!(
-                "{who} gets no more pods{} Raise the namespace's quota or ask for less.",
+                "It gets no more pods{} Raise the namespace's quota or ask for less.",
                 because(said)
             ),
             patience: patience.quota,
@@ -211,7 +250,7 @@ fn refused(
     } else {
         Trouble {
             code: "pods-refused",
-            message: format!("Pods of {who} are refused{}", because(said)),
+            message: format!("Its pods are refused{}", because(said)),
             patience: patience.refused,
             firm: true,
         }
@@ -387,6 +426,42 @@ mod tests {
         let found = of(&json!({"kind": "Deployment"}), &pod);
         assert_eq!(found[0].code, "unschedulable");
         assert!(found[0].message.contains("0/3 nodes are available"));
+    }
+
+    #[test]
+    fn init_containers_and_memory_have_codes_of_their_own() {
+        let deployment = json!({"kind": "Deployment"});
+        let looping = |reason: &str| {
+            json!([{"name": "web", "restartCount": 3, "lastState": {"terminated":
+                {"exitCode": 137, "reason": reason}},
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
+        };
+        let pod = |part: &str, statuses: Value| {
+            json!({"kind": "Pod", "metadata": {"name": "web-1"}, "status": {part: statuses}})
+        };
+        let table = [
+            (pod("containerStatuses", looping("OOMKilled")), "out-of-memory"),
+            (pod("containerStatuses", looping("Error")), "crash-loop"),
+            (pod("initContainerStatuses", looping("Error")), "init-container-failed"),
+        ];
+        for (pod, expected) in table {
+            assert_eq!(of(&deployment, &pod)[0].code, expected, "{pod}");
+        }
+    }
+
+    #[test]
+    fn evictions_are_a_failure_only_when_they_go_on() {
+        let deployment = json!({"kind": "Deployment"});
+        let pod = json!({"metadata": {"name": "web-1"}, "status": {"phase": "Failed",
+            "reason": "Evicted", "message": "The node was low on resource: memory."}});
+        let with = |pods: usize| {
+            let family = Family { replica_set: None, pods: vec![&pod; pods] };
+            troubles(&deployment, &family, &[], &Patience::default())
+        };
+        assert_eq!(with(0), []);
+        assert_eq!((with(1)[0].code, with(1)[0].firm), ("evicted", false));
+        assert!(with(3)[0].firm);
+        assert!(with(3)[0].message.contains("low on resource: memory. Ask for"), "{:?}", with(3));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! List and watch: what is there, and then every change, through dropped
 //! connections, expired versions and servers that are away for a while.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use deployd_core::Fault;
@@ -11,60 +12,24 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::client::Session;
-use crate::discovery::Resource;
 use crate::failure::{ApiStatus, Failure};
 use crate::faults::{self, Doing};
 use crate::fields::{text, text_or_empty};
-use crate::request::{Ask, with_query};
+use crate::listing::{Detail, Scope};
 use crate::retry;
-
-/// Objects per page of a list.
-const PAGE: &str = "500";
 
 /// How long the server keeps a watch open: as long as its own clients ask for.
 const SERVER_SECONDS: &str = "290";
 
-/// A watch from which nothing came for so long may hang on a dead connection.
-/// Bookmarks come about once a minute; reopening costs one request.
-const SILENCE: Duration = Duration::from_secs(100);
-
 /// No event is longer: twice what etcd stores, in its largest JSON form.
 const LINE_BYTES: usize = 16 << 20;
 
+/// Objects whose newest version is remembered, those that are gone included.
+/// Beyond, what is late or doubled is believed again, until the next list.
+const REMEMBERED: usize = 16 << 10;
+
 /// Changes that nobody has looked at yet. The watch waits beyond.
 pub(crate) const PENDING: usize = 256;
-
-/// What is watched.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Scope {
-    pub(crate) resource: Resource,
-    pub(crate) namespace: Option<String>,
-    /// `metadata.name=frontend`, or empty for all.
-    pub(crate) field_selector: String,
-}
-
-impl Scope {
-    pub(crate) fn one(resource: &Resource, namespace: Option<&str>, name: &str) -> Self {
-        Self::all(resource, namespace).with_fields(format!("metadata.name={name}"))
-    }
-
-    pub(crate) fn all(resource: &Resource, namespace: Option<&str>) -> Self {
-        let namespace = namespace.filter(|_| resource.namespaced).map(str::to_owned);
-        Self { resource: resource.clone(), namespace, field_selector: String::new() }
-    }
-
-    pub(crate) fn with_fields(self, field_selector: String) -> Self {
-        Self { field_selector, ..self }
-    }
-
-    fn path(&self, more: &[(&str, &str)]) -> String {
-        let mut query = more.to_vec();
-        if !self.field_selector.is_empty() {
-            query.push(("fieldSelector", &self.field_selector));
-        }
-        with_query(&self.resource.path(self.namespace.as_deref()), &query)
-    }
-}
 
 /// What a watch tells.
 #[derive(Debug)]
@@ -88,6 +53,8 @@ pub(crate) enum Change {
 pub(crate) struct Outlet {
     pub(crate) changes: mpsc::Sender<(usize, Change)>,
     pub(crate) number: usize,
+    /// How long the server may be away.
+    pub(crate) budget: Duration,
 }
 
 impl Outlet {
@@ -99,7 +66,7 @@ impl Outlet {
 
 /// Watches until the receiver is dropped or there is no sense in going on.
 pub(crate) async fn run(session: Session, scope: Scope, outlet: Outlet) {
-    let mut watch = Watch { session, scope, outlet, trouble: None };
+    let mut watch = Watch { session, scope, outlet, trouble: None, newest: Newest::default() };
     while watch.round().await {}
 }
 
@@ -109,6 +76,30 @@ struct Watch {
     outlet: Outlet,
     /// Since when and how often in a row it failed.
     trouble: Option<(Instant, u32)>,
+    newest: Newest,
+}
+
+/// The newest version that was told of each object. A server tells changes in
+/// their order and once; what is between us and it may not.
+#[derive(Default)]
+struct Newest(HashMap<String, u64>);
+
+impl Newest {
+    /// Whether an object is told of for the first time, or newly; remembers it.
+    /// Versions that are no numbers can't be compared, and are believed.
+    fn is_news(&mut self, object: &Value) -> bool {
+        let version = text_or_empty(object, "/metadata/resourceVersion");
+        let Ok(version) = version.parse::<u64>() else { return true };
+        let namespace = text_or_empty(object, "/metadata/namespace");
+        let key = format!("{namespace}/{}", text_or_empty(object, "/metadata/name"));
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        let newest = self.0.entry(key).or_insert(0);
+        let is_news = version > *newest;
+        *newest = version.max(*newest);
+        is_news
+    }
 }
 
 /// Why a watch has to be opened again.
@@ -148,41 +139,25 @@ impl Watch {
         }
     }
 
-    /// Everything there is, and the version it was read at.
-    async fn list(&self) -> Result<(Vec<Value>, String), Failure> {
+    /// Everything there is, and the version it was read at. A list of which one
+    /// page is missing is no list.
+    async fn list(&mut self) -> Result<(Vec<Value>, String), Failure> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
-            let mut query = vec![("limit", PAGE)];
-            if !next.is_empty() {
-                query.push(("continue", &next));
-            }
             // Failures are counted here, not by the request.
-            let ask = Ask::get(self.scope.path(&query));
-            let mut page = self.session.ask_within(&ask, Duration::ZERO).await?.body;
-            let version = text_or_empty(&page, "/metadata/resourceVersion").to_owned();
-            next = text_or_empty(&page, "/metadata/continue").to_owned();
-            if let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) {
-                items.extend(found.into_iter().map(|item| self.complete(item)));
-            }
+            let session = &self.session;
+            let page = session.page(&self.scope, Detail::Whole, &next, Duration::ZERO).await?;
+            items.extend(page.items.into_iter().map(bare));
+            next = page.next;
             if next.is_empty() {
-                return Ok((items, version));
+                self.newest = Newest::default();
+                for item in &items {
+                    self.newest.is_news(item);
+                }
+                return Ok((items, page.version));
             }
         }
-    }
-
-    /// Items of lists of built-in kinds don't say what they are. What nobody
-    /// here reads is dropped.
-    fn complete(&self, mut item: Value) -> Value {
-        if let Some(fields) = item.as_object_mut() {
-            let resource = &self.scope.resource;
-            fields.entry("apiVersion").or_insert_with(|| resource.api_version.as_str().into());
-            fields.entry("kind").or_insert_with(|| resource.kind.as_str().into());
-            if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.remove("managedFields");
-            }
-        }
-        item
     }
 
     async fn follow(&mut self, mut version: String) -> Stop {
@@ -201,10 +176,13 @@ impl Watch {
         if !self.recovered().await {
             return Stop::Deaf;
         }
+        let silence = self.session.options.watch_silence;
         let mut heard = false;
         loop {
-            let line = match tokio::time::timeout(SILENCE, lines.next()).await {
-                Err(_) => return Stop::Resume(version),
+            let line = match tokio::time::timeout(silence, lines.next()).await {
+                // The watch may have been lost where nobody noticed. What was
+                // missed is in a list, whatever became of the versions.
+                Err(_) => return Stop::Relist,
                 Ok(Ok(Some(line))) => line,
                 // Servers end watches in their own time. One that ends them at
                 // once is ill, and must not be asked in a circle.
@@ -233,13 +211,14 @@ impl Watch {
                 };
             }
             if let Some(newer) = text(&object, "/metadata/resourceVersion") {
-                version = newer.to_owned();
+                version = later(version, newer);
             }
-            let change = match text_or_empty(&event, "/type") {
-                "ADDED" | "MODIFIED" => Change::Set(self.complete(object)),
-                "DELETED" => Change::Gone(self.complete(object)),
-                _ => continue,
-            };
+            let kind = text_or_empty(&event, "/type");
+            if !matches!(kind, "ADDED" | "MODIFIED" | "DELETED") || !self.newest.is_news(&object) {
+                continue;
+            }
+            let object = bare(self.scope.named(object));
+            let change = if kind == "DELETED" { Change::Gone(object) } else { Change::Set(object) };
             if !self.outlet.send(change).await {
                 return Stop::Deaf;
             }
@@ -257,7 +236,7 @@ impl Watch {
             format!("{} (while watching {})", fault.message, self.scope.resource.plural);
         let (since, times) = self.trouble.unwrap_or((Instant::now(), 0));
         self.trouble = Some((since, times + 1));
-        let budget = self.session.options.retry_budget;
+        let budget = self.outlet.budget;
         let verdict = retry::verdict(failure, times + 1, since.elapsed(), budget, retry::random());
         match verdict {
             retry::Verdict::GiveUp => {
@@ -279,6 +258,22 @@ impl Watch {
             Some(_) => self.outlet.send(Change::Resumed).await,
             None => true,
         }
+    }
+}
+
+/// Drops what nobody here reads, and what is large.
+fn bare(mut item: Value) -> Value {
+    if let Some(metadata) = item.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    item
+}
+
+/// The version to go on from: an event that comes late must not lead back.
+fn later(version: String, other: &str) -> String {
+    match (version.parse::<u64>(), other.parse::<u64>()) {
+        (Ok(known), Ok(new)) if new < known => version,
+        _ => other.to_owned(),
     }
 }
 
@@ -339,11 +334,17 @@ mod tests {
     }
 
     #[test]
-    fn selectors_are_part_of_the_path() {
-        let scope = Scope::one(&Resource::core("Pod", "pods"), Some("shop"), "a");
-        assert_eq!(
-            scope.path(&[("limit", "500")]),
-            "/api/v1/namespaces/shop/pods?limit=500&fieldSelector=metadata.name%3Da"
-        );
+    fn what_is_late_or_doubled_is_no_news() {
+        let object = |name: &str, version: &str| serde_json::json!({"metadata": {"name": name, "resourceVersion": version}});
+        let mut newest = Newest::default();
+        let told: Vec<bool> = [("a", "8"), ("a", "10"), ("a", "9"), ("a", "10"), ("b", "9")]
+            .iter()
+            .map(|(name, version)| newest.is_news(&object(name, version)))
+            .collect();
+        assert_eq!(told, [true, true, false, false, true]);
+        assert!(newest.is_news(&object("c", "opaque")) && newest.is_news(&object("c", "opaque")));
+        assert_eq!(later("10".to_owned(), "9"), "10");
+        assert_eq!(later("10".to_owned(), "11"), "11");
+        assert_eq!(later("x".to_owned(), "y"), "y");
     }
 }

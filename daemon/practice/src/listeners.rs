@@ -7,7 +7,8 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -46,6 +47,8 @@ pub(crate) async fn api(api: Arc<Api>, listener: TcpListener, address: SocketAdd
         tokio::select! {
             accepted = open.accept(), if connections.len() < MOST_CONNECTIONS => {
                 if let Ok((stream, _)) = accepted {
+                    // Small answers must not wait for each other.
+                    let _ = stream.set_nodelay(true);
                     connections.spawn(connection(api.clone(), stream));
                 }
             }
@@ -55,9 +58,23 @@ pub(crate) async fn api(api: Arc<Api>, listener: TcpListener, address: SocketAdd
     }
 }
 
-async fn connection(api: Arc<Api>, stream: TcpStream) {
-    // Small answers must not wait for each other.
-    let _ = stream.set_nodelay(true);
+/// What is on its way within the process, each way.
+const PIPE_BYTES: usize = 64 << 10;
+
+/// A connection that never leaves the process. It ends when the API goes away.
+pub(crate) fn piped(api: Arc<Api>) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+    let mut away = api.cluster.faults.away();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = connection(api, ours) => {}
+            _ = away.wait_for(|is_away| *is_away) => {}
+        }
+    });
+    theirs
+}
+
+async fn connection(api: Arc<Api>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let service = service_fn(move |request| serve(api.clone(), request));
     let builder = auto::Builder::new(TokioExecutor::new());
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {

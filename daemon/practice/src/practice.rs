@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -42,6 +43,7 @@ struct Inner {
     cluster: Arc<Cluster>,
     api: SocketAddr,
     gateway: SocketAddr,
+    served: Arc<Api>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -79,11 +81,17 @@ impl Practice {
         let tasks = vec![
             tokio::spawn(controllers::run(cluster.clone())),
             tokio::spawn(listeners::expiries(api.clone())),
-            tokio::spawn(listeners::api(api, api_listener, api_address)),
+            tokio::spawn(listeners::api(api.clone(), api_listener, api_address)),
             tokio::spawn(listeners::gateway(cluster.clone(), gateway_listener)),
         ];
         Ok(Self {
-            inner: Arc::new(Inner { cluster, api: api_address, gateway: gateway_address, tasks }),
+            inner: Arc::new(Inner {
+                cluster,
+                api: api_address,
+                gateway: gateway_address,
+                served: api,
+                tasks,
+            }),
         })
     }
 
@@ -91,6 +99,19 @@ impl Practice {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.inner.api)
+    }
+
+    /// A connection to the API that never leaves the process: no socket keeps a
+    /// test in simulated time from knowing that nothing goes on.
+    ///
+    /// # Errors
+    ///
+    /// While the API is away, as at its address: the connection is refused.
+    pub fn connect(&self) -> std::io::Result<DuplexStream> {
+        if *self.inner.cluster.faults.away().borrow() {
+            return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
+        Ok(listeners::piped(self.inner.served.clone()))
     }
 
     /// The address of the gateway, for requests with the host of an ingress rule.

@@ -1,6 +1,6 @@
 //! The first look at what is waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use deployd_core::Fault;
@@ -13,10 +13,13 @@ use crate::client::Session;
 use crate::discovery::Resource;
 use crate::faults::{self, Doing};
 use crate::fields::{annotation, group_of, items, name, text};
+use crate::listing::{Detail, Scope};
 use crate::ownership::Family;
+use crate::prepare::ours;
 use crate::readiness::is_there_enough;
 use crate::request::Ask;
 use crate::tracked::{Outlook, Tracked};
+use crate::unchanged::LIST_FROM;
 
 impl Session {
     /// Looks at each object once: what is ready already needs no watch.
@@ -38,9 +41,15 @@ impl Session {
             }
             tracked.push(Tracked::new(object, resource, label));
         }
+        let listed = self.listed(&tracked).await?;
         let tracked: Vec<Tracked> = stream::iter(tracked)
-            .map(|mut tracked| async move {
-                self.first_look(&mut tracked, log).await?;
+            .map(|mut tracked| async {
+                let seen = match listed.get(&tracked.object) {
+                    Some(seen) => Some(seen.clone()),
+                    // Without our label, or gone.
+                    None => self.seen(&tracked).await?,
+                };
+                self.first_look(&mut tracked, seen.as_ref(), log).await;
                 Ok::<_, Fault>(tracked)
             })
             .buffered(self.options.parallel.max(1))
@@ -50,36 +59,67 @@ impl Session {
         Ok(Wait { session: self, tracked, watch_of, watches: Vec::new(), log })
     }
 
-    async fn first_look(&self, tracked: &mut Tracked, log: &CallLog) -> Result<(), Fault> {
-        let path = tracked.resource.item(&tracked.object);
-        let is_enough =
-            is_there_enough(group_of(&tracked.object.api_version), &tracked.object.kind);
-        let ask = if is_enough { Ask::metadata(path) } else { Ask::get(path) };
-        let seen = match self.ask(&ask).await {
-            Ok(answer) => Some(answer.body),
-            Err(failure) if failure.is_not_found() => None,
-            Err(failure) => {
-                let doing =
-                    Doing { cluster: &self.cluster, verb: "read", object: Some(&tracked.object) };
-                return Err(faults::fault(&failure, doing));
+    /// Objects of which there are many of a kind, by one request for hundreds.
+    async fn listed(&self, tracked: &[Tracked]) -> Result<HashMap<ObjectRef, Value>, Fault> {
+        let mut wanted: BTreeMap<(String, Option<&str>), Vec<&Tracked>> = BTreeMap::new();
+        for tracked in tracked.iter().filter(|tracked| tracked.object.namespace.is_some()) {
+            let key = (tracked.resource.path(None), tracked.object.namespace.as_deref());
+            wanted.entry(key).or_default().push(tracked);
+        }
+        let mut found = HashMap::new();
+        for ((_, namespace), group) in wanted {
+            let Some(first) = group.first().filter(|_| group.len() >= LIST_FROM) else { continue };
+            let scope = Scope::all(&first.resource, namespace).with_labels(ours());
+            let detail = if is_enough(first) { Detail::Metadata } else { Detail::Whole };
+            let names: HashSet<&ObjectRef> = group.iter().map(|t| &t.object).collect();
+            let mut next = String::new();
+            loop {
+                let page = self.page(&scope, detail, &next, self.options.retry_budget).await;
+                // Each is asked for by name then, and whoever forbids says so.
+                let Ok(page) = page else { break };
+                found.extend(page.items.into_iter().filter_map(|item| {
+                    let reference = ObjectRef::of(&item)?;
+                    names.contains(&reference).then_some((reference, item))
+                }));
+                next = page.next;
+                if next.is_empty() {
+                    break;
+                }
             }
-        };
-        if let Some(claim) = &seen
+        }
+        Ok(found)
+    }
+
+    async fn seen(&self, tracked: &Tracked) -> Result<Option<Value>, Fault> {
+        let path = tracked.resource.item(&tracked.object);
+        let ask = if is_enough(tracked) { Ask::metadata(path) } else { Ask::get(path) };
+        match self.ask(&ask).await {
+            Ok(answer) => Ok(Some(answer.body)),
+            Err(failure) if failure.is_not_found() => Ok(None),
+            Err(failure) => {
+                let object = Some(&tracked.object);
+                let doing = Doing { cluster: &self.cluster, verb: "read", object };
+                Err(faults::fault(&failure, doing))
+            }
+        }
+    }
+
+    async fn first_look(&self, tracked: &mut Tracked, seen: Option<&Value>, log: &CallLog) {
+        if let Some(claim) = seen
             && tracked.object.kind == "PersistentVolumeClaim"
         {
             tracked.binds_late = self.binds_late(claim).await;
         }
         let patience = &self.options.patience;
-        if is_enough && seen.is_some() {
+        if is_enough(tracked) && seen.is_some() {
             tracked.outlook = Outlook::Ready;
         } else {
-            tracked.look(seen.as_ref(), &Family::default(), &[], patience, log);
+            tracked.look(seen, &Family::default(), &[], patience, log);
             // Why it failed is to be seen from its pods, which are not watched yet.
             if seen.is_some() && !tracked.is_ready() {
                 tracked.outlook = Outlook::Unknown;
             }
         }
-        Ok(())
     }
 
     /// Whether a claim's storage class binds it only with its first consumer.
@@ -108,6 +148,11 @@ impl Session {
             .and_then(|class| text(class, "/volumeBindingMode"))
             == Some("WaitForFirstConsumer")
     }
+}
+
+/// Whether it is ready when it is there.
+fn is_enough(tracked: &Tracked) -> bool {
+    is_there_enough(group_of(&tracked.object.api_version), &tracked.object.kind)
 }
 
 /// What people call the objects: the name, with the kind where it is not that

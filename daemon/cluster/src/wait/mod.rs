@@ -1,13 +1,14 @@
 //! Waiting until objects are ready: watched, not polled.
 
 mod begin;
+mod outage;
 mod plan;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deployd_core::Fault;
-use deployd_core::ports::{CallLog, LogLevel, ObjectRef, Readiness};
+use deployd_core::ports::{CallLog, LogLevel, LogLines, ObjectRef, Readiness, WorkloadFault};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -17,9 +18,11 @@ use tokio::time::Instant;
 use crate::client::Session;
 use crate::diagnose::Patient;
 use crate::fields::{count, name, text, text_or_empty};
+use crate::listing::Scope;
 use crate::ownership::{Family, family};
 use crate::tracked::{Outlook, Tracked};
-use crate::watch::{self, Change, Outlet, Scope};
+use crate::watch::{self, Change, Outlet};
+use outage::Outage;
 
 /// The longest wait; longer ones are not meant.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -105,11 +108,13 @@ impl Wait<'_> {
         let (sender, mut changes) = mpsc::channel(watch::PENDING);
         let mut tasks = JoinSet::new();
         for (number, watched) in self.watches.iter().enumerate() {
-            let outlet = Outlet { changes: sender.clone(), number };
+            let budget = self.session.options.outage_budget;
+            let outlet = Outlet { changes: sender.clone(), number, budget };
             tasks.spawn(watch::run(self.session.clone(), watched.scope.clone(), outlet));
         }
         drop(sender);
-        let mut wake = deadline;
+        let mut outage = Outage::new(self.session.options.outage_budget);
+        let (mut deadline, mut wake) = (deadline, deadline);
         loop {
             tokio::select! {
                 change = changes.recv() => {
@@ -122,19 +127,30 @@ impl Wait<'_> {
                 }
                 () = tokio::time::sleep_until(wake) => {}
             }
-            if self.is_synced() {
-                wake = self.look_at_all().map_or(deadline, |again| again.min(deadline));
+            if let Some(lasted) = outage.note(self.is_away()) {
+                // Nothing could happen meanwhile, or be seen.
+                deadline += outage.grant(lasted);
+                self.tracked.iter_mut().for_each(|tracked| tracked.postpone(lasted));
+            }
+            let limit = outage.limit(deadline);
+            wake = limit;
+            if self.is_synced() && !outage.is_on() {
+                wake = self.look_at_all().map_or(limit, |again| again.min(limit));
                 if self.is_decided() {
                     return Ok(());
                 }
-            } else {
-                wake = deadline;
             }
-            if Instant::now() >= deadline {
+            if Instant::now() >= limit {
                 break;
             }
         }
         self.refuse_guessing()
+    }
+
+    /// Whether the objects can't be seen for now.
+    fn is_away(&self) -> bool {
+        let of_objects = |watched: &&Watched| watched.role == Role::Objects;
+        self.watches.iter().filter(of_objects).any(|watched| watched.interrupted.is_some())
     }
 
     /// At the deadline: of objects that could not be seen nothing can be said.
@@ -266,7 +282,8 @@ impl Wait<'_> {
         let patients: Vec<Patient> = failed
             .map(|(tracked, number)| {
                 let (reason, message) = tracked.too_late(allowed);
-                self.log.line(LogLevel::Error, format!("{}: {reason}: {message}", tracked.label));
+                let line = format!("{}: {message} ({reason})", tracked.label);
+                self.log.line(LogLevel::Error, line);
                 let watched = number.and_then(|number| self.watches.get(number));
                 let seen = watched.and_then(|watched| watched.seen.get(&tracked.object.name));
                 let family = seen.map(|object| self.family(tracked, object)).unwrap_or_default();
@@ -280,7 +297,7 @@ impl Wait<'_> {
                 }
             })
             .collect();
-        let faults = stream::iter(patients.into_iter().enumerate())
+        let faults: Vec<WorkloadFault> = stream::iter(patients.into_iter().enumerate())
             .map(|(index, patient)| async move {
                 if index < DIAGNOSED {
                     self.session.diagnose(patient).await
@@ -291,6 +308,12 @@ impl Wait<'_> {
             .buffered(4)
             .collect()
             .await;
+        // What a person looks for first stands where they look first.
+        for LogLines { pod, container, lines } in faults.iter().flat_map(|fault| &fault.logs) {
+            for line in lines {
+                self.log.line(LogLevel::Info, format!("{pod}/{container} | {line}"));
+            }
+        }
         Ok(Readiness::Failed(faults))
     }
 }

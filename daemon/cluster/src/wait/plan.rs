@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Role, Wait, Watched};
 use crate::discovery::Resource;
 use crate::fields::group_of;
+use crate::listing::Scope;
 use crate::readiness::is_there_enough;
-use crate::watch::Scope;
 
 impl Wait<'_> {
     /// One watch per object, or per kind where there are several in a

@@ -123,7 +123,8 @@ pub struct ApplyRequest {
 pub struct WorkloadFault {
     /// The object that was waited for.
     pub object: ObjectRef,
-    /// `image-pull-failed`, `crash-loop`, `create-container-config-error`,
+    /// `image-pull-failed`, `crash-loop`, `out-of-memory`,
+    /// `init-container-failed`, `create-container-config-error`, `evicted`,
     /// `unschedulable`, `quota-exceeded`, `pods-refused` (by admission),
     /// `progress-deadline`, `not-ready`, `job-failed`, `pod-failed`,
     /// `claim-lost`, `names-not-accepted`, `gone`.
