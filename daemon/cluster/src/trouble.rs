@@ -436,9 +436,7 @@ mod tests {
                 {"exitCode": 137, "reason": reason}},
                 "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
         };
-        let pod = |part: &str, statuses: Value| {
-            json!({"kind": "Pod", "metadata": {"name": "web-1"}, "status": {part: statuses}})
-        };
+        let pod = |part: &str, statuses: Value| json!({"kind": "Pod", "metadata": {"name": "web-1"}, "status": {part: statuses}});
         let table = [
             (pod("containerStatuses", looping("OOMKilled")), "out-of-memory"),
             (pod("containerStatuses", looping("Error")), "crash-loop"),

@@ -66,7 +66,8 @@ impl Outlet {
 
 /// Watches until the receiver is dropped or there is no sense in going on.
 pub(crate) async fn run(session: Session, scope: Scope, outlet: Outlet) {
-    let mut watch = Watch { session, scope, outlet, trouble: None, newest: Newest::default() };
+    let newest = Newest::default();
+    let mut watch = Watch { session, scope, outlet, trouble: None, is_blind: false, newest };
     while watch.round().await {}
 }
 
@@ -76,6 +77,8 @@ struct Watch {
     outlet: Outlet,
     /// Since when and how often in a row it failed.
     trouble: Option<(Instant, u32)>,
+    /// Whether it was told that nothing can be seen.
+    is_blind: bool,
     newest: Newest,
 }
 
@@ -102,14 +105,22 @@ impl Newest {
     }
 }
 
+/// What could be seen before a failure.
+#[derive(PartialEq)]
+enum Seen {
+    Nothing,
+    /// All there is, but no change of it.
+    List,
+}
+
 /// Why a watch has to be opened again.
 enum Stop {
     /// From the version given.
     Resume(String),
     /// From a new list.
     Relist,
-    /// After a failure, from the version given.
-    Failed(String, Failure),
+    /// From a new list, after a failure.
+    Failed(Failure),
     /// Nobody listens any more.
     Deaf,
 }
@@ -119,9 +130,9 @@ impl Watch {
     async fn round(&mut self) -> bool {
         let (items, mut version) = match self.list().await {
             Ok(listed) => listed,
-            Err(failure) => return self.failed(&failure).await,
+            Err(failure) => return self.failed(&failure, Seen::Nothing).await,
         };
-        if !self.recovered().await || !self.outlet.send(Change::Listed(items)).await {
+        if !self.visible().await || !self.outlet.send(Change::Listed(items)).await {
             return false;
         }
         loop {
@@ -129,12 +140,7 @@ impl Watch {
                 Stop::Resume(from) => version = from,
                 Stop::Relist => return true,
                 Stop::Deaf => return false,
-                Stop::Failed(from, failure) => {
-                    if !self.failed(&failure).await {
-                        return false;
-                    }
-                    version = from;
-                }
+                Stop::Failed(failure) => return self.failed(&failure, Seen::List).await,
             }
         }
     }
@@ -171,11 +177,8 @@ impl Watch {
         let mut lines = match self.session.stream(&path).await {
             Ok(body) => Lines { body, read: Vec::new() },
             Err(failure) if failure.is_expired() => return Stop::Relist,
-            Err(failure) => return Stop::Failed(version, failure),
+            Err(failure) => return Stop::Failed(failure),
         };
-        if !self.recovered().await {
-            return Stop::Deaf;
-        }
         let silence = self.session.options.watch_silence;
         let mut heard = false;
         loop {
@@ -191,24 +194,21 @@ impl Watch {
                 }
                 Ok(Ok(None)) => {
                     let why = "the watch was closed at once".to_owned();
-                    return Stop::Failed(version, Failure::Unreachable(why));
+                    return Stop::Failed(Failure::Unreachable(why));
                 }
-                Ok(Err(failure)) => return Stop::Failed(version, failure),
+                Ok(Err(failure)) => return Stop::Failed(failure),
             };
             let Ok(mut event) = serde_json::from_slice::<Value>(&line) else {
                 // Cut off in the middle: the rest comes again.
                 return Stop::Resume(version);
             };
             heard = true;
+            self.trouble = None;
             let object = event.get_mut("object").map(Value::take).unwrap_or_default();
             if text(&event, "/type") == Some("ERROR") {
                 let status = ApiStatus::read(500, None, object.to_string().as_bytes());
                 let failure = Failure::Status(Box::new(status));
-                return if failure.is_expired() {
-                    Stop::Relist
-                } else {
-                    Stop::Failed(version, failure)
-                };
+                return if failure.is_expired() { Stop::Relist } else { Stop::Failed(failure) };
             }
             if let Some(newer) = text(&object, "/metadata/resourceVersion") {
                 version = later(version, newer);
@@ -226,7 +226,7 @@ impl Watch {
     }
 
     /// Waits after a failure. False when there is no sense in going on.
-    async fn failed(&mut self, failure: &Failure) -> bool {
+    async fn failed(&mut self, failure: &Failure, seen: Seen) -> bool {
         if failure.is_expired() {
             return true;
         }
@@ -244,8 +244,12 @@ impl Watch {
                 false
             }
             retry::Verdict::Again(pause) => {
-                if times == 0 && !self.outlet.send(Change::Interrupted(fault)).await {
-                    return false;
+                // Whether the server is away, the next list tells.
+                if seen == Seen::Nothing && !self.is_blind {
+                    self.is_blind = true;
+                    if !self.outlet.send(Change::Interrupted(fault)).await {
+                        return false;
+                    }
                 }
                 tokio::time::sleep(pause).await;
                 true
@@ -253,11 +257,13 @@ impl Watch {
         }
     }
 
-    async fn recovered(&mut self) -> bool {
-        match self.trouble.take() {
-            Some(_) => self.outlet.send(Change::Resumed).await,
-            None => true,
+    /// All could be listed. Pauses go on to grow until a watch says something:
+    /// where no watch can be kept open, lists come every few seconds.
+    async fn visible(&mut self) -> bool {
+        if let Some((since, _)) = &mut self.trouble {
+            *since = Instant::now();
         }
+        !std::mem::take(&mut self.is_blind) || self.outlet.send(Change::Resumed).await
     }
 }
 
@@ -302,7 +308,8 @@ impl Lines {
             }
             searched = self.read.len();
             if searched > LINE_BYTES {
-                return Err(Failure::Unreadable("an event without an end".to_owned()));
+                // Whatever that is, the next connection may be better.
+                return Err(Failure::Unreachable("an event without an end".to_owned()));
             }
             match self.body.frame().await {
                 None => return Ok(None),

@@ -12,12 +12,19 @@
 )]
 
 mod access;
+mod answers;
 mod applying;
 mod failing;
 mod faults;
 mod logs;
+mod many;
+mod outages;
 mod pruning;
 mod ready;
 mod secrets;
 mod stage;
 mod things;
+mod unchanged;
+mod watches;
+mod wire;
+mod wires;

@@ -1,6 +1,7 @@
 //! Where a test plays: a cluster, a namespace of its own, and a way to meddle.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,14 +18,20 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParam
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
+use crate::wire::Wire;
+
 /// No test takes longer: image pulls and back-off of real clusters included.
 const GUARD: Duration = Duration::from_secs(240);
 
 /// Enough for anything that works.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
+/// In simulated time; outages of ten minutes are tests.
+const SIMULATED_GUARD: Duration = Duration::from_secs(3_600);
+
 pub(crate) struct Stage {
     practice: Option<Practice>,
+    wire: Option<Arc<Wire>>,
     kubeconfig: String,
     pub(crate) cluster: KubeCluster,
     pub(crate) target: Target,
@@ -54,6 +61,24 @@ pub(crate) async fn on_the_practice_cluster_with(
     stage.run(async |stage| play(stage, &practice).await).await;
 }
 
+/// Plays on a practice cluster in this process, over a wire that can be meddled
+/// with; for tests in simulated time. The cluster's settings are the defaults:
+/// nothing has to be shortened.
+pub(crate) async fn on_a_simulated_cluster(play: impl AsyncFnOnce(&Stage, &Wire)) {
+    on_a_simulated_cluster_with(ClusterOptions::default(), play).await;
+}
+
+pub(crate) async fn on_a_simulated_cluster_with(
+    options: ClusterOptions,
+    play: impl AsyncFnOnce(&Stage, &Wire),
+) {
+    let practice = Practice::start(PracticeOptions::default()).await.unwrap();
+    let wire = Wire::to(&practice);
+    let cluster = KubeCluster::over(options, wire.client());
+    let stage = Stage::of(practice.kubeconfig(), Some(practice), Some(wire.clone()), cluster);
+    stage.run(async |stage| play(stage, &wire).await).await;
+}
+
 /// Patience for tests: what takes minutes on purpose takes seconds.
 pub(crate) fn options() -> ClusterOptions {
     ClusterOptions {
@@ -76,31 +101,45 @@ impl Stage {
     }
 
     async fn over(kubeconfig: String, practice: Option<Practice>, options: ClusterOptions) -> Self {
+        Self::of(kubeconfig, practice, None, KubeCluster::new(options))
+    }
+
+    fn of(
+        kubeconfig: String,
+        practice: Option<Practice>,
+        wire: Option<Arc<Wire>>,
+        cluster: KubeCluster,
+    ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("deployd-test-{}-{number}", std::process::id());
         let access = ClusterAccess::Kubeconfig(SecretValue::new(kubeconfig.clone().into_bytes()));
         let target = Target { name: "stage".to_owned(), access, namespace };
-        let cluster = KubeCluster::new(options);
-        Self { practice, kubeconfig, cluster, target, log: CallLog::default() }
+        Self { practice, wire, kubeconfig, cluster, target, log: CallLog::default() }
     }
 
     async fn run(self, play: impl AsyncFnOnce(&Self)) {
         let namespace = vec![self.namespace_object()];
         self.apply(namespace).await.unwrap();
+        let guard = if self.wire.is_some() { SIMULATED_GUARD } else { GUARD };
         let played =
-            AssertUnwindSafe(tokio::time::timeout(GUARD, play(&self))).catch_unwind().await;
+            AssertUnwindSafe(tokio::time::timeout(guard, play(&self))).catch_unwind().await;
         if self.practice.is_none() {
             let _ = self.delete("v1", "Namespace", "namespaces", &self.target.namespace).await;
         }
         match played {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => panic!("not over after {GUARD:?}; log: {:#?}", self.log.take()),
+            Ok(Err(_)) => panic!("not over after {guard:?}; log: {:#?}", self.lines()),
             Err(panic) => {
-                eprintln!("log: {:#?}", self.log.take());
+                eprintln!("log: {:#?}", self.lines().iter().rev().take(30).collect::<Vec<_>>());
                 resume_unwind(panic)
             }
         }
+    }
+
+    /// The practice cluster, where there is one.
+    pub(crate) fn practiced(&self) -> &Practice {
+        self.practice.as_ref().unwrap()
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -175,7 +214,9 @@ impl Stage {
 
     /// Waits until something is so. The guard of the whole play ends it.
     pub(crate) async fn until(&self, is_so: impl AsyncFn() -> bool) {
-        let mut look = tokio::time::interval(Duration::from_millis(10));
+        // Simulated time flies: looking less often is quick enough.
+        let pause = if self.wire.is_some() { 100 } else { 10 };
+        let mut look = tokio::time::interval(Duration::from_millis(pause));
         while !is_so().await {
             look.tick().await;
         }
@@ -184,6 +225,9 @@ impl Stage {
     // What others do in the cluster.
 
     pub(crate) async fn client(&self) -> kube::Client {
+        if let (Some(_), Some(practice)) = (&self.wire, &self.practice) {
+            return Wire::to(practice).client();
+        }
         let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).unwrap();
         let mut config =
             kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();

@@ -1,0 +1,146 @@
+//! Thousands of objects, and clusters that are slow while others are not.
+
+use std::time::Duration;
+
+use deployd_cluster::ClusterOptions;
+use deployd_core::ports::{Cluster, ObjectRef, Readiness, Target};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::stage::{
+    LONG, on_a_simulated_cluster, on_a_simulated_cluster_with, on_the_practice_cluster_with,
+    options,
+};
+use crate::things::{config_map, deployment, service};
+use crate::wire::Act;
+
+fn thousands() -> Vec<Value> {
+    let maps = (0..2_400).map(|n| config_map(&format!("m-{n:04}"), json!({"n": n.to_string()})));
+    let services = (0..500).map(|n| service(&format!("s-{n:03}")));
+    let idle = (0..100).map(|n| {
+        let mut idle = deployment(&format!("d-{n:02}"));
+        idle["spec"]["replicas"] = json!(0);
+        idle
+    });
+    // What is needed first is given last.
+    idle.chain(services).chain(maps).collect()
+}
+
+fn count(practice: &deployd_practice::Practice, method: &str, part: &str) -> usize {
+    let seen = practice.requests();
+    let fits = |path: &str, query: &str| format!("{path}?{query}").contains(part);
+    seen.iter().filter(|r| r.method == method && fits(&r.path, &r.query)).count()
+}
+
+#[tokio::test]
+async fn three_thousand_objects_are_applied_in_order_with_few_requests_at_a_time() {
+    on_a_simulated_cluster(async |stage, wire| {
+        let applied = stage.apply(thousands()).await.unwrap();
+        assert_eq!(applied.len(), 3_000);
+        let kinds: Vec<&str> = applied.iter().map(|o| o.kind.as_str()).collect();
+        let rank =
+            |kind: &&str| ["ConfigMap", "Service", "Deployment"].iter().position(|k| k == kind);
+        assert!(kinds.iter().map(rank).is_sorted());
+        assert!(wire.most() <= ClusterOptions::default().parallel, "{}", wire.most());
+
+        // Waiting for them takes a few lists, and watches by kind.
+        stage.practiced().forget_requests();
+        assert_eq!(stage.await_ready(&applied, LONG).await, Ok(Readiness::Ready));
+        let asked = stage.practiced().requests().len();
+        assert!(asked < 40, "{asked}");
+
+        // Again, when nothing has changed: lists, and nothing applied.
+        stage.practiced().forget_requests();
+        assert_eq!(stage.apply(thousands()).await.unwrap(), applied);
+        assert_eq!(count(stage.practiced(), "PATCH", ""), 0);
+        let asked = stage.practiced().requests().len();
+        assert!(asked < 20, "{asked}");
+
+        // And away with them; a few stay for long, and are watched together.
+        stage.practiced().forget_requests();
+        assert_eq!(stage.prune(&applied).await.unwrap().len(), 3_000);
+        let watches = count(stage.practiced(), "GET", "watch=true");
+        assert!(watches < 10, "{watches}");
+        assert!(wire.most() <= ClusterOptions::default().parallel, "{}", wire.most());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_calls_to_a_cluster_share_its_turns() {
+    let few = ClusterOptions { requests_per_cluster: 5, ..ClusterOptions::default() };
+    on_a_simulated_cluster_with(few, async |stage, wire| {
+        wire.rule(|_, _| Some(Act::Late(Duration::from_millis(50))));
+        let call = |part: &'static str| async move {
+            let objects = (0..40).map(|n| config_map(&format!("{part}-{n}"), json!({})));
+            stage.apply(objects.collect()).await.unwrap()
+        };
+        tokio::join!(call("a"), call("b"), call("c"));
+        assert!(wire.most() <= 5, "{}", wire.most());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_deployment_is_not_held_up_by_a_large_one() {
+    on_a_simulated_cluster(async |stage, wire| {
+        // Each request takes a second: the large one will take three minutes.
+        wire.rule(|_, _| Some(Act::Late(Duration::from_secs(1))));
+        let large = async {
+            let objects = (0..3_000).map(|n| config_map(&format!("large-{n}"), json!({})));
+            stage.apply(objects.collect()).await.unwrap();
+            Instant::now()
+        };
+        let small = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let begun = Instant::now();
+            stage.apply(vec![config_map("small", json!({}))]).await.unwrap();
+            (begun.elapsed(), Instant::now())
+        };
+        let (large, (took, small)) = tokio::join!(large, small);
+        assert!(small < large);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_hangs_holds_up_nobody_but_who_wants_it() {
+    on_the_practice_cluster_with(options(), async |stage, practice| {
+        // Another cluster, of which nothing comes: its port is open, and that is all.
+        let hung = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = hung.local_addr().unwrap();
+        let target = Target {
+            name: "hung".to_owned(),
+            access: deployd_core::ports::ClusterAccess::Token {
+                server: format!("http://{address}"),
+                ca: None,
+                token: deployd_core::secret::SecretValue::new(b"t".to_vec()),
+            },
+            ..stage.target.clone()
+        };
+        let object = ObjectRef {
+            api_version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            namespace: None,
+            name: "a".to_owned(),
+        };
+        let many = vec![object; 200];
+        let stuck = futures::future::join_all(
+            (0..20).map(|_| stage.cluster.prune(&target, &many, &stage.log)),
+        );
+        let others = async {
+            for n in 0..20 {
+                let map = config_map(&format!("m-{n}"), json!({}));
+                let applied = stage.apply(vec![map]).await.unwrap();
+                stage.prune(&applied).await.unwrap();
+            }
+        };
+        tokio::select! {
+            _ = stuck => panic!("nobody answers there"),
+            () = others => {}
+        }
+        assert!(practice.requests().len() >= 60);
+    })
+    .await;
+}
