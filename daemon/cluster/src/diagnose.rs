@@ -2,6 +2,7 @@
 //! containers, events, last log lines. Gathered once, in bounded time; what
 //! can't be had is left out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deployd_core::ports::{LogLines, ObjectRef, WorkloadFault};
@@ -13,6 +14,7 @@ use crate::discovery::Resource;
 use crate::events;
 use crate::fields::{condition, holds, items, name, text, uid};
 use crate::request::{Ask, with_query};
+use crate::scrub::Scrubber;
 use crate::trouble;
 
 /// Of one object, the ailing ones first. The rest mostly ails the same way.
@@ -27,6 +29,9 @@ const LOG_BYTES: usize = 16 << 10;
 
 /// Containers whose logs are read.
 const LOGS: usize = 4;
+
+/// Secrets whose values are looked for in them.
+const SECRETS: usize = 20;
 
 /// Each request is tried again for so long, and all is over after the second.
 const REQUEST_BUDGET: Duration = Duration::from_secs(3);
@@ -130,8 +135,56 @@ impl Session {
             .buffered(LOGS)
             .collect()
             .await;
-        logs.into_iter().flatten().collect()
+        let logs: Vec<LogLines> = logs.into_iter().flatten().collect();
+        self.hidden(namespace, &patient.pods, logs).await
     }
+
+    /// Lines without the values of the Secrets that the pods use: what containers
+    /// print is recorded, and those may be in no record.
+    async fn hidden(
+        &self,
+        namespace: &str,
+        pods: &[Value],
+        mut logs: Vec<LogLines>,
+    ) -> Vec<LogLines> {
+        if logs.is_empty() {
+            return logs;
+        }
+        let names: BTreeSet<&str> = pods.iter().flat_map(secrets_of).take(SECRETS).collect();
+        for name in names {
+            let reference = ObjectRef {
+                api_version: "v1".to_owned(),
+                kind: "Secret".to_owned(),
+                namespace: Some(namespace.to_owned()),
+                name: name.to_owned(),
+            };
+            let ask = Ask::get(Resource::core("Secret", "secrets").item(&reference));
+            // Whoever may not read it can't tell its values in its logs from others.
+            let Ok(answer) = self.ask_within(&ask, REQUEST_BUDGET).await else { continue };
+            let Some(scrubber) = Scrubber::of(&answer.body) else { continue };
+            for line in logs.iter_mut().flat_map(|log| &mut log.lines) {
+                *line = scrubber.known_values(line);
+            }
+        }
+        logs
+    }
+}
+
+/// The names of the Secrets that a pod's containers can read.
+fn secrets_of(pod: &Value) -> Vec<&str> {
+    let containers = ["/spec/initContainers", "/spec/containers"];
+    let containers = containers.iter().flat_map(|list| items(pod, list));
+    let of_containers = containers.flat_map(|container| {
+        let all = items(container, "/envFrom").iter().filter_map(|e| text(e, "/secretRef/name"));
+        let one = |e| text(e, "/valueFrom/secretKeyRef/name");
+        all.chain(items(container, "/env").iter().filter_map(one))
+    });
+    let of_volumes = items(pod, "/spec/volumes").iter().flat_map(|volume| {
+        let projected = items(volume, "/projected/sources").iter();
+        let projected = projected.filter_map(|source| text(source, "/secret/name"));
+        text(volume, "/secret/secretName").into_iter().chain(projected)
+    });
+    of_containers.chain(of_volumes).collect()
 }
 
 /// Whether nothing of the pod can have run.
@@ -159,6 +212,18 @@ fn last_bytes(lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_found_wherever_a_pod_reads_them() {
+        let pod = serde_json::json!({"spec": {
+            "initContainers": [{"envFrom": [{"secretRef": {"name": "a"}}]}],
+            "containers": [{"env": [{"name": "X", "value": "1"},
+                {"name": "P", "valueFrom": {"secretKeyRef": {"name": "b", "key": "p"}}}]}],
+            "volumes": [{"secret": {"secretName": "c"}}, {"emptyDir": {}},
+                {"projected": {"sources": [{"secret": {"name": "d"}}]}}],
+        }});
+        assert_eq!(secrets_of(&pod), ["a", "b", "c", "d"]);
+    }
 
     #[test]
     fn the_last_lines_are_kept() {

@@ -253,7 +253,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::client::Connection;
 
     #[test]
     fn the_end_of_a_text_is_kept_by_whole_lines() {
@@ -262,6 +265,34 @@ mod tests {
         assert_eq!(read, b"three\n");
         keep_last_lines(&mut read, 9);
         assert_eq!(read, b"three\n");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_has_expired_is_read_again_from_its_file() {
+        let options = deployd_practice::PracticeOptions::default();
+        let practice = deployd_practice::Practice::start(options).await.unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "expired").unwrap();
+        let mut config = kube::Config::new(practice.url().parse().unwrap());
+        config.auth_info.token_file = Some(file.path().display().to_string());
+        let client = Client::try_from(config.clone()).unwrap();
+        let session = Session {
+            connection: Arc::new(Connection::new(client, Some(config), 4)),
+            cluster: Arc::from("west"),
+            options: Arc::default(),
+        };
+        let ask = Ask::get("/api/v1/namespaces");
+        let refused = session.ask(&ask).await.err().unwrap();
+        assert_eq!(refused.code(), Some(401));
+        // The kubelet renews it; the client would read it again after a minute.
+        std::fs::write(file.path(), practice.token()).unwrap();
+        session.ask(&ask).await.unwrap();
+        // Who has no file to read from is told.
+        let config = kube::Config::new(practice.url().parse().unwrap());
+        let client = Client::try_from(config).unwrap();
+        let connection = Arc::new(Connection::new(client, None, 4));
+        let refused = Session { connection, ..session }.ask(&ask).await.err().unwrap();
+        assert_eq!(refused.code(), Some(401));
     }
 
     #[test]

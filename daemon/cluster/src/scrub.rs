@@ -96,7 +96,8 @@ impl Scrubber {
         out
     }
 
-    fn known_values(&self, text: &str) -> String {
+    /// A text without values that were sent; for texts that are not about them.
+    pub(crate) fn known_values(&self, text: &str) -> String {
         self.values.iter().fold(text.to_owned(), |text, value| text.replace(value.as_str(), HIDDEN))
     }
 }

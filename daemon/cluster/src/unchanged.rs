@@ -135,11 +135,11 @@ fn without_names(object: &Value) -> Value {
 
 /// Whether a value sets just the fields that are owned, to what they are.
 fn is_same(wanted: &Value, live: &Value, owned: &Map<String, Value>) -> bool {
-    let is_leaf = owned.keys().all(|key| key == ".");
     match wanted {
         // A null may mean one thing or another to the server.
         Value::Null => false,
-        _ if is_leaf => contains(live, wanted),
+        // Owned as a whole.
+        _ if owned.is_empty() => contains(live, wanted),
         Value::Object(fields) => {
             let parts = owned.iter().filter(|(key, _)| *key != ".");
             fields.len() == parts.count()
@@ -342,7 +342,7 @@ mod tests {
             ("/metadata/managedFields/1/operation", json!("Update")),
             ("/metadata/managedFields/1/apiVersion", json!("apps/v1beta2")),
             // A field was taken over.
-            ("/metadata/managedFields/1/fieldsV1/f:metadata", json!({})),
+            ("/metadata/managedFields/1/fieldsV1/f:metadata/f:labels", json!({".": {}})),
             // A field that we no longer want is still ours.
             (
                 "/metadata/managedFields/1/fieldsV1/f:metadata/f:labels",

@@ -26,7 +26,7 @@ pub enum Behaviour {
     NeverReady,
     /// Its first container ends right after its start, again and again.
     CrashLoop {
-        /// The exit code.
+        /// The exit code; 137 is that of one that used more memory than its limit.
         exit_code: i32,
         /// What it writes before it ends.
         log: Vec<String>,

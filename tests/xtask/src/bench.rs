@@ -7,6 +7,7 @@
 //! line is one JSON object, for machines; the exit code says whether all goals
 //! are reached.
 
+mod apply;
 mod blocks;
 mod go_peer;
 mod hostile;
@@ -21,6 +22,8 @@ use std::path::Path;
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
+    /// 500 objects are applied, and applied again, beside kubectl.
+    Apply,
     /// A call of a plugin, beside go-plugin and processes; loading all plugins.
     PluginCall,
     /// An application becomes manifests, beside Helm and Kustomize.
@@ -32,6 +35,7 @@ pub(crate) enum Name {
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
 pub(crate) fn bench(root: &Path, name: Name, blocks: usize) -> anyhow::Result<()> {
     let report = match name {
+        Name::Apply => apply::bench(root, blocks)?,
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
         Name::Hostile => hostile::bench(root, blocks)?,

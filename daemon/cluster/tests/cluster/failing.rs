@@ -185,3 +185,37 @@ async fn what_was_never_there_is_gone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_sentence_does_not_repeat_the_object_and_the_last_lines_are_in_the_log() {
+    on_a_cluster(async |stage| {
+        let log = vec!["starting".to_owned(), "no database".to_owned()];
+        stage.behave("web", Behaviour::CrashLoop { exit_code: 3, log });
+        let web = deployment_running("web", "echo starting; echo no database; exit 3");
+        let fault = stage.fail(vec![web], LONG).await;
+        assert!(!fault.message.contains("Deployment"), "{}", fault.message);
+        let lines = stage.lines();
+        let told = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+        assert_eq!(told("(crash-loop)"), 1, "{lines:#?}");
+        assert_eq!(told("/main | no database"), 1, "{lines:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn i16_a_secret_that_a_container_prints_is_not_recorded() {
+    on_a_cluster(async |stage| {
+        let log = vec!["password is hunter2-canary".to_owned()];
+        stage.behave("web", Behaviour::CrashLoop { exit_code: 1, log });
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
+            "stringData": {"password": "hunter2-canary"}});
+        let mut web = deployment_running("web", "echo password is $PASSWORD; exit 1");
+        web["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "PASSWORD",
+            "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]);
+        let fault = stage.fail(vec![secret, web], LONG).await;
+        assert_eq!(fault.logs[0].lines, ["password is (hidden)"], "{fault:#?}");
+        let all = format!("{fault:?} {:?}", stage.lines());
+        assert!(!all.contains("canary"), "{all}");
+    })
+    .await;
+}

@@ -154,7 +154,8 @@ async fn what_heals_within_its_grace_is_no_failure() {
 
 #[tokio::test]
 async fn nothing_is_said_about_what_could_not_be_seen() {
-    on_the_practice_cluster(async |stage, practice| {
+    let short = ClusterOptions { outage_budget: Duration::from_secs(2), ..options() };
+    on_the_practice_cluster_with(short, async |stage, practice| {
         stage.behave("web", Behaviour::NeverReady);
         let applied = stage.apply(vec![deployment("web")]).await.unwrap();
         let waiting = stage.await_ready(&applied, Duration::from_secs(4));

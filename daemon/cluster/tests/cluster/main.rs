@@ -24,6 +24,7 @@ mod ready;
 mod secrets;
 mod stage;
 mod things;
+mod told_apart;
 mod unchanged;
 mod watches;
 mod wire;

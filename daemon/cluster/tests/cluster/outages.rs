@@ -16,11 +16,14 @@ use crate::wire::Wire;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Later than anybody waits. Probes that fail would be events all the time.
+const NOT_YET: Behaviour = Behaviour::Ready { after: Duration::from_secs(24 * 3_600) };
+
 /// Goes away once a rollout is waited for, and comes back after a while.
 async fn away_in_the_middle_of_a_rollout(outage: Duration, limit: Duration) {
     on_a_simulated_cluster(async |stage, _| {
         let practice = stage.practiced();
-        stage.behave("web", Behaviour::NeverReady);
+        stage.behave("web", NOT_YET);
         let applied = stage.apply(vec![deployment("web")]).await.unwrap();
         let waiting = stage.await_ready(&applied, limit);
         let meddling = async {
@@ -51,7 +54,7 @@ async fn ten_minutes_in_the_middle_of_a_rollout() {
 #[tokio::test(start_paused = true)]
 async fn who_stays_away_is_a_transient_fault_in_the_end() {
     on_a_simulated_cluster(async |stage, _| {
-        stage.behave("web", Behaviour::NeverReady);
+        stage.behave("web", NOT_YET);
         let applied = stage.apply(vec![deployment("web")]).await.unwrap();
         let begun = Instant::now();
         let waiting = stage.await_ready(&applied, 5 * MINUTE);

@@ -15,6 +15,8 @@ use crate::things::{
 #[tokio::test]
 async fn a_deployment_becomes_ready_and_says_how_far_it_is() {
     on_a_cluster(async |stage| {
+        // Not before it is looked at for the first time.
+        stage.behave("web", Behaviour::Ready { after: Duration::from_secs(1) });
         let mut web = deployment("web");
         web["spec"]["replicas"] = json!(2);
         stage.roll_out(vec![web, service("web")]).await;

@@ -240,7 +240,12 @@ impl ContainerState {
 impl Terminated {
     /// The ending as a status has it.
     pub(super) fn to_json(&self, id: &str) -> Value {
-        let reason = if self.code == 0 { "Completed" } else { "Error" };
+        let reason = match self.code {
+            0 => "Completed",
+            // Nobody else kills containers here.
+            137 => "OOMKilled",
+            _ => "Error",
+        };
         json!({"terminated": {"exitCode": self.code, "reason": reason,
             "startedAt": self.started, "finishedAt": self.finished, "containerID": id}})
     }
