@@ -27,7 +27,8 @@ use crate::api::Api;
 use crate::asked::Admitted;
 use crate::idempotency::{IDEMPOTENCY_KEY, idempotency};
 use crate::limits::{
-    BODY_BYTES_MAX, BODY_TIMEOUT, LARGE_BODY_TIMEOUT, RETRY_AFTER_SECONDS, URI_BYTES_MAX,
+    BODIES_UNIT, BODY_BYTES_MAX, BODY_TIMEOUT, LARGE_BODY_TIMEOUT, RETRY_AFTER_SECONDS,
+    URI_BYTES_MAX,
 };
 use crate::operation::{Declared, Operation, Verb};
 use crate::problem::{Code, Problem};
@@ -145,12 +146,19 @@ impl Gate {
                 let detail = "Other large bodies are being read; come back later.";
                 Problem::new(Code::Busy, detail).retry_after(RETRY_AFTER_SECONDS)
             })?;
-            (Some(permit), LARGE_BODY_TIMEOUT)
+            (permit, LARGE_BODY_TIMEOUT)
         } else {
-            (None, BODY_TIMEOUT)
+            // As much as it says that it has, or else as much as it may have.
+            let bytes = body.size_hint().upper().unwrap_or(u64::MAX).min(max as u64);
+            let units = u32::try_from(bytes.div_ceil(BODIES_UNIT as u64)).unwrap_or(u32::MAX);
+            let permit = self.api.shared().bodies.try_acquire_many(units).map_err(|_| {
+                let detail = "Too many bodies are being read; come back later.";
+                Problem::new(Code::Busy, detail).retry_after(RETRY_AFTER_SECONDS)
+            })?;
+            (permit, BODY_TIMEOUT)
         };
         match timeout(time, Limited::new(body, max).collect()).await {
-            Ok(Ok(collected)) => Ok((collected.to_bytes(), permit)),
+            Ok(Ok(collected)) => Ok((collected.to_bytes(), Some(permit))),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => {
                 Err(Problem::new(Code::IncompleteBody, "The body ended before it was complete."))

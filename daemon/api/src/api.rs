@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::closing::Closing;
-use crate::limits::{LARGE_BODIES_MAX, STREAMS_MAX};
+use crate::limits::{BODIES_BYTES_MAX, BODIES_UNIT, LARGE_BODIES_MAX, STREAMS_MAX};
 use crate::refusals::Refusals;
 use crate::request_metrics::RequestMetrics;
 use crate::routes::operations;
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) closing: Closing,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) large_bodies: Semaphore,
+    /// In units of [`BODIES_UNIT`].
+    pub(crate) bodies: Semaphore,
     pub(crate) turns: Turns,
     pub(crate) openapi: Value,
     engine: Engine,
@@ -64,6 +66,7 @@ impl Api {
                 closing: Closing::default(),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 large_bodies: Semaphore::new(LARGE_BODIES_MAX),
+                bodies: Semaphore::new(BODIES_BYTES_MAX / BODIES_UNIT),
                 turns: Turns::default(),
                 engine,
             }),

@@ -20,6 +20,9 @@ const NO_ROUTE: &str = "none";
 /// The label of methods that no operation has.
 const OTHER_METHOD: &str = "other";
 
+/// Routes that are asked by machines, to know that they are answered.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// The outermost layer.
 pub(crate) async fn observe(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let began = Instant::now();
@@ -46,7 +49,14 @@ pub(crate) async fn observe(State(gate): State<Gate>, request: Request, next: Ne
     let took = began.elapsed();
     gate.api.shared().requests.answered(labels, status, took);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    span.in_scope(|| tracing::info!(status, took_ms, "answered"));
+    span.in_scope(|| {
+        // Probes come every few seconds and say the same each time.
+        if PROBES.contains(&labels.route) && response.status().is_success() {
+            tracing::debug!(status, took_ms, "answered");
+        } else {
+            tracing::info!(status, took_ms, "answered");
+        }
+    });
     harden(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -5,6 +5,8 @@
 //! pre-releases; and with either a route can be added without saying what scope
 //! it needs. What is needed beyond schemars is this file.
 
+use std::collections::BTreeSet;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -15,7 +17,7 @@ use crate::body::ReadBody;
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REQUEST_TIMEOUT};
 use crate::operation::Operation;
-use crate::problem::{PROBLEM_JSON, Problem};
+use crate::problem::{Code, PROBLEM_JSON, Problem};
 
 /// The document of all operations, as `/openapi.json` serves it.
 pub fn document() -> Value {
@@ -55,7 +57,9 @@ impl Description {
         A: Answer,
     {
         let mut parameters = self.parameters::<P>("path");
-        parameters.extend(self.parameters::<Q>("query"));
+        let query = self.parameters::<Q>("query");
+        let has_query = !query.is_empty();
+        parameters.extend(query);
         if operation.verb.writes() {
             parameters.push(json!({"$ref": "#/components/parameters/IdempotencyKey"}));
         }
@@ -66,10 +70,15 @@ impl Description {
         if !parameters.is_empty() {
             entry.insert("parameters".into(), parameters.into());
         }
+        let mut reads_json = false;
         if let Some(body) = B::document(&mut self.generator) {
+            reads_json = body.pointer("/content/application~1json").is_some();
             entry.insert("requestBody".into(), body);
         }
-        entry.insert("responses".into(), self.responses::<A>());
+        entry.insert(
+            "responses".into(),
+            self.responses::<A>(problems(operation, has_query, reads_json)),
+        );
         let security = match operation.access {
             Access::Open => json!([]),
             Access::Needs(scope) => json!([{"token": [scope_name(scope)]}]),
@@ -103,7 +112,7 @@ impl Description {
         fields.iter().map(parameter).collect()
     }
 
-    fn responses<A: Answer>(&mut self) -> Value {
+    fn responses<A: Answer>(&mut self, problems: BTreeSet<u16>) -> Value {
         let mut responses = Map::new();
         for documented in A::document(&mut self.generator) {
             let mut response = Map::new();
@@ -118,7 +127,10 @@ impl Description {
             }
             responses.insert(documented.status.to_string(), response.into());
         }
-        responses.insert("default".into(), json!({"$ref": "#/components/responses/Problem"}));
+        for status in problems {
+            let problem = json!({"$ref": "#/components/responses/Problem"});
+            responses.insert(status.to_string(), problem);
+        }
         responses.into()
     }
 
@@ -128,7 +140,9 @@ impl Description {
         let schemas = self.generator.take_definitions(true);
         let about = format!(
             "Writes take an `{}`: a repeat with the same key and content is answered as the \
-             first was. A write that is not answered within {} seconds may still be carried \
+             first was, for seven days, and does nothing; with other content it is refused. \
+             What was refused left nothing behind, and a repeat is decided anew; a dry run \
+             does nothing that could be repeated. A write that is not answered within {} seconds may still be carried \
              out; repeat it with the same key. Every answer that is no success is a problem \
              (RFC 9457), and every answer has an `X-Request-Id`.",
             "Idempotency-Key",
@@ -157,6 +171,8 @@ impl Description {
                             "type": "string",
                             "minLength": 1,
                             "maxLength": IDEMPOTENCY_KEY_BYTES_MAX,
+                            // Visible ASCII; and not the quotes alone that it may stand in.
+                            "pattern": "^(?!\"\"$)[!-~]+$",
                         },
                     },
                 },
@@ -176,6 +192,29 @@ impl Description {
             },
         })
     }
+}
+
+/// The statuses of problems that an operation can answer with. Each is there for
+/// a reason, and no others are: a client needs to expect nothing else.
+fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSet<u16> {
+    let mut codes = vec![Code::InvalidParameter, Code::UriTooLong, Code::Internal, Code::Busy];
+    if let Access::Needs(_) = operation.access {
+        codes.extend([Code::Unauthenticated, Code::Forbidden]);
+    }
+    if operation.path.contains('{') || operation.verb.writes() {
+        codes.push(Code::NotFound);
+    }
+    if operation.verb.writes() {
+        codes.extend([Code::BodyTimeout, Code::Conflict, Code::BodyTooLarge, Code::Full]);
+    }
+    // What no schema says: a name that is not known, a place that is none.
+    if operation.verb.writes() || has_query {
+        codes.push(Code::InvalidRequest);
+    }
+    if reads_json {
+        codes.push(Code::UnsupportedMediaType);
+    }
+    codes.into_iter().map(|code| code.status().as_u16()).collect()
 }
 
 /// Operations are grouped by the first part of their path after the version.

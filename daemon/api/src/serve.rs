@@ -1,6 +1,8 @@
 //! Serves connections: HTTP/1.1, and HTTP/2 without TLS.
 
 mod first_bytes;
+mod idle;
+mod stalled;
 
 use std::future::Future;
 use std::io;
@@ -17,6 +19,8 @@ use tokio::sync::Semaphore;
 use crate::api::Api;
 use crate::limits::Limits;
 use first_bytes::FirstBytes;
+use idle::Requests;
+use stalled::Stalled;
 
 /// Between two attempts to accept a connection after one failed: the process
 /// has no file descriptors left, and a loop would only burn time.
@@ -62,14 +66,20 @@ pub async fn serve(
                 }
             },
         };
-        let service = TowerToHyperService::new(router.clone());
-        let io = TokioIo::new(first_bytes(stream, &limits));
+        let requests = Requests::default();
+        let service = TowerToHyperService::new(requests.counted(router.clone()));
+        let io = TokioIo::new(bounded(stream, &limits));
         let connection = builder.serve_connection(io, service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // Errors are the client's: it went away, or speaks no HTTP.
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %error, "a connection ended");
+            tokio::select! {
+                // Errors are the client's: it went away, or speaks no HTTP.
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(error = %error, "a connection ended");
+                },
+                () = requests.idle(limits.idle_timeout) => {
+                    tracing::debug!("a connection was idle for too long");
+                }
             }
             drop(permit);
         });
@@ -88,6 +98,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
+        .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes);
     builder
         .http2()
@@ -95,12 +106,18 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(limits.concurrent_requests);
+        .max_concurrent_streams(limits.concurrent_requests)
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_local_error_reset_streams(limits.faulty_resets)
+        .initial_stream_window_size(limits.window_bytes)
+        .initial_connection_window_size(limits.window_bytes)
+        .max_send_buf_size(limits.send_bytes);
     builder
 }
 
-fn first_bytes(stream: TcpStream, limits: &Limits) -> FirstBytes<TcpStream> {
+/// A connection with its deadlines.
+fn bounded(stream: TcpStream, limits: &Limits) -> FirstBytes<Stalled<TcpStream>> {
     // Answers are small and complete; waiting to fill packets only delays them.
     let _ = stream.set_nodelay(true);
-    FirstBytes::new(stream, limits.header_timeout)
+    FirstBytes::new(Stalled::new(stream, limits.write_timeout), limits.header_timeout)
 }

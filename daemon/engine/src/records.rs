@@ -7,6 +7,7 @@ use deployd_core::config::{DocumentKey, DocumentKind};
 use deployd_core::deployment::projection::{DEPLOYMENTS, STEPS, step_keys};
 use deployd_core::deployment::{DeploymentRecord, Step};
 use deployd_core::ports::{Index, KeyRange, Object, Order, Put, Store};
+use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, Name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -115,6 +116,17 @@ pub(crate) async fn content<T: DeserializeOwned>(
         Some(bytes) => decode(what, &bytes),
         None => Err(EngineError::not_found(format!("{what} {digest}"))),
     }
+}
+
+/// A set that somebody names by its digest. Other content than sets is kept by
+/// its digest too: to who asks for a set, it is none.
+pub(crate) async fn named_set(
+    store: &dyn Store,
+    digest: Digest,
+) -> Result<DeploymentSet, EngineError> {
+    let none = || EngineError::not_found(format!("set {digest}"));
+    let bytes = store.object(digest).await?.ok_or_else(none)?;
+    serde_json::from_slice(&bytes).map_err(|_| none())
 }
 
 /// A deployment as it is kept, without its steps: what lists have of it.

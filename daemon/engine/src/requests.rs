@@ -17,7 +17,7 @@ use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
 use crate::environments::EnvironmentEntry;
 use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
-use crate::records::{below, content, decode, deployment, head_of_deployment, object};
+use crate::records::{below, content, decode, deployment, head_of_deployment, named_set, object};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
 /// The most deployments on a page of history.
@@ -275,7 +275,7 @@ impl Engine {
 
     /// A set.
     pub async fn set(&self, digest: Digest) -> Result<DeploymentSet, EngineError> {
-        content(&*self.inner.ports.store, "set", digest).await
+        named_set(&*self.inner.ports.store, digest).await
     }
 }
 
@@ -376,7 +376,7 @@ impl Inner {
         let (set, origin) = if let Some(set) = &request.set {
             (set.clone(), Origin::Request)
         } else if let Some(digest) = request.set_digest {
-            (content(store, "set", digest).await?, Origin::Request)
+            (named_set(store, digest).await?, Origin::Request)
         } else if let Some(of) = &request.redeploy {
             let set = head_of_deployment(store, of).await?.request.set;
             (content(store, "set", set).await?, Origin::Redeploy { of: of.clone() })

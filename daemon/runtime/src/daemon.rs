@@ -15,6 +15,7 @@ use deployd_engine::{Caller, Engine, EngineError, Ports};
 use deployd_host::compiler::Supervisor;
 use deployd_host::{Backoff, HostOptions, PluginHost};
 use deployd_store::{RedbStore, StoreOptions};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -200,6 +201,17 @@ async fn first_token(engine: &Engine, data: &Path) -> Result<PathBuf, StartError
     Ok(path)
 }
 
+/// How many files and connections this process may have open: as many as it may
+/// ask for, which is what it asks for.
+fn descriptors() -> u64 {
+    let most = getrlimit(Resource::Nofile);
+    let Some(maximum) = most.maximum else { return most.current.unwrap_or(u64::MAX) };
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(maximum), maximum: Some(maximum) }) {
+        Ok(()) => maximum,
+        Err(_) => most.current.unwrap_or(maximum),
+    }
+}
+
 /// Serves the HTTP interface until told to stop.
 fn serve(
     settings: &Settings,
@@ -220,7 +232,8 @@ fn serve(
             // An error means that the daemon is gone, and nobody can tell.
             let _ = stopping.wait_for(|stop| *stop).await;
         };
-        if let Err(error) = deployd_api::serve(listener, api, stop, Limits::default()).await {
+        let limits = Limits::default().within_descriptors(descriptors());
+        if let Err(error) = deployd_api::serve(listener, api, stop, limits).await {
             tracing::error!(%error, "the HTTP interface has ended");
         }
     })

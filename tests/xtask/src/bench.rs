@@ -11,6 +11,7 @@ mod apply;
 mod blocks;
 mod go_peer;
 mod hostile;
+mod intake;
 mod plugin_call;
 mod render;
 mod report;
@@ -30,6 +31,8 @@ pub(crate) enum Name {
     Render,
     /// Calls of a good plugin, by itself and beside hostile ones.
     Hostile,
+    /// Requests taken for good, beside PostgreSQL and Restate.
+    Intake,
 }
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
@@ -39,6 +42,7 @@ pub(crate) fn bench(root: &Path, name: Name, blocks: usize) -> anyhow::Result<()
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
         Name::Hostile => hostile::bench(root, blocks)?,
+        Name::Intake => return intake::bench(root, blocks),
     };
     print!("{report}");
     println!("{}", report.json());

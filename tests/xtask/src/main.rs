@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod command;
 mod demo;
+mod fuzz;
 mod plugins;
 mod seeded_bugs;
 mod test;
@@ -50,6 +51,14 @@ enum Job {
         /// Only this one.
         name: Option<String>,
     },
+    /// Have a fuzzer make up what strangers send.
+    Fuzz {
+        /// Only this target.
+        target: Option<String>,
+        /// For so long, each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
     /// Work on a plugin of your own.
@@ -92,6 +101,7 @@ fn run(job: Job) -> anyhow::Result<()> {
         Job::Test { only } => test::test(&root, &only),
         Job::Bench { name, blocks } => bench::bench(&root, name, blocks),
         Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
+        Job::Fuzz { target, seconds } => fuzz::fuzz(&root, target.as_deref(), seconds),
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
         Job::Plugin(Plugin::Build { folder, out }) => {
             let out = out.unwrap_or_else(|| folder.join("target/plugins"));

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
 use crate::command::{cargo, each_line, run};
-use crate::{plugins, seeded_bugs, wit_check};
+use crate::{fuzz, plugins, seeded_bugs, tools, wit_check};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -26,9 +26,15 @@ pub(crate) enum Part {
     SeededBugs,
     /// The daemon as its users run it: the demo, crashes, bad input.
     BlackBox,
+    /// Its HTTP interface: everything that its document describes, asked for by
+    /// schemathesis, and hostile clients.
+    Http,
+    /// What fuzzers have found, and a few seconds of each; `cargo xtask fuzz`
+    /// runs longer.
+    Fuzz,
 }
 
-const ALL: [Part; 7] = [
+const ALL: [Part; 9] = [
     Part::Lints,
     Part::Contracts,
     Part::Daemon,
@@ -36,7 +42,19 @@ const ALL: [Part; 7] = [
     Part::Plugins,
     Part::SeededBugs,
     Part::BlackBox,
+    Part::Http,
+    Part::Fuzz,
 ];
+
+/// How long each fuzz target runs among the tests: what it finds at once if it
+/// finds it at all, and not much of CI's time.
+const FUZZ_SECONDS: u32 = 10;
+
+/// Asks for what an OpenAPI document describes.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
+/// The black-box tests that are the part [`Part::Http`].
+const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 
 /// Packages that have a part of their own.
 const APART: [&str; 2] = ["deployd-cluster", "it"];
@@ -98,7 +116,8 @@ fn build_daemons(root: &Path) -> anyhow::Result<()> {
 pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
     let wanted = |part: Part| only.is_empty() || only.contains(&part);
     let mut tally = Tally::default();
-    let needs_plugins = [Part::Daemon, Part::BlackBox, Part::Lints].into_iter().any(wanted);
+    let needs_plugins =
+        [Part::Daemon, Part::BlackBox, Part::Http, Part::Lints].into_iter().any(wanted);
     if needs_plugins {
         plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
     }
@@ -140,8 +159,24 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
             Part::BlackBox => {
                 build_daemons(root)?;
                 let mut command = cargo(root);
-                command.args(["test", "--package", "it", "--no-fail-fast"]);
+                command.args(["test", "--package", "it", "--no-fail-fast", "--"]);
+                for test in OF_HTTP {
+                    command.args(["--skip", test]);
+                }
                 tally.tests("the daemon as its users run it", &mut command)?;
+            }
+            Part::Http => {
+                tools::python(root, "schemathesis", &[SCHEMATHESIS])?;
+                run(cargo(root).args(["build", "--package", "deployd"]))?;
+                let mut command = cargo(root);
+                command.args(["test", "--package", "it", "--no-fail-fast", "--"]).args(OF_HTTP);
+                tally.tests("the HTTP interface", &mut command)?;
+            }
+            Part::Fuzz => {
+                for target in fuzz::TARGETS {
+                    let result = fuzz::fuzz(root, Some(target), FUZZ_SECONDS);
+                    tally.check(&format!("fuzzing {target}"), result);
+                }
             }
         }
     }

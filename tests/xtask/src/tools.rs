@@ -75,6 +75,23 @@ pub(crate) fn python(root: &Path, name: &str, packages: &[&str]) -> anyhow::Resu
     Ok(folder.join("bin"))
 }
 
+/// npm packages (`name@version`) with what they need; gives the folder that has
+/// them in `node_modules`.
+pub(crate) fn npm(root: &Path, name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = root.join("target/tools").join(name);
+    let (stamp, wanted) = (folder.join("installed.txt"), packages.join("\n"));
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    eprintln!("    Fetching {} of npm", packages.join(", "));
+    let folder = fresh(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    run(npm.args(packages)).with_context(|| format!("npm can't fetch {}", packages.join(", ")))?;
+    fs::write(&stamp, wanted)?;
+    Ok(folder)
+}
+
 /// An empty folder.
 fn fresh(folder: &Path) -> anyhow::Result<PathBuf> {
     if folder.exists() {

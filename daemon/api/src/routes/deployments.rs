@@ -166,6 +166,7 @@ async fn get(api: Api, asked: Asked<Id>) -> Result<Found<DeploymentRecord>, Box<
 struct AfterLine {
     /// Only lines after the one with this sequence.
     #[serde(default)]
+    #[schemars(extend("maximum" = u64::MAX))]
     after: u64,
     /// Lines on the page.
     #[serde(default)]

@@ -52,6 +52,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
 struct AfterPosition {
     /// Only events after this place.
     #[serde(default)]
+    #[schemars(extend("maximum" = u64::MAX))]
     after: u64,
     /// Events on the page.
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::views::TokenScope;
+use deployd_engine::EngineError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ use crate::answer::{Accepted, Found, Listed};
 use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 const LIST: Operation = Operation::new(
     Get,
@@ -58,6 +59,15 @@ async fn list(
     asked: Asked<Nothing, Filter>,
 ) -> Result<Listed<Vec<Message>>, Box<Problem>> {
     let Filter { status, after, limit } = asked.query;
+    if let Some(after) = &after {
+        api.engine().message(after).await.map_err(|error| match error {
+            EngineError::NotFound { .. } => {
+                let detail = format!("after: there is no message {:?}.", after.to_string());
+                Problem::new(Code::InvalidRequest, detail)
+            }
+            error => error.into(),
+        })?;
+    }
     let page = api.engine().messages(status, after, limit.0).await?;
     let status = status.map(|status| match status {
         MessageStatus::Pending => "status=pending&",

@@ -78,6 +78,9 @@ async fn parameters() {
         ("/v1/deployments/none/plan", 404, "not-found"),
         ("/v1/notifications/none", 404, "not-found"),
         ("/v1/notifications?status=lost", 400, "invalid-parameter"),
+        ("/v1/notifications?after=none", 422, "invalid-request"),
+        ("/v1/notifications?after=", 422, "invalid-request"),
+        ("/v1/deployments?environment=shop/development&cursor=x", 422, "invalid-request"),
         ("/v1/journal?after=-1", 400, "invalid-parameter"),
         (long.as_str(), 414, "uri-too-long"),
     ] {
@@ -94,6 +97,17 @@ async fn parameters() {
         .send()
         .await
         .is(404, "not-found");
+}
+
+#[tokio::test]
+async fn content_that_is_no_set_is_none() {
+    let stage = Stage::shop().await;
+    // Documents are kept by their digests, as sets are.
+    let document = stage.get("/v1/documents/Workload/shop/frontend").send().await.json();
+    let digest = document["digest"].as_str().unwrap();
+    stage.get(&format!("/v1/sets/{digest}")).send().await.is(404, "not-found");
+    let body = json!({"environment": "shop/development", "setDigest": digest});
+    stage.post("/v1/deployments").json(&body).send().await.is(404, "not-found");
 }
 
 #[tokio::test]

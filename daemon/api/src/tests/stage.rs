@@ -239,10 +239,11 @@ impl Stage {
             return;
         };
         let responses = &operation["responses"];
+        let documented = responses
+            .get(got.status.as_str())
+            .unwrap_or_else(|| panic!("{method} {path}: {} is not documented", got.status));
         let response = if got.status.is_success() {
-            responses
-                .get(got.status.as_str())
-                .unwrap_or_else(|| panic!("{method} {path}: {} is not documented", got.status))
+            documented
         } else {
             &self.document["components"]["responses"]["Problem"]
         };

@@ -1,7 +1,8 @@
 //! Black-box tests: the structure of the workspace, and the daemon as its users
 //! run it. One binary, because linking is what takes long.
 //!
-//! `cargo xtask test --only black-box` builds the daemons that they run.
+//! `cargo xtask test --only black-box` builds the daemons that they run, and
+//! `--only http` runs the tests of the HTTP interface, `conformance` and `hostile`.
 
 // Of clippy's exceptions for tests, code shared by several tests gets none.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -9,10 +10,12 @@
 mod client;
 mod commands;
 mod confinement;
+mod conformance;
 mod crashes;
 mod daemon;
 mod demo;
 mod dependencies;
+mod hostile;
 mod input;
 mod kills;
 mod load;

@@ -58,7 +58,7 @@ impl Estimate {
     /// The median, and an interval that asks nothing of how the values spread:
     /// it lies between two of them in order, chosen so that the median is below
     /// the lower one, as it is above the upper one, with a chance of 2.5 %.
-    fn of(mut values: Vec<f64>) -> anyhow::Result<Self> {
+    pub(super) fn of(mut values: Vec<f64>) -> anyhow::Result<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let count = values.len();
         ensure!(count >= 7, "{count} blocks are too few to tell anything: 7 at least");

@@ -1,0 +1,80 @@
+//! `cargo xtask fuzz`: what strangers send, made up by a fuzzer.
+//!
+//! Without a sanitizer: there is no unsafe code that it could watch, and without
+//! it as much is tried in half the time. Instrumentation needs an option that
+//! the stable compiler keeps to itself; RUSTC_BOOTSTRAP is how it is told to
+//! offer it, for this build alone.
+
+use crate::command::{cargo, run};
+use anyhow::{Context, bail, ensure};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// All targets, as `tests/fuzz/Cargo.toml` has them.
+pub(crate) const TARGETS: [&str; 5] =
+    ["documents", "placeholders", "journal", "signatures", "plugin-values"];
+
+/// Runs one target, or all, each for so many seconds; after the corpus that is
+/// kept. What a target fails on is left in `tests/fuzz/artifacts`.
+pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::Result<()> {
+    let targets = match target {
+        Some(target) => {
+            ensure!(
+                TARGETS.contains(&target),
+                "there is no target {target}; there are {}",
+                TARGETS.join(", ")
+            );
+            vec![target]
+        }
+        None => TARGETS.to_vec(),
+    };
+    let program = cargo_fuzz(root)?;
+    let mut failed = Vec::new();
+    for target in targets {
+        // What is found on the way is kept apart; the corpus is for what tells
+        // something, and stays small.
+        let found = root.join("target/fuzz-corpus").join(target);
+        fs::create_dir_all(&found)?;
+        let corpus = root.join("tests/fuzz/corpus").join(target);
+        let mut command = Command::new(&program);
+        command
+            .current_dir(root)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
+            .arg("--target-dir")
+            .arg(root.join("target/fuzz"))
+            .arg(target)
+            .args([&found, &corpus])
+            .arg("--")
+            .arg(format!("-max_total_time={seconds}"))
+            // A hang is a finding; 10 seconds are thousands of times as long as
+            // any input should take.
+            .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384", "-print_final_stats=1"]);
+        eprintln!("\n== fuzzing {target}");
+        if let Err(error) = run(&mut command) {
+            eprintln!("error: {target}: {error:#}");
+            failed.push(target);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}; tests/fuzz/artifacts has the inputs", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// cargo-fuzz, installed into target/tools/ unless it is there.
+fn cargo_fuzz(root: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let folder = root.join("target/tools").join(format!("cargo-fuzz-{CARGO_FUZZ}"));
+    let program = folder.join("bin/cargo-fuzz");
+    if !program.exists() {
+        eprintln!("    Fetching cargo-fuzz {CARGO_FUZZ}");
+        let mut install = cargo(root);
+        // It only starts cargo: to optimise it would take longer than it runs.
+        install.args(["install", "--quiet", "--locked", "--debug", "cargo-fuzz", "--version", CARGO_FUZZ]);
+        run(install.arg("--root").arg(&folder)).context("cargo-fuzz can't be installed")?;
+    }
+    Ok(program)
+}
