@@ -1,6 +1,6 @@
 //! Debian's packages, where we may install them.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,6 +11,29 @@ pub(crate) fn can_install() -> bool {
         .output()
         .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     root && Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Installs those packages that are missing; an error that names them where we
+/// may not.
+pub(crate) fn need(packages: &[&str], what_for: &str) -> anyhow::Result<()> {
+    let installed = |name: &str| {
+        Command::new("dpkg-query")
+            .args(["--show", "--showformat=${Status}", name])
+            .output()
+            .is_ok_and(|output| output.stdout.ends_with(b" installed"))
+    };
+    let missing: Vec<&str> = packages.iter().copied().filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !can_install() {
+        bail!(
+            "{what_for} needs packages of Debian that are missing: {}; install them, or run \
+             this as root",
+            missing.join(" ")
+        );
+    }
+    install(&missing)
 }
 
 /// Installs packages, and nothing that they only recommend.

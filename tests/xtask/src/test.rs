@@ -59,6 +59,9 @@ const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 /// Packages that have a part of their own.
 const APART: [&str; 2] = ["deployd-cluster", "it"];
 
+/// What black-box tests need beside the daemon.
+const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];
+
 #[derive(Default)]
 struct Tally {
     passed: u64,
@@ -157,6 +160,7 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 tally.check("seeded bugs", seeded_bugs::seeded_bugs(root, None));
             }
             Part::BlackBox => {
+                apt::need(&BLACK_BOX_PACKAGES, "a test with a clock that jumps")?;
                 build_daemons(root)?;
                 let mut command = cargo(root);
                 command.args(["test", "--package", "it", "--no-fail-fast", "--"]);

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,6 +40,8 @@ pub(crate) struct Start {
     /// Standard output and error go there, one start after the other.
     pub(crate) log: PathBuf,
     pub(crate) env: Vec<(String, String)>,
+    /// The size of a disk that only this daemon sees, on which its data are.
+    pub(crate) disk_mib: Option<usize>,
 }
 
 impl Start {
@@ -51,6 +53,7 @@ impl Start {
             port: free_port(),
             log: folder.join("daemon.log"),
             env: Vec::new(),
+            disk_mib: None,
         }
     }
 
@@ -59,11 +62,38 @@ impl Start {
         self
     }
 
+    /// With a disk of its own, which ends with it: a file system in memory, in a
+    /// namespace that needs no rights.
+    pub(crate) fn on_a_disk_of(self, mib: usize) -> Self {
+        std::fs::create_dir_all(&self.data).unwrap();
+        Self { disk_mib: Some(mib), ..self }
+    }
+
+    /// The program, on its disk if it has one.
+    fn command(&self) -> Command {
+        let program = self.build.command();
+        let Some(mib) = self.disk_mib else { return program };
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+            .arg(format!("mount -t tmpfs -o size={mib}m none \"$1\" && shift && exec \"$@\""))
+            .arg("sh")
+            .arg(&self.data)
+            .arg(program.get_program());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+
     /// Starts it; it may not be ready yet.
     pub(crate) fn spawn(&self) -> Daemon {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let same = |file: &File| Stdio::from(file.try_clone().unwrap());
-        let mut command = self.build.command();
+        let mut command = self.command();
         command
             .arg("serve")
             .arg("--data")
@@ -73,7 +103,15 @@ impl Start {
             .stdin(Stdio::null())
             .stdout(same(&log))
             .stderr(same(&log));
-        Daemon { child: command.spawn().unwrap(), start: self.clone() }
+        let child = command.spawn().unwrap();
+        let data = match self.disk_mib {
+            // Its disk is seen only through it.
+            Some(_) => Path::new("/proc").join(child.id().to_string()).join("root").join(
+                self.data.strip_prefix("/").unwrap(),
+            ),
+            None => self.data.clone(),
+        };
+        Daemon { child, data, start: self.clone() }
     }
 
     /// Starts it, and waits until it is ready.
@@ -88,12 +126,14 @@ impl Start {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
+    /// Where its data are for others.
+    data: PathBuf,
     start: Start,
 }
 
 impl Daemon {
     pub(crate) fn data(&self) -> &Path {
-        &self.start.data
+        &self.data
     }
 
     pub(crate) fn pid(&self) -> u32 {

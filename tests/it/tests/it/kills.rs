@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::daemon::was_killed;
-use crate::load::{Clients, Ledger, Yard};
-use crate::wait::{GUARD, until};
+use crate::load::{Clients, Ledger, Yard, settled};
+use crate::wait::until;
 
 /// How often, when nobody says.
 const KILLS: usize = 500;
@@ -109,33 +109,13 @@ pub(crate) async fn all_is_as_promised(client: &Client, ledger: &Ledger, yard: &
     // What was told is what succeeded, each under one id.
     let mut told = BTreeMap::<String, BTreeSet<String>>::new();
     for delivery in yard.receiver.deliveries() {
-        let id = delivery.body["data"]["deployment"].as_str();
+        let id = delivery.body["data"]["detail"]["deployment"].as_str();
         let id = id.unwrap_or_else(|| panic!("{:#}", delivery.body)).to_owned();
         told.entry(id).or_default().insert(delivery.id);
     }
     let succeeded: BTreeSet<&String> = history.succeeded.iter().collect();
     assert_eq!(told.keys().collect::<BTreeSet<_>>(), succeeded);
     assert!(told.values().all(|ids| ids.len() == 1), "{told:?}");
-}
-
-/// Waits until nothing runs, waits or is to be told.
-async fn settled(client: &Client) {
-    let busy = async || {
-        let environments = client.get("/v1/environments?limit=500").await.ok();
-        let environments =
-            environments.as_array().or_else(|| environments["environments"].as_array());
-        let environments = environments.unwrap().clone();
-        environments.iter().any(|environment| {
-            let state = &environment["state"];
-            !state["active"].is_null()
-                || state["queue"].as_array().is_some_and(|queue| !queue.is_empty())
-        })
-    };
-    let begun = Instant::now();
-    while busy().await || client.get("/v1/notifications?status=pending").await.ok() != json!([]) {
-        assert!(begun.elapsed() < 3 * GUARD, "it does not come to rest");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// What the journal says of all environments.

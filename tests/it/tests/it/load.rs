@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use deployd_practice::{Practice, PracticeOptions};
 use reqwest::Method;
@@ -17,46 +18,90 @@ use crate::program::Build;
 use crate::receiver::Receiver;
 use crate::sample;
 use crate::stage::SIGNING_SECRET;
+use crate::wait::GUARD;
 
 /// Applications, each with one environment.
 pub(crate) const APPLICATIONS: usize = 16;
-
-/// A workload without resources: what counts here is how often, not how much.
-const WORKLOAD: &str = "\
-apiVersion: score.dev/v1b1
-metadata: {name: web}
-containers: {web: {image: .}}
-";
 
 /// A daemon to which the applications were applied, and what is around it.
 pub(crate) struct Yard {
     pub(crate) start: Start,
     pub(crate) receiver: Receiver,
-    pub(crate) practice: Practice,
-    folder: TempDir,
+    _practice: Practice,
+    _folder: TempDir,
 }
 
 impl Yard {
-    /// Applies everything; the daemon that it gives runs.
+    /// Applies everything; the daemon that it gives runs, and tells the receiver.
     pub(crate) async fn set(change: impl FnOnce(Start) -> Start) -> (Self, Daemon) {
-        let folder = tempfile::tempdir().unwrap();
-        let practice = Practice::start(PracticeOptions::new()).await.unwrap();
         let receiver = Receiver::start().await;
-        let start = change(Start::new(Build::Plain, folder.path()));
-        let daemon = start.ready().await;
-        let client = daemon.client();
-        for (name, value) in
-            [("demo-cluster", practice.kubeconfig()), ("ci-webhook", SIGNING_SECRET.to_owned())]
-        {
-            client.put(&format!("/v1/secrets/{name}"), value).await.ok();
-        }
-        client.post("/v1/documents:apply", &documents(receiver.url())).await.ok();
-        (Self { start, receiver, practice, folder }, daemon)
+        let url = receiver.url().to_owned();
+        Self::with(receiver, &url, change).await
     }
 
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+    /// The same with a daemon that tells another receiver.
+    pub(crate) async fn telling(
+        url: &str,
+        change: impl FnOnce(Start) -> Start,
+    ) -> (Self, Daemon) {
+        Self::with(Receiver::start().await, url, change).await
     }
+
+    async fn with(
+        receiver: Receiver,
+        url: &str,
+        change: impl FnOnce(Start) -> Start,
+    ) -> (Self, Daemon) {
+        let folder = tempfile::tempdir().unwrap();
+        let practice = Practice::start(PracticeOptions::new()).await.unwrap();
+        let start = change(Start::new(Build::Plain, folder.path()));
+        let daemon = start.ready().await;
+        apply(&daemon.client(), &practice, url).await;
+        (Self { start, receiver, _practice: practice, _folder: folder }, daemon)
+    }
+}
+
+/// Applies the applications to a daemon that has nothing yet.
+pub(crate) async fn apply(client: &Client, practice: &Practice, webhook: &str) {
+    for (name, value) in
+        [("demo-cluster", practice.kubeconfig()), ("ci-webhook", SIGNING_SECRET.to_owned())]
+    {
+        client.put(&format!("/v1/secrets/{name}"), value).await.ok();
+    }
+    client.post("/v1/documents:apply", &documents(webhook)).await.ok();
+}
+
+/// Waits until nothing runs, waits or is to be told.
+pub(crate) async fn settled(client: &Client) {
+    let begun = Instant::now();
+    while busy(client).await || client.get("/v1/notifications?status=pending").await.ok() != json!([])
+    {
+        assert!(begun.elapsed() < 3 * GUARD, "it does not come to rest");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn busy(client: &Client) -> bool {
+    let environments = client.get("/v1/environments").await.ok();
+    environments.as_array().unwrap().iter().any(|environment| {
+        let state = &environment["state"];
+        let waits = state["queue"].as_array().is_some_and(|queue| !queue.is_empty());
+        waits || !state["active"].is_null()
+    })
+}
+
+/// The names of all deployments on record, in order of name.
+pub(crate) async fn deployments(client: &Client) -> Vec<String> {
+    let (mut ids, mut page) = (Vec::new(), "/v1/deployments?limit=100".to_owned());
+    loop {
+        let answer = client.get(&page).await.ok();
+        let list = answer["deployments"].as_array().unwrap();
+        ids.extend(list.iter().map(|record| record["id"].as_str().unwrap().to_owned()));
+        let Some(next) = answer["next"].as_str() else { break };
+        page = format!("/v1/deployments?limit=100&cursor={next}");
+    }
+    ids.sort();
+    ids
 }
 
 /// The platform's documents of the sample, and our applications.
@@ -68,7 +113,6 @@ fn documents(webhook: &str) -> Value {
     };
     let mut files: Vec<Value> =
         sample["files"].as_array().unwrap().iter().filter(platform).cloned().collect();
-    files.push(json!({"path": "web.yaml", "text": WORKLOAD}));
     let applications: Vec<String> =
         (0..APPLICATIONS).map(|number| application(number, webhook)).collect();
     files.push(json!({"path": "applications.yaml", "text": applications.join("---\n")}));
@@ -76,14 +120,19 @@ fn documents(webhook: &str) -> Value {
 }
 
 fn application(number: usize, webhook: &str) -> String {
+    // A workload without resources: what counts here is how often, not how much.
     format!(
         "\
+apiVersion: score.dev/v1b1
+metadata: {{name: web-{number}}}
+containers: {{web: {{image: .}}}}
+---
 apiVersion: deployd.dev/v1
 kind: Application
 metadata: {{name: load-{number}}}
 spec:
-  workloads: [web]
-  artifacts: [{{repository: registry.example.com/load/{number}, workload: web}}]
+  workloads: [web-{number}]
+  artifacts: [{{repository: registry.example.com/load/{number}, workload: web-{number}}}]
   flow: [{{environment: development, automatic: {{ref: refs/heads/main}}}}]
 ---
 apiVersion: deployd.dev/v1
@@ -103,6 +152,15 @@ spec:
   signingSecret: ci-webhook
 "
     )
+}
+
+/// An image of an application, as CI announces it.
+pub(crate) fn image(application: usize, number: usize) -> Value {
+    json!({
+        "repository": format!("registry.example.com/load/{application}"),
+        "digest": format!("sha256:{number:064x}"),
+        "ref": "refs/heads/main",
+    })
 }
 
 /// What was answered, by key.
@@ -190,11 +248,8 @@ async fn announce(place: usize, client: Client, ledger: Arc<Ledger>) {
         let again = number % REPEAT_EVERY == REPEAT_EVERY - 1;
         let number = if again { number - 1 } else { number };
         let key = format!("{place}-{number}");
-        let image = json!({
-            "repository": format!("registry.example.com/load/{}", place % APPLICATIONS),
-            "digest": format!("sha256:{place:032x}{number:032x}"),
-            "ref": "refs/heads/main",
-        });
+        let mut image = image(place % APPLICATIONS, number);
+        image["digest"] = format!("sha256:{place:032x}{number:032x}").into();
         let text = answered(&client, &key, &image).await;
         ledger.record(&key, text);
     }
@@ -210,6 +265,6 @@ async fn answered(client: &Client, key: &str, image: &Value) -> String {
             Ok(answer) => panic!("{} {}", answer.status, answer.text),
             Err(_) => {}
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod client;
+mod clock;
 mod commands;
 mod confinement;
 mod conformance;
@@ -15,6 +16,7 @@ mod crashes;
 mod daemon;
 mod demo;
 mod dependencies;
+mod disk;
 mod hostile;
 mod input;
 mod kills;
@@ -24,5 +26,7 @@ mod program;
 mod receiver;
 mod sample;
 mod secrets;
+mod sink;
+mod sinks;
 mod stage;
 mod wait;

@@ -3,7 +3,7 @@
 
 use crate::apt;
 use crate::command::run;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +22,7 @@ const NAME: &str = "bench";
 
 /// Builds `client`, `plugin` and `once` of a folder; returns where they are.
 pub(crate) fn build(sources: &Path, out: &Path) -> anyhow::Result<PathBuf> {
-    install()?;
+    apt::need(&PACKAGES, "the peer")?;
     eprintln!("   Building go-plugin's client and plugin");
     let home = out.join("go");
     let copy = home.join("src").join(NAME);
@@ -57,27 +57,6 @@ pub(crate) fn versions() -> String {
         .output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     text.unwrap_or_default().trim_end_matches(", ").to_owned()
-}
-
-fn install() -> anyhow::Result<()> {
-    let installed = |name: &str| {
-        Command::new("dpkg-query")
-            .args(["--show", "--showformat=${Status}", name])
-            .output()
-            .is_ok_and(|output| output.stdout.ends_with(b" installed"))
-    };
-    let missing: Vec<&str> = PACKAGES.into_iter().filter(|name| !installed(name)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !apt::can_install() {
-        bail!(
-            "the peer is built of Debian's packages, and these are missing: {}; \
-             install them, or run this as root",
-            missing.join(" ")
-        );
-    }
-    apt::install(&missing)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
