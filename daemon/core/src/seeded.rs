@@ -125,6 +125,76 @@ seeded_bugs! {
         "time::i17_a_worker_whose_claim_was_taken_over_appends_nothing";
 
     // The store.
+
+    /// A write is acknowledged before its commit is on stable storage.
+    AcknowledgedBeforeSync: "I1", "deployd-store",
+        "crashes::i1_what_was_acknowledged_survives_power_loss";
+    /// A commit is not synced.
+    SyncSkipped: "I1", "deployd-store",
+        "crashes::i1_what_was_acknowledged_survives_power_loss";
+    /// A commit that failed is acknowledged, and the store goes on.
+    FailedSyncAcknowledged: "I1", "deployd-store",
+        "crashes::i1_a_call_that_fails_once_ends_all_acknowledgements";
+    /// Checksums of blocks are written after the sync, which has only the blocks.
+    ChecksumsAfterSync: "I1", "deployd-store",
+        "crashes::i1_what_was_acknowledged_survives_power_loss";
+    /// A header is written over the last one that was synced.
+    HeaderOverwritten: "I1", "deployd-store",
+        "sealed::head::tests::what_was_synced_is_not_written_over_before_the_next_sync";
+    /// A repeat is answered although its request is another one.
+    DigestNotCompared: "I2", "deployd-store",
+        "conformance::redb::acceptance::i2_another_digest_is_key_reuse";
+    /// The idempotency key of a request is not stored.
+    KeyForgotten: "I2", "deployd-store",
+        "conformance::redb::acceptance::i2_a_repeat_gets_the_recorded_answer";
+    /// An append elsewhere than at the end of its stream is taken.
+    VersionNotCompared: "I3", "deployd-store",
+        "conformance::redb::batches::an_append_elsewhere_than_at_the_end_conflicts";
+    /// The feed skips a position with every batch.
+    FeedGap: "I3", "deployd-store",
+        "conformance::redb::feed::i3_the_feed_has_all_events_in_their_order";
+    /// A claim is its owner's for ever.
+    ClaimNeverExpires: "I7", "deployd-store",
+        "conformance::redb::claims::i17_another_worker_waits_until_it_expires";
+    /// An event is hashed with the version before its own.
+    ChainOffByOne: "I9", "deployd-store",
+        "conformance::redb::batches::i9_every_event_is_chained_to_the_one_before";
+    /// Content is given that is not what its digest says.
+    ContentNotCompared: "I9", "deployd-store",
+        "damage::changed_content_is_found_and_not_given";
+    /// Projections are put after the commit of their events.
+    IndexOutsideTransaction: "I10", "deployd-store",
+        "crashes::i1_groups_survive_power_loss";
+    /// The last projection of a batch is not put.
+    ProjectionForgotten: "I10", "deployd-store",
+        "conformance::redb::batches::a_batch_stores_all_its_parts";
+    /// A refused batch leaves its projections behind.
+    RefusedBatchPutsAll: "I10", "deployd-store",
+        "groups::a_refused_request_does_not_disturb_its_neighbours";
+    /// A full page says that it is the last one.
+    PageSaysNoMore: "I10", "deployd-store",
+        "conformance::redb::cursors::pages_upwards_have_every_entry_once";
+    /// Messages are added after the commit of their events.
+    OutboxOutsideTransaction: "I11", "deployd-store",
+        "crashes::i1_groups_survive_power_loss";
+    /// A message that was delivered still counts as pending, too.
+    MessageCountedTwice: "I11", "deployd-store",
+        "conformance::redb::accounting::i11_every_message_is_counted_once";
+    /// A message that was taken can be taken by another at once.
+    LeaseForgotten: "I11", "deployd-store",
+        "conformance::redb::outbox::i11_what_is_leased_is_not_given_again";
+    /// A block is taken for what was written, whatever it is.
+    ChecksumNotCompared: "I14", "deployd-store",
+        "rot::i14_a_flipped_bit_is_named_or_harmless";
+    /// A message that can't be read keeps the others from being taken.
+    DamagedMessageBlocksAll: "I14", "deployd-store",
+        "damage::i14_a_message_that_cant_be_read_is_set_aside";
+    /// An append passes with any fence.
+    FenceNotCompared: "I17", "deployd-store",
+        "conformance::redb::claims::i17_an_older_fence_appends_nothing";
+    /// Fences begin at one again when the store is opened.
+    FenceReusedAfterRestart: "I17", "deployd-store",
+        "conformance::redb::fences::i17_fences_grow_over_many_restarts";
 }
 
 /// Whether a bug is switched on: never, in a program that was not built to

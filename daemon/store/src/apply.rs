@@ -5,6 +5,7 @@ use deployd_core::Digest;
 use deployd_core::journal::{Head, StreamId, chain};
 use deployd_core::outbox::Message;
 use deployd_core::ports::{Append, Batch, Put, StoreError};
+use deployd_core::seeded::{Bug, seeded};
 use redb::ReadableTable;
 
 use crate::error::Failure;
@@ -40,20 +41,18 @@ struct Planned<'b> {
 
 /// Stores a batch, or refuses it and leaves everything as it was.
 pub(crate) fn batch(tables: &mut Tables<'_>, batch: &Prepared) -> Result<Vec<Head>, Failure> {
-    let planned = batch
-        .appends
-        .iter()
-        .map(|append| plan(tables, append))
-        .collect::<Result<Vec<_>, _>>()?;
-    write_events(tables, &planned)?;
-    for put in &batch.puts {
-        let key = (put.index.0, put.key.as_slice());
-        match &put.value {
-            Some(value) => tables.indexes.insert(key, value.as_slice())?,
-            None => tables.indexes.remove(key)?,
-        };
+    if seeded(Bug::RefusedBatchPutsAll) {
+        put(tables, &batch.puts)?;
     }
-    outbox::add(tables, &batch.outbox)?;
+    let planned =
+        batch.appends.iter().map(|append| plan(tables, append)).collect::<Result<Vec<_>, _>>()?;
+    write_events(tables, &planned)?;
+    if !seeded(Bug::IndexOutsideTransaction) {
+        put(tables, &batch.puts)?;
+    }
+    if !seeded(Bug::OutboxOutsideTransaction) {
+        outbox::add(tables, &batch.outbox)?;
+    }
     for (digest, packed) in &batch.objects {
         if tables.objects.get(digest.as_bytes())?.is_none() {
             tables.objects.insert(digest.as_bytes(), packed.as_slice())?;
@@ -62,19 +61,38 @@ pub(crate) fn batch(tables: &mut Tables<'_>, batch: &Prepared) -> Result<Vec<Hea
     Ok(planned.iter().map(|planned| planned.head).collect())
 }
 
+/// What two seeded bugs leave for a transaction of its own.
+pub(crate) fn late(tables: &mut Tables<'_>, batch: &Prepared) -> Result<(), Failure> {
+    put(tables, &batch.puts)?;
+    outbox::add(tables, &batch.outbox)
+}
+
+fn put(tables: &mut Tables<'_>, puts: &[Put]) -> Result<(), Failure> {
+    let kept = puts.len() - usize::from(seeded(Bug::ProjectionForgotten) && !puts.is_empty());
+    for put in puts.iter().take(kept) {
+        let key = (put.index.0, put.key.as_slice());
+        match &put.value {
+            Some(value) => tables.indexes.insert(key, value.as_slice())?,
+            None => tables.indexes.remove(key)?,
+        };
+    }
+    Ok(())
+}
+
 fn plan<'b>(tables: &Tables<'_>, append: &'b Append) -> Result<Planned<'b>, Failure> {
     let Append { stream, expect, fence, events } = append;
     // First the fence: whoever lost the stream must not read it and try again.
     claims::check(tables, stream, *fence)?;
     let head = tables.heads.get(stream.0.as_str())?;
     let mut head = encode::to_head(stream, head.as_ref().map(|bytes| bytes.value()))?;
-    if head.version != *expect {
+    if head.version != *expect && !seeded(Bug::VersionNotCompared) {
         return Err(StoreError::Conflict { stream: stream.clone(), head }.into());
     }
     let mut records = Vec::with_capacity(events.len());
     for event in events {
         let version = head.version.next();
-        let hash = chain(stream, version, head.hash, event)
+        let chained = if seeded(Bug::ChainOffByOne) { head.version } else { version };
+        let hash = chain(stream, chained, head.hash, event)
             .map_err(|error| StoreError::InvalidBatch(format!("an event is not JSON: {error}")))?;
         records.push((version.0, encode::event(event, head.hash, hash)?));
         head = Head { version, hash };
@@ -83,7 +101,7 @@ fn plan<'b>(tables: &Tables<'_>, append: &'b Append) -> Result<Planned<'b>, Fail
 }
 
 fn write_events(tables: &mut Tables<'_>, planned: &[Planned<'_>]) -> Result<(), Failure> {
-    let mut position = feed_end(&tables.feed)?;
+    let mut position = feed_end(&tables.feed)? + u64::from(seeded(Bug::FeedGap));
     for Planned { stream, events, head } in planned {
         let stream = stream.0.as_str();
         for (version, event) in events {

@@ -31,9 +31,7 @@ pub(crate) fn backup(
     let copied = copy(view, &beside);
     let placed = match copied {
         Ok(()) => open::place(&beside, to).map_err(|error| failed(error.to_string())),
-        Err(failure) if failure.is_damage() => {
-            Err(failed(findings.describe(&failure.to_string())))
-        }
+        Err(failure) if failure.is_damage() => Err(failed(findings.describe(&failure.to_string()))),
         Err(failure) => Err(failed(failure.to_string())),
     };
     if placed.is_err() {

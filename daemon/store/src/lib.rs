@@ -46,7 +46,7 @@ pub use backup::{restore, verify_file};
 pub use error::{OpenError, RestoreError};
 pub use memory::MemoryStore;
 pub use migrate::SCHEMA;
+pub use open::StoreOptions;
 #[doc(hidden)]
 pub use open::database_of;
-pub use open::StoreOptions;
 pub use store::{RedbStore, StoreStats};

@@ -1,10 +1,11 @@
 //! The schema's version, and the ways from older versions to this one.
 
 use deployd_core::Timestamp;
+use deployd_core::seeded::{Bug, seeded};
 use redb::{Database, Durability, ReadableTable, TableHandle, WriteTransaction};
 
 use crate::error::{Failure, OpenError};
-use crate::tables::{META, Tables};
+use crate::tables::{CLAIMS, META, Tables};
 
 /// The version of the schema that this crate writes.
 pub const SCHEMA: u32 = 2;
@@ -94,6 +95,10 @@ fn migrate_with(
     // Also when nothing is to be migrated: a store whose commits fail, because
     // redb's own records are damaged, is found here and not by its first request.
     put_schema(&transaction, supported).map_err(failed)?;
+    if seeded(Bug::FenceReusedAfterRestart) {
+        transaction.delete_table(CLAIMS).map_err(|e| failed(e.into()))?;
+        Tables::open(&transaction).map_err(failed)?;
+    }
     transaction.commit().map_err(|e| failed(e.into()))
 }
 

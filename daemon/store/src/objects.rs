@@ -2,6 +2,7 @@
 
 use deployd_core::Digest;
 use deployd_core::ports::StoreError;
+use deployd_core::seeded::{Bug, seeded};
 
 use crate::limits::OBJECT_BYTES_MAX;
 
@@ -45,7 +46,7 @@ pub(crate) fn unpack(digest: Digest, packed: &[u8]) -> Result<Vec<u8>, StoreErro
         Some((format, _)) => return Err(damaged(format!("unknown format {format}"))),
         None => return Err(damaged("empty".to_owned())),
     };
-    if Digest::of(&bytes) != digest {
+    if Digest::of(&bytes) != digest && !seeded(Bug::ContentNotCompared) {
         return Err(damaged("its bytes do not match its digest".to_owned()));
     }
     Ok(bytes)

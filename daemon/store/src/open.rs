@@ -88,9 +88,7 @@ fn open_existing(path: &Path, file: File, options: &StoreOptions) -> Result<Open
 fn own(path: &Path, file: File) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(OpenError::InUse { path: path.display().to_string() })
-        }
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.display().to_string() }),
         Err(TryLockError::Error(error)) => Err(io_error(path, error)),
     }
 }
@@ -111,7 +109,8 @@ fn seal_plain(path: &Path, file: File, options: &StoreOptions) -> Result<File, O
     let sealed = beside(path, "sealing");
     remove_if_there(&sealed).map_err(failed)?;
     guarded(&name, || {
-        let backend = FileBackend::new(file).map_err(|error| OpenError::of_database(&name, error))?;
+        let backend =
+            FileBackend::new(file).map_err(|error| OpenError::of_database(&name, error))?;
         let plain = Database::builder()
             .set_cache_size(options.cache_bytes)
             .create_with_backend(backend)
@@ -152,7 +151,8 @@ pub(crate) fn open_backend(
 ) -> Result<Opened, OpenError> {
     let (backend, meter) =
         Metered::new(backend).map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
-    let (backend, findings) = Sealed::open(backend).map_err(|error| OpenError::of_seal(name, error))?;
+    let (backend, findings) =
+        Sealed::open(backend).map_err(|error| OpenError::of_seal(name, error))?;
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
     let opened = guarded(name, || {

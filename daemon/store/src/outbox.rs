@@ -7,6 +7,7 @@
 use deployd_core::Timestamp;
 use deployd_core::outbox::{Message, MessageStatus};
 use deployd_core::ports::StoreError;
+use deployd_core::seeded::{Bug, seeded};
 use redb::ReadableTable;
 
 use crate::encode::{self, StoredMessage};
@@ -51,7 +52,9 @@ fn keep(
 
 /// Removes what [`keep`] put beside the message.
 fn forget(tables: &mut Tables<'_>, number: u64, stored: &StoredMessage) -> Result<(), Failure> {
-    tables.outbox_status.remove((status_key(stored.message.status), number))?;
+    if !seeded(Bug::MessageCountedTwice) {
+        tables.outbox_status.remove((status_key(stored.message.status), number))?;
+    }
     tables.outbox_due.remove((stored.available, number))?;
     Ok(())
 }
@@ -90,10 +93,14 @@ pub(crate) fn take(
         match stored(&tables.outbox, number) {
             Ok(stored) => {
                 forget(tables, number, &stored)?;
-                keep(tables, number, lease_until.0, &stored.message)?;
+                let leased = match seeded(Bug::LeaseForgotten) {
+                    false => lease_until.0,
+                    true => available,
+                };
+                keep(tables, number, leased, &stored.message)?;
                 messages.push(stored.message);
             }
-            Err(failure) if failure.is_damage() => {
+            Err(failure) if failure.is_damage() && !seeded(Bug::DamagedMessageBlocksAll) => {
                 tracing::error!(number, %failure, "a message can't be read and is set aside");
                 tables.outbox_due.remove((available, number))?;
             }

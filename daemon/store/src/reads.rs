@@ -7,6 +7,7 @@ use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{
     FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, Order, Page, StoreError,
 };
+use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Digest, Timestamp};
 use redb::{ReadTransaction, ReadableTable};
 
@@ -83,7 +84,7 @@ pub(crate) fn scan(
         };
         let Some(entry) = entry else { return Ok(Page { entries, more: false }) };
         if entries.len() == max {
-            return Ok(Page { entries, more: true });
+            return Ok(Page { entries, more: !seeded(Bug::PageSaysNoMore) });
         }
         let (key, value) = entry?;
         entries.push((key.value().1.to_vec(), value.value().to_vec()));

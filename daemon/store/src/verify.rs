@@ -22,10 +22,7 @@ use crate::{encode, objects, outbox};
 
 /// Verifies all that is in this view. What can't be read is a finding, and
 /// everything else is verified all the same.
-pub(crate) fn verify(
-    view: &ReadTransaction,
-    findings: &Findings,
-) -> Result<VerifyReport, Failure> {
+pub(crate) fn verify(view: &ReadTransaction, findings: &Findings) -> Result<VerifyReport, Failure> {
     let mut report = VerifyReport::default();
     let sections = Sections { view, findings };
     let lengths = sections.of(&mut report, "the journal", streams)?;

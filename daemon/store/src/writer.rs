@@ -1,10 +1,12 @@
 //! The only thread that writes: takes what waits, commits it together, answers.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::ports::StoreError;
+use deployd_core::seeded::{Bug, seeded};
 use redb::{Database, Durability, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
@@ -76,64 +78,68 @@ impl Writer {
 
     /// Writes a group and answers it; stops the store when that fails.
     fn write(&self, group: Vec<Request>) {
-        let mut replies = Vec::with_capacity(group.len());
+        let mut replies = Replies::with_capacity(group.len());
         let mut commands = Vec::with_capacity(group.len());
         // Held until the end: they are the memory of the commands.
         let mut shares: Vec<Share> = Vec::with_capacity(group.len());
         for Request { command, share, reply, .. } in group {
-            replies.push(reply);
+            replies.push_back(reply);
             commands.push(command);
             shares.push(share);
         }
-        let outcomes = match self.transact(&commands) {
+        let written = match self.transact(&commands, &mut replies) {
             // One of them met damage. Each by itself, so that only that one fails.
             Err(Abandoned::Damage(_)) if commands.len() > 1 => {
-                commands.iter().map(|command| self.transact_alone(command)).collect()
+                self.one_by_one(&commands, &mut replies)
             }
-            Err(Abandoned::Damage(why)) => Ok(vec![Err(why)]),
+            Err(Abandoned::Damage(why)) => {
+                refuse(replies.drain(..), &why);
+                Ok(())
+            }
             Err(Abandoned::Failed(reason)) => Err(reason),
-            Ok(outcomes) => Ok(outcomes),
+            Ok(()) => Ok(()),
         };
-        match outcomes {
-            Ok(outcomes) => {
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                    // Whoever asked may have gone; what is stored stays stored.
-                    let _ = reply.send(outcome);
-                }
-            }
+        if let Err(reason) = written {
+            let reason = format!("a write failed: {reason}");
+            tracing::error!(reason, "the store stops");
+            self.watermark.stop(&reason);
             // All of them, also the refused: they were refused because of a
             // state that may never come to be.
-            Err(reason) => refuse(replies, &self.stop(&reason)),
+            refuse(replies, &StoreError::Stopped(reason));
         }
     }
 
-    /// One command in a transaction of its own.
-    fn transact_alone(&self, command: &Command) -> Result<Outcome, String> {
-        match self.transact(std::slice::from_ref(command)) {
-            Ok(mut outcomes) => outcomes.pop().ok_or_else(|| "it had no outcome".to_owned()),
-            Err(Abandoned::Damage(why)) => Ok(Err(why)),
-            // Those before it are stored, and hear that this is not known: true
-            // of a store that has stopped.
-            Err(Abandoned::Failed(reason)) => Err(reason),
+    /// Each command in a transaction of its own. When one fails, it and those
+    /// after it are still to be answered.
+    fn one_by_one(&self, commands: &[Command], replies: &mut Replies) -> Result<(), String> {
+        for command in commands {
+            let mut reply: Replies = replies.pop_front().into_iter().collect();
+            match self.transact(std::slice::from_ref(command), &mut reply) {
+                Ok(()) => {}
+                Err(Abandoned::Damage(why)) => refuse(reply, &why),
+                Err(Abandoned::Failed(reason)) => {
+                    reply.into_iter().for_each(|reply| replies.push_front(reply));
+                    return Err(reason);
+                }
+            }
         }
+        Ok(())
     }
 
-    fn stop(&self, reason: &str) -> StoreError {
-        let reason = format!("a write failed: {reason}");
-        tracing::error!(reason, "the store stops");
-        self.watermark.stop(&reason);
-        StoreError::Stopped(reason)
-    }
-
-    /// One transaction. What it returns is on stable storage.
-    fn transact(&self, commands: &[Command]) -> Result<Vec<Outcome>, Abandoned> {
+    /// One transaction. Its commands are answered when it is on stable storage;
+    /// when it is abandoned, none of them is.
+    fn transact(&self, commands: &[Command], replies: &mut Replies) -> Result<(), Abandoned> {
         let mut transaction = self.database.begin_write().map_err(|e| self.failed(&e.into()))?;
-        transaction.set_durability(Durability::Immediate).map_err(|e| self.failed(&e.into()))?;
+        let durability = match seeded(Bug::SyncSkipped) {
+            false => Durability::Immediate,
+            true => Durability::None,
+        };
+        transaction.set_durability(durability).map_err(|e| self.failed(&e.into()))?;
         // Else opening after a crash would read the whole file.
         transaction.set_quick_repair(true);
 
         let applied = self.guarded(|| self.apply(&transaction, commands));
-        let Applied { outcomes, changes, end } = match applied {
+        let Applied { mut outcomes, changes, end } = match applied {
             Ok(Ok(applied)) => applied,
             Ok(Err(failure)) if !failure.is_damage() => return Err(self.failed(&failure)),
             damaged => {
@@ -150,16 +156,36 @@ impl Writer {
         self.counts.uncommitted.fetch_add(unchanged, Ordering::Relaxed);
         if changes == 0 {
             transaction.abort().map_err(|e| self.failed(&e.into()))?;
-            return Ok(outcomes);
+            answer(replies, outcomes);
+            return Ok(());
+        }
+        if seeded(Bug::AcknowledgedBeforeSync) {
+            answer(replies, std::mem::take(&mut outcomes));
         }
         match self.guarded(|| transaction.commit()) {
+            Ok(Err(_)) if seeded(Bug::FailedSyncAcknowledged) => {}
             Ok(committed) => committed.map_err(|e| self.failed(&e.into()))?,
             Err(why) => return Err(Abandoned::Failed(self.findings.describe(why))),
         }
+        self.apply_late(commands).map_err(|failure| self.failed(&failure))?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.committed.fetch_add(changes, Ordering::Relaxed);
         self.watermark.grown(end);
-        Ok(outcomes)
+        answer(replies, outcomes);
+        Ok(())
+    }
+
+    /// What two seeded bugs leave out of the transaction; else nothing.
+    fn apply_late(&self, commands: &[Command]) -> Result<(), Failure> {
+        if !seeded(Bug::OutboxOutsideTransaction) && !seeded(Bug::IndexOutsideTransaction) {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        {
+            let mut tables = Tables::open(&transaction)?;
+            commands.iter().try_for_each(|command| command.apply_late(&mut tables))?;
+        }
+        Ok(transaction.commit()?)
     }
 
     fn apply(
@@ -222,6 +248,16 @@ fn damaged_store(why: &str, findings: &Findings) -> StoreError {
 
 /// The answer to one command of a group.
 type Outcome = Result<Answer, StoreError>;
+
+/// To those that wait, in the order of their commands.
+type Replies = VecDeque<oneshot::Sender<Outcome>>;
+
+fn answer(replies: &mut Replies, outcomes: Vec<Outcome>) {
+    for outcome in outcomes {
+        // Whoever asked may have gone; what is stored stays stored.
+        let _ = replies.pop_front().map(|reply| reply.send(outcome));
+    }
+}
 
 fn refuse(replies: impl IntoIterator<Item = oneshot::Sender<Outcome>>, error: &StoreError) {
     for reply in replies {

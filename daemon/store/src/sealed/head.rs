@@ -9,6 +9,7 @@
 
 use std::io;
 
+use deployd_core::seeded::{Bug, seeded};
 use redb::StorageBackend;
 use twox_hash::XxHash3_64;
 
@@ -149,7 +150,10 @@ impl Head {
             *to = *from;
         }
         self.number = self.number.saturating_add(1);
-        self.written = 1 - self.synced;
+        self.written = match seeded(Bug::HeaderOverwritten) {
+            false => 1 - self.synced,
+            true => self.synced,
+        };
         self.put(backend, self.written)
     }
 

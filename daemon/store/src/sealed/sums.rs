@@ -3,6 +3,7 @@
 
 use std::io;
 
+use deployd_core::seeded::{Bug, seeded};
 use redb::StorageBackend;
 use twox_hash::XxHash3_64;
 
@@ -19,7 +20,7 @@ pub(super) fn sum(block: u64, bytes: &[u8]) -> u64 {
 
 /// Whether a block is what its checksum says.
 pub(super) fn matches(block: u64, bytes: &[u8], expected: u64) -> bool {
-    sum(block, bytes) == expected
+    sum(block, bytes) == expected || seeded(Bug::ChecksumNotCompared)
 }
 
 #[derive(Debug)]

@@ -105,8 +105,7 @@ pub(super) async fn i17_every_takeover_at_once_has_a_fence_of_its_own<I: Impleme
     let names: Vec<_> = (0..20).map(|n| worker(&format!("w{n}"))).collect();
     let name = stream("s");
     let answers = join_all(names.iter().map(|w| it.store().claim(&name, w, at(1), 0))).await;
-    let fences: BTreeSet<u64> =
-        answers.into_iter().map(|answer| answer.unwrap().fence.0).collect();
+    let fences: BTreeSet<u64> = answers.into_iter().map(|answer| answer.unwrap().fence.0).collect();
     assert_eq!(fences, (1..=20).collect());
 }
 
@@ -123,16 +122,14 @@ pub(super) async fn i11_settled_and_added_at_once_none_is_lost<I: Implementation
     it.store().append(messages((0..20).map(|n| message(n, 1)).collect())).await.unwrap();
     let settle = (0..20).map(|n| {
         let mut settled = message(n, 1);
-        settled.status =
-            if n % 2 == 0 { MessageStatus::Delivered } else { MessageStatus::Dead };
+        settled.status = if n % 2 == 0 { MessageStatus::Delivered } else { MessageStatus::Dead };
         it.store().outbox_settle(settled)
     });
     let add = (20..40).map(|n| it.store().append(messages(vec![message(n, 1)])));
     let (settled, added) = tokio::join!(join_all(settle), join_all(add));
     assert!(settled.iter().all(Result::is_ok) && added.iter().all(Result::is_ok));
-    let count = async |status| {
-        it.store().outbox_list(Some(status), None, usize::MAX).await.unwrap().len()
-    };
+    let count =
+        async |status| it.store().outbox_list(Some(status), None, usize::MAX).await.unwrap().len();
     use MessageStatus::{Dead, Delivered, Pending};
     assert_eq!((count(Delivered).await, count(Dead).await, count(Pending).await), (10, 10, 20));
     assert!(it.store().verify().await.unwrap().is_sound());

@@ -103,8 +103,7 @@ pub(super) async fn one_digest_with_two_contents_is_refused<I: Implementation>(i
 }
 
 pub(super) async fn content_comes_with_its_events<I: Implementation>(it: I) {
-    let contents: Vec<_> =
-        (0..5).map(|n| object(format!("{n} ").repeat(500).as_bytes())).collect();
+    let contents: Vec<_> = (0..5).map(|n| object(format!("{n} ").repeat(500).as_bytes())).collect();
     let mut batch = events("s", 0, 1);
     batch.objects = contents.clone();
     it.store().accept(key("k"), digest(1), Vec::new(), at(1), batch).await.unwrap();

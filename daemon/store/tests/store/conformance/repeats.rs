@@ -53,7 +53,10 @@ pub(super) async fn i2_a_repeat_does_not_renew_its_key<I: Implementation>(it: I)
 pub(super) async fn i2_a_key_is_kept_to_its_last_moment<I: Implementation>(it: I) {
     ask(it.store(), "k", 1, 0).await.unwrap();
     ask(it.store(), "other", 2, limits::KEY_KEPT_MS).await.unwrap();
-    assert_eq!(it.store().accepted(key("k"), digest(1)).await.unwrap(), Some(vec![0, 0, 0, 0, 0, 0, 0, 1]));
+    assert_eq!(
+        it.store().accepted(key("k"), digest(1)).await.unwrap(),
+        Some(vec![0, 0, 0, 0, 0, 0, 0, 1])
+    );
 }
 
 pub(super) async fn i15_keys_of_a_clock_without_end_do_not_wrap<I: Implementation>(it: I) {
