@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -84,12 +85,23 @@ fn open_existing(path: &Path, file: File, options: &StoreOptions) -> Result<Open
 }
 
 /// Locks the file before anything of it is read: another process may be in the
-/// middle of writing it. Held as long as the file is open.
+/// middle of writing it, or may just have put another in its place. Held as long
+/// as the file is open.
 fn own(path: &Path, file: File) -> Result<File, OpenError> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.display().to_string() }),
-        Err(TryLockError::Error(error)) => Err(io_error(path, error)),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::InUse { path: path.display().to_string() });
+        }
+        Err(TryLockError::Error(error)) => return Err(io_error(path, error)),
+    }
+    let same = file.metadata().and_then(|ours| {
+        let there = std::fs::metadata(path)?;
+        Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    });
+    match same.map_err(|error| io_error(path, error))? {
+        true => Ok(file),
+        false => Err(OpenError::InUse { path: path.display().to_string() }),
     }
 }
 

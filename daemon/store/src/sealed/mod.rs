@@ -67,19 +67,6 @@ struct Inner {
     len: u64,
 }
 
-impl Inner {
-    fn sync(&mut self, backend: &impl StorageBackend) -> io::Result<()> {
-        if seeded(Bug::ChecksumsAfterSync) {
-            backend.sync_data()?;
-            return self.sums.write(backend);
-        }
-        self.sums.write(backend)?;
-        backend.sync_data()?;
-        self.head.synced(self.len);
-        Ok(())
-    }
-}
-
 impl<B: StorageBackend> Sealed<B> {
     /// Reads the head of the storage; makes one where the storage is empty.
     pub(crate) fn open(backend: B) -> Result<(Self, Findings), SealError> {
@@ -106,6 +93,22 @@ impl<B: StorageBackend> Sealed<B> {
         let findings = Findings::default();
         let inner = Mutex::new(Inner { head, sums: Sums::new(len), len });
         Ok((Self { backend, inner, findings: findings.clone() }, findings))
+    }
+
+    /// Nobody waits for the disk but who syncs: blocks are read meanwhile.
+    fn sync(&self) -> io::Result<()> {
+        if seeded(Bug::ChecksumsAfterSync) {
+            self.backend.sync_data()?;
+            return self.inner().sums.write(&self.backend);
+        }
+        let len = {
+            let inner = &mut *self.inner();
+            inner.sums.write(&self.backend)?;
+            inner.len
+        };
+        self.backend.sync_data()?;
+        self.inner().head.synced(len);
+        Ok(())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -154,20 +157,26 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let inner = &mut *self.inner();
         let bytes = layout::physical_len(len)?;
-        inner.len = len;
-        if len < inner.head.len() {
+        let shorter = {
+            let inner = &mut *self.inner();
+            inner.len = len;
+            let shorter = len < inner.head.len();
+            if shorter {
+                inner.head.shorten(&self.backend, len)?;
+            }
+            shorter
+        };
+        if shorter {
             // Known before it is so: else a crash in between looks like a cut file.
-            inner.head.shorten(&self.backend, len)?;
-            inner.sync(&self.backend)?;
+            self.sync()?;
         }
-        inner.sums.set_len(&self.backend, len)?;
+        self.inner().sums.set_len(&self.backend, len)?;
         self.backend.set_len(bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.inner().sync(&self.backend)
+        self.sync()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use deployd_core::ports::{FeedPosition, Store, StoreError};
 use deployd_store::{
-    OpenError, RedbStore, RestoreError, StoreOptions, database_of, restore, verify_file,
+    OpenError, RedbStore, RestoreError, SCHEMA, StoreOptions, database_of, restore, verify_file,
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tempfile::tempdir;
@@ -128,9 +128,13 @@ async fn i18_a_newer_schema_is_refused_with_both_versions() {
     transaction.commit().unwrap();
     drop(database);
     let refused = open(&path).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { found: 41, supported: 1, .. }), "{refused:?}");
+    assert!(
+        matches!(refused, OpenError::Newer { found: 41, supported: SCHEMA, .. }),
+        "{refused:?}"
+    );
     names(&refused, &path);
-    assert!(refused.to_string().contains("41") && refused.to_string().contains("up to 1"));
+    let text = refused.to_string();
+    assert!(text.contains("41") && text.contains(&format!("up to {SCHEMA}")), "{text}");
 }
 
 /// As stores were before their blocks had checksums.
