@@ -145,7 +145,7 @@ seeded_bugs! {
     DigestNotCompared: "I2", "deployd-store",
         "conformance::redb::acceptance::i2_another_digest_is_key_reuse";
     /// The idempotency key of a request is not stored.
-    KeyForgotten: "I2", "deployd-store",
+    StoredKeyForgotten: "I2", "deployd-store",
         "conformance::redb::acceptance::i2_a_repeat_gets_the_recorded_answer";
     /// An append elsewhere than at the end of its stream is taken.
     VersionNotCompared: "I3", "deployd-store",
@@ -166,7 +166,7 @@ seeded_bugs! {
     IndexOutsideTransaction: "I10", "deployd-store",
         "crashes::i1_groups_survive_power_loss";
     /// The last projection of a batch is not put.
-    ProjectionForgotten: "I10", "deployd-store",
+    PutForgotten: "I10", "deployd-store",
         "conformance::redb::batches::a_batch_stores_all_its_parts";
     /// A refused batch leaves its projections behind.
     RefusedBatchPutsAll: "I10", "deployd-store",

@@ -68,7 +68,7 @@ pub(crate) fn late(tables: &mut Tables<'_>, batch: &Prepared) -> Result<(), Fail
 }
 
 fn put(tables: &mut Tables<'_>, puts: &[Put]) -> Result<(), Failure> {
-    let kept = puts.len() - usize::from(seeded(Bug::ProjectionForgotten) && !puts.is_empty());
+    let kept = puts.len() - usize::from(seeded(Bug::PutForgotten) && !puts.is_empty());
     for put in puts.iter().take(kept) {
         let key = (put.index.0, put.key.as_slice());
         match &put.value {

@@ -40,7 +40,7 @@ pub(crate) fn record(
     answer: &[u8],
     now: Timestamp,
 ) -> Result<(), Failure> {
-    if seeded(Bug::KeyForgotten) {
+    if seeded(Bug::StoredKeyForgotten) {
         return Ok(());
     }
     let expires = now.plus_ms(KEY_KEPT_MS).0;
