@@ -1,7 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
 use crate::command::{cargo, each_line, run};
-use crate::{fuzz, plugins, seeded_bugs, tools, wit_check};
+use crate::{apt, fuzz, plugins, seeded_bugs, tools, wit_check};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::fs;
