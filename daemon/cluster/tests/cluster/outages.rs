@@ -23,7 +23,8 @@ const NOT_YET: Behaviour = Behaviour::Ready { after: Duration::from_secs(24 * 3_
 async fn away_in_the_middle_of_a_rollout(outage: Duration, limit: Duration) {
     on_a_simulated_cluster(async |stage, _| {
         let practice = stage.practiced();
-        stage.behave("web", NOT_YET);
+        // What is left of the time afterwards is enough for it, and has to be.
+        stage.behave("web", Behaviour::Ready { after: outage + MINUTE / 3 });
         let applied = stage.apply(vec![deployment("web")]).await.unwrap();
         let waiting = stage.await_ready(&applied, limit);
         let meddling = async {
@@ -31,9 +32,6 @@ async fn away_in_the_middle_of_a_rollout(outage: Duration, limit: Duration) {
             practice.faults().go_away();
             sleep(outage).await;
             practice.faults().come_back();
-            // What is left of the time is enough for it, and has to be.
-            sleep(MINUTE / 3).await;
-            stage.behave("web", Behaviour::Ready { after: Duration::ZERO });
         };
         let (ready, ()) = tokio::join!(waiting, meddling);
         assert_eq!(ready, Ok(Readiness::Ready));

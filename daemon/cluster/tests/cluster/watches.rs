@@ -29,7 +29,7 @@ async fn over(change: impl FnMut(Value) -> Vec<Bytes> + Clone + Send + 'static) 
 }
 
 async fn becomes_ready(stage: &Stage) {
-    stage.behave("web", Behaviour::Ready { after: 10 * LONG });
+    stage.behave("web", Behaviour::NeverReady);
     let applied = stage.apply(vec![deployment("web")]).await.unwrap();
     let waiting = stage.await_ready(&applied, LONG);
     let meddling = async {
@@ -98,7 +98,7 @@ async fn bookmarks_move_the_beginning_of_the_next_watch() {
             }
             None
         });
-        stage.behave("web", Behaviour::Ready { after: 10 * LONG });
+        stage.behave("web", Behaviour::NeverReady);
         let applied = stage.apply(vec![deployment("web")]).await.unwrap();
         let waiting = stage.await_ready(&applied, LONG);
         let meddling = async {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const KINDS: &str = "configmaps,secrets,services,serviceaccounts,deployments";
 
@@ -25,9 +25,10 @@ impl Kubectl {
         folder: &Path,
         objects: &[Value],
     ) -> anyhow::Result<Self> {
-        let manifests = folder.join("manifests.json");
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        fs::write(&manifests, list.to_string()).context("writing the manifests")?;
+        let manifests = folder.join("manifests.yaml");
+        // As people have them; kubectl checks lists in another way. JSON is YAML.
+        let documents: Vec<String> = objects.iter().map(Value::to_string).collect();
+        fs::write(&manifests, documents.join("\n---\n")).context("writing the manifests")?;
         Ok(Self {
             program: program.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
