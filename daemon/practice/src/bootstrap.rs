@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::auth;
 use crate::cluster::Cluster;
 
 const MANAGER: &str = "kube-apiserver";
@@ -35,16 +36,22 @@ pub(crate) fn fill(cluster: &Cluster) {
         let storage = "priorityclasses.scheduling.k8s.io";
         make(cluster, storage, "", "scheduling.k8s.io/v1", "PriorityClass", name, class);
     }
-    for (name, verbs) in [
-        ("cluster-admin", json!(["*"])),
-        ("admin", json!(["*"])),
-        ("edit", json!(["create", "delete", "get", "list", "patch", "update", "watch"])),
-        ("view", json!(["get", "list", "watch"])),
-    ] {
-        let role = json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]});
+    let version = "rbac.authorization.k8s.io/v1";
+    for (name, rules) in auth::cluster_roles() {
         let storage = "clusterroles.rbac.authorization.k8s.io";
-        let version = "rbac.authorization.k8s.io/v1";
-        make(cluster, storage, "", version, "ClusterRole", name, role);
+        make(cluster, storage, "", version, "ClusterRole", name, json!({"rules": rules}));
+    }
+    for (name, groups) in auth::bindings() {
+        let subjects: Vec<Value> = groups
+            .iter()
+            .map(|group| {
+                json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group})
+            })
+            .collect();
+        let binding = json!({"subjects": subjects, "roleRef": {
+            "kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": name}});
+        let storage = "clusterrolebindings.rbac.authorization.k8s.io";
+        make(cluster, storage, "", version, "ClusterRoleBinding", name, binding);
     }
 }
 

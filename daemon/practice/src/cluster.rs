@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::auth::Tokens;
 use crate::behaviour::Behaviours;
 use crate::faults::Faults;
 use crate::logs::Logs;
@@ -24,6 +25,8 @@ pub(crate) struct Cluster {
     pub(crate) options: PracticeOptions,
     /// The token that clients must send.
     pub(crate) token: String,
+    /// The tokens of service accounts.
+    pub(crate) tokens: Tokens,
     /// What tests decided about pods.
     pub(crate) behaviours: Behaviours,
     /// What tests decided about the API.
@@ -48,6 +51,7 @@ impl Cluster {
             version: watch::Sender::new(0),
             options,
             token,
+            tokens: Tokens::default(),
             behaviours: Behaviours::default(),
             faults: Faults::default(),
             requests: Requests::default(),

@@ -11,7 +11,7 @@
 //! `practice/slow-start`.
 //!
 //! What it does not do: answers in protobuf (bodies are read), exec, attach,
-//! port-forward, webhooks, RBAC decisions, autoscaling, running cron jobs,
+//! port-forward, webhooks, autoscaling, running cron jobs,
 //! the validation of patterns and expressions in custom resources' schemas.
 //!
 //! Reading a field with `value["field"]` never panics on a
@@ -20,6 +20,7 @@
 mod admission;
 mod api;
 mod apply;
+mod auth;
 mod behaviour;
 mod bootstrap;
 mod cluster;

@@ -90,9 +90,11 @@ fn strategic_object(
                 Value::Object(strategic_object(old, new, of)?)
             }
             (Some(Value::Array(old)), Value::Array(new)) => {
-                Value::Array(strategic_list(old, new, of)?)
+                Value::Array(strategic_list(old, new, of, merge_key(ty, name))?)
             }
-            (None, Value::Array(new)) => Value::Array(strategic_list(&[], new, of)?),
+            (None, Value::Array(new)) => {
+                Value::Array(strategic_list(&[], new, of, merge_key(ty, name))?)
+            }
             (_, new) => without_directives(new),
         };
         after.insert(name.clone(), changed);
@@ -102,24 +104,30 @@ fn strategic_object(
     }
     for (name, order) in changes {
         if let (Some(list), Value::Array(order)) = (name.strip_prefix("$setElementOrder/"), order) {
-            let key = ty.field(list).and_then(merge_key);
+            let old = before.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             if let Some(Value::Array(items)) = after.get_mut(list) {
-                set_order(items, order, key);
+                *items = ordered(std::mem::take(items), order, old, merge_key(ty, list));
             }
         }
     }
     Ok(after)
 }
 
-/// The key that a strategic merge tells items apart by.
-fn merge_key(of: &Type) -> Option<&str> {
-    match of {
+/// The key that a strategic merge tells the items of a field apart by.
+fn merge_key<'a>(ty: &'a Type, field: &str) -> Option<&'a str> {
+    let field = ty.entry(field)?;
+    match &field.ty {
         Type::List { merge: ListMerge::Keys(keys), .. } => keys.first().map(String::as_str),
-        _ => None,
+        _ => field.patch_key,
     }
 }
 
-fn strategic_list(old: &[Value], new: &[Value], of: &Type) -> Result<Vec<Value>, Refusal> {
+fn strategic_list(
+    old: &[Value],
+    new: &[Value],
+    of: &Type,
+    key: Option<&str>,
+) -> Result<Vec<Value>, Refusal> {
     if new.iter().any(|item| item.get("$patch") == Some(&"replace".into())) {
         return Ok(new.iter().filter(|item| item.get("$patch").is_none()).cloned().collect());
     }
@@ -131,7 +139,7 @@ fn strategic_list(old: &[Value], new: &[Value], of: &Type) -> Result<Vec<Value>,
         merged.extend(new.iter().filter(|item| !old.contains(item)).cloned());
         return Ok(merged);
     }
-    let Some(key) = merge_key(of) else {
+    let Some(key) = key else {
         return Ok(new.iter().map(without_directives).collect());
     };
     let mut merged = old.to_vec();
@@ -156,18 +164,35 @@ fn strategic_list(old: &[Value], new: &[Value], of: &Type) -> Result<Vec<Value>,
             (None, false) => merged.push(without_directives(change)),
         }
     }
-    Ok(merged)
+    Ok(ordered(merged, new, old, Some(key)))
 }
 
-fn set_order(items: &mut [Value], order: &[Value], key: Option<&str>) {
-    let rank = |item: &Value| {
-        order.iter().position(|wanted| match key {
-            Some(key) => wanted.get(key) == item.get(key),
-            None => wanted == item,
+/// Puts the items of a merged list in order: those that `order` names as it
+/// has them, and between them the others, each where it was before among those
+/// that were there as well. What is new comes before what only the server has.
+fn ordered(merged: Vec<Value>, order: &[Value], before: &[Value], key: Option<&str>) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| {
+        list.iter().position(|other| match key {
+            Some(key) => other.get(key) == item.get(key),
+            None => other == item,
         })
     };
-    // Items that the order does not name stay after those it does.
-    items.sort_by_key(|item| rank(item).unwrap_or(usize::MAX));
+    let (mut named, others): (Vec<Value>, Vec<Value>) =
+        merged.into_iter().partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    let mut out = Vec::with_capacity(named.len() + others.len());
+    let mut others = others.into_iter().peekable();
+    for item in named {
+        let at = place(before, &item);
+        while let Some(other) = others.next_if(
+            |other| matches!((place(before, other), at), (Some(other), Some(at)) if other < at),
+        ) {
+            out.push(other);
+        }
+        out.push(item);
+    }
+    out.extend(others);
+    out
 }
 
 fn without_directives(value: &Value) -> Value {

@@ -88,9 +88,57 @@ impl Quantity {
     }
 }
 
+/// A quantity as the API writes it: without a fraction, with the largest unit
+/// of its kind; none where the text is not a quantity this reads exactly.
+pub(crate) fn canonical(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let thousandths = Quantity::parse(&text)?.0;
+    // Finer than thousandths, or with an exponent: left as it was written.
+    let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
+    if fraction.bytes().filter(u8::is_ascii_digit).count() > 3 && !text.ends_with('i') {
+        return None;
+    }
+    if thousandths % 1000 != 0 {
+        return Some(format!("{thousandths}m"));
+    }
+    let whole = thousandths / 1000;
+    let is_binary = text.ends_with('i');
+    let unit = SUFFIXES
+        .iter()
+        .filter(|(suffix, unit)| suffix.ends_with('i') == is_binary && *unit > 1)
+        .filter(|(_, unit)| whole != 0 && whole % unit == 0)
+        .max_by_key(|(_, unit)| *unit);
+    Some(match unit {
+        Some((suffix, unit)) => format!("{}{suffix}", whole / unit),
+        None => whole.to_string(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_have_one_form() {
+        for (value, shown) in [
+            (Value::from("1000m"), "1"),
+            (Value::from("0.5"), "500m"),
+            (Value::from("1.5"), "1500m"),
+            (Value::from(2), "2"),
+            (Value::from("1024Mi"), "1Gi"),
+            (Value::from("1.5Gi"), "1536Mi"),
+            (Value::from("1000"), "1k"),
+            (Value::from("1500M"), "1500M"),
+            (Value::from("0"), "0"),
+            (Value::from("0Gi"), "0"),
+        ] {
+            assert_eq!(canonical(&value).as_deref(), Some(shown), "{value}");
+        }
+    }
 
     #[test]
     fn quantities_read_and_write() {

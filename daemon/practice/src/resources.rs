@@ -120,6 +120,8 @@ pub(crate) struct Resource {
     pub(crate) scale: Option<ScalePaths>,
     /// Columns of a table, for custom resources.
     pub(crate) columns: Vec<Value>,
+    /// The schema of a custom resource, as it was written.
+    pub(crate) schema: Option<Arc<Value>>,
 }
 
 impl Resource {
@@ -240,6 +242,7 @@ fn built_in(line: &str) -> Option<Resource> {
         builtin: true,
         scale: None,
         columns: Vec::new(),
+        schema: None,
     })
 }
 
@@ -296,6 +299,7 @@ fn custom(definition: &Value) -> Vec<Resource> {
                 builtin: false,
                 scale,
                 columns: json::items(version, "/additionalPrinterColumns").to_vec(),
+                schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
             }
         })
         .collect()

@@ -3,6 +3,7 @@
 
 mod apt;
 mod bench;
+mod clients;
 mod command;
 mod demo;
 mod fuzz;
@@ -61,6 +62,8 @@ enum Job {
     },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
+    /// Install the clients that the tests use into target/tools: kubectl, helm.
+    Tools,
     /// Work on a plugin of your own.
     #[command(subcommand)]
     Plugin(Plugin),
@@ -103,6 +106,7 @@ fn run(job: Job) -> anyhow::Result<()> {
         Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
         Job::Fuzz { target, seconds } => fuzz::fuzz(&root, target.as_deref(), seconds),
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
+        Job::Tools => clients::install(&root),
         Job::Plugin(Plugin::Build { folder, out }) => {
             let out = out.unwrap_or_else(|| folder.join("target/plugins"));
             plugins::build(&folder, &out)

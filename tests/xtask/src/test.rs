@@ -1,7 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
 use crate::command::{cargo, each_line, run};
-use crate::{apt, fuzz, plugins, seeded_bugs, tools, wit_check};
+use crate::{apt, clients, fuzz, plugins, seeded_bugs, tools, wit_check};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -17,6 +17,9 @@ pub(crate) enum Part {
     Contracts,
     /// Everything of the daemon but what follows.
     Daemon,
+    /// The practice cluster, by its own tests and by kubectl and helm; those two
+    /// against the cluster that DEPLOYD_TEST_KUBECONFIG names, if it names one.
+    Practice,
     /// The client of clusters; against the cluster that DEPLOYD_TEST_KUBECONFIG
     /// names, else against the practice cluster.
     Cluster,
@@ -34,10 +37,11 @@ pub(crate) enum Part {
     Fuzz,
 }
 
-const ALL: [Part; 9] = [
+const ALL: [Part; 10] = [
     Part::Lints,
     Part::Contracts,
     Part::Daemon,
+    Part::Practice,
     Part::Cluster,
     Part::Plugins,
     Part::SeededBugs,
@@ -57,7 +61,7 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 
 /// Packages that have a part of their own.
-const APART: [&str; 2] = ["deployd-cluster", "it"];
+const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 
 /// What black-box tests need beside the daemon.
 const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];
@@ -144,6 +148,12 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                     command.args(["--exclude", package]);
                 }
                 tally.tests("the daemon", &mut command)?;
+            }
+            Part::Practice => {
+                clients::install(root).context("installing what the tests need")?;
+                let mut command = cargo(root);
+                command.args(["test", "--package", "deployd-practice", "--no-fail-fast"]);
+                tally.tests("the practice cluster", &mut command)?;
             }
             Part::Cluster => {
                 let mut command = cargo(root);

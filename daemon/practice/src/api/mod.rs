@@ -1,5 +1,6 @@
 //! The API over HTTP.
 
+mod access;
 mod answer;
 mod discovery;
 mod listing;
@@ -8,6 +9,7 @@ mod negotiation;
 mod openapi;
 mod path;
 mod query;
+mod reviews;
 mod serve;
 mod special;
 mod table;

@@ -9,7 +9,7 @@ use super::answer::{self, Body};
 use crate::cluster::Cluster;
 use crate::json;
 use crate::resources::{Registry, Resource};
-use crate::schema::{ListMerge, Scalar, Type, builtin};
+use crate::schema::{Field, ListMerge, Scalar, Type, builtin, package};
 use crate::status::{ApiError, ApiResult};
 
 /// Answers a request below `/openapi`.
@@ -20,6 +20,10 @@ pub(crate) fn answer(cluster: &Cluster, words: &[&str]) -> ApiResult<Response<Bo
         group => format!("apis/{group}/{}", resource.version),
     };
     match words {
+        // Version 2 is empty: clients look there for what version 3 does not
+        // have, and must find that it is nowhere. They read it as a message
+        // with its version as the first field.
+        ["v2"] => Ok(answer::typed(200, "application/octet-stream", b"\x0a\x032.0".as_slice())),
         ["v3"] => {
             let paths: Map<String, Value> = resources
                 .iter()
@@ -78,18 +82,32 @@ impl Document {
             format!("{collection}/{{name}}"),
             json!({"patch": operation("patch"), "put": operation("put")}),
         );
-        let (name, mut schema) = match &resource.ty {
-            Type::Named(name) => {
+        let (name, mut schema) = match (&resource.ty, &resource.schema) {
+            (Type::Named(name), _) => {
                 self.seen.insert(name);
                 (schema_name(name), self.fields(&resource.ty))
             }
-            ty => {
-                let name = format!("{}.{}.{}", resource.group, resource.version, resource.kind);
-                (name, self.fields(ty))
-            }
+            (_, Some(schema)) => (custom_name(resource), self.published(schema)),
+            (ty, None) => (custom_name(resource), self.fields(ty)),
         };
         json::put(&mut schema, &["x-kubernetes-group-version-kind"], json!([kind]));
         self.schemas.insert(name, schema);
+    }
+
+    /// The schema of a custom resource as its author wrote it, with the fields
+    /// that every object has.
+    fn published(&mut self, schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        json::put(&mut schema, &["type"], "object");
+        for (field, ty) in [
+            ("apiVersion", Type::Scalar(Scalar::Text)),
+            ("kind", Type::Scalar(Scalar::Text)),
+            ("metadata", Type::Named("ObjectMeta")),
+        ] {
+            let of = self.schema(&ty);
+            json::put(&mut schema, &["properties", field], of);
+        }
+        schema
     }
 
     fn finish(mut self) -> Value {
@@ -116,7 +134,9 @@ impl Document {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for (name, field) in &known.fields {
-            properties.insert(name.clone(), self.schema(&field.ty));
+            let mut schema = self.schema(&field.ty);
+            strategy(field, &mut schema);
+            properties.insert(name.clone(), schema);
             if field.required {
                 required.push(Value::from(name.as_str()));
             }
@@ -129,6 +149,14 @@ impl Document {
             json::put(&mut schema, &["x-kubernetes-map-type"], "atomic");
         }
         schema
+    }
+
+    /// A reference to a type without fields that many others use.
+    fn shared(&mut self, name: &str, schema: Value) -> Value {
+        let name = format!("io.k8s.apimachinery.pkg.{name}");
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        self.schemas.entry(name).or_insert(schema);
+        reference
     }
 
     fn schema(&mut self, ty: &Type) -> Value {
@@ -153,9 +181,6 @@ impl Document {
                     ListMerge::Keys(keys) => {
                         json::put(&mut schema, &["x-kubernetes-list-type"], "map");
                         json::put(&mut schema, &["x-kubernetes-list-map-keys"], json!(keys));
-                        let key = keys.first().cloned().unwrap_or_default();
-                        json::put(&mut schema, &["x-kubernetes-patch-strategy"], "merge");
-                        json::put(&mut schema, &["x-kubernetes-patch-merge-key"], key);
                     }
                 }
                 schema
@@ -166,17 +191,50 @@ impl Document {
                 Scalar::Int => json!({"type": "integer", "format": "int32"}),
                 Scalar::Long => json!({"type": "integer", "format": "int64"}),
                 Scalar::Number => json!({"type": "number", "format": "double"}),
-                Scalar::IntOrText => {
-                    json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
-                }
-                Scalar::Quantity => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
-                Scalar::Time => json!({"type": "string", "format": "date-time"}),
+                Scalar::IntOrText => self.shared(
+                    "util.intstr.IntOrString",
+                    json!({"format": "int-or-string",
+                        "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+                ),
+                Scalar::Quantity => self.shared(
+                    "api.resource.Quantity",
+                    json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+                ),
+                Scalar::Time => self
+                    .shared("apis.meta.v1.Time", json!({"type": "string", "format": "date-time"})),
                 Scalar::Bytes => json!({"type": "string", "format": "byte"}),
             },
         }
     }
 }
 
+/// How a strategic merge patch treats the field.
+fn strategy(field: &Field, schema: &mut Value) {
+    let key = match (&field.ty, field.patch_key) {
+        (_, Some(key)) => Some(key),
+        (Type::List { merge: ListMerge::Keys(keys), .. }, None) => keys.first().map(String::as_str),
+        _ => None,
+    };
+    let is_set = matches!(&field.ty, Type::List { merge: ListMerge::Set, .. });
+    let strategy = match (key.is_some() || is_set, field.retains_keys) {
+        (true, true) => "merge,retainKeys",
+        (true, false) => "merge",
+        (false, true) => "retainKeys",
+        (false, false) => return,
+    };
+    json::put(schema, &["x-kubernetes-patch-strategy"], strategy);
+    if let Some(key) = key {
+        json::put(schema, &["x-kubernetes-patch-merge-key"], key);
+    }
+}
+
 fn schema_name(name: &str) -> String {
-    format!("io.k8s.api.{name}")
+    format!("io.k8s.{}.{}", package(name), name.trim_start_matches("Discovery"))
+}
+
+/// A custom resource's schema is named by its group, read backwards.
+fn custom_name(resource: &Resource) -> String {
+    let mut group: Vec<&str> = resource.group.split('.').collect();
+    group.reverse();
+    format!("{}.{}.{}", group.join("."), resource.version, resource.kind)
 }

@@ -13,7 +13,8 @@ use super::listing::Pages;
 use super::negotiation::{self, Form};
 use super::path::{self, Path, Target};
 use super::query::Query;
-use super::{discovery, openapi, verbs};
+use super::{access, discovery, openapi, verbs};
+use crate::auth::User;
 use crate::cluster::Cluster;
 use crate::faults::{self, Fault};
 use crate::protobuf;
@@ -49,21 +50,20 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Bytes,
-    /// The path began with the token.
-    pub(crate) has_path_token: bool,
+    /// The token that the path began with.
+    pub(crate) path_token: Option<String>,
+    /// Who asks.
+    pub(crate) user: User,
 }
 
-impl Api {
-    /// The path without the prefix that holds the token, and whether it did.
-    fn without_token(&self, path: &str) -> (String, bool) {
-        let rest = path
-            .strip_prefix(PATH_TOKEN)
-            .and_then(|rest| rest.strip_prefix(self.cluster.token.as_str()))
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        match rest {
-            Some(rest) => (rest.to_owned(), true),
-            None => (path.to_owned(), false),
+/// The path without the prefix that holds a token, and the token.
+fn without_token(path: &str) -> (String, Option<String>) {
+    match path.strip_prefix(PATH_TOKEN) {
+        Some(rest) => {
+            let (token, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (rest.to_owned(), Some(token.to_owned()))
         }
+        None => (path.to_owned(), None),
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Dropped> {
     let (parts, body) = request.into_parts();
-    let (path, has_path_token) = api.without_token(parts.uri.path());
+    let (path, path_token) = without_token(parts.uri.path());
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let mut seen = SeenRequest {
         method: parts.method.to_string(),
@@ -147,7 +147,8 @@ pub(crate) async fn serve(
                     query: Query::parse(&query),
                     headers: parts.headers,
                     body: body.to_bytes(),
-                    has_path_token,
+                    path_token,
+                    user: User::default(),
                 };
                 dispatch(&api, call).await
             }
@@ -167,14 +168,13 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-async fn dispatch(api: &Arc<Api>, call: Call) -> ApiResult<Response<Body>> {
-    let is_open = ["/healthz", "/livez", "/readyz", "/version"]
-        .iter()
-        .any(|open| call.path.starts_with(open));
-    if !is_open && !is_known(api, &call) {
-        return Err(ApiError::unauthorized());
+async fn dispatch(api: &Arc<Api>, mut call: Call) -> ApiResult<Response<Body>> {
+    call.user = access::user(api, &call)?;
+    let path = path::parse(&api.cluster, &call.path);
+    if let Some(action) = access::action(&call, &path) {
+        access::check(api, &call.user, &action)?;
     }
-    match path::parse(&api.cluster, &call.path) {
+    match path {
         Path::Nowhere => Err(ApiError::no_such_path()),
         Path::Other(segments) => {
             let words: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -184,14 +184,6 @@ async fn dispatch(api: &Arc<Api>, call: Call) -> ApiResult<Response<Body>> {
             discovery::answer(&api.cluster, &call, &words)
         }
         Path::Resource(target) => resource(api, call, target).await,
-    }
-}
-
-fn is_known(api: &Api, call: &Call) -> bool {
-    match call.header(header::AUTHORIZATION) {
-        "" => call.has_path_token,
-        // A wrong token is refused whatever the path says.
-        sent => sent.strip_prefix("Bearer ").is_some_and(|token| token.trim() == api.cluster.token),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Scale, eviction, binding, tokens; and the resources that are questions.
+//! Scale, eviction, binding and tokens.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::patch;
 use crate::resources::Resource;
 use crate::schema::Type;
 use crate::selectors;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, Cause, Named};
 
-/// Whom the token of the kubeconfig stands for.
-const USER: &str = "practice-admin";
+/// The shortest life of a token, in seconds.
+const SHORTEST_TOKEN: i64 = 600;
 
 /// Answers a request for a subresource other than status and log.
 pub(crate) fn answer(
@@ -190,35 +190,41 @@ fn bind(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<B
 }
 
 fn token(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
-    find(cluster, target)?;
+    let account = find(cluster, target)?;
     let mut request = call.object()?;
     json::put(&mut request, &["kind"], "TokenRequest");
     json::put(&mut request, &["apiVersion"], "authentication.k8s.io/v1");
-    json::put_default(&mut request, &["spec", "expirationSeconds"], 3600);
-    json::put(&mut request, &["status", "token"], crate::random::token());
-    let now = crate::time::now();
-    json::put(&mut request, &["status", "expirationTimestamp"], now);
-    Ok(answer::json(201, &request))
-}
-
-/// Answers a question: who am I, may I.
-pub(crate) fn question(
-    _cluster: &Cluster,
-    resource: &Resource,
-    mut object: Value,
-) -> ApiResult<Response<Body>> {
-    json::put(&mut object, &["kind"], resource.kind.as_str());
-    json::put(&mut object, &["apiVersion"], resource.api_version());
-    json::put_default(&mut object, &["metadata"], json!({}));
-    match resource.plural.as_str() {
-        "selfsubjectreviews" => json::put(
-            &mut object,
-            &["status"],
-            json!({"userInfo": {"username": USER,
-                "groups": ["system:masters", "system:authenticated"]}}),
-        ),
-        "selfsubjectaccessreviews" => json::put(&mut object, &["status"], json!({"allowed": true})),
-        _ => return Err(ApiError::method_not_allowed()),
+    let seconds = match json::int(&request, "/spec/expirationSeconds") {
+        None => 3600,
+        Some(seconds) if seconds < SHORTEST_TOKEN => {
+            let detail = "may not specify a duration less than 10 minutes";
+            let cause = Cause::invalid("spec.expirationSeconds", &Value::from(seconds), detail);
+            let named = Named {
+                group: "authentication.k8s.io",
+                resource: "tokenrequests",
+                kind: "TokenRequest",
+            };
+            return Err(ApiError::invalid(named, "", &[cause]));
+        }
+        Some(seconds) => seconds,
+    };
+    json::put(&mut request, &["spec", "expirationSeconds"], seconds);
+    if json::items(&request, "/spec/audiences").is_empty() {
+        let own = json!(["https://kubernetes.default.svc.cluster.local"]);
+        json::put(&mut request, &["spec", "audiences"], own);
     }
-    Ok(answer::json(201, &object))
+    json::put(
+        &mut request,
+        &["metadata"],
+        json!({"name": target.name, "namespace": target.namespace,
+        "creationTimestamp": crate::time::now()}),
+    );
+    let now = jiff::Timestamp::now();
+    let expires = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now);
+    let audiences = request.pointer("/spec/audiences").unwrap_or(&Value::Null);
+    let token = cluster.tokens.give(&account, audiences, expires);
+    json::put(&mut request, &["status", "token"], token);
+    let expires = expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    json::put(&mut request, &["status", "expirationTimestamp"], expires);
+    Ok(answer::json(201, &request))
 }

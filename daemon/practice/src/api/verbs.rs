@@ -9,7 +9,7 @@ use super::answer::{self, Body};
 use super::negotiation::{self, Form};
 use super::path::Target;
 use super::serve::{Api, Call};
-use super::{listing, special, table, watch};
+use super::{listing, reviews, table, watch};
 use crate::json;
 use crate::ops::{Change, DeleteOptions, Deleted, Written};
 use crate::patch;
@@ -92,7 +92,7 @@ fn create(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> 
     let resource = &target.resource;
     let object = call.object()?;
     if resource.is_question() {
-        return special::question(&api.cluster, resource, object);
+        return reviews::answer(&api.cluster, call, resource, object);
     }
     if resource.namespaced && target.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());

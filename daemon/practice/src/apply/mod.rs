@@ -3,6 +3,7 @@
 
 mod check;
 mod fieldset;
+mod last_applied;
 mod managed;
 mod merge;
 #[cfg(test)]
@@ -96,8 +97,16 @@ pub(crate) fn apply(
             (!both.is_empty()).then_some((owner, both))
         })
         .collect();
-    if !conflicts.is_empty() && !force {
-        return Err(conflict(&conflicts));
+    if !force {
+        let allowed = last_applied::fields(live, ty, writer);
+        let refused: Vec<(&Owner, FieldSet)> = conflicts
+            .iter()
+            .map(|(owner, fields)| (*owner, fields.difference(&allowed)))
+            .filter(|(_, fields)| !fields.is_empty())
+            .collect();
+        if !refused.is_empty() {
+            return Err(conflict(&refused));
+        }
     }
     for owner in &mut owners {
         owner.fields = owner.fields.difference(&touched);
@@ -115,6 +124,7 @@ pub(crate) fn apply(
     }
     owners.push(applier);
     managed::write(&mut merged, owners);
+    last_applied::renew(live, &mut merged, &config, writer);
     Ok(merged)
 }
 

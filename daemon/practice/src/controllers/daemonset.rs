@@ -1,8 +1,11 @@
 //! Daemon sets: one pod on the one node.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::writes::{controlled, is_active, is_ready, pod_of};
+use super::revisions::{self, Revision};
+use super::writes::{adopt, controlled, is_active, is_ready, pod_of};
 use super::{Again, MANAGER};
 use crate::cluster::Cluster;
 use crate::json::{self, text};
@@ -10,13 +13,19 @@ use crate::random::template_hash;
 use crate::storage::Key;
 
 const TELLER: &str = "daemonset-controller";
+/// Before creating a pod is tried again that was refused.
+const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     let set = cluster.get(&key.resource, &key.namespace, &key.name)?;
     let template = set.pointer("/spec/template").unwrap_or(&Value::Null);
     let hash = template_hash(template);
+    let of_template = Revision { labels: "controller-revision-hash", hash: &hash };
+    revisions::record(cluster, &set, of_template);
+    adopt(cluster, "pods", &set);
     let pods = controlled(cluster, "pods", &set);
     let current = |pod: &Value| text(pod, "/metadata/labels/controller-revision-hash") == hash;
+    let mut again = None;
     if !json::is_deleting(&set) {
         let active: Vec<_> = pods.iter().filter(|pod| is_active(pod)).collect();
         if active.is_empty() && !pods.iter().any(|pod| json::is_deleting(pod)) {
@@ -34,6 +43,7 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
                 Err(error) => {
                     let message = format!("Error creating: {}", error.message);
                     cluster.tell(TELLER, &set, "Warning", "FailedCreate", &message);
+                    again = Some(RETRY);
                 }
             }
         } else if text(&set, "/spec/updateStrategy/type") == "RollingUpdate" {
@@ -69,5 +79,5 @@ pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
             }
         }
     });
-    None
+    again
 }

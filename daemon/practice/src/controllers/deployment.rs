@@ -8,7 +8,7 @@ use super::rollout::{
     DESIRED, HASH, MOST, REVISION, REVISION_HISTORY, annotation, bare, bounds, proportion,
     revision, scale_up,
 };
-use super::writes::{controlled, controlled_by, is_active};
+use super::writes::{adopt, controlled, controlled_by, is_active};
 use super::{Again, MANAGER, deployment_status as status};
 use crate::cluster::Cluster;
 use crate::json;
@@ -64,6 +64,7 @@ fn count(object: &Value, name: &str) -> i64 {
 
 pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     let deployment = cluster.get(&key.resource, &key.namespace, &key.name)?;
+    adopt(cluster, SETS, &deployment);
     let mut view = View::look(cluster, deployment);
     if json::is_deleting(&view.deployment) {
         return status::write(cluster, key, &view, false);

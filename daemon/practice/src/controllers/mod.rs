@@ -16,11 +16,12 @@ mod job;
 mod namespace;
 mod quota;
 mod replicaset;
+mod revisions;
 mod rollout;
 mod statefulset;
 pub(crate) mod writes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,10 +62,32 @@ enum Task {
 /// When to look at something again without a change.
 pub(crate) type Again = Option<Duration>;
 
+/// Tasks in the order they came, each once: one that keeps coming back waits
+/// behind all others, so that nobody starves.
+#[derive(Default)]
+struct Queue {
+    order: VecDeque<Task>,
+    known: HashSet<Task>,
+}
+
+impl Queue {
+    fn push(&mut self, task: Task) {
+        if self.known.insert(task.clone()) {
+            self.order.push_back(task);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Task> {
+        let task = self.order.pop_front()?;
+        self.known.remove(&task);
+        Some(task)
+    }
+}
+
 struct Controllers {
     cluster: Arc<Cluster>,
     pods: Pods,
-    dirty: BTreeSet<Task>,
+    dirty: Queue,
     due: BTreeSet<(Instant, Task)>,
     times: HashMap<Task, Instant>,
 }
@@ -75,7 +98,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
     let mut rules = cluster.behaviours.changes();
     let mut all = Controllers {
         pods: Pods::default(),
-        dirty: BTreeSet::new(),
+        dirty: Queue::default(),
         due: BTreeSet::new(),
         times: HashMap::new(),
         cluster,
@@ -84,7 +107,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
         versions.borrow_and_update();
         all.take_changes();
         let mut done = 0;
-        while let Some(task) = all.dirty.pop_first() {
+        while let Some(task) = all.dirty.pop() {
             all.perform(task);
             all.take_changes();
             done += 1;
@@ -115,7 +138,7 @@ impl Controllers {
                 return;
             }
             self.times.remove(&task);
-            self.dirty.insert(task);
+            self.dirty.push(task);
         }
     }
 
@@ -153,7 +176,7 @@ impl Controllers {
     fn every_pod(&mut self) {
         for pod in self.cluster.list("pods", "") {
             let key = Key::new("pods", json::namespace(&pod), json::name(&pod));
-            self.dirty.insert(Task::Pod(key));
+            self.dirty.push(Task::Pod(key));
         }
     }
 
@@ -175,7 +198,7 @@ impl Controllers {
         for resource in self.cluster.read(crate::storage::Store::resources) {
             for object in self.cluster.list(&resource, "") {
                 let key = Key::new(&resource, json::namespace(&object), json::name(&object));
-                self.dirty.insert(Task::Collect(key.clone()));
+                self.dirty.push(Task::Collect(key.clone()));
                 self.own_task(key);
             }
         }
@@ -198,7 +221,7 @@ impl Controllers {
             "poddisruptionbudgets.policy" => Task::Budget(key),
             _ => return,
         };
-        self.dirty.insert(task);
+        self.dirty.push(task);
     }
 
     /// Notes what has to be looked at because of a change.
@@ -213,25 +236,25 @@ impl Controllers {
         let is_going =
             json::is_deleting(object) && !json::items(object, "/metadata/finalizers").is_empty();
         if is_going || (has_owners && change.kind == ChangeKind::Added) {
-            self.dirty.insert(Task::Collect(key.clone()));
+            self.dirty.push(Task::Collect(key.clone()));
         }
         if change.kind == ChangeKind::Deleted {
             let uid = json::uid(object);
             for dependent in self.cluster.read(|store| store.owned_by(uid)) {
-                self.dirty.insert(Task::Collect(dependent));
+                self.dirty.push(Task::Collect(dependent));
             }
             if let Some(namespace) = self.cluster.get("namespaces", "", &key.namespace)
                 && json::is_deleting(&namespace)
             {
                 let key = Key::new("namespaces", "", &key.namespace);
-                self.dirty.insert(Task::Namespace(key));
+                self.dirty.push(Task::Namespace(key));
             }
             let is_custom =
                 self.cluster.resource(&key.resource).is_some_and(|resource| !resource.builtin);
             if is_custom {
                 let crds = "customresourcedefinitions.apiextensions.k8s.io";
                 let key = Key::new(crds, "", &key.resource);
-                self.dirty.insert(Task::Definition(key));
+                self.dirty.push(Task::Definition(key));
             }
         }
         if &*key.resource == "pods" {
@@ -273,19 +296,19 @@ impl Controllers {
                     let name = json::text(owner, "/name");
                     self.own_task(Key::new("deployments.apps", namespace, name));
                 }
-                self.dirty.insert(Task::Collect(key));
+                self.dirty.push(Task::Collect(key));
             }
         } else if kind == ChangeKind::Deleted
             && let Some(key) = collector::owner_key(&self.cluster, namespace, owner)
         {
-            self.dirty.insert(Task::Collect(key));
+            self.dirty.push(Task::Collect(key));
         }
     }
 
     fn neighbours(&mut self, namespace: &str, storage: &str, task: fn(Key) -> Task) {
         for object in self.cluster.list(storage, namespace) {
             let key = Key::new(storage, namespace, json::name(&object));
-            self.dirty.insert(task(key));
+            self.dirty.push(task(key));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::conditions::drop_condition;
-use super::writes::{controlled, is_active, is_ready, pod_of, until_available};
+use super::writes::{adopt, controlled, is_active, is_ready, pod_of, until_available};
 use super::{Again, MANAGER, set_condition};
 use crate::cluster::Cluster;
 use crate::json;
@@ -17,6 +17,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     let set = cluster.get(&key.resource, &key.namespace, &key.name)?;
+    adopt(cluster, "pods", &set);
     let mut pods = active(cluster, &set);
     let mut failure = None;
     if !json::is_deleting(&set) {
@@ -107,7 +108,13 @@ fn write_status(
             }
         }
         json::put(status, &["observedGeneration"], generation);
+        let is_known = json::items(status, "/conditions")
+            .iter()
+            .any(|condition| json::text(condition, "/type") == "ReplicaFailure");
         match failure {
+            // The first refusal is kept: every further one names another pod,
+            // and a change of the status would bring the next one at once.
+            Some(_) if is_known => {}
             Some(why) => set_condition(status, "ReplicaFailure", "True", "FailedCreate", why),
             None => drop_condition(status, "ReplicaFailure"),
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::writes::{controlled, is_active, is_ready, pod_of, until_available};
+use super::revisions::{self, Revision};
+use super::writes::{adopt, controlled, is_active, is_ready, pod_of, until_available};
 use super::{Again, MANAGER};
 use crate::cluster::Cluster;
 use crate::json::{self, text};
@@ -21,7 +22,11 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     let set = cluster.get(&key.resource, &key.namespace, &key.name)?;
     let template = set.pointer("/spec/template").unwrap_or(&Value::Null);
-    let revision = format!("{}-{}", key.name, template_hash(template));
+    let hash = template_hash(template);
+    let revision = format!("{}-{hash}", key.name);
+    let of_template = Revision { labels: "controller.kubernetes.io/hash", hash: &hash };
+    revisions::record(cluster, &set, of_template);
+    adopt(cluster, "pods", &set);
     let mut again = None;
     if !json::is_deleting(&set) && !step(cluster, key, &set, &revision) {
         again = Some(RETRY);

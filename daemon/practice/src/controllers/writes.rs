@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::json;
 use crate::ops::{Change, DeleteOptions, WriteOptions};
+use crate::selectors::Labels;
 use crate::status::{ApiError, ApiResult};
 use crate::storage::Key;
 
@@ -114,6 +115,36 @@ pub(crate) fn controlled(cluster: &Cluster, storage: &str, owner: &Value) -> Vec
             .filter(|object| is_controlled_by(object, owner))
             .collect()
     })
+}
+
+/// Takes what nobody controls and the owner's selector fits, as controllers
+/// do with what an earlier owner of the name left behind.
+pub(crate) fn adopt(cluster: &Cluster, storage: &str, owner: &Value) {
+    if json::is_deleting(owner) {
+        return;
+    }
+    let loose: Vec<_> = cluster
+        .list(storage, json::namespace(owner))
+        .into_iter()
+        .filter(|object| {
+            !json::is_deleting(object)
+                && !json::items(object, "/metadata/ownerReferences")
+                    .iter()
+                    .any(|reference| json::flag(reference, "/controller"))
+        })
+        .collect();
+    if loose.is_empty() {
+        return;
+    }
+    let selector = Labels::from_object(owner.pointer("/spec/selector").unwrap_or(&Value::Null));
+    for object in loose.iter().filter(|object| !selector.is_empty() && selector.fits(object)) {
+        let key = Key::new(storage, json::namespace(object), json::name(object));
+        cluster.edit(super::MANAGER, &key, "", |object| {
+            let mut owners = json::items(object, "/metadata/ownerReferences").to_vec();
+            owners.extend(controlled_by(owner).as_array().into_iter().flatten().cloned());
+            json::put(object, &["metadata", "ownerReferences"], owners);
+        });
+    }
 }
 
 /// A pod from a template.

@@ -92,7 +92,10 @@ pub(super) fn update_in(
         defaulted_and_valid(&mut new, Some(old), resource)?;
         admission::quota_update(store, resource, &new, old)?;
     }
-    if has_generation(resource) && at.subresource.is_empty() && desired(&new) != desired(old) {
+    if has_generation(resource)
+        && matches!(at.subresource, "" | "scale")
+        && desired(&new) != desired(old)
+    {
         let generation = json::int(old, "/metadata/generation").unwrap_or_default() + 1;
         json::put(&mut new, &["metadata", "generation"], generation);
     }

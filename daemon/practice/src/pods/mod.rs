@@ -3,6 +3,7 @@
 mod checks;
 mod run;
 mod scheduling;
+mod script;
 mod status;
 
 use std::collections::{HashMap, HashSet};
@@ -84,7 +85,7 @@ impl Pods {
                 last = Some(run.due - now);
                 break;
             }
-            let decided = cluster.behaviours.decide(pod);
+            let decided = decide(cluster, pod);
             match self.step(cluster, key, pod, run, decided) {
                 Next::Now => {}
                 Next::After(time) => run.due = now + time,
@@ -272,10 +273,25 @@ fn begin(cluster: &Cluster, pod: &Value, container: &mut run::Container) {
     cluster.logs.begin(json::uid(pod), &container.name, container.restarts);
 }
 
+/// What a pod does: what a test or an image's name decided, else what its
+/// first container's command says.
+fn decide(cluster: &Cluster, pod: &Value) -> Option<Behaviour> {
+    cluster.behaviours.decide(pod).or_else(|| {
+        let first = json::items(pod, "/spec/containers").first()?;
+        Some(match script::of(first)?.end {
+            Some((after, exit_code)) => Behaviour::Exits { after, exit_code },
+            None => Behaviour::Ready { after: Duration::ZERO },
+        })
+    })
+}
+
 /// What a healthy container writes first.
 fn greeting(spec: &Value, decided: Option<&Behaviour>) -> Vec<String> {
     if matches!(decided, Some(Behaviour::CrashLoop { .. })) {
         return Vec::new();
+    }
+    if let Some(script) = script::of(spec) {
+        return script.lines;
     }
     let now = crate::time::now_plain();
     let mut lines = vec![format!("{now} starting {}", text(spec, "/image"))];
@@ -411,7 +427,7 @@ fn restart(cluster: &Cluster, pod: &Value, run: &mut Run) {
         cluster.tell_part(KUBELET, pod, &container.part(), "Normal", "Pulled", &message);
         begin(cluster, pod, container);
         let spec = container.spec(pod).clone();
-        let decided = cluster.behaviours.decide(pod);
+        let decided = decide(cluster, pod);
         for line in greeting(&spec, decided.as_ref()) {
             cluster.logs.write(json::uid(pod), &container.name, line);
         }

@@ -69,6 +69,10 @@ fn walk(value: &mut Value, ty: &Type, at: &mut Place, found: &mut Decoded) {
         Type::Scalar(scalar) => {
             if let Some(wanted) = mismatch(value, *scalar) {
                 found.refuse(value, at, wanted);
+            } else if *scalar == Scalar::Quantity
+                && let Some(text) = crate::quantity::canonical(value)
+            {
+                *value = Value::from(text);
             }
         }
         Type::List { of, .. } => match value {

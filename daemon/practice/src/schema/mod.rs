@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use decode::{decode, kind_of};
 pub(crate) use openapi::from_open_api;
-pub(crate) use parse::{builtin, builtin_names};
+pub(crate) use parse::{builtin, builtin_names, package};
 use serde_json::Value;
 
 /// The type of a field.
@@ -185,6 +185,11 @@ impl Type {
                 found.fields.get(name).map(|field| &field.ty).or(found.others.as_ref())
             }
         }
+    }
+
+    /// A named field with its rules.
+    pub(crate) fn entry(&self, name: &str) -> Option<&Field> {
+        self.as_struct()?.fields.get(name)
     }
 
     /// The value a list key has when an item leaves it out.

@@ -17,29 +17,44 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Field, ListMerge, Scalar, Struct, Type};
 
-const TABLES: [&str; 17] = [
-    include_str!("types/admissionregistration.types"),
-    include_str!("types/apiextensions.types"),
-    include_str!("types/apps.types"),
-    include_str!("types/authentication.types"),
-    include_str!("types/authorization.types"),
-    include_str!("types/autoscaling.types"),
-    include_str!("types/batch.types"),
-    include_str!("types/coordination.types"),
-    include_str!("types/core.types"),
-    include_str!("types/discovery.types"),
-    include_str!("types/meta.types"),
-    include_str!("types/networking.types"),
-    include_str!("types/node.types"),
-    include_str!("types/policy.types"),
-    include_str!("types/rbac.types"),
-    include_str!("types/scheduling.types"),
-    include_str!("types/storage.types"),
+/// The tables, each with the package of its types.
+const TABLES: [(&str, &str); 17] = [
+    ("api.admissionregistration.v1", include_str!("types/admissionregistration.types")),
+    (
+        "apiextensions-apiserver.pkg.apis.apiextensions.v1",
+        include_str!("types/apiextensions.types"),
+    ),
+    ("api.apps.v1", include_str!("types/apps.types")),
+    ("api.authentication.v1", include_str!("types/authentication.types")),
+    ("api.authorization.v1", include_str!("types/authorization.types")),
+    ("api.autoscaling.v2", include_str!("types/autoscaling.types")),
+    ("api.batch.v1", include_str!("types/batch.types")),
+    ("api.coordination.v1", include_str!("types/coordination.types")),
+    ("api.core.v1", include_str!("types/core.types")),
+    ("api.discovery.v1", include_str!("types/discovery.types")),
+    ("apimachinery.pkg.apis.meta.v1", include_str!("types/meta.types")),
+    ("api.networking.v1", include_str!("types/networking.types")),
+    ("api.node.v1", include_str!("types/node.types")),
+    ("api.policy.v1", include_str!("types/policy.types")),
+    ("api.rbac.v1", include_str!("types/rbac.types")),
+    ("api.scheduling.v1", include_str!("types/scheduling.types")),
+    ("api.storage.v1", include_str!("types/storage.types")),
 ];
 
-static TYPES: LazyLock<HashMap<&'static str, Struct>> = LazyLock::new(|| {
-    TABLES.iter().flat_map(|table| table.lines()).filter_map(parse_line).collect()
+static TYPES: LazyLock<HashMap<&'static str, Struct>> =
+    LazyLock::new(|| lines().filter_map(|(_, line)| parse_line(line)).collect());
+
+static PACKAGES: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    lines()
+        .filter_map(|(package, line)| {
+            Some((line.split_once(" = ")?.0.trim_end_matches('!'), package))
+        })
+        .collect()
 });
+
+fn lines() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLES.iter().flat_map(|(package, table)| table.lines().map(|line| (*package, line)))
+}
 
 /// A built-in type by its name.
 pub(crate) fn builtin(name: &str) -> Option<&'static Struct> {
@@ -49,6 +64,11 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Struct> {
 /// The names of all built-in types.
 pub(crate) fn builtin_names() -> impl Iterator<Item = &'static str> {
     TYPES.keys().copied()
+}
+
+/// The package of a built-in type, as the published schemas name it.
+pub(crate) fn package(name: &str) -> &'static str {
+    PACKAGES.get(name).copied().unwrap_or("api.core.v1")
 }
 
 fn parse_line(line: &'static str) -> Option<(&'static str, Struct)> {
@@ -140,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_named_type_is_in_the_tables() {
-        let lines: usize = TABLES.iter().map(|t| t.matches(" = ").count()).sum();
+        let lines: usize = TABLES.iter().map(|(_, t)| t.matches(" = ").count()).sum();
         assert_eq!(TYPES.len(), lines, "two types share a name");
         for (name, found) in TYPES.iter() {
             for (field, of) in &found.fields {

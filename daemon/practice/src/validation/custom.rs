@@ -119,5 +119,11 @@ fn rules(value: &Value, field: &Field, at: &str, found: &mut Vec<Cause>) {
         let detail = format!("{at} in body should {verb} at most {most} {unit}");
         found.push(Cause::invalid(at, value, &detail));
     }
-    // A pattern is not checked: it would need a regular expression engine.
+    if let (Some(text), Some(pattern)) = (value.as_str(), rules.get("pattern").and_then(Value::as_str))
+        // A pattern that this engine does not know holds for every text.
+        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
+    {
+        let detail = format!("{at} in body should match '{pattern}'");
+        found.push(Cause::invalid(at, value, &detail));
+    }
 }

@@ -3,6 +3,7 @@
 // Clippy knows test functions, but not the functions they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod access;
 mod admission;
 mod apply;
 mod custom;

@@ -3,12 +3,12 @@
 use deployd_practice::{Behaviour, PodMatch};
 use futures::TryStreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::json;
 
-use crate::stage::{GUARD, Stage, condition, deployment, is_rolled_out};
+use crate::stage::{GUARD, Stage, condition, deployment, is_rolled_out, read};
 
 #[tokio::test]
 async fn a_deployment_becomes_ready_and_a_watch_sees_it() {
@@ -179,6 +179,39 @@ async fn stateful_sets_daemon_sets_and_jobs() {
         .wait("the job complete", |o| {
             let found = o.get("jobs.batch", "a", "task").unwrap();
             condition(&found, "Complete").is_some() && found["status"]["succeeded"] == 2
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_a_quota_refuses_does_not_keep_others_waiting() {
+    let stage = Stage::with_namespace("a").await;
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"},
+        "spec": {"hard": {"pods": "0"}}});
+    let created = stage.any("", "v1", "ResourceQuota", "a");
+    created.create(&PostParams::default(), &read(quota)).await.unwrap();
+    let deployments = stage.any("apps", "v1", "Deployment", "a");
+    let over = deployment("web", "nginx", 2);
+    deployments.create(&PostParams::default(), &read(over)).await.unwrap();
+    stage
+        .wait("the deployment's refusal", |objects| {
+            objects.get("deployments.apps", "a", "web").is_some_and(|found| {
+                condition(&found, "ReplicaFailure").is_some_and(|(_, why)| why == "FailedCreate")
+            })
+        })
+        .await;
+    let mut set = deployment("db", "postgres", 1);
+    set["kind"] = json!("StatefulSet");
+    set["spec"]["serviceName"] = json!("db");
+    let sets = stage.any("apps", "v1", "StatefulSet", "a");
+    sets.create(&PostParams::default(), &read(set)).await.unwrap();
+    stage
+        .wait("the stateful set's turn", |objects| {
+            let told = objects.events("a", "db");
+            objects
+                .get("statefulsets.apps", "a", "db")
+                .is_some_and(|found| found["status"]["observedGeneration"] == 1)
+                && told.iter().any(|(reason, _)| reason == "FailedCreate")
         })
         .await;
 }
