@@ -144,7 +144,7 @@ async fn patches_of_every_type_do_what_they_say() {
     patch("json", r#"[{"op":"replace","path":"/spec/replicas","value":2}]"#).ok();
     assert_eq!(stage.field("deployment/web", ".spec.replicas"), "2");
     let said = patch("json", r#"[{"op":"test","path":"/spec/replicas","value":5}]"#).refused();
-    has(&said, "the server rejected our request due to an error in our request");
+    has(&said, "The request is invalid: ");
     has(&patch("merge", r#"{"spec":{"replicas":2}}"#).ok(), "patched (no change)");
 
     stage.kubectl(&["label", "deployment/web", "tier=y"]).refused();
