@@ -1,7 +1,7 @@
 //! Placeholders in Score files.
 #![no_main]
 
-use deployd_core::score::placeholder::{Segment, expand, parse, references};
+use deployd_core::score::{Segment, expand, parse, references};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
