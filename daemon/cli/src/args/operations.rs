@@ -228,7 +228,9 @@ The daemon writes the copy, on its own machine, while it goes on working. The ke
 not part of it: keep that elsewhere.
 
 Examples:
-  deployd backup /var/backups/deployd-2026-01-31")]
+  deployd backup /var/backups/deployd-2026-01-31
+
+The daemon writes below its data directory, and in folders that its settings name in sandbox.write.")]
 pub struct BackupArgs {
     /// A new file on the daemon's machine
     #[arg(value_name = "PATH")]
