@@ -66,7 +66,7 @@ async fn i14_each_hostile_plugin_is_quarantined_and_no_other_notices() {
     let stage = Stage::new();
     let good = stage.templater("good").await.unwrap();
     let limits =
-        LimitOverrides { cpu_ms: Some(50), wall_ms: Some(1000), ..LimitOverrides::default() };
+        LimitOverrides { cpu_ms: Some(50), wall_ms: Some(3000), ..LimitOverrides::default() };
     let grant = Grant { limits, ..Grant::default() };
     let mut wrong = Vec::new();
     for (fixture, code, says) in HOSTILE {
