@@ -10,7 +10,7 @@ use crate::config::{EffectLevel, WhenUnused};
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
 use crate::set::Delta;
-use crate::{Digest, EnvironmentId, Name};
+use crate::{Digest, EnvironmentId, Fault, Name};
 
 /// The version of the plan's form.
 pub const PLAN_VERSION: u32 = 1;
@@ -100,6 +100,9 @@ pub struct UnusedResource {
     pub key: ResourceKey,
     /// What happens to it.
     pub when_unused: WhenUnused,
+    /// How safe it is to repeat what its driver does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<EffectLevel>,
 }
 
 /// A templater, pinned, and the baseline it uses.
@@ -235,6 +238,9 @@ pub struct Preview {
     pub manifests: Manifests,
     /// Against what was applied last.
     pub changes: Vec<ObjectChange>,
+    /// Why the templater's manifests are not among them, if they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Fault>,
 }
 
 /// How manifests differ from those applied before. What is equal is left out.

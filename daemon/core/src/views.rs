@@ -88,6 +88,10 @@ pub struct Route {
     /// Containers, `workload/container`, whose images are waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
+    /// Why the artifacts lead to nothing here: what is wrong with the
+    /// application's documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What to deploy.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::configuration::Configuration;
 use crate::error::Problem;
-use crate::journal::{StoreOrEngine, until_no_conflict};
+use crate::journal::{Appended, StoreOrEngine, until_no_conflict};
 use crate::records::{IMAGES, SCAN_MAX, below, decode, key, object, put};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
@@ -77,6 +77,8 @@ impl Inner {
     ) -> Result<Announced, StoreOrEngine> {
         let configuration = self.configuration().await?;
         let mut arrivals: BTreeMap<EnvironmentId, Arrival<'_>> = BTreeMap::new();
+        let mut announced = Announced { artifacts: artifacts.to_vec(), routes: Vec::new() };
+        let mut problems = Vec::new();
         for artifact in artifacts {
             for (application, spec) in &configuration.applications {
                 for name in destinations(spec, artifact) {
@@ -84,7 +86,13 @@ impl Inner {
                         application: application.clone(),
                         environment: name.clone(),
                     };
-                    let set = configuration.set(application)?;
+                    let set = match configuration.set(application) {
+                        Ok(set) => set,
+                        Err(error) => {
+                            problems.push((id, error));
+                            continue;
+                        }
+                    };
                     let new = images(spec, &set, artifact);
                     let arrival = arrivals.entry(id).or_insert_with(|| Arrival {
                         set,
@@ -96,12 +104,34 @@ impl Inner {
                 }
             }
         }
-        let mut announced = Announced { artifacts: artifacts.to_vec(), routes: Vec::new() };
         let mut batch = Batch::default();
         let mut appended = Vec::new();
         for (id, arrival) in &arrivals {
-            let route = self.arrive(caller, &configuration, id, arrival, &mut batch, &mut appended);
-            announced.routes.push(Box::pin(route).await?);
+            let arriving = Box::pin(self.arrive(caller, &configuration, id, arrival));
+            match arriving.await {
+                Ok((route, its, one)) => {
+                    merge(&mut batch, its);
+                    appended.extend(one);
+                    announced.routes.push(route);
+                }
+                // What is wrong with one application holds up no other.
+                Err(error) if is_of_application(&error) => problems.push((id.clone(), error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if announced.routes.is_empty()
+            && let Some((_, error)) = problems.pop()
+        {
+            return Err(error.into());
+        }
+        for (environment, error) in problems {
+            tracing::warn!(%environment, %error, "artifacts lead to nothing here");
+            announced.routes.push(Route {
+                environment,
+                deployment: None,
+                waits_for: Vec::new(),
+                problem: Some(error.to_string()),
+            });
         }
         for application in applications(&configuration, artifacts) {
             let routes: Vec<&Route> = announced
@@ -127,9 +157,8 @@ impl Inner {
         configuration: &Configuration,
         id: &EnvironmentId,
         arrival: &Arrival<'_>,
-        batch: &mut Batch,
-        appended: &mut Vec<crate::journal::Appended>,
-    ) -> Result<Route, EngineError> {
+    ) -> Result<(Route, Batch, Option<Appended>), EngineError> {
+        let mut batch = Batch::default();
         if !configuration.environments.contains_key(id) {
             return Err(EngineError::invalid(
                 format!("application {}", id.application),
@@ -151,7 +180,13 @@ impl Inner {
         let set = match routed {
             Routed::Deploy { set } => set,
             Routed::Held { missing } => {
-                return Ok(Route { environment: id.clone(), deployment: None, waits_for: missing });
+                let route = Route {
+                    environment: id.clone(),
+                    deployment: None,
+                    waits_for: missing,
+                    problem: None,
+                };
+                return Ok((route, batch, None));
             }
         };
         let content: Object = object(&*set)?;
@@ -171,10 +206,15 @@ impl Inner {
         let entry = self.environment(id).await?;
         let events = queue(&entry.state, &deployment, request)
             .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
-        let one = self.prepare(id, &entry, &caller.actor, &events).await?;
-        merge(batch, &one.batch);
-        appended.push(one);
-        Ok(Route { environment: id.clone(), deployment: Some(deployment), waits_for: Vec::new() })
+        let mut one = self.prepare(id, &entry, &caller.actor, &events).await?;
+        merge(&mut batch, std::mem::take(&mut one.batch));
+        let route = Route {
+            environment: id.clone(),
+            deployment: Some(deployment),
+            waits_for: Vec::new(),
+            problem: None,
+        };
+        Ok((route, batch, Some(one)))
     }
 
     /// The latest images of an environment.
@@ -214,10 +254,18 @@ fn applications(configuration: &Configuration, artifacts: &[Artifact]) -> Vec<Na
         .collect()
 }
 
+/// Whether it is about an application's documents, and nothing else.
+fn is_of_application(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Invalid { .. } | EngineError::NotFound { .. } | EngineError::Conflict { .. }
+    )
+}
+
 /// Adds one batch to another.
-fn merge(batch: &mut Batch, other: &Batch) {
-    batch.appends.extend(other.appends.iter().cloned());
-    batch.puts.extend(other.puts.iter().cloned());
-    batch.outbox.extend(other.outbox.iter().cloned());
-    batch.objects.extend(other.objects.iter().cloned());
+fn merge(batch: &mut Batch, other: Batch) {
+    batch.appends.extend(other.appends);
+    batch.puts.extend(other.puts);
+    batch.outbox.extend(other.outbox);
+    batch.objects.extend(other.objects);
 }

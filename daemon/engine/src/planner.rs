@@ -223,7 +223,9 @@ impl Inner {
                     .map_or(node.when_unused, |definition| definition.when_unused);
                 let key = node.key.clone();
                 needs.insert(uid.clone(), node.after.clone());
-                unused.insert(uid.clone(), UnusedResource { uid: uid.clone(), key, when_unused });
+                let effect = plan.resources.get(uid).map(|planned| planned.effect);
+                let resource = UnusedResource { uid: uid.clone(), key, when_unused, effect };
+                unused.insert(uid.clone(), resource);
             }
         }
         // What others need is taken away after them.
@@ -257,16 +259,23 @@ impl Inner {
             );
         }
         let log = CallLog::default();
-        let rendered =
-            self.render(plan, set, outputs, Missing::Preview, &scope(plan, ""), &log).await?;
+        let scope = scope(plan, "");
+        let rendered = self.render(plan, set, outputs, Missing::Preview, &scope, &log);
+        // The rest of the plan is worth seeing without it, and what is wrong.
+        let (rendered, problem) = match rendered.await {
+            Ok(rendered) => (rendered, None),
+            Err(EngineError::Fault(fault)) => (Manifests::default(), Some(fault)),
+            Err(error) => return Err(error),
+        };
         let mut manifests = Manifests { namespace: rendered.namespace, objects: there };
         manifests.objects.extend(rendered.objects);
         let before: Manifests = match &state.deployed {
             Some(deployed) => content(store, "manifests", deployed.manifests).await?,
             None => Manifests::default(),
         };
-        let changes = changes(&before, &manifests);
-        Ok(Preview { manifests, changes })
+        // Without the templater everything else would seem to go away.
+        let changes = if problem.is_none() { changes(&before, &manifests) } else { Vec::new() };
+        Ok(Preview { manifests, changes, problem })
     }
 
     /// The templater's objects for a set.

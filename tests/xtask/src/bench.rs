@@ -9,6 +9,7 @@
 
 mod apply;
 mod blocks;
+mod deploy;
 mod go_peer;
 mod hostile;
 mod intake;
@@ -33,12 +34,32 @@ pub(crate) enum Name {
     Hostile,
     /// Requests taken for good, beside PostgreSQL and Restate.
     Intake,
+    /// Whole deployments: many at once, one more in a long history, starts,
+    /// memory.
+    Deploy,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Amount {
+    /// Turns that each contender takes.
+    #[arg(long, default_value_t = 21)]
+    blocks: usize,
+    /// Environments to deploy to, for `deploy`.
+    #[arg(long, default_value_t = 1_000)]
+    environments: usize,
+    /// Deployments in the longer history, for `deploy`.
+    #[arg(long, default_value_t = 20_000)]
+    history: usize,
 }
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
-pub(crate) fn bench(root: &Path, name: Name, blocks: usize) -> anyhow::Result<()> {
+pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<()> {
+    let Amount { blocks, environments, history } = amount;
     let report = match name {
         Name::Apply => apply::bench(root, blocks)?,
+        // It has no contenders that take turns, and makes its report itself.
+        Name::Deploy => return deploy::bench(root, environments, history),
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
         Name::Hostile => hostile::bench(root, blocks)?,

@@ -43,9 +43,8 @@ enum Job {
     /// Measure one thing, beside what others use for it.
     Bench {
         name: bench::Name,
-        /// Turns that each contender takes.
-        #[arg(long, default_value_t = 21)]
-        blocks: usize,
+        #[command(flatten)]
+        amount: bench::Amount,
     },
     /// Switch bugs on, one at a time: each must be caught by its test.
     SeededBugs {
@@ -102,7 +101,7 @@ fn run(job: Job) -> anyhow::Result<()> {
     match job {
         Job::Demo { arguments } => demo::demo(&root, &arguments),
         Job::Test { only } => test::test(&root, &only),
-        Job::Bench { name, blocks } => bench::bench(&root, name, blocks),
+        Job::Bench { name, amount } => bench::bench(&root, name, amount),
         Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
         Job::Fuzz { target, seconds } => fuzz::fuzz(&root, target.as_deref(), seconds),
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),

@@ -95,7 +95,7 @@ pub enum Event {
         /// Resources to provision, and what each comes after.
         resources: Vec<ResourceStep>,
         /// Resources to destroy at the end.
-        destroy: Vec<Uid>,
+        destroy: Vec<DestroyStep>,
     },
     /// A gate is open.
     GatePassed {
@@ -206,6 +206,39 @@ pub struct ResourceStep {
     pub after: Vec<Uid>,
     /// Whether a repeat after an unknown outcome needs an operator.
     pub unsafe_to_repeat: bool,
+}
+
+/// A resource to destroy.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DestroyStep {
+    /// Which.
+    pub uid: Uid,
+    /// Whether a repeat after an unknown outcome needs an operator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsafe_to_repeat: bool,
+}
+
+/// As it is stored: older events have the uid alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredDestroyStep {
+    Uid(Uid),
+    #[serde(rename_all = "camelCase")]
+    Step {
+        uid: Uid,
+        #[serde(default)]
+        unsafe_to_repeat: bool,
+    },
+}
+
+impl<'de> Deserialize<'de> for DestroyStep {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        StoredDestroyStep::deserialize(deserializer).map(|stored| match stored {
+            StoredDestroyStep::Uid(uid) => Self { uid, unsafe_to_repeat: false },
+            StoredDestroyStep::Step { uid, unsafe_to_repeat } => Self { uid, unsafe_to_repeat },
+        })
+    }
 }
 
 impl Event {

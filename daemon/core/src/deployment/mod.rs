@@ -12,7 +12,7 @@ mod state;
 mod steps;
 mod transition;
 
-pub use event::{Event, Mode, Origin, Request, ResourceStep};
+pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep};
 pub use next::{Intent, QUEUE_MAX, QueueFull, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::event::Request;
+use super::event::{DestroyStep, Request};
 use super::steps::{Shared, Steps};
 use crate::graph::Uid;
 use crate::plan::Gate;
@@ -399,7 +399,7 @@ pub struct Deployment {
     pub steps: Steps,
     /// Resources to destroy at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub destroy: Vec<Uid>,
+    pub destroy: Vec<DestroyStep>,
     /// Where the strategy stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,

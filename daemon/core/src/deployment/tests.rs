@@ -399,7 +399,11 @@ fn a_paused_rollout_waits_for_a_person() {
 fn destroying(step: &Step) -> Event {
     match (&step.kind, planned(step, vec![], false)) {
         (StepKind::Plan, Event::DeploymentPlanned { deployment, plan, gates, resources, .. }) => {
-            let destroy = vec![Uid("app".into()), Uid("base".into())];
+            let step = |uid: &str, unsafe_to_repeat| DestroyStep {
+                uid: Uid(uid.into()),
+                unsafe_to_repeat,
+            };
+            let destroy = vec![step("app", false), step("base", true)];
             Event::DeploymentPlanned { deployment, plan, gates, resources, destroy }
         }
         _ => well(step),
@@ -418,6 +422,39 @@ fn i8_resources_are_taken_away_one_by_one_in_the_order_of_the_plan() {
         place(&|e| matches!(e, Event::StepSucceeded { step, .. } if step.0 == "destroy:app"));
     let next = place(&|e| matches!(e, Event::StepStarted { step, .. } if step.0 == "destroy:base"));
     assert!(done < next);
+}
+
+#[test]
+fn i7_an_unsafe_destroy_whose_outcome_is_unknown_needs_an_operator() {
+    let mut world = World::new(&destroying);
+    world.request("one", Mode::Manual);
+    let running = |world: &World<'_>, id: &str| {
+        let active = world.state.active.as_ref().unwrap();
+        active.step(&StepId(id.into())).is_some_and(|step| step.status == StepStatus::Running)
+    };
+    while !running(&world, "destroy:app") {
+        assert!(world.step());
+    }
+    for event in interrupted(&world.state) {
+        world.append(event).unwrap();
+    }
+    while !running(&world, "destroy:base") {
+        assert!(world.step(), "the first one may be repeated");
+    }
+    for event in interrupted(&world.state) {
+        world.append(event).unwrap();
+    }
+    assert_eq!(world.run(), Outcome::NeedsOperator);
+    assert_eq!(world.last.clone().unwrap().fault.unwrap().code, "unknown-outcome");
+}
+
+#[test]
+fn events_of_older_versions_name_what_to_destroy_by_uid_alone() {
+    let step: DestroyStep = serde_json::from_value(json!("app")).unwrap();
+    assert_eq!(step, DestroyStep { uid: Uid("app".into()), unsafe_to_repeat: false });
+    let step = DestroyStep { unsafe_to_repeat: true, ..step };
+    let value = serde_json::to_value(&step).unwrap();
+    assert_eq!(serde_json::from_value::<DestroyStep>(value).unwrap(), step);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::event::Event;
+use super::event::{DestroyStep, Event};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
     Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
@@ -458,9 +458,12 @@ fn decided(
             // One after the other, in the order of the plan: what is taken away
             // later may be what the earlier ones need.
             let mut after = StepId("prune".to_owned());
-            for uid in deployment.destroy.clone() {
+            for DestroyStep { uid, unsafe_to_repeat } in deployment.destroy.clone() {
                 let id = format!("destroy:{uid}");
-                push(deployment, &id, StepKind::Destroy { uid }, vec![after]);
+                let kind = StepKind::Destroy { uid };
+                let mut step = Step::new(&deployment.id, &*id, kind, vec![after]);
+                step.unsafe_to_repeat = unsafe_to_repeat;
+                deployment.steps.push(step);
                 after = StepId(id);
             }
             None

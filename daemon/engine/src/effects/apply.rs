@@ -226,7 +226,8 @@ impl Work {
     }
 
     fn is_destroyed(&self, uid: &Uid) -> bool {
-        self.deployment.destroy.contains(uid) && !self.deployment.is_restoring()
+        !self.deployment.is_restoring()
+            && self.deployment.destroy.iter().any(|destroyed| destroyed.uid == *uid)
     }
 
     async fn of_resources(

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deployd_core::deployment::{
-    Deployment, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind, StepStatus,
+    Deployment, DestroyStep, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind, StepStatus,
 };
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifests, Plan};
@@ -332,7 +332,10 @@ fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event
         .unused
         .iter()
         .filter(|unused| unused.when_unused == WhenUnused::Destroy)
-        .map(|unused| unused.uid.clone())
+        .map(|unused| DestroyStep {
+            uid: unused.uid.clone(),
+            unsafe_to_repeat: unused.effect.is_some_and(is_unsafe),
+        })
         .collect();
     Event::DeploymentPlanned {
         deployment,

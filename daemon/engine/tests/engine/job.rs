@@ -18,6 +18,7 @@ async fn images_are_announced_and_the_shop_runs() {
         environment: development(),
         deployment: None,
         waits_for: vec!["backend/main".to_owned()],
+        problem: None,
     };
     assert_eq!(announced.routes, [held]);
     assert!(stage.engine.history(None, None, 10).await.unwrap().deployments.is_empty());

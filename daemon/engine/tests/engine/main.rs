@@ -18,6 +18,7 @@ mod crashes;
 mod documents;
 mod fakes;
 mod history;
+mod isolation;
 mod job;
 mod large;
 mod notifications;

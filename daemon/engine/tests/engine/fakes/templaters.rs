@@ -18,6 +18,10 @@ fn misplaces(input: &RenderInput) -> bool {
 impl Templaters for Instance {
     async fn render(&self, _call: Call<'_>, input: &RenderInput) -> Result<Vec<Value>, Fault> {
         self.look("render", async { Ok(()) }).await?;
+        self.life.alive().await;
+        if input.config.get("fails").is_some() {
+            return Err(Fault::invalid("baseline-invalid", "line 3: no such filter"));
+        }
         let mut objects = vec![json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"},
             "data": {"baseline": input.baseline},

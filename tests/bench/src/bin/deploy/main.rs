@@ -45,6 +45,8 @@ const REST: Duration = Duration::from_secs(3);
 const ROUND_MAX: Duration = Duration::from_secs(900);
 
 fn main() -> anyhow::Result<()> {
+    // An error means that there is a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut arguments = std::env::args_os().skip(1);
     let deployd = PathBuf::from(arguments.next().context("expected the daemon's binary")?);
     let mut number = |what: &str| -> anyhow::Result<usize> {

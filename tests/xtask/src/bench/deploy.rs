@@ -1,0 +1,22 @@
+//! `cargo xtask bench deploy`: whole deployments by the real daemon.
+//!
+//! It runs on its own: nobody else's tool does the same work. The practice
+//! cluster runs beside it on the same processors, and the figures say how much
+//! of their time was the daemon's.
+
+use crate::command::{cargo, run};
+use crate::plugins;
+use std::path::Path;
+use std::process::Command;
+
+/// Builds the daemon with its plugins, and measures.
+pub(crate) fn bench(root: &Path, environments: usize, history: usize) -> anyhow::Result<()> {
+    plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
+    eprintln!("   Building the daemon, optimised: minutes, the first time");
+    let packages = ["--package", "deployd", "--package", "bench"];
+    run(cargo(root).args(["build", "--release"]).args(packages))?;
+    let programs = root.join("target/release");
+    run(Command::new(programs.join("deploy"))
+        .arg(programs.join("deployd"))
+        .args([environments.to_string(), history.to_string()]))
+}
