@@ -11,7 +11,7 @@ use deployd_core::plan::{
     PlannedTemplater, Preview, Previous, UnusedResource, changes, workload_order,
 };
 use deployd_core::ports::{
-    Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, Scope,
+    Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, RenderInput, Scope,
 };
 use deployd_core::resolve::{self, Context, Missing};
 use deployd_core::seeded::{Bug, seeded};
@@ -148,6 +148,8 @@ impl Inner {
             let Some(node) = plan.graph.nodes.get(&uid) else { continue };
             let info = match self.plugin(&node.driver, PluginKind::Driver).await {
                 Ok(info) => info,
+                // It says nothing of the plugin: the step is tried again.
+                Err(error @ EngineError::Store(_)) => return Err(error),
                 Err(error) => {
                     problems.push(Problem::new(
                         format!("resource definition {}", node.definition),
@@ -259,16 +261,17 @@ impl Inner {
             );
         }
         let log = CallLog::default();
+        let input = self.render_input(plan, set, outputs, Missing::Preview).await?;
         let scope = scope(plan, "");
-        let rendered = self.render(plan, set, outputs, Missing::Preview, &scope, &log);
+        let call = Call { plugin: &plan.templater.plugin, scope: &scope, log: &log };
         // The rest of the plan is worth seeing without it, and what is wrong.
-        let (rendered, problem) = match rendered.await {
-            Ok(rendered) => (rendered, None),
-            Err(EngineError::Fault(fault)) => (Manifests::default(), Some(fault)),
-            Err(error) => return Err(error),
+        let (rendered, problem) = match self.ports.templaters.render(call, &input).await {
+            Ok(rendered) => (owned(set, rendered), None),
+            Err(fault) => (Vec::new(), Some(fault)),
         };
-        let mut manifests = Manifests { namespace: rendered.namespace, objects: there };
-        manifests.objects.extend(rendered.objects);
+        let namespace = namespace(plan, outputs, Missing::Preview)?;
+        let mut manifests = Manifests { namespace, objects: there };
+        manifests.objects.extend(rendered);
         let before: Manifests = match &state.deployed {
             Some(deployed) => content(store, "manifests", deployed.manifests).await?,
             None => Manifests::default(),
@@ -288,6 +291,21 @@ impl Inner {
         scope: &Scope,
         log: &CallLog,
     ) -> Result<Manifests, EngineError> {
+        let input = self.render_input(plan, set, outputs, missing).await?;
+        let call = Call { plugin: &plan.templater.plugin, scope, log };
+        let rendered = self.ports.templaters.render(call, &input).await?;
+        let namespace = namespace(plan, outputs, missing)?;
+        Ok(Manifests { namespace, objects: owned(set, rendered) })
+    }
+
+    /// What the templater gets.
+    async fn render_input(
+        &self,
+        plan: &Plan,
+        set: &DeploymentSet,
+        outputs: &BTreeMap<Uid, Value>,
+        missing: Missing,
+    ) -> Result<RenderInput, EngineError> {
         let context = context(plan, outputs, missing);
         let mut workloads = Vec::with_capacity(set.workloads.len());
         for (name, workload) in &set.workloads {
@@ -301,19 +319,19 @@ impl Inner {
             }
             None => String::new(),
         };
-        let input = deployd_core::ports::RenderInput {
+        Ok(RenderInput {
             workloads,
             values: json!(plan.values),
             baseline,
             config: plan.templater.config.clone(),
             target: json!({"namespace": namespace}),
-        };
-        let call = Call { plugin: &plan.templater.plugin, scope, log };
-        let rendered = self.ports.templaters.render(call, &input).await?;
-        let objects =
-            rendered.into_iter().map(|object| Manifest { owner: owner(set, &object), object });
-        Ok(Manifests { namespace, objects: objects.collect() })
+        })
     }
+}
+
+/// A templater's objects, and whose they are.
+fn owned(set: &DeploymentSet, rendered: Vec<Value>) -> Vec<Manifest> {
+    rendered.into_iter().map(|object| Manifest { owner: owner(set, &object), object }).collect()
 }
 
 /// Whose an object of a templater is: the workload that its label names.

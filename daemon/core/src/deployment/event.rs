@@ -209,35 +209,46 @@ pub struct ResourceStep {
 }
 
 /// A resource to destroy.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "StoredDestroyStep", into = "StoredDestroyStep")]
 pub struct DestroyStep {
     /// Which.
     pub uid: Uid,
     /// Whether a repeat after an unknown outcome needs an operator.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsafe_to_repeat: bool,
 }
 
-/// As it is stored: older events have the uid alone.
-#[derive(Deserialize)]
+/// As it is stored: the uid alone says that it is safe.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum StoredDestroyStep {
+    /// Which; it is safe to repeat.
     Uid(Uid),
+    /// Which, and how safe it is to repeat.
     #[serde(rename_all = "camelCase")]
     Step {
+        /// Which.
         uid: Uid,
-        #[serde(default)]
+        /// Whether a repeat after an unknown outcome needs an operator.
         unsafe_to_repeat: bool,
     },
 }
 
-impl<'de> Deserialize<'de> for DestroyStep {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StoredDestroyStep::deserialize(deserializer).map(|stored| match stored {
+impl From<StoredDestroyStep> for DestroyStep {
+    fn from(stored: StoredDestroyStep) -> Self {
+        match stored {
             StoredDestroyStep::Uid(uid) => Self { uid, unsafe_to_repeat: false },
             StoredDestroyStep::Step { uid, unsafe_to_repeat } => Self { uid, unsafe_to_repeat },
-        })
+        }
+    }
+}
+
+impl From<DestroyStep> for StoredDestroyStep {
+    fn from(step: DestroyStep) -> Self {
+        match step {
+            DestroyStep { uid, unsafe_to_repeat: false } => Self::Uid(uid),
+            DestroyStep { uid, unsafe_to_repeat } => Self::Step { uid, unsafe_to_repeat },
+        }
     }
 }
 

@@ -429,8 +429,8 @@ fn i7_an_unsafe_destroy_whose_outcome_is_unknown_needs_an_operator() {
     let mut world = World::new(&destroying);
     world.request("one", Mode::Manual);
     let running = |world: &World<'_>, id: &str| {
-        let active = world.state.active.as_ref().unwrap();
-        active.step(&StepId(id.into())).is_some_and(|step| step.status == StepStatus::Running)
+        let step = world.state.active.as_ref().and_then(|active| active.step(&StepId(id.into())));
+        step.is_some_and(|step| step.status == StepStatus::Running)
     };
     while !running(&world, "destroy:app") {
         assert!(world.step());

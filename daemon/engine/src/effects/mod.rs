@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deployd_core::deployment::{
-    Deployment, DestroyStep, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind, StepStatus,
+    Deployment, DestroyStep, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind,
+    StepStatus,
 };
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifests, Plan};

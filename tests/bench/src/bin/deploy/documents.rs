@@ -94,7 +94,11 @@ pub(crate) async fn apply(
         ),
     ];
     let environment = |n| {
-        document("Environment", &format!("e{n}"), json!({"application": application, "type": "bench"}))
+        document(
+            "Environment",
+            &format!("e{n}"),
+            json!({"application": application, "type": "bench"}),
+        )
     };
     all.extend((0..environments).map(environment));
     for documents in all.chunks(AT_ONCE) {

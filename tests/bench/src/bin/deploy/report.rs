@@ -75,6 +75,8 @@ impl Report {
     }
 
     fn figure(&mut self, name: &str, value: f64) {
+        // All of it takes minutes: whoever waits sees that it goes on.
+        eprintln!("   {name}: {value:.2}");
         self.figures.insert(name.to_owned(), value);
     }
 
@@ -103,7 +105,12 @@ impl Report {
     pub(crate) fn start(&mut self, name: &str, times: &[Duration]) {
         let reached = median(times.iter().map(ms));
         self.figure(&format!("{name}, ms"), reached);
-        self.goal(format!("{name}: less than {START_MS} ms"), START_MS, reached, reached < START_MS);
+        self.goal(
+            format!("{name}: less than {START_MS} ms"),
+            START_MS,
+            reached,
+            reached < START_MS,
+        );
     }
 
     /// With the longest history.
@@ -115,7 +122,12 @@ impl Report {
         let mib = bytes as f64 / f64::from(1 << 20);
         self.figure(&format!("{name}, MiB"), mib);
         if is_goal {
-            self.goal(format!("{name}: less than {MEMORY_MIB} MiB"), MEMORY_MIB, mib, mib < MEMORY_MIB);
+            self.goal(
+                format!("{name}: less than {MEMORY_MIB} MiB"),
+                MEMORY_MIB,
+                mib,
+                mib < MEMORY_MIB,
+            );
         }
     }
 
