@@ -7,8 +7,7 @@ use serde_json::Value;
 
 fuzz_target!(|text: &str| {
     let segments = parse(text);
-    let placeholders =
-        segments.iter().filter(|one| matches!(one, Segment::Placeholder(_))).count();
+    let placeholders = segments.iter().filter(|one| matches!(one, Segment::Placeholder(_))).count();
     assert_eq!(references(text).len(), placeholders);
     for pair in segments.windows(2) {
         let both = matches!(pair, [Segment::Text(_), Segment::Text(_)]);

@@ -73,7 +73,15 @@ fn cargo_fuzz(root: &Path) -> anyhow::Result<std::path::PathBuf> {
         eprintln!("    Fetching cargo-fuzz {CARGO_FUZZ}");
         let mut install = cargo(root);
         // It only starts cargo: to optimise it would take longer than it runs.
-        install.args(["install", "--quiet", "--locked", "--debug", "cargo-fuzz", "--version", CARGO_FUZZ]);
+        install.args([
+            "install",
+            "--quiet",
+            "--locked",
+            "--debug",
+            "cargo-fuzz",
+            "--version",
+            CARGO_FUZZ,
+        ]);
         run(install.arg("--root").arg(&folder)).context("cargo-fuzz can't be installed")?;
     }
     Ok(program)

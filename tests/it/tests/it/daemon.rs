@@ -106,9 +106,10 @@ impl Start {
         let child = command.spawn().unwrap();
         let data = match self.disk_mib {
             // Its disk is seen only through it.
-            Some(_) => Path::new("/proc").join(child.id().to_string()).join("root").join(
-                self.data.strip_prefix("/").unwrap(),
-            ),
+            Some(_) => Path::new("/proc")
+                .join(child.id().to_string())
+                .join("root")
+                .join(self.data.strip_prefix("/").unwrap()),
             None => self.data.clone(),
         };
         Daemon { child, data, start: self.clone() }

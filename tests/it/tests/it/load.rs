@@ -40,10 +40,7 @@ impl Yard {
     }
 
     /// The same with a daemon that tells another receiver.
-    pub(crate) async fn telling(
-        url: &str,
-        change: impl FnOnce(Start) -> Start,
-    ) -> (Self, Daemon) {
+    pub(crate) async fn telling(url: &str, change: impl FnOnce(Start) -> Start) -> (Self, Daemon) {
         Self::with(Receiver::start().await, url, change).await
     }
 
@@ -74,7 +71,8 @@ pub(crate) async fn apply(client: &Client, practice: &Practice, webhook: &str) {
 /// Waits until nothing runs, waits or is to be told.
 pub(crate) async fn settled(client: &Client) {
     let begun = Instant::now();
-    while busy(client).await || client.get("/v1/notifications?status=pending").await.ok() != json!([])
+    while busy(client).await
+        || client.get("/v1/notifications?status=pending").await.ok() != json!([])
     {
         assert!(begun.elapsed() < 3 * GUARD, "it does not come to rest");
         tokio::time::sleep(Duration::from_millis(50)).await;

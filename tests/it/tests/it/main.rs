@@ -5,7 +5,7 @@
 //! `--only http` runs the tests of the HTTP interface, `conformance` and `hostile`.
 
 // Of clippy's exceptions for tests, code shared by several tests gets none.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod client;
 mod clock;
