@@ -243,7 +243,7 @@ pub(crate) fn line(event: &Value) -> Bytes {
 /// An answer byte by byte, with a pause before each.
 pub(crate) fn trickled(body: Answer, pause: Duration) -> Answer {
     let bytes = stream::once(async move { body.collect().await.unwrap().to_bytes() })
-        .flat_map(|bytes| stream::iter(bytes.into_iter()))
+        .flat_map(stream::iter)
         .then(move |byte| async move {
             tokio::time::sleep(pause).await;
             Ok::<_, Failed>(Frame::data(Bytes::from(vec![byte])))

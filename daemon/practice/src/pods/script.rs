@@ -94,6 +94,11 @@ fn simple(name: &str, rest: &str, lines: &mut Vec<String>) -> Option<(Option<Dur
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::needless_pass_by_value,
+        reason = "json!(…) reads better without a & before it"
+    )]
+
     use serde_json::json;
 
     use super::*;

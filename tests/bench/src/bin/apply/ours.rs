@@ -17,6 +17,7 @@ pub(crate) struct Ours {
     objects: Vec<Value>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
 fn failed(fault: Fault) -> anyhow::Error {
     anyhow::anyhow!("{}: {}", fault.code, fault.message)
 }

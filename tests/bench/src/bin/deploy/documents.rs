@@ -1,5 +1,6 @@
 //! What is deployed: a workload with a service and a name, by the shipped
 //! plugins. Each environment is a namespace of its own.
+#![expect(clippy::needless_pass_by_value, reason = "json!(…) reads better without a & before it")]
 
 use anyhow::Context;
 use deployd_cli::Client;

@@ -55,14 +55,8 @@ impl Ours {
             .arg(&data)
             .args(["--listen", &format!("127.0.0.1:{port}")]);
         let daemon = Process::start(&mut command, &folder.join("deployd.log"))?;
-        let mut ours = Self {
-            daemon,
-            practice: practice,
-            port,
-            token: String::new(),
-            used: 0,
-            syncs_per_request: 0.0,
-        };
+        let mut ours =
+            Self { daemon, practice, port, token: String::new(), used: 0, syncs_per_request: 0.0 };
         for _ in 0..LOOKS {
             match ours.ask("GET", "/readyz", "").await {
                 Ok((200, _)) => break,
