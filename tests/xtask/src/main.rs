@@ -8,7 +8,9 @@ mod command;
 mod demo;
 mod fuzz;
 mod plugins;
+mod promises;
 mod seeded_bugs;
+mod sim;
 mod test;
 mod tools;
 mod wit_check;
@@ -59,6 +61,16 @@ enum Job {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Simulate the whole core, by seed.
+    Sim {
+        /// So many seeds, from 0 on or from `--seed`.
+        #[arg(long)]
+        seeds: Option<u64>,
+        /// The first seed; alone, only this one, with the shortest history that
+        /// fails.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
     /// Install the clients that the tests use into target/tools: kubectl, helm.
@@ -104,6 +116,10 @@ fn run(job: Job) -> anyhow::Result<()> {
         Job::Bench { name, amount } => bench::bench(&root, name, amount),
         Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
         Job::Fuzz { target, seconds } => fuzz::fuzz(&root, target.as_deref(), seconds),
+        Job::Sim { seeds: None, seed: Some(seed) } => sim::one(&root, seed),
+        Job::Sim { seeds, seed } => {
+            sim::many(&root, seed.unwrap_or(0), seeds.unwrap_or(sim::SEEDS))
+        }
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
         Job::Tools => clients::install(&root),
         Job::Plugin(Plugin::Build { folder, out }) => {

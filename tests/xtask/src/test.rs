@@ -1,7 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
 use crate::command::{cargo, each_line, run};
-use crate::{apt, clients, fuzz, plugins, seeded_bugs, tools, wit_check};
+use crate::{apt, clients, fuzz, plugins, promises, seeded_bugs, tools, wit_check};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -13,7 +13,7 @@ use std::process::Command;
 pub(crate) enum Part {
     /// Formatting and lints.
     Lints,
-    /// The contracts in wit/.
+    /// The contracts in wit/, and the numbers of promises in names of tests.
     Contracts,
     /// Everything of the daemon but what follows.
     Daemon,
@@ -140,6 +140,7 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
             Part::Contracts => {
                 eprintln!("\n== contracts");
                 tally.check("contracts", wit_check::run(&root.join("wit"), false));
+                tally.check("promises", promises::check(root));
             }
             Part::Daemon => {
                 let mut command = cargo(root);

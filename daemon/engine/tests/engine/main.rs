@@ -22,6 +22,7 @@ mod isolation;
 mod job;
 mod large;
 mod notifications;
+mod repeats;
 mod requests;
 mod resources;
 mod rollback;

@@ -91,6 +91,84 @@ async fn i16_a_canary_is_found_in_the_cluster_s_secret_only() {
     assert!(stage.world.vault.lock().unwrap().keys().any(|secret| secret.owner == OPERATOR));
 }
 
+/// The ways in which a value shows when somebody has made a text of it.
+fn forms(value: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let bytes = value.as_bytes();
+    // As part of something longer it stands at any of three places of a group.
+    let inside = |skip: usize| {
+        let part = bytes[skip..].chunks_exact(3).flatten().copied().collect::<Vec<u8>>();
+        STANDARD_NO_PAD.encode(part)
+    };
+    let percent = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(*byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    let hex = |byte: &u8| format!("{byte:02x}");
+    let quoted = serde_json::to_string(value).unwrap();
+    vec![
+        value.to_owned(),
+        value.chars().rev().collect(),
+        STANDARD.encode(bytes),
+        URL_SAFE_NO_PAD.encode(bytes),
+        inside(0),
+        inside(1),
+        inside(2),
+        bytes.iter().map(percent).collect(),
+        bytes.iter().map(hex).collect(),
+        quoted.trim_matches('"').to_owned(),
+        serde_json::to_string(&quoted).unwrap().trim_matches('"').to_owned(),
+        format!("{bytes:?}"),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn i16_no_form_of_a_secret_is_kept_logged_or_told() {
+    let stage = Stage::new().await;
+    stage.world.drivers().script("postgres").log = vec!["connected".to_owned()];
+    stage.world.drivers().script("postgres").transient = 2;
+    stage.apply(vec![plugin("rolling", "strategy", json!({"deadline-ms": 1_000}))]).await;
+    assert_succeeded(&stage.deployed("1").await);
+    stage.world.cluster().broken.insert(image("backend", "2"));
+    let failed = stage.deployed("2").await;
+    assert_eq!(failed.outcome, Some(Outcome::RolledBack));
+    stage.all_told().await;
+
+    let calls = stage.world.drivers().calls.clone();
+    let mut values = vec![SIGNING_SECRET.to_owned()];
+    for call in calls.iter().filter(|call| call.what == "provision") {
+        for name in ["password", "kubeconfig"] {
+            values.push(crate::fakes::drivers::canary(&call.request.uid, name));
+        }
+    }
+    let mut channels = everything(&stage.world).await;
+    channels.push(serde_json::to_vec(&failed).unwrap());
+    channels.push(serde_json::to_vec(&stage.engine.manifests(&failed.id).await.unwrap()).unwrap());
+    channels.push(serde_json::to_vec(&stage.engine.plan_of(&failed.id).await.unwrap()).unwrap());
+    channels.push(
+        serde_json::to_vec(&stage.engine.plan(&crate::world::request()).await.unwrap()).unwrap(),
+    );
+    channels.push(serde_json::to_vec(&stage.engine.environments().await.unwrap()).unwrap());
+    channels.push(serde_json::to_vec(&stage.engine.documents(None).await.unwrap()).unwrap());
+    let logs = stage.engine.logs(&failed.id, 0, 1_000).await.unwrap();
+    assert!(!logs.is_empty());
+    channels.push(serde_json::to_vec(&logs).unwrap());
+    for received in &stage.world.receivers().received {
+        channels.push(received.request.body.clone());
+        channels.push(format!("{:?}", received.request.headers).into_bytes());
+    }
+    channels.push(format!("{:?}", stage.engine.counters()).into_bytes());
+    channels.push(format!("{calls:?}").into_bytes());
+    for value in &values {
+        for form in forms(value) {
+            assert!(!holds(&channels, &form), "{value}: {form}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn i16_a_secret_in_a_wrong_place_is_refused() {
     let stage = Stage::new().await;

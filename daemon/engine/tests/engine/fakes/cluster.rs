@@ -29,6 +29,8 @@ pub struct ClusterWorld {
     /// Faults of pruning, first to last.
     pub prune_faults: Vec<Fault>,
     pub ready_after_ms: u64,
+    /// Nobody answers.
+    pub away: bool,
     /// The access that was used last.
     pub kubeconfig: Option<String>,
 }
@@ -41,6 +43,13 @@ impl ClusterWorld {
     pub fn object(&self, kind: &str, name: &str) -> Option<&Value> {
         let found = self.objects.iter().find(|(o, _)| o.kind == kind && o.name == name);
         found.map(|(_, object)| object)
+    }
+
+    fn answers(&self) -> Result<(), Fault> {
+        match self.away {
+            true => Err(Fault::transient("unreachable", "nobody answers")),
+            false => Ok(()),
+        }
     }
 
     fn holds(&self, object: &ObjectRef, texts: &BTreeSet<String>) -> bool {
@@ -70,6 +79,7 @@ impl Cluster for Instance {
         self.operation("apply", async {
             self.world.saw(Seen::cluster("apply", &request.target.namespace));
             let mut cluster = self.world.cluster.lock().unwrap();
+            cluster.answers()?;
             if let ClusterAccess::Kubeconfig(text) = &request.target.access {
                 cluster.kubeconfig = String::from_utf8(text.expose().to_vec()).ok();
             }
@@ -101,6 +111,7 @@ impl Cluster for Instance {
         self.operation("await", async { Ok(()) }).await?;
         let (wait, verdict) = {
             let mut cluster = self.world.cluster.lock().unwrap();
+            cluster.answers()?;
             cluster.calls.push(("await", names(objects)));
             let of = |wanted: &dyn Fn(&ObjectRef) -> Option<&'static str>| -> Vec<WorkloadFault> {
                 objects.iter().filter_map(|o| Some(fault(o, wanted(o)?))).collect()
@@ -137,6 +148,7 @@ impl Cluster for Instance {
         self.operation("prune", async {
             self.world.saw(Seen::cluster("prune", &target.namespace));
             let mut cluster = self.world.cluster.lock().unwrap();
+            cluster.answers()?;
             if !cluster.prune_faults.is_empty() {
                 return Err(cluster.prune_faults.remove(0));
             }

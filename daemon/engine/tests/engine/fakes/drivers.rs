@@ -9,7 +9,7 @@ use deployd_core::ports::{
     Removal, Vault,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
-use deployd_core::{Fault, Timestamp};
+use deployd_core::{Digest, Fault, Timestamp};
 use serde_json::{Value, json};
 
 use super::Instance;
@@ -46,6 +46,7 @@ pub struct DriverCall {
     pub at: Timestamp,
     pub ended: Option<Timestamp>,
     pub deployment: String,
+    pub plugin: Digest,
     pub request: DriverRequest,
     pub token: Option<String>,
 }
@@ -116,6 +117,7 @@ impl Instance {
             at: self.world.now(),
             ended: None,
             deployment: call.scope.deployment.clone(),
+            plugin: call.plugin.digest,
             request: request.clone(),
             token: token.map(str::to_owned),
         });
