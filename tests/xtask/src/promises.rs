@@ -58,7 +58,8 @@ fn numbers(text: &str) -> Vec<usize> {
         }
         let Some((_, name)) = line.split_once("fn ") else { continue };
         if std::mem::take(&mut is_test) {
-            let parts = name.split('_').map_while(|part| part.strip_prefix('i')?.parse().ok());
+            let parts =
+                name.split('_').map_while(|part| part.strip_prefix('i')?.parse::<usize>().ok());
             found.extend(parts);
         }
     }
