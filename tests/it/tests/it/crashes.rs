@@ -27,6 +27,9 @@ const LANES: usize = 2;
 /// The token of practice clusters, which come back with it.
 const PRACTICE_TOKEN: &str = "practice";
 
+/// A file in the data directory, with a line for each effect that was begun.
+const EFFECTS: &str = "effects.log";
+
 /// Names one point, to try no other.
 const ONLY: &str = "DEPLOYD_TEST_CRASH";
 
@@ -125,7 +128,11 @@ impl Lane {
         }
         let prepared = self.folder.path().join("prepared/data");
         match during {
-            During::Deployment => copy(&prepared, &folder.join("data")),
+            During::Deployment => {
+                copy(&prepared, &folder.join("data"));
+                // Of the run that prepared it.
+                let _ = std::fs::remove_file(folder.join("data").join(EFFECTS));
+            }
             // Plugins that were compiled once need not be again.
             During::SetUp => copy(&prepared.join("cache"), &folder.join("data/cache")),
         }
@@ -186,7 +193,8 @@ struct Session {
 
 impl Session {
     fn begin(start: Start, point: Option<&Point>) -> Self {
-        let effects = start.log.with_file_name("effects.log");
+        // A confined daemon writes nowhere else.
+        let effects = start.data.join(EFFECTS);
         let start = start.env("DEPLOYD_EFFECT_LOG", effects.display().to_string());
         let first = match point {
             Some(point) => start.clone().env("DEPLOYD_CRASH_AT", point.to_string()),
