@@ -8,10 +8,7 @@
 //! | kubectl | `kubectl apply --server-side`, with its cache of discovery warm |
 //!
 //! The API server is the practice cluster in a process of its own, or the one
-//! whose kubeconfig's file `DEPLOYD_TEST_KUBECONFIG` names. kubectl sends one
-//! request after the other and no more than 50 in a second once 300 are sent,
-//! whatever the server can do: that is what its users get, and it bounds these
-//! figures from below.
+//! whose kubeconfig's file `DEPLOYD_TEST_KUBECONFIG` names.
 
 use super::blocks::Measured;
 use super::report::Report;
