@@ -17,6 +17,10 @@ const CARGO_FUZZ: &str = "0.13.2";
 pub(crate) const TARGETS: [&str; 5] =
     ["documents", "placeholders", "journal", "signatures", "plugin-values"];
 
+/// Lines of a fuzzer that has found something that are told: the end has the
+/// panic, the input and its file.
+const TOLD_MAX: usize = 40;
+
 /// Runs one target, or all, each for so many seconds; after the corpus that is
 /// kept. What a target fails on is left in `tests/fuzz/artifacts`.
 pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::Result<()> {
@@ -34,27 +38,8 @@ pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::R
     let program = cargo_fuzz(root)?;
     let mut failed = Vec::new();
     for target in targets {
-        // What is found on the way is kept apart; the corpus is for what tells
-        // something, and stays small.
-        let found = root.join("target/fuzz-corpus").join(target);
-        fs::create_dir_all(&found)?;
-        let corpus = root.join("tests/fuzz/corpus").join(target);
-        let mut command = Command::new(&program);
-        command
-            .current_dir(root)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
-            .arg("--target-dir")
-            .arg(root.join("target/fuzz"))
-            .arg(target)
-            .args([&found, &corpus])
-            .arg("--")
-            .arg(format!("-max_total_time={seconds}"))
-            // A hang is a finding; 10 seconds are thousands of times as long as
-            // any input should take.
-            .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384", "-print_final_stats=1"]);
         eprintln!("\n== fuzzing {target}");
-        if let Err(error) = run(&mut command) {
+        if let Err(error) = run(&mut command(root, &program, target, seconds)?) {
             eprintln!("error: {target}: {error:#}");
             failed.push(target);
         }
@@ -63,6 +48,50 @@ pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::R
         bail!("failed: {}; tests/fuzz/artifacts has the inputs", failed.join(", "));
     }
     Ok(())
+}
+
+/// The same for one target among the tests: a line when it ends well, and the
+/// end of what the fuzzer has said when it does not.
+pub(crate) fn briefly(root: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
+    let output = command(root, &cargo_fuzz(root)?, target, seconds)?
+        .output()
+        .context("cargo-fuzz can't be run")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let lines: Vec<&str> = said.lines().collect();
+        let end = lines.len().saturating_sub(TOLD_MAX);
+        bail!(
+            "{}\n{}",
+            output.status,
+            lines.iter().skip(end).copied().collect::<Vec<_>>().join("\n")
+        );
+    }
+    let inputs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    println!("{target}: {} inputs in {seconds} s", inputs.context("no inputs")?.trim());
+    Ok(())
+}
+
+fn command(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::Result<Command> {
+    // What is found on the way is kept apart; the corpus is for what tells
+    // something, and stays small.
+    let found = root.join("target/fuzz-corpus").join(target);
+    fs::create_dir_all(&found)?;
+    let corpus = root.join("tests/fuzz/corpus").join(target);
+    let mut command = Command::new(program);
+    command
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
+        .arg("--target-dir")
+        .arg(root.join("target/fuzz"))
+        .arg(target)
+        .args([&found, &corpus])
+        .arg("--")
+        .arg(format!("-max_total_time={seconds}"))
+        // A hang is a finding; 10 seconds are thousands of times as long as
+        // any input should take.
+        .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384", "-print_final_stats=1"]);
+    Ok(command)
 }
 
 /// cargo-fuzz, installed into target/tools/ unless it is there.

@@ -11,6 +11,7 @@ mod plugins;
 mod promises;
 mod seeded_bugs;
 mod sim;
+mod tally;
 mod test;
 mod tools;
 mod wit_check;

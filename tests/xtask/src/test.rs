@@ -1,12 +1,12 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
-use crate::command::{cargo, each_line, run};
+use crate::command::{cargo, run};
+use crate::tally::Tally;
 use crate::{apt, clients, fuzz, plugins, promises, seeded_bugs, tools, wit_check};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// A part of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,46 +66,6 @@ const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 /// What black-box tests need beside the daemon.
 const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];
 
-#[derive(Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    /// What did not end well.
-    broken: Vec<String>,
-}
-
-impl Tally {
-    /// Counts what cargo's test runner says: `test result: ok. 3 passed; 0 failed; ...`.
-    fn count(&mut self, line: &str) {
-        let Some(result) = line.trim_start().strip_prefix("test result: ") else { return };
-        let number = |word: &str| {
-            let before = result.split(word).next()?;
-            before.trim_end().rsplit(' ').next()?.parse::<u64>().ok()
-        };
-        self.passed += number("passed").unwrap_or(0);
-        self.failed += number("failed").unwrap_or(0);
-    }
-
-    fn tests(&mut self, what: &str, command: &mut Command) -> anyhow::Result<()> {
-        eprintln!("\n== {what}");
-        if !each_line(command, |line| self.count(line))? {
-            self.broken.push(what.to_owned());
-        }
-        Ok(())
-    }
-
-    fn check(&mut self, what: &str, result: anyhow::Result<()>) {
-        match result {
-            Ok(()) => self.passed += 1,
-            Err(error) => {
-                eprintln!("error: {what}: {error:#}");
-                self.failed += 1;
-                self.broken.push(what.to_owned());
-            }
-        }
-    }
-}
-
 /// Builds the daemon twice: one that can be ended at any write and effect, and
 /// the one that people run. One target folder, so that dependencies are built
 /// once.
@@ -131,14 +91,14 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
     for part in ALL.into_iter().filter(|part| wanted(*part)) {
         match part {
             Part::Lints => {
-                eprintln!("\n== formatting and lints");
+                tally.begin("formatting and lints");
                 tally.check("formatting", run(cargo(root).args(["fmt", "--all", "--check"])));
                 let mut clippy = cargo(root);
                 clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
                 tally.check("lints", run(&mut clippy));
             }
             Part::Contracts => {
-                eprintln!("\n== contracts");
+                tally.begin("contracts");
                 tally.check("contracts", wit_check::run(&root.join("wit"), false));
                 tally.check("promises", promises::check(root));
             }
@@ -167,7 +127,7 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 tally.tests("plugins", &mut command)?;
             }
             Part::SeededBugs => {
-                eprintln!("\n== seeded bugs");
+                tally.begin("seeded bugs");
                 tally.check("seeded bugs", seeded_bugs::seeded_bugs(root, None));
             }
             Part::BlackBox => {
@@ -188,30 +148,13 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 tally.tests("the HTTP interface", &mut command)?;
             }
             Part::Fuzz => {
+                tally.begin("fuzzing");
                 for target in fuzz::TARGETS {
-                    let result = fuzz::fuzz(root, Some(target), FUZZ_SECONDS);
+                    let result = fuzz::briefly(root, target, FUZZ_SECONDS);
                     tally.check(&format!("fuzzing {target}"), result);
                 }
             }
         }
     }
-    println!("\n{} passed, {} failed", tally.passed, tally.failed);
-    if !tally.broken.is_empty() {
-        bail!("failed: {}", tally.broken.join(", "));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_are_counted() {
-        let mut tally = Tally::default();
-        tally.count("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured");
-        tally.count("test result: FAILED. 3 passed; 2 failed; 0 ignored");
-        tally.count("running 3 tests");
-        assert_eq!((tally.passed, tally.failed), (15, 2));
-    }
+    tally.report()
 }

@@ -31,6 +31,18 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// Options of `unshare` for a namespace in which this user can mount: without
+/// rights where the kernel lets everybody have one, else as root.
+fn mounts() -> &'static [&'static str] {
+    const WAYS: [&[&str]; 2] = [&["--user", "--map-root-user", "--mount"], &["--mount"]];
+    let mount = ["sh", "-c", "mount -t tmpfs none /tmp"];
+    let works = |way: &&&[&str]| {
+        let tried = Command::new("unshare").args(**way).args(mount).output();
+        tried.is_ok_and(|tried| tried.status.success())
+    };
+    WAYS.iter().find(works).expect("neither a user's namespace nor root may mount a disk here")
+}
+
 /// How a daemon is started.
 #[derive(Debug, Clone)]
 pub(crate) struct Start {
@@ -63,7 +75,7 @@ impl Start {
     }
 
     /// With a disk of its own, which ends with it: a file system in memory, in a
-    /// namespace that needs no rights.
+    /// namespace of mounts.
     pub(crate) fn on_a_disk_of(self, mib: usize) -> Self {
         std::fs::create_dir_all(&self.data).unwrap();
         Self { disk_mib: Some(mib), ..self }
@@ -75,7 +87,8 @@ impl Start {
         let Some(mib) = self.disk_mib else { return program };
         let mut command = Command::new("unshare");
         command
-            .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+            .args(mounts())
+            .args(["sh", "-c"])
             .arg(format!("mount -t tmpfs -o size={mib}m none \"$1\" && shift && exec \"$@\""))
             .arg("sh")
             .arg(&self.data)

@@ -74,7 +74,7 @@ pub(crate) async fn settled(client: &Client) {
     while busy(client).await
         || client.get("/v1/notifications?status=pending").await.ok() != json!([])
     {
-        assert!(begun.elapsed() < 3 * GUARD, "it does not come to rest");
+        assert!(begun.elapsed() < 2 * GUARD, "it does not come to rest");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
