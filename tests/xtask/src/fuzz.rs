@@ -6,10 +6,12 @@
 //! offer it, for this build alone.
 
 use crate::command::{cargo, run};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 const CARGO_FUZZ: &str = "0.13.2";
 
@@ -19,7 +21,10 @@ pub(crate) const TARGETS: [&str; 5] =
 
 /// Lines of a fuzzer that has found something that are told: the end has the
 /// panic, the input and its file.
-const TOLD_MAX: usize = 40;
+const TOLD_MAX: usize = 30;
+
+/// Targets that run at the same time, among the tests: CI has two processors.
+const AT_A_TIME: usize = 2;
 
 /// Runs one target, or all, each for so many seconds; after the corpus that is
 /// kept. What a target fails on is left in `tests/fuzz/artifacts`.
@@ -50,24 +55,43 @@ pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::R
     Ok(())
 }
 
-/// The same for one target among the tests: a line when it ends well, and the
-/// end of what the fuzzer has said when it does not.
-pub(crate) fn briefly(root: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
-    let output = command(root, &cargo_fuzz(root)?, target, seconds)?
-        .output()
-        .context("cargo-fuzz can't be run")?;
+/// The same for all targets among the tests, two at a time. Gives what came of
+/// each: a line is printed when it ended well, and the end of what the fuzzer has
+/// said is the error when it did not.
+pub(crate) fn briefly(
+    root: &Path,
+    seconds: u32,
+) -> anyhow::Result<Vec<(&str, anyhow::Result<()>)>> {
+    let program = cargo_fuzz(root)?;
+    run(&mut cargo_fuzz_command(root, &program, "build")).context("the targets can't be built")?;
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut outcomes = Vec::new();
+        while let Some(target) = TARGETS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            outcomes.push((*target, quietly(root, &program, target, seconds)));
+        }
+        outcomes
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(worker)).collect();
+        let mut outcomes = Vec::new();
+        for worker in workers {
+            outcomes.extend(worker.join().map_err(|_| anyhow!("a thread has panicked"))?);
+        }
+        Ok(outcomes)
+    })
+}
+
+fn quietly(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
+    let output = command(root, program, target, seconds)?.output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let lines: Vec<&str> = said.lines().collect();
-        let end = lines.len().saturating_sub(TOLD_MAX);
-        bail!(
-            "{}\n{}",
-            output.status,
-            lines.iter().skip(end).copied().collect::<Vec<_>>().join("\n")
-        );
+        let end: Vec<&str> = lines.iter().rev().take(TOLD_MAX).rev().copied().collect();
+        bail!("{}\n{}", output.status, end.join("\n"));
     }
     let inputs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-    println!("{target}: {} inputs in {seconds} s", inputs.context("no inputs")?.trim());
+    println!("{target}: {} inputs in {seconds} s", inputs.context("it ran nothing")?.trim());
     Ok(())
 }
 
@@ -77,13 +101,8 @@ fn command(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::R
     let found = root.join("target/fuzz-corpus").join(target);
     fs::create_dir_all(&found)?;
     let corpus = root.join("tests/fuzz/corpus").join(target);
-    let mut command = Command::new(program);
+    let mut command = cargo_fuzz_command(root, program, "run");
     command
-        .current_dir(root)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args(["run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
-        .arg("--target-dir")
-        .arg(root.join("target/fuzz"))
         .arg(target)
         .args([&found, &corpus])
         .arg("--")
@@ -92,6 +111,17 @@ fn command(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::R
         // any input should take.
         .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384", "-print_final_stats=1"]);
     Ok(command)
+}
+
+fn cargo_fuzz_command(root: &Path, program: &Path, job: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args([job, "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
+        .arg("--target-dir")
+        .arg(root.join("target/fuzz"));
+    command
 }
 
 /// cargo-fuzz, installed into target/tools/ unless it is there.

@@ -42,6 +42,9 @@ enum Job {
         /// Only these parts.
         #[arg(long, value_enum)]
         only: Vec<test::Part>,
+        /// For hours: every pair of faults, more seeds, kills and fuzzing.
+        #[arg(long)]
+        long: bool,
     },
     /// Measure one thing, beside what others use for it.
     Bench {
@@ -113,7 +116,7 @@ fn run(job: Job) -> anyhow::Result<()> {
     let root = repository()?;
     match job {
         Job::Demo { arguments } => demo::demo(&root, &arguments),
-        Job::Test { only } => test::test(&root, &only),
+        Job::Test { only, long } => test::test(&root, &only, long),
         Job::Bench { name, amount } => bench::bench(&root, name, amount),
         Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
         Job::Fuzz { target, seconds } => fuzz::fuzz(&root, target.as_deref(), seconds),

@@ -2,7 +2,7 @@
 
 use crate::command::{cargo, run};
 use crate::tally::Tally;
-use crate::{apt, clients, fuzz, plugins, promises, seeded_bugs, tools, wit_check};
+use crate::{apt, clients, fuzz, plugins, promises, seeded_bugs, sim, tools, wit_check};
 use anyhow::Context;
 use clap::ValueEnum;
 use std::fs;
@@ -50,9 +50,14 @@ const ALL: [Part; 10] = [
     Part::Fuzz,
 ];
 
-/// How long each fuzz target runs among the tests: what it finds at once if it
-/// finds it at all, and not much of CI's time.
-const FUZZ_SECONDS: u32 = 10;
+/// How long each fuzz target runs among the tests.
+const FUZZ_SECONDS: u32 = 60;
+
+/// With `--long`: so many seconds for each fuzz target, seeds of the simulation,
+/// and kills of the daemon. About nine hours on two processors.
+const LONG_FUZZ_SECONDS: u32 = 3_600;
+const LONG_SEEDS: u64 = 20_000;
+const LONG_KILLS: &str = "10000";
 
 /// Asks for what an OpenAPI document describes.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -79,8 +84,9 @@ fn build_daemons(root: &Path) -> anyhow::Result<()> {
     run(cargo(root).args(["build", "--package", "deployd"]))
 }
 
-/// Runs the tests, all or some parts; an error when any fails.
-pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
+/// Runs the tests, all or some parts, each for longer if so wanted; an error when
+/// any fails.
+pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()> {
     let wanted = |part: Part| only.is_empty() || only.contains(&part);
     let mut tally = Tally::default();
     let needs_plugins =
@@ -108,7 +114,14 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 for package in APART {
                     command.args(["--exclude", package]);
                 }
+                if long {
+                    command.env("DEPLOYD_LONG", "1");
+                }
                 tally.tests("the daemon", &mut command)?;
+                if long {
+                    tally.begin("the simulation");
+                    tally.check("the simulation", sim::many(root, 0, LONG_SEEDS));
+                }
             }
             Part::Practice => {
                 clients::install(root).context("installing what the tests need")?;
@@ -138,6 +151,9 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
                 for test in OF_HTTP {
                     command.args(["--skip", test]);
                 }
+                if long {
+                    command.env("DEPLOYD_TEST_KILLS", LONG_KILLS);
+                }
                 tally.tests("the daemon as its users run it", &mut command)?;
             }
             Part::Http => {
@@ -149,8 +165,8 @@ pub(crate) fn test(root: &Path, only: &[Part]) -> anyhow::Result<()> {
             }
             Part::Fuzz => {
                 tally.begin("fuzzing");
-                for target in fuzz::TARGETS {
-                    let result = fuzz::briefly(root, target, FUZZ_SECONDS);
+                let seconds = if long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
+                for (target, result) in fuzz::briefly(root, seconds)? {
                     tally.check(&format!("fuzzing {target}"), result);
                 }
             }

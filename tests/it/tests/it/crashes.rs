@@ -474,9 +474,10 @@ async fn i1_i2_i5_i6_i7_i11_killed_anywhere_in_a_deployment() {
     }
     let covered = sweep(During::Deployment, Points::of(&["write", "effect"])).await;
     println!("killed at {covered} places of a deployment");
-    // A deployment writes about fifty times, and does a dozen things: much less
-    // means that the places are not where they were.
-    assert!(covered >= 100, "{covered}");
+    // A deployment does a dozen things, one after the other, and writes before and
+    // after each: less means that the places are not where they were. More of what
+    // it writes goes together when the machine is busy, so there is no upper end.
+    assert!(covered >= 48, "{covered}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
