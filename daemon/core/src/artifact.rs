@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ApplicationSpec, ArtifactRule, glob_matches};
+use crate::seeded::{Bug, seeded};
 use crate::set::{Delta, DeltaError, DeploymentSet, IMAGE_FROM_ARTIFACT, patch};
 use crate::{Digest, Name};
 
@@ -32,12 +33,25 @@ pub struct Artifact {
     /// Where the build can be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_url: Option<String>,
+    /// Its place among the builds of its source, which is a repository and a ref:
+    /// the number of the pipeline's run. An artifact that is announced after one
+    /// with a larger number is late, and is not deployed by itself. Without it,
+    /// artifacts are as new as their announcements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 impl Artifact {
     /// `repository@sha256:...`, as manifests name it.
     pub fn image(&self) -> String {
         format!("{}@{}", self.repository, self.digest)
+    }
+
+    /// Whether it is older than the newest of its source, as far as both say
+    /// their place. A build that was run again has the place that it had.
+    pub fn is_late(&self, newest: Option<u64>) -> bool {
+        !seeded(Bug::LateArtifactDeployed)
+            && matches!((self.sequence, newest), (Some(own), Some(newest)) if own < newest)
     }
 
     /// What is wrong with it, if anything.
@@ -185,6 +199,21 @@ mod tests {
             git_ref: git_ref.map(str::to_owned),
             commit: None,
             build_url: None,
+            sequence: None,
+        }
+    }
+
+    #[test]
+    fn i3_only_who_says_its_place_can_be_late() {
+        let of = |sequence| Artifact { sequence, ..artifact("frontend", None) };
+        for (own, newest, late) in [
+            (Some(6), Some(7), true),
+            (Some(7), Some(7), false),
+            (Some(8), Some(7), false),
+            (Some(0), None, false),
+            (None, Some(7), false),
+        ] {
+            assert_eq!(of(own).is_late(newest), late, "{own:?} {newest:?}");
         }
     }
 

@@ -53,6 +53,9 @@ seeded_bugs! {
     /// The key of a request is not recorded.
     KeyForgotten: "I2", "deployd-engine",
         "requests::i2_the_same_key_gives_the_same_answer_and_does_nothing_more";
+    /// An artifact that comes after a newer one of its source is deployed.
+    LateArtifactDeployed: "I3", "deployd-engine",
+        "sources::i3_an_artifact_that_comes_late_is_recorded_and_not_deployed";
     /// Whoever came last is served first.
     LastComeFirstServed: "I4", "deployd-engine",
         "requests::i4_who_waits_is_served_in_the_order_of_coming";

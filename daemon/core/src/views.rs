@@ -88,10 +88,26 @@ pub struct Route {
     /// Containers, `workload/container`, whose images are waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
+    /// Artifacts that came after a newer one of their source, and are not
+    /// deployed here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded: Vec<Superseded>,
     /// Why the artifacts lead to nothing here: what is wrong with the
     /// application's documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+/// An artifact that came too late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Superseded {
+    /// The image, with its digest.
+    pub image: String,
+    /// Its place among the builds of its source.
+    pub sequence: u64,
+    /// The place of the newest that was announced before.
+    pub newest: u64,
 }
 
 /// What to deploy.

@@ -9,14 +9,14 @@ use deployd_core::deployment::{Mode, Origin, Request, queue};
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Object, Order};
 use deployd_core::set::DeploymentSet;
-use deployd_core::views::{Announced, Route};
-use deployd_core::{EnvironmentId, Name};
+use deployd_core::views::{Announced, Route, Superseded};
+use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::json;
 
 use crate::configuration::Configuration;
 use crate::error::Problem;
 use crate::journal::{Appended, StoreOrEngine, until_no_conflict};
-use crate::records::{IMAGES, SCAN_MAX, below, decode, key, object, put};
+use crate::records::{IMAGES, SCAN_MAX, SOURCES, below, decode, key, object, put};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
 impl Engine {
@@ -65,8 +65,31 @@ fn check(artifacts: &[Artifact]) -> Result<(), EngineError> {
 struct Arrival<'a> {
     set: DeploymentSet,
     images: Images,
-    /// The last one, which the deployment is named for.
-    artifact: &'a Artifact,
+    /// The last one, which the deployment is named for; none when all are late.
+    artifact: Option<&'a Artifact>,
+    /// The newest of their sources from now on, by the key of the source.
+    newest: BTreeMap<Vec<u8>, u64>,
+    late: Vec<Superseded>,
+}
+
+impl Arrival<'_> {
+    fn route(&self, environment: &EnvironmentId) -> Route {
+        Route {
+            environment: environment.clone(),
+            deployment: None,
+            waits_for: Vec::new(),
+            superseded: self.late.clone(),
+            problem: None,
+        }
+    }
+}
+
+/// The key of an artifact's source in an environment. A ref is any text, so its
+/// digest stands for it.
+fn source_key(environment: &EnvironmentId, artifact: &Artifact) -> Vec<u8> {
+    let git_ref = artifact.git_ref.as_deref().unwrap_or_default();
+    let source = Digest::of(format!("{}\n{git_ref}", artifact.repository).as_bytes());
+    key(&[&environment.to_string(), &source.to_string()])
 }
 
 impl Inner {
@@ -94,13 +117,26 @@ impl Inner {
                         }
                     };
                     let new = images(spec, &set, artifact);
+                    let source = source_key(&id, artifact);
                     let arrival = arrivals.entry(id).or_insert_with(|| Arrival {
                         set,
                         images: Images::new(),
-                        artifact,
+                        artifact: None,
+                        newest: BTreeMap::new(),
+                        late: Vec::new(),
                     });
+                    let newest = self.newest(&arrival.newest, &source).await?;
+                    if artifact.is_late(newest) {
+                        arrival.late.push(Superseded {
+                            image: artifact.image(),
+                            sequence: artifact.sequence.unwrap_or_default(),
+                            newest: newest.unwrap_or_default(),
+                        });
+                        continue;
+                    }
+                    arrival.newest.extend(artifact.sequence.map(|place| (source, place)));
                     arrival.images.extend(new);
-                    arrival.artifact = artifact;
+                    arrival.artifact = Some(artifact);
                 }
             }
         }
@@ -130,6 +166,7 @@ impl Inner {
                 environment,
                 deployment: None,
                 waits_for: Vec::new(),
+                superseded: Vec::new(),
                 problem: Some(error.to_string()),
             });
         }
@@ -168,6 +205,12 @@ impl Inner {
                 ),
             ));
         }
+        let Some(artifact) = arrival.artifact else {
+            return Ok((arrival.route(id), batch, None));
+        };
+        for (source, place) in &arrival.newest {
+            batch.puts.push(put(SOURCES, source.clone(), place)?);
+        }
         let mut known = self.images(id).await?;
         known.extend(arrival.images.clone());
         for ((workload, container), image) in &arrival.images {
@@ -180,13 +223,7 @@ impl Inner {
         let set = match routed {
             Routed::Deploy { set } => set,
             Routed::Held { missing } => {
-                let route = Route {
-                    environment: id.clone(),
-                    deployment: None,
-                    waits_for: missing,
-                    problem: None,
-                };
-                return Ok((route, batch, None));
+                return Ok((Route { waits_for: missing, ..arrival.route(id) }, batch, None));
             }
         };
         let content: Object = object(&*set)?;
@@ -194,9 +231,9 @@ impl Inner {
             set: content.digest,
             mode: Mode::Automatic,
             origin: Origin::Artifact {
-                image: arrival.artifact.image(),
-                git_ref: arrival.artifact.git_ref.clone(),
-                commit: arrival.artifact.commit.clone(),
+                image: artifact.image(),
+                git_ref: artifact.git_ref.clone(),
+                commit: artifact.commit.clone(),
             },
             comment: None,
             expected_plan: None,
@@ -208,13 +245,21 @@ impl Inner {
             .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
         let mut one = self.prepare(id, &entry, &caller.actor, &events).await?;
         merge(&mut batch, std::mem::take(&mut one.batch));
-        let route = Route {
-            environment: id.clone(),
-            deployment: Some(deployment),
-            waits_for: Vec::new(),
-            problem: None,
-        };
-        Ok((route, batch, Some(one)))
+        Ok((Route { deployment: Some(deployment), ..arrival.route(id) }, batch, Some(one)))
+    }
+
+    /// The place of the newest artifact of a source: among those that come now, or
+    /// before.
+    async fn newest(
+        &self,
+        now: &BTreeMap<Vec<u8>, u64>,
+        source: &[u8],
+    ) -> Result<Option<u64>, EngineError> {
+        if let Some(place) = now.get(source) {
+            return Ok(Some(*place));
+        }
+        let stored = self.ports.store.get(SOURCES, source).await?;
+        stored.map(|value| decode("place of a source", &value)).transpose()
     }
 
     /// The latest images of an environment.

@@ -20,6 +20,9 @@ pub(crate) const DOCUMENTS: Index = Index("documents");
 pub(crate) const PLUGINS: Index = Index("plugins");
 /// Latest images of an environment: environment, workload, container -> image.
 pub(crate) const IMAGES: Index = Index("images");
+/// The newest artifact of a source that came to an environment: environment,
+/// digest of the source -> its place.
+pub(crate) const SOURCES: Index = Index("sources");
 /// Lines of logs: deployment and sequence -> `LogEntry`.
 pub(crate) const LOGS: Index = Index("logs");
 /// Tokens: digest of the token -> `TokenView`.

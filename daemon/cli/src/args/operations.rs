@@ -21,7 +21,8 @@ pub enum ArtifactCommand {
 #[command(after_help = "\
 Examples:
   deployd artifact announce registry.test/shop/frontend:1.4@sha256:5f2a... \\
-    --ref refs/heads/main --commit \"$GIT_COMMIT\" --build-url \"$BUILD_URL\"")]
+    --ref refs/heads/main --commit \"$GIT_COMMIT\" --build-url \"$BUILD_URL\" \\
+    --sequence \"$BUILD_NUMBER\"")]
 pub struct AnnounceArgs {
     /// The image, with its digest and, for people, its tag
     #[arg(value_name = "IMAGE@DIGEST")]
@@ -35,6 +36,10 @@ pub struct AnnounceArgs {
     /// Where the build can be looked at
     #[arg(long, value_name = "URL")]
     pub build_url: Option<String>,
+    /// Its place among the builds from this ref, as the number of the pipeline's
+    /// run: of two, the larger is newer
+    #[arg(long, value_name = "NUMBER")]
+    pub sequence: Option<u64>,
 }
 
 /// Notifications.

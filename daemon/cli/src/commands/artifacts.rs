@@ -19,6 +19,7 @@ pub(super) async fn artifact(
         git_ref: args.git_ref,
         commit: args.commit,
         build_url: args.build_url,
+        sequence: args.sequence,
     };
     let announced = context.client()?.announce(&[artifact]).await?;
     let output = &mut *context.output;
@@ -30,9 +31,17 @@ pub(super) async fn artifact(
         output.note(format!("announced: {}", artifact.image()))?;
     }
     for route in &announced.routes {
-        match &route.deployment {
-            Some(id) => output.line(format!("{}: deployment {id}", route.environment))?,
-            None => {
+        for late in &route.superseded {
+            output.line(format!(
+                "{}: {} is number {}, and number {} came before it: it is not deployed",
+                route.environment, late.image, late.sequence, late.newest
+            ))?;
+        }
+        match (&route.deployment, &route.problem) {
+            (Some(id), _) => output.line(format!("{}: deployment {id}", route.environment))?,
+            (None, Some(problem)) => output.line(format!("{}: {problem}", route.environment))?,
+            (None, None) if route.waits_for.is_empty() => {}
+            (None, None) => {
                 let missing = route.waits_for.join(", ");
                 output.line(format!("{}: waits for images of {missing}", route.environment))?;
             }

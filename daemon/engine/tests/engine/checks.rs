@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
 use deployd_core::deployment::projection::Changes;
 use deployd_core::deployment::{
@@ -12,6 +13,7 @@ use deployd_core::journal::EventRecord;
 use deployd_core::notice::notice;
 use deployd_core::outbox::{MessageId, MessageStatus};
 use deployd_core::ports::{Index, KeyRange, Order, Store};
+use deployd_core::views::Route;
 use deployd_core::{DeploymentId, EnvironmentId};
 use serde_json::Value;
 
@@ -155,6 +157,7 @@ pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
     }
     assert!(kept.is_empty(), "I10: no others, found {kept:?}");
     check_effects(world, &replayed);
+    check_sources(world).await;
     check_messages(world, &messages).await;
     replayed
 }
@@ -170,6 +173,32 @@ fn check_steps(one: &Replayed) {
                 let failed = step.status == StepStatus::Failed
                     && matches!(step.kind, deployd_core::deployment::StepKind::Rollout { .. });
                 assert!(failed || step.status == StepStatus::Succeeded, "{}", step.id);
+            }
+        }
+    }
+}
+
+/// What goes anywhere by itself is as new as what went there before, as far as
+/// artifacts say their place.
+async fn check_sources(world: &World) {
+    let mut newest = BTreeMap::<(EnvironmentId, String), u64>::new();
+    for record in world.events().await {
+        if record.event.body["type"] != "artifacts-announced" {
+            continue;
+        }
+        let artifacts: Vec<Artifact> =
+            serde_json::from_value(record.event.body["artifacts"].clone()).unwrap();
+        let routes: Vec<Route> =
+            serde_json::from_value(record.event.body["routes"].clone()).unwrap();
+        for route in routes.iter().filter(|route| route.problem.is_none()) {
+            let went = artifacts
+                .iter()
+                .filter(|one| !route.superseded.iter().any(|late| late.image == one.image()));
+            for artifact in went {
+                let Some(place) = artifact.sequence else { continue };
+                let source = (route.environment.clone(), artifact.repository.clone());
+                let before = newest.insert(source, place).unwrap_or(0);
+                assert!(before <= place, "I3: {} after {before}: {artifact:?}", place);
             }
         }
     }

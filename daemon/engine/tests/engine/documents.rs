@@ -148,6 +148,7 @@ pub fn artifact_of(application: &str, workload: &str, version: &str) -> Artifact
         git_ref: Some("refs/heads/main".to_owned()),
         commit: None,
         build_url: None,
+        sequence: None,
     }
 }
 

@@ -18,6 +18,7 @@ async fn images_are_announced_and_the_shop_runs() {
         environment: development(),
         deployment: None,
         waits_for: vec!["backend/main".to_owned()],
+        superseded: Vec::new(),
         problem: None,
     };
     assert_eq!(announced.routes, [held]);

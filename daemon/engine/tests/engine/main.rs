@@ -28,6 +28,7 @@ mod resources;
 mod rollback;
 mod secrets;
 mod simulation;
+mod sources;
 mod time;
 mod watching;
 mod world;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
 use deployd_core::ports::StoreError;
 use deployd_core::views::DeployRequest;
@@ -194,9 +195,11 @@ impl Simulation {
         let application = APPLICATIONS[self.chance.below(2) as usize];
         let version = self.chance.below(6).to_string();
         let (kind, word) = (self.chance.below(11), self.chance.next());
+        // Most builds say their place, and some come late.
+        let place = (word % 5 > 0).then(|| self.requests as u64 + word % 4);
         loop {
             let (engine, life) = (self.engine.clone(), self.life.clone());
-            let asked = ask(&engine, &caller, kind, word, application, &version);
+            let asked = ask(&engine, &caller, kind, word, application, &version, place);
             let answered = tokio::select! {
                 biased;
                 answer = asked => answer,
@@ -261,12 +264,14 @@ async fn ask(
     word: u64,
     application: &str,
     version: &str,
+    place: Option<u64>,
 ) -> Result<Vec<String>, EngineError> {
     let mut accepted = Vec::new();
     let development: EnvironmentId = format!("{application}/development").parse().unwrap();
     match kind {
         0..=3 => {
-            let both = ["frontend", "backend"].map(|w| artifact_of(application, w, version));
+            let both = ["frontend", "backend"]
+                .map(|w| Artifact { sequence: place, ..artifact_of(application, w, version) });
             let count = 1 + (word % 4).min(1) as usize;
             let announced = engine.announce(caller, both[..count].to_vec()).await?;
             let routes = announced.routes.into_iter();
