@@ -1,6 +1,6 @@
 //! Documents: applied, kept, read; and the plugins that they name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deployd_core::config::{
@@ -190,7 +190,6 @@ impl Inner {
     pub(crate) async fn load_plugins(&self) -> Result<(), EngineError> {
         let range = document_range(Some(DocumentKind::Plugin));
         let stored: Vec<StoredDocument> = all(&*self.ports.store, DOCUMENTS, range).await?;
-        let mut loaded = BTreeSet::new();
         for document in stored {
             let Document::Plugin(plugin) = &document.document else { continue };
             match self.ports.catalog.load(&plugin.metadata.name, &plugin.spec).await {
@@ -198,12 +197,11 @@ impl Inner {
                     let key = info.plugin.name.as_bytes().to_vec();
                     let puts = vec![put(PLUGINS, key, &info)?, remember(&info, &plugin.spec)?];
                     self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
-                    loaded.insert(info.plugin);
                 }
                 Err(fault) => tracing::error!(plugin = %plugin.metadata.name, %fault, "not loaded"),
             }
         }
-        self.load_pinned(&loaded).await
+        Ok(())
     }
 
     /// Everything that documents say.

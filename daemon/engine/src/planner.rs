@@ -292,6 +292,7 @@ impl Inner {
         log: &CallLog,
     ) -> Result<Manifests, EngineError> {
         let input = self.render_input(plan, set, outputs, missing).await?;
+        self.need(&plan.templater.plugin).await?;
         let call = Call { plugin: &plan.templater.plugin, scope, log };
         let rendered = self.ports.templaters.render(call, &input).await?;
         let namespace = namespace(plan, outputs, missing)?;

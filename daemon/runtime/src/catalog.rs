@@ -147,13 +147,8 @@ impl PluginCatalog for Catalog {
         Ok(info)
     }
 
-    async fn retain(&self, name: &Name, wanted: &[Digest]) {
-        for info in self.host.loaded() {
-            let PluginRef { name: loaded, digest } = &info.plugin;
-            if loaded == name.as_str() && !wanted.contains(digest) {
-                self.host.unload(&info.plugin);
-            }
-        }
+    fn has(&self, plugin: &PluginRef) -> bool {
+        self.host.info(plugin).is_some()
     }
 }
 

@@ -115,7 +115,9 @@ impl PluginCatalog for Outside {
         Ok(info(&manifest, deployd_core::config::PluginKind::Driver))
     }
 
-    async fn retain(&self, _: &Name, _: &[Digest]) {}
+    fn has(&self, _: &PluginRef) -> bool {
+        true
+    }
 }
 
 #[async_trait]

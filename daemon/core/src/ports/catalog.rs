@@ -32,6 +32,6 @@ pub trait PluginCatalog: Send + Sync + 'static {
     /// by digest. Refuses what is no component for this daemon.
     async fn upload(&self, component: Vec<u8>, manifest: String) -> Result<PluginInfo, Fault>;
 
-    /// Drops all versions of a plugin but these.
-    async fn retain(&self, name: &Name, wanted: &[crate::Digest]);
+    /// Whether this version is loaded, and can be called.
+    fn has(&self, plugin: &PluginRef) -> bool;
 }

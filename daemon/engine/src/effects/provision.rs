@@ -30,6 +30,7 @@ impl Work {
         let context = context(&plan, &outputs, Missing::Fault);
         let request = request(&context, &set, uid, resources.get(uid), &self.key())?;
         let scope = self.scope(&plan);
+        self.engine.need(&planned.driver).await?;
         let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
         let drivers = &self.engine.ports.drivers;
         match drivers.provision(call, &request, self.token()).await? {
@@ -63,6 +64,7 @@ impl Work {
         let context = context(&plan, &outputs, Missing::Preview);
         let request = request(&context, &set, uid, resources.get(uid), &self.key())?;
         let scope = self.scope(&plan);
+        self.engine.need(&planned.driver).await?;
         let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
         match self.engine.ports.drivers.destroy(call, &request, self.token()).await? {
             Progress::Done(()) => {

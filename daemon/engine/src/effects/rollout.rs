@@ -30,6 +30,7 @@ impl Work {
             workloads: workloads(&plan, &manifests, self.state.deployed.is_some()),
         };
         let scope = self.scope(&plan);
+        self.engine.need(&plan.strategy.plugin).await?;
         let call = Call { plugin: &plan.strategy.plugin, scope: &scope, log: &self.log };
         let strategies = &self.engine.ports.strategies;
         let decision = match (observation, &self.deployment.rollout) {

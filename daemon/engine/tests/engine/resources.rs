@@ -8,6 +8,7 @@ use deployd_core::ports::StoreError;
 use serde_json::json;
 
 use crate::documents::{backend, document, plugin, workload};
+use crate::fakes::life::Life;
 use crate::world::{Stage, assert_succeeded, development};
 
 /// The backend without its database.
@@ -57,6 +58,22 @@ async fn a_resource_is_destroyed_with_its_objects_and_secrets_when_the_definitio
     let left = stage.world.vault.lock().unwrap().keys().map(|s| s.name.clone()).collect::<Vec<_>>();
     assert!(!left.contains(&"password".to_owned()), "{left:?}");
     assert_eq!(stage.state().await.resources.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i12_a_resource_goes_with_the_version_of_the_driver_that_made_it() {
+    let mut stage = Stage::new().await;
+    stage.apply(vec![postgres("destroy")]).await;
+    assert_succeeded(&stage.deployed("1").await);
+    let made = stage.world.drivers().calls_of("provision", "postgres").pop().unwrap().plugin;
+    stage.apply(vec![plugin("postgres", "driver", json!({"version": "2"})), lean()]).await;
+    // The next process loads what documents name, and the other when it is needed.
+    stage.engine.abort();
+    stage.engine = stage.world.engine(&Life::long());
+    stage.engine.start().await.unwrap();
+    assert_succeeded(&stage.deployed("2").await);
+    let destroyed = stage.world.drivers().calls_of("destroy", "postgres");
+    assert_eq!(destroyed.iter().map(|call| call.plugin).collect::<Vec<_>>(), [made]);
 }
 
 #[tokio::test(start_paused = true)]

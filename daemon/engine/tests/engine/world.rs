@@ -117,7 +117,7 @@ impl World {
 
     /// A process of the engine that has not begun.
     pub fn engine(self: &Arc<Self>, life: &Life) -> Engine {
-        let instance = Instance { world: self.clone(), life: life.clone() };
+        let instance = Instance { world: self.clone(), life: life.clone(), loaded: Arc::default() };
         Engine::new(instance.ports())
     }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
-use deployd_core::ports::{PluginCatalog, PluginInfo, PluginRef};
+use deployd_core::ports::{Call, PluginCatalog, PluginInfo, PluginRef};
 use deployd_core::{Digest, Fault, Name};
 
 use super::Instance;
@@ -16,11 +16,13 @@ impl PluginCatalog for Instance {
         }
         let text = |key: &str| spec.config.get(key).and_then(|value| value.as_str());
         let version = text("version").unwrap_or("1");
+        let plugin = PluginRef {
+            name: name.to_string(),
+            digest: Digest::of(format!("{name} {version}").as_bytes()),
+        };
+        self.loaded.lock().unwrap().insert(plugin.clone());
         Ok(PluginInfo {
-            plugin: PluginRef {
-                name: name.to_string(),
-                digest: Digest::of(format!("{name} {version}").as_bytes()),
-            },
+            plugin,
             version: version.to_owned(),
             kind: spec.kind,
             effect: match text("effect") {
@@ -40,7 +42,17 @@ impl PluginCatalog for Instance {
         })
     }
 
-    async fn retain(&self, _name: &Name, _wanted: &[Digest]) {
-        self.life.alive().await;
+    fn has(&self, plugin: &PluginRef) -> bool {
+        self.loaded.lock().unwrap().contains(plugin)
+    }
+}
+
+impl Instance {
+    /// What the host says when a version that was not loaded is called.
+    pub fn called(&self, call: Call<'_>) -> Result<(), Fault> {
+        if self.has(call.plugin) {
+            return Ok(());
+        }
+        Err(Fault::permanent("plugin-not-loaded", format!("{} is not loaded", call.plugin.name)))
     }
 }

@@ -133,7 +133,7 @@ impl Instance {
 #[async_trait]
 impl Drivers for Instance {
     async fn plan(&self, call: Call<'_>, request: &DriverRequest) -> Result<DriverPlan, Fault> {
-        self.look("plan", async { Ok(()) }).await?;
+        self.look("plan", async { self.called(call) }).await?;
         self.began("plan", call, request, None);
         let mut drivers = self.world.drivers.lock().unwrap();
         let script = drivers.script(&request.resource_type);
@@ -170,6 +170,7 @@ impl Drivers for Instance {
         token: Option<&str>,
     ) -> Result<Removal, Fault> {
         self.operation("destroy", async {
+            self.called(call)?;
             self.began("destroy", call, request, token);
             if let Some(fault) = self.script(request).destroy_fault {
                 return Err(fault);
@@ -188,6 +189,7 @@ impl Instance {
         request: &DriverRequest,
         token: Option<&str>,
     ) -> Result<Progress<Provisioned>, Fault> {
+        self.called(call)?;
         let environment = format!("{}-{}", call.scope.application, call.scope.environment);
         let number = self.began("provision", call, request, token);
         let script = self.script(request);

@@ -14,8 +14,10 @@ pub mod strikes;
 pub mod templaters;
 pub mod vault;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
+use deployd_core::ports::PluginRef;
 use deployd_engine::Ports;
 
 use self::life::Life;
@@ -26,6 +28,8 @@ use crate::world::World;
 pub struct Instance {
     pub world: Arc<World>,
     pub life: Life,
+    /// Plugins that this life has loaded.
+    pub loaded: Arc<Mutex<BTreeSet<PluginRef>>>,
 }
 
 impl Instance {

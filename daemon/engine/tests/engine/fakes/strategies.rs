@@ -32,18 +32,22 @@ fn decision(context: &StrategyContext, place: usize) -> Decision {
 
 #[async_trait]
 impl Strategies for Instance {
-    async fn start(&self, _call: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
-        self.look("strategy start", async { Ok(decision(context, 0)) }).await
+    async fn start(&self, call: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
+        self.look("strategy start", async {
+            self.called(call)?;
+            Ok(decision(context, 0))
+        })
+        .await
     }
 
     async fn next(
         &self,
-        _call: Call<'_>,
+        call: Call<'_>,
         context: &StrategyContext,
         state: &Value,
         observation: &Value,
     ) -> Result<Decision, Fault> {
-        self.look("strategy next", async { Ok(()) }).await?;
+        self.look("strategy next", async { self.called(call) }).await?;
         let place = state["place"].as_u64().unwrap() as usize;
         if observation["outcome"] == "done" {
             return Ok(decision(context, place + 1));

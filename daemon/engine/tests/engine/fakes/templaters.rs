@@ -16,8 +16,8 @@ fn misplaces(input: &RenderInput) -> bool {
 
 #[async_trait]
 impl Templaters for Instance {
-    async fn render(&self, _call: Call<'_>, input: &RenderInput) -> Result<Vec<Value>, Fault> {
-        self.look("render", async { Ok(()) }).await?;
+    async fn render(&self, call: Call<'_>, input: &RenderInput) -> Result<Vec<Value>, Fault> {
+        self.look("render", async { self.called(call) }).await?;
         if input.config.get("fails").is_some() {
             return Err(Fault::invalid("baseline-invalid", "line 3: no such filter"));
         }
