@@ -3,6 +3,7 @@
 
 mod apt;
 mod bench;
+mod built;
 mod clients;
 mod command;
 mod demo;

@@ -1,12 +1,11 @@
 //! `cargo xtask sim`: the simulation of the core (`daemon/engine/tests/engine/
 //! simulation.rs`) over many seeds, on all processors; or one seed again.
 
-use crate::command::cargo;
+use crate::built::{self, TestProgram};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,30 +21,19 @@ const ROUNDS_MAX: u64 = 14;
 const TEST: &str = "simulation::whatever_happens_what_must_hold_holds";
 
 struct Simulation {
-    binary: PathBuf,
-    folder: PathBuf,
+    program: TestProgram,
 }
 
 impl Simulation {
     fn build(root: &Path) -> anyhow::Result<Self> {
-        let mut command = cargo(root);
-        command.args(["test", "--no-run", "--package", "deployd-engine", "--test", "engine"]);
-        command.args(["--message-format", "json-render-diagnostics"]);
-        let output = command.stderr(Stdio::inherit()).output().context("it can't be built")?;
-        if !output.status.success() {
-            bail!("the simulation could not be built: {command:?}");
-        }
-        let binary = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-            .context("the simulation's binary is not among what was built")?;
-        Ok(Self { binary, folder: root.join("daemon/engine") })
+        let programs = built::tests(root, &["--test", "engine"])?;
+        let program = programs.into_iter().find(|program| program.package == "deployd-engine");
+        Ok(Self { program: program.context("the simulation is not among what was built")? })
     }
 
     fn run(&self, seed: u64, seeds: u64, rounds: Option<u64>) -> anyhow::Result<Output> {
-        let mut command = Command::new(&self.binary);
-        command.args(["--exact", TEST, "--nocapture"]).current_dir(&self.folder);
+        let mut command = self.program.command();
+        command.args(["--exact", TEST, "--nocapture"]);
         command.env("DEPLOYD_SEED", seed.to_string()).env("DEPLOYD_SEEDS", seeds.to_string());
         if let Some(rounds) = rounds {
             command.env("DEPLOYD_ROUNDS", rounds.to_string());

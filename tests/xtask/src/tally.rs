@@ -49,7 +49,7 @@ impl Tally {
         }
     }
 
-    /// Takes a line of cargo's test runner: results are counted
+    /// Takes a line of the test runner: results are counted
     /// (`test result: ok. 3 passed; 0 failed; ...`), what failed tests have said
     /// is kept (below `---- NAME stdout ----`).
     fn line(&mut self, line: &str) {
@@ -70,13 +70,13 @@ impl Tally {
         }
     }
 
-    /// Runs tests of cargo's.
+    /// Runs tests: a program of them, or a command of cargo's.
     ///
     /// # Errors
     ///
     /// When they can't be run. That some fail is counted.
     pub(crate) fn tests(&mut self, what: &str, command: &mut Command) -> anyhow::Result<()> {
-        self.begin(what);
+        eprintln!("\n-- {what}");
         if !each_line(command, |line| self.line(line))? {
             self.broken.push(what.to_owned());
         }

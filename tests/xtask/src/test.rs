@@ -2,7 +2,7 @@
 
 use crate::command::{cargo, run};
 use crate::tally::Tally;
-use crate::{apt, clients, fuzz, plugins, promises, seeded_bugs, sim, tools, wit_check};
+use crate::{apt, built, clients, fuzz, plugins, promises, seeded_bugs, sim, tools, wit_check};
 use anyhow::Context;
 use clap::ValueEnum;
 use std::fs;
@@ -72,16 +72,32 @@ const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];
 
 /// Builds the daemon twice: one that can be ended at any write and effect, and
-/// the one that people run. One target folder, so that dependencies are built
-/// once.
+/// the one that people run.
 fn build_daemons(root: &Path) -> anyhow::Result<()> {
-    let built = root.join("target/debug/deployd");
-    let features = ["--features", "crash-points"];
-    run(cargo(root).args(["build", "--package", "deployd"]).args(features))?;
+    build_daemon(root, &["--features", "deployd/crash-points"])?;
     let kept = root.join("target/crash-points");
     fs::create_dir_all(&kept)?;
-    fs::copy(&built, kept.join("deployd")).context("keeping the daemon with crash points")?;
-    run(cargo(root).args(["build", "--package", "deployd"]))
+    fs::copy(root.join("target/debug/deployd"), kept.join("deployd"))
+        .context("keeping the daemon with crash points")?;
+    build_daemon(root, &[])
+}
+
+/// Builds the daemon, beside the tests that run it: so that both are built of
+/// what is there from the other tests (see [`built`]).
+fn build_daemon(root: &Path, features: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo(root);
+    command.args(["build", "--workspace", "--bin", "deployd", "--test", "it"]).args(features);
+    run(&mut command)
+}
+
+/// Runs the tests of one package.
+fn package(root: &Path, name: &str, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut programs = built::tests(root, &[])?;
+    programs.retain(|program| program.package == name);
+    for program in programs {
+        tally.tests(&format!("{name}, {}", program.target), &mut program.command())?;
+    }
+    Ok(())
 }
 
 /// Runs the tests, all or some parts, each for longer if so wanted; an error when
@@ -109,32 +125,36 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 tally.check("promises", promises::check(root));
             }
             Part::Daemon => {
-                let mut command = cargo(root);
-                command.args(["test", "--workspace", "--no-fail-fast"]);
-                for package in APART {
-                    command.args(["--exclude", package]);
+                let mut programs = built::tests(root, &[])?;
+                programs.retain(|program| !APART.contains(&program.package.as_str()));
+                tally.begin("the daemon");
+                for program in programs {
+                    let mut command = program.command();
+                    if long {
+                        command.env("DEPLOYD_LONG", "1");
+                    }
+                    tally
+                        .tests(&format!("{}, {}", program.package, program.target), &mut command)?;
                 }
-                if long {
-                    command.env("DEPLOYD_LONG", "1");
-                }
-                tally.tests("the daemon", &mut command)?;
+                let mut examples = cargo(root);
+                examples.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+                tally.tests("examples in documentation", &mut examples)?;
                 if long {
                     tally.begin("the simulation");
                     tally.check("the simulation", sim::many(root, 0, LONG_SEEDS));
                 }
             }
             Part::Practice => {
+                tally.begin("the practice cluster");
                 clients::install(root).context("installing what the tests need")?;
-                let mut command = cargo(root);
-                command.args(["test", "--package", "deployd-practice", "--no-fail-fast"]);
-                tally.tests("the practice cluster", &mut command)?;
+                package(root, "deployd-practice", &mut tally)?;
             }
             Part::Cluster => {
-                let mut command = cargo(root);
-                command.args(["test", "--package", "deployd-cluster", "--no-fail-fast"]);
-                tally.tests("the client of clusters", &mut command)?;
+                tally.begin("the client of clusters");
+                package(root, "deployd-cluster", &mut tally)?;
             }
             Part::Plugins => {
+                tally.begin("plugins");
                 let mut command = cargo(&root.join("plugins"));
                 command.args(["test", "--workspace", "--no-fail-fast"]);
                 tally.tests("plugins", &mut command)?;
@@ -144,24 +164,29 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 tally.check("seeded bugs", seeded_bugs::seeded_bugs(root, None));
             }
             Part::BlackBox => {
+                tally.begin("the daemon as its users run it");
                 apt::need(&BLACK_BOX_PACKAGES, "a test with a clock that jumps")?;
                 build_daemons(root)?;
-                let mut command = cargo(root);
-                command.args(["test", "--package", "it", "--no-fail-fast", "--"]);
+                let mut skipped = Vec::new();
                 for test in OF_HTTP {
-                    command.args(["--skip", test]);
+                    skipped.extend(["--skip", test]);
                 }
-                if long {
-                    command.env("DEPLOYD_TEST_KILLS", LONG_KILLS);
+                for program in built::tests(root, &["--test", "it"])? {
+                    let mut command = program.command();
+                    command.args(&skipped);
+                    if long {
+                        command.env("DEPLOYD_TEST_KILLS", LONG_KILLS);
+                    }
+                    tally.tests("the daemon as its users run it", &mut command)?;
                 }
-                tally.tests("the daemon as its users run it", &mut command)?;
             }
             Part::Http => {
+                tally.begin("the HTTP interface");
                 tools::python(root, "schemathesis", &[SCHEMATHESIS])?;
-                run(cargo(root).args(["build", "--package", "deployd"]))?;
-                let mut command = cargo(root);
-                command.args(["test", "--package", "it", "--no-fail-fast", "--"]).args(OF_HTTP);
-                tally.tests("the HTTP interface", &mut command)?;
+                build_daemon(root, &[])?;
+                for program in built::tests(root, &["--test", "it"])? {
+                    tally.tests("the HTTP interface", program.command().args(OF_HTTP))?;
+                }
             }
             Part::Fuzz => {
                 tally.begin("fuzzing");

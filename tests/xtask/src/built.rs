@@ -1,0 +1,82 @@
+//! The workspace's tests, built once and run one program after the other.
+//!
+//! Whatever is wanted of it, cargo is always asked for the whole workspace, and
+//! told which targets: a package that is built by itself asks less of its
+//! dependencies than all packages do together, and so has most of them compiled
+//! once more.
+
+use crate::command::cargo;
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A program of tests.
+pub(crate) struct TestProgram {
+    /// The package that it is of.
+    pub(crate) package: String,
+    /// Its target: the package's library, a binary or a file of tests.
+    pub(crate) target: String,
+    folder: PathBuf,
+    program: PathBuf,
+}
+
+impl TestProgram {
+    /// The command that runs it, as cargo would: in the folder of its package.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder);
+        command
+    }
+
+    /// The names of its tests.
+    pub(crate) fn tests(&self) -> anyhow::Result<Vec<String>> {
+        let listed = self
+            .command()
+            .args(["--list", "--format", "terse"])
+            .output()
+            .with_context(|| format!("{} can't be run", self.program.display()))?;
+        let text = String::from_utf8_lossy(&listed.stdout);
+        Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+    }
+}
+
+/// Builds programs of tests; `which` says which targets and features, all when
+/// it is empty.
+pub(crate) fn tests(root: &Path, which: &[&str]) -> anyhow::Result<Vec<TestProgram>> {
+    let mut command = cargo(root);
+    command.args(["test", "--workspace", "--no-run"]).args(which);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    let output = command.stderr(Stdio::inherit()).output().context("the tests can't be built")?;
+    if !output.status.success() {
+        bail!("the tests could not be built: {command:?}");
+    }
+    let mut programs = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
+        let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+        let is_test = message.pointer("/profile/test") == Some(&Value::Bool(true));
+        let (Some(program), Some(manifest), Some(target), true) =
+            (text("/executable"), text("/manifest_path"), text("/target/name"), is_test)
+        else {
+            continue;
+        };
+        let manifest = Path::new(manifest);
+        programs.push(TestProgram {
+            package: package_of(manifest)?,
+            target: target.to_owned(),
+            folder: manifest.parent().unwrap_or(root).to_path_buf(),
+            program: program.into(),
+        });
+    }
+    Ok(programs)
+}
+
+/// The name of the package that a manifest describes.
+fn package_of(manifest: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("{} can't be read", manifest.display()))?;
+    let table: toml::Table = text.parse()?;
+    let name = table.get("package").and_then(|package| package.get("name")?.as_str());
+    Ok(name.with_context(|| format!("{} names no package", manifest.display()))?.to_owned())
+}
