@@ -40,7 +40,8 @@ fn mounts() -> &'static [&'static str] {
         let tried = Command::new("unshare").args(**way).args(mount).output();
         tried.is_ok_and(|tried| tried.status.success())
     };
-    WAYS.iter().find(works).expect("neither a user's namespace nor root may mount a disk here")
+    let way = WAYS.iter().find(works);
+    way.unwrap_or_else(|| panic!("neither a user's namespace nor root may mount a disk here"))
 }
 
 /// How a daemon is started.
