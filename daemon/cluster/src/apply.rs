@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::ports::{ApplyRequest, CallLog, LogLevel, ObjectRef};
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -16,12 +16,13 @@ use crate::conflict;
 use crate::discovery::Resource;
 use crate::failure::Failure;
 use crate::faults::{self, Doing};
-use crate::fields::is_leaving;
+use crate::fields::{group_of, is_leaving};
 use crate::order::ranked;
 use crate::prepare::{self, Draft};
 use crate::request::{Answer, Ask, with_query};
 use crate::scrub::Scrubber;
-use crate::settle::Settled;
+use crate::settle::{Outcome, Settled};
+use crate::unchanged::Stage;
 
 /// One of several API servers may not know yet of a namespace that another
 /// has just made.
@@ -37,6 +38,18 @@ const LEAVING_TRIES: usize = 2;
 struct Applied {
     reference: ObjectRef,
     created: bool,
+}
+
+/// Whether these are namespaces or definitions: what is in them, or of their kind,
+/// can't be looked at before.
+fn is_early(stage: &[Draft]) -> bool {
+    stage.iter().any(|draft| {
+        let ObjectRef { api_version, kind, .. } = &draft.reference;
+        matches!(
+            (group_of(api_version), kind.as_str()),
+            ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
+        )
+    })
 }
 
 /// One line for each kind: a deployment's log is for what happens.
@@ -60,20 +73,32 @@ impl Session {
     ) -> Result<Vec<ObjectRef>, Fault> {
         let drafts = prepare::drafts(request.objects.expose())?;
         self.refuse_unknown_kinds(&drafts).await?;
-        let mut applied = Vec::with_capacity(drafts.len());
+        let (early, later): (Vec<_>, Vec<_>) =
+            ranked(drafts, |draft| &draft.reference).into_iter().partition(|stage| is_early(stage));
+        let mut applied = Vec::new();
         // Namespaces that were made just now: there is nothing in them.
         let mut fresh = HashSet::new();
-        for stage in ranked(drafts, |draft| &draft.reference) {
+        for stage in early {
             let stage = self.prepared(stage, &request.target.namespace).await?;
-            let unchanged = self.unchanged(&stage, &fresh).await;
+            for done in self.apply_stage(stage, &HashSet::new(), request.force, log).await? {
+                if done.created && done.reference.kind == "Namespace" {
+                    fresh.insert(done.reference.name.clone());
+                }
+                applied.push(done.reference);
+            }
+        }
+        let mut stages = Vec::with_capacity(later.len());
+        for stage in later {
+            // Definitions of an earlier stage are served by now.
+            stages.push(self.prepared(stage, &request.target.namespace).await?);
+        }
+        // All kinds together, and before the first is applied. Who changes an object
+        // after it was looked at is as late as who does after it was applied.
+        let unchanged = self.unchanged(&stages, &fresh).await;
+        for (stage, unchanged) in stages.into_iter().zip(unchanged) {
             tell_unchanged(&stage, &unchanged, log);
             let done = self.apply_stage(stage, &unchanged, request.force, log).await?;
-            for Applied { reference, created } in done {
-                if created && reference.kind == "Namespace" {
-                    fresh.insert(reference.name.clone());
-                }
-                applied.push(reference);
-            }
+            applied.extend(done.into_iter().map(|done| done.reference));
         }
         Ok(applied)
     }
@@ -84,27 +109,35 @@ impl Session {
     async fn refuse_unknown_kinds(&self, drafts: &[Draft]) -> Result<(), Fault> {
         let defined: Vec<_> =
             drafts.iter().flat_map(|draft| prepare::defined_kinds(&draft.object)).collect();
-        let mut asked = Vec::new();
-        for draft in drafts {
-            let kind = (draft.reference.api_version.clone(), draft.reference.kind.clone());
-            if defined.contains(&kind) || asked.contains(&kind) {
+        // Asked once per group and version, several at a time; the order is that of
+        // the objects, so that the first typing error is the one that is told.
+        let mut versions: Vec<(&str, Vec<&str>)> = Vec::new();
+        for ObjectRef { api_version, kind, .. } in drafts.iter().map(|draft| &draft.reference) {
+            if defined.iter().any(|(version, name)| version == api_version && name == kind) {
                 continue;
             }
-            self.known_resource(&kind.0, &kind.1).await?;
-            asked.push(kind);
+            match versions.iter_mut().find(|(version, _)| version == api_version) {
+                Some((_, kinds)) if kinds.contains(&kind.as_str()) => {}
+                Some((_, kinds)) => kinds.push(kind),
+                None => versions.push((api_version, vec![kind])),
+            }
         }
-        Ok(())
+        let questions: Vec<_> = versions
+            .into_iter()
+            .map(|(version, kinds)| async move {
+                for kind in kinds {
+                    self.known_resource(version, kind).await?;
+                }
+                Ok(())
+            })
+            .collect();
+        stream::iter(questions).buffered(self.options.parallel.max(1)).try_collect().await
     }
 
-    async fn prepared(
-        &self,
-        stage: Vec<Draft>,
-        namespace: &str,
-    ) -> Result<Vec<(Resource, Draft)>, Fault> {
+    async fn prepared(&self, stage: Vec<Draft>, namespace: &str) -> Result<Stage, Fault> {
         let mut prepared = Vec::with_capacity(stage.len());
         for draft in stage {
             let ObjectRef { api_version, kind, .. } = &draft.reference;
-            // Definitions of an earlier stage are served by now.
             let resource = self.known_resource(api_version, kind).await?;
             let draft = draft.prepared(&resource, namespace);
             prepared.push((resource, draft));
@@ -118,7 +151,7 @@ impl Session {
     /// no more are begun; conflicts are collected from all.
     async fn apply_stage(
         &self,
-        stage: Vec<(Resource, Draft)>,
+        stage: Stage,
         unchanged: &HashSet<usize>,
         force: bool,
         log: &CallLog,
@@ -195,11 +228,11 @@ impl Session {
         for _ in 0..LEAVING_TRIES {
             let answer = self.send_apply(resource, draft, force).await?;
             // Applying to what is on its way out succeeds, and is lost.
-            if is_leaving(&answer.body) && object.kind != "Namespace" {
+            if answer.body.is_leaving() && object.kind != "Namespace" {
                 self.wait_out(resource, object, log).await?;
                 continue;
             }
-            if is_leaving(&answer.body) {
+            if answer.body.is_leaving() {
                 return Err(self.leaving(object));
             }
             let done = if answer.created { "created" } else { "applied" };
@@ -244,7 +277,7 @@ impl Session {
         resource: &Resource,
         draft: &Draft,
         force: bool,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Answer<Outcome>, Fault> {
         let object = &draft.reference;
         let query = [
             ("fieldManager", FIELD_MANAGER),

@@ -3,9 +3,21 @@
 
 use serde_json::Value;
 
+/// What is at a pointer. Without escaped characters, which most have not, no step
+/// needs a text of its own.
+pub(crate) fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return object.pointer(pointer);
+    }
+    pointer.split('/').skip(1).try_fold(object, |value, step| match value {
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
+}
+
 /// The text at a pointer.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
-    object.pointer(pointer).and_then(Value::as_str)
+    at(object, pointer).and_then(Value::as_str)
 }
 
 /// The text at a pointer, or nothing.
@@ -15,7 +27,7 @@ pub(crate) fn text_or_empty<'a>(object: &'a Value, pointer: &str) -> &'a str {
 
 /// The number at a pointer.
 pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
+    at(object, pointer).and_then(Value::as_i64)
 }
 
 /// The number at a pointer, or 0: the way status fields leave zeros out.
@@ -25,12 +37,12 @@ pub(crate) fn count(object: &Value, pointer: &str) -> i64 {
 
 /// Whether there is `true` at a pointer.
 pub(crate) fn flag(object: &Value, pointer: &str) -> bool {
-    object.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    at(object, pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The items at a pointer.
 pub(crate) fn items<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A condition of the status.

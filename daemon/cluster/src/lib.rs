@@ -22,6 +22,7 @@ mod events;
 mod failure;
 mod faults;
 mod fields;
+mod items;
 mod listing;
 mod logs;
 mod options;

@@ -8,7 +8,8 @@ use crate::client::Session;
 use crate::discovery::Resource;
 use crate::failure::Failure;
 use crate::fields::text_or_empty;
-use crate::request::{Ask, with_query};
+use crate::items;
+use crate::request::{Ask, unreadable, with_query};
 
 /// Objects per page of a list.
 const PAGE: &str = "500";
@@ -91,7 +92,32 @@ pub(crate) struct Page {
     pub(crate) next: String,
 }
 
+fn page_path(scope: &Scope, from: &str) -> String {
+    let mut query = vec![("limit", PAGE)];
+    if !from.is_empty() {
+        query.push(("continue", from));
+    }
+    scope.path(&query)
+}
+
 impl Session {
+    /// Shows the items of a page, one after the other: only one of them is in
+    /// memory besides the page's text. They don't say of what kind they are.
+    /// Returns where the next page begins; empty after the last.
+    pub(crate) async fn show_page(
+        &self,
+        scope: &Scope,
+        from: &str,
+        budget: Duration,
+        show: impl FnMut(Value),
+    ) -> Result<String, Failure> {
+        let (_, text) = self.answered(&Ask::get(page_path(scope, from)), budget).await?;
+        match items::show(&text, show).map_err(|error| unreadable(&error))? {
+            Some(next) => Ok(next),
+            None => Err(Failure::Unreadable("a list without items".to_owned())),
+        }
+    }
+
     /// The page that begins at a token of the page before, or at the beginning.
     pub(crate) async fn page(
         &self,
@@ -100,16 +126,12 @@ impl Session {
         from: &str,
         budget: Duration,
     ) -> Result<Page, Failure> {
-        let mut query = vec![("limit", PAGE)];
-        if !from.is_empty() {
-            query.push(("continue", from));
-        }
-        let path = scope.path(&query);
+        let path = page_path(scope, from);
         let ask = match detail {
             Detail::Metadata => Ask::metadata_list(path),
             Detail::Whole => Ask::get(path),
         };
-        let mut page = self.ask_within(&ask, budget).await?.body;
+        let mut page: Value = self.ask_within(&ask, budget).await?.body;
         let items = match page.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => items.into_iter().map(|item| scope.named(item)).collect(),
             // An empty list may be null; anything else is no list.

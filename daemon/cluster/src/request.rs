@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
 
@@ -45,10 +46,10 @@ pub(crate) struct Ask {
 }
 
 /// What was answered.
-pub(crate) struct Answer {
+pub(crate) struct Answer<B = Value> {
     /// Whether something was made.
     pub(crate) created: bool,
-    pub(crate) body: Value,
+    pub(crate) body: B,
 }
 
 impl Ask {
@@ -83,7 +84,8 @@ impl Ask {
         Self {
             method: Method::PATCH,
             content_type: "application/apply-patch+yaml",
-            body: Bytes::from(object.to_string()),
+            // A value has no keys that JSON could not have.
+            body: Bytes::from(serde_json::to_vec(object).unwrap_or_default()),
             ..Self::get(path)
         }
     }
@@ -116,23 +118,33 @@ pub(crate) fn encoded(text: &str) -> String {
 
 impl Session {
     /// Asks until there is an answer, trying again within the budget.
-    pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
+    pub(crate) async fn ask<B: DeserializeOwned>(&self, ask: &Ask) -> Result<Answer<B>, Failure> {
         self.ask_within(ask, self.options.retry_budget).await
     }
 
     /// The same with a budget of one's own.
-    pub(crate) async fn ask_within(&self, ask: &Ask, budget: Duration) -> Result<Answer, Failure> {
-        retry::persist(budget, || self.ask_once(ask)).await
+    pub(crate) async fn ask_within<B: DeserializeOwned>(
+        &self,
+        ask: &Ask,
+        budget: Duration,
+    ) -> Result<Answer<B>, Failure> {
+        let (created, bytes) = self.answered(ask, budget).await?;
+        let body = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+        Ok(Answer { created, body })
     }
 
-    async fn ask_once(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let _turn = self.turn().await?;
-        let (created, bytes) = self.limited(self.bytes(ask)).await?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| {
-            // Neither the text nor the parser's message, which could quote it.
-            Failure::Unreadable(format!("no JSON at line {}", error.line()))
-        })?;
-        Ok(Answer { created, body })
+    /// Asks for an answer that the caller reads: whether something was made, and
+    /// its text.
+    pub(crate) async fn answered(
+        &self,
+        ask: &Ask,
+        budget: Duration,
+    ) -> Result<(bool, Bytes), Failure> {
+        retry::persist(budget, || async {
+            let _turn = self.turn().await?;
+            self.limited(self.bytes(ask)).await
+        })
+        .await
     }
 
     /// Asks for text, of which the last whole lines are kept, so many bytes.
@@ -205,6 +217,11 @@ impl Session {
         let limit = self.options.request_timeout;
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::Timeout(limit)))
     }
+}
+
+/// Neither the text nor the parser's message, which could quote it.
+pub(crate) fn unreadable(error: &serde_json::Error) -> Failure {
+    Failure::Unreadable(format!("no JSON at line {}", error.line()))
 }
 
 async fn send(client: Client, ask: &Ask) -> Result<Response<Body>, Failure> {
@@ -282,16 +299,16 @@ mod tests {
             options: Arc::default(),
         };
         let ask = Ask::get("/api/v1/namespaces");
-        let refused = session.ask(&ask).await.err().unwrap();
+        let refused = session.ask::<Value>(&ask).await.err().unwrap();
         assert_eq!(refused.code(), Some(401));
         // The kubelet renews it; the client would read it again after a minute.
         std::fs::write(file.path(), practice.token()).unwrap();
-        session.ask(&ask).await.unwrap();
+        session.ask::<Value>(&ask).await.unwrap();
         // Who has no file to read from is told.
         let config = kube::Config::new(practice.url().parse().unwrap());
         let client = Client::try_from(config).unwrap();
         let connection = Arc::new(Connection::new(client, None, 4));
-        let refused = Session { connection, ..session }.ask(&ask).await.err().unwrap();
+        let refused = Session { connection, ..session }.ask::<Value>(&ask).await.err().unwrap();
         assert_eq!(refused.code(), Some(401));
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::ports::{CallLog, LogLevel, ObjectRef};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -16,6 +18,28 @@ use crate::listing::Scope;
 use crate::prepare::defined_kinds;
 use crate::request::Answer;
 use crate::watch::{self, Change, Outlet};
+
+/// What is of interest about an object that was applied. The rest of the answer is
+/// what was sent, with defaults, and who owns it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct Outcome {
+    metadata: OutcomeMetadata,
+    status: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct OutcomeMetadata {
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+impl Outcome {
+    /// Whether the object is on its way out.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}
 
 /// What came of waiting for one object.
 pub(crate) enum Settled {
@@ -137,13 +161,13 @@ impl Session {
         resource: &Resource,
         object: &ObjectRef,
         applied: &Value,
-        answer: &Answer,
+        answer: &Answer<Outcome>,
         log: &CallLog,
     ) -> Result<(), Fault> {
         match (resource.api_version.split('/').next(), resource.kind.as_str()) {
             // One that was in use before needs no look.
             (_, "Namespace")
-                if !answer.created && text(&answer.body, "/status/phase") == Some("Active") =>
+                if !answer.created && text(&answer.body.status, "/phase") == Some("Active") =>
             {
                 Ok(())
             }

@@ -9,13 +9,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures::stream::{self, StreamExt};
 use serde_json::{Map, Value};
 
 use crate::FIELD_MANAGER;
 use crate::client::Session;
 use crate::discovery::Resource;
 use crate::fields::{is_leaving, items, name, text, text_or_empty};
-use crate::listing::{Detail, Scope};
+use crate::listing::Scope;
 use crate::prepare::{Draft, ours};
 
 /// Objects of one kind in a namespace from which on they are listed. Fewer are
@@ -27,67 +28,85 @@ pub(crate) const LIST_FROM: usize = 4;
 /// questions are not worth it any more.
 const OTHERS_PER_OBJECT: usize = 10;
 
+/// Collections that are read at a time. They are independent questions, so that
+/// a server far away is waited for once and not for every kind; each costs the
+/// memory of a page's text, a megabyte or two.
+const LISTS: usize = 8;
+
+/// Objects of one rank, in the order in which they are applied.
+pub(crate) type Stage = Vec<(Resource, Draft)>;
+
+/// Objects of one kind in a namespace, by name, each with its stage and its place
+/// in it.
+type Group<'a> = HashMap<&'a str, (usize, usize, &'a Value)>;
+
 impl Session {
-    /// The places of objects of a stage that are in the cluster as they would be
-    /// applied. What can't be listed is none of them.
+    /// For each stage the places of objects that are in the cluster as they would
+    /// be applied. What can't be listed is none of them.
     pub(crate) async fn unchanged(
         &self,
-        stage: &[(Resource, Draft)],
+        stages: &[Stage],
         fresh: &HashSet<String>,
-    ) -> HashSet<usize> {
-        let mut groups: HashMap<(&Resource, &str), HashMap<&str, usize>> = HashMap::new();
-        for (index, (resource, draft)) in stage.iter().enumerate() {
-            // Without a namespace there are few, and what comes next waits for them.
-            let Some(namespace) = draft.reference.namespace.as_deref() else { continue };
-            if !fresh.contains(namespace) && !is_settled_after(resource) {
-                let group = groups.entry((resource, namespace)).or_default();
-                group.insert(draft.reference.name.as_str(), index);
+    ) -> Vec<HashSet<usize>> {
+        let mut groups: HashMap<(&Resource, &str), Group<'_>> = HashMap::new();
+        for (number, stage) in stages.iter().enumerate() {
+            for (index, (resource, draft)) in stage.iter().enumerate() {
+                // Without a namespace there are few, and what comes next waits for them.
+                let Some(namespace) = draft.reference.namespace.as_deref() else { continue };
+                if !fresh.contains(namespace) && !is_settled_after(resource) {
+                    let group = groups.entry((resource, namespace)).or_default();
+                    group.insert(&draft.reference.name, (number, index, &draft.object));
+                }
             }
         }
-        let mut unchanged = HashSet::new();
-        for ((resource, namespace), group) in groups {
-            if group.len() >= LIST_FROM {
+        groups.retain(|_, group| group.len() >= LIST_FROM);
+        let looks: Vec<_> = groups
+            .into_iter()
+            .map(|((resource, namespace), group)| async move {
                 let scope = Scope::all(resource, Some(namespace)).with_labels(ours());
-                self.compare(&scope, stage, &group, &mut unchanged).await;
+                self.as_applied(&scope, &group).await
+            })
+            .collect();
+        let at_a_time = LISTS.min(self.options.parallel.max(1));
+        let mut found = stream::iter(looks).buffer_unordered(at_a_time);
+        let mut unchanged = vec![HashSet::new(); stages.len()];
+        while let Some(places) = found.next().await {
+            for (number, index) in places {
+                if let Some(stage) = unchanged.get_mut(number) {
+                    stage.insert(index);
+                }
             }
         }
         unchanged
     }
 
-    /// Page by page, so that no more than a page is in memory.
-    async fn compare(
-        &self,
-        scope: &Scope,
-        stage: &[(Resource, Draft)],
-        group: &HashMap<&str, usize>,
-        unchanged: &mut HashSet<usize>,
-    ) {
+    /// Page by page, so that no more than a page of it is in memory.
+    async fn as_applied(&self, scope: &Scope, group: &Group<'_>) -> Vec<(usize, usize)> {
+        let mut places = Vec::with_capacity(group.len());
         let (mut next, mut looked_at, mut found) = (String::new(), 0, 0);
         loop {
-            let budget = self.options.retry_budget;
-            let page = match self.page(scope, Detail::Whole, &next, budget).await {
-                Ok(page) => page,
+            let begun = places.len();
+            let look = |live: Value| {
+                looked_at += 1;
+                let Some((stage, index, object)) = group.get(name(&live)) else { return };
+                found += 1;
+                if !is_leaving(&live) && is_as_applied(object, &live) {
+                    places.push((*stage, *index));
+                }
+            };
+            match self.show_page(scope, &next, self.options.retry_budget, look).await {
+                Ok(after) => next = after,
                 Err(failure) => {
                     let kind = &scope.resource.kind;
                     tracing::debug!(cluster = %self.cluster, kind, ?failure, "not listed");
-                    return;
-                }
-            };
-            looked_at += page.items.len();
-            for live in &page.items {
-                let Some(index) = group.get(name(live)) else { continue };
-                found += 1;
-                if let Some((_, draft)) = stage.get(*index)
-                    && !is_leaving(live)
-                    && is_as_applied(&draft.object, live)
-                {
-                    unchanged.insert(*index);
+                    // A page that could be read in part only says nothing.
+                    places.truncate(begun);
+                    return places;
                 }
             }
-            next = page.next;
             let is_worth_it = looked_at < group.len().saturating_mul(OTHERS_PER_OBJECT);
             if next.is_empty() || found >= group.len() || !is_worth_it {
-                return;
+                return places;
             }
         }
     }
@@ -109,28 +128,22 @@ fn is_as_applied(object: &Value, live: &Value) -> bool {
     let is_same_version = text(entry, "/apiVersion") == text(object, "/apiVersion");
     let owned = entry.get("fieldsV1").and_then(Value::as_object);
     match owned {
-        Some(owned) if is_same_version => is_same(&without_names(object), live, owned),
+        Some(owned) if is_same_version => is_same_object(object, live, owned),
         _ => false,
     }
 }
 
-/// The object without what names it, which nobody owns.
-fn without_names(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("apiVersion");
-        fields.remove("kind");
-        let metadata = fields.get_mut("metadata").and_then(Value::as_object_mut);
-        let is_bare = metadata.is_some_and(|metadata| {
-            metadata.remove("name");
-            metadata.remove("namespace");
-            metadata.is_empty()
-        });
-        if is_bare {
-            fields.remove("metadata");
-        }
-    }
-    object
+/// The same for a whole object: nobody owns what names it.
+fn is_same_object(object: &Value, live: &Value, owned: &Map<String, Value>) -> bool {
+    let Some(fields) = object.as_object() else { return false };
+    let nothing = Map::new();
+    let metadata = fields.get("metadata").and_then(Value::as_object).unwrap_or(&nothing);
+    let others = |field: &str| !matches!(field, "apiVersion" | "kind" | "metadata");
+    let named = |field: &str| !matches!(field, "name" | "namespace");
+    let owned_metadata = owned.get("f:metadata").and_then(Value::as_object).unwrap_or(&nothing);
+    let live_metadata = live.get("metadata").unwrap_or(&Value::Null);
+    is_same_part(fields, others, live, owned, "f:metadata")
+        && is_same_part(metadata, named, live_metadata, owned_metadata, "")
 }
 
 /// Whether a value sets just the fields that are owned, to what they are.
@@ -140,20 +153,36 @@ fn is_same(wanted: &Value, live: &Value, owned: &Map<String, Value>) -> bool {
         Value::Null => false,
         // Owned as a whole.
         _ if owned.is_empty() => contains(live, wanted),
-        Value::Object(fields) => {
-            let parts = owned.iter().filter(|(key, _)| *key != ".");
-            fields.len() == parts.count()
-                && fields.iter().all(|(field, wanted)| {
-                    let owned = owned.get(&format!("f:{field}")).and_then(Value::as_object);
-                    let live = live.get(field);
-                    owned.zip(live).is_some_and(|(owned, live)| is_same(wanted, live, owned))
-                })
-        }
+        Value::Object(fields) => is_same_part(fields, |_| true, live, owned, ""),
         Value::Array(wanted) => {
             live.as_array().is_some_and(|live| is_same_list(wanted, live, owned))
         }
         _ => false,
     }
+}
+
+/// Whether the fields that are asked for are just those that are owned, but for
+/// one, and are what they are to be.
+fn is_same_part(
+    fields: &Map<String, Value>,
+    asked: impl Fn(&str) -> bool,
+    live: &Value,
+    owned: &Map<String, Value>,
+    but: &str,
+) -> bool {
+    let mut count = 0;
+    let are_same =
+        owned.iter().filter(|(key, _)| *key != "." && *key != but).all(|(key, owned)| {
+            count += 1;
+            let Some(field) = key.strip_prefix("f:").filter(|field| asked(field)) else {
+                return false;
+            };
+            match (fields.get(field), live.get(field), owned.as_object()) {
+                (Some(wanted), Some(live), Some(owned)) => is_same(wanted, live, owned),
+                _ => false,
+            }
+        });
+    are_same && count == fields.keys().filter(|field| asked(field)).count()
 }
 
 /// Lists whose items are owned one by one: by their keys, or by their values.

@@ -75,7 +75,7 @@ impl Labels {
 
     /// Whether an object's labels satisfy it.
     pub(crate) fn fits(&self, object: &Value) -> bool {
-        let labels = object.pointer("/metadata/labels").unwrap_or(&Value::Null);
+        let labels = json::at(object, "/metadata/labels").unwrap_or(&Value::Null);
         self.fits_labels(labels)
     }
 

@@ -1,10 +1,15 @@
 //! Thousands of objects, and clusters that are slow while others are not.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use deployd_cluster::ClusterOptions;
 use deployd_core::ports::{Cluster, ObjectRef, Readiness, Target};
+use futures::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -57,6 +62,89 @@ async fn three_thousand_objects_are_applied_in_order_with_few_requests_at_a_time
         assert_eq!(sent.len(), 3_000);
         assert!(sent.iter().map(rank).is_sorted());
         assert_eq!(wire.most(), ClusterOptions::default().parallel);
+    })
+    .await;
+}
+
+/// The text of a page that was sent. It counts until its reader lets go of it.
+struct Text {
+    text: Vec<u8>,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Text {
+    fn of(text: Vec<u8>, alive: &Arc<AtomicUsize>, most: &AtomicUsize) -> Self {
+        most.fetch_max(alive.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self { text, alive: Arc::clone(alive) }
+    }
+}
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_thousand_objects_that_are_there_take_the_memory_of_a_few_pages() {
+    const OF_A_NAMESPACE: usize = 150;
+    const OF_A_PAGE: usize = 50;
+    on_a_simulated_cluster(async |stage, wire| {
+        // Twenty lists of three pages each.
+        let pages = Arc::new(AtomicUsize::new(0));
+        let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, seen, greatest) = (pages.clone(), alive.clone(), most.clone());
+        wire.answer("GET", "{}");
+        wire.rule(move |method, path| {
+            if method != "GET" || !path.contains("configmaps?") {
+                assert_ne!(method, "PATCH", "nothing has changed");
+                return None;
+            }
+            counted.fetch_add(1, Ordering::Relaxed);
+            let token = path.split('&').find_map(|part| part.strip_prefix("continue="));
+            let from: usize = token.map_or(0, |from| from.parse().unwrap());
+            let items = (from..from + OF_A_PAGE).map(|n| {
+                let mut live = config_map(&format!("m-{n}"), json!({"n": "1"}));
+                let labels = json!({"app.kubernetes.io/managed-by": "deployd"});
+                live["metadata"]["labels"] = labels;
+                live["metadata"]["managedFields"] = json!([{"manager": "deployd",
+                    "operation": "Apply", "apiVersion": "v1", "fieldsV1": {
+                        "f:metadata": {"f:labels": {"f:app.kubernetes.io/managed-by": {}}},
+                        "f:data": {"f:n": {}}}}]);
+                live
+            });
+            let mut page = json!({"metadata": {}, "items": items.collect::<Vec<_>>()});
+            let next = from + OF_A_PAGE;
+            if next < OF_A_NAMESPACE {
+                page["metadata"]["continue"] = json!(next.to_string());
+            }
+            let text = Text::of(page.to_string().into_bytes(), &seen, &greatest);
+            Some(Act::Change(Box::new(move |_| {
+                let late = async move {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    Ok(Frame::data(Bytes::from_owner(text)))
+                };
+                StreamBody::new(stream::once(late)).boxed_unsync()
+            })))
+        });
+        let objects = (0..20).flat_map(|namespace| {
+            (0..OF_A_NAMESPACE).map(move |n| {
+                let mut map = config_map(&format!("m-{n}"), json!({"n": "1"}));
+                map["metadata"]["namespace"] = json!(format!("n-{namespace}"));
+                map
+            })
+        });
+        assert_eq!(stage.apply(objects.collect()).await.unwrap().len(), 3_000);
+        assert_eq!(pages.load(Ordering::Relaxed), 60);
+        let most = most.load(Ordering::Relaxed);
+        assert!(most <= 8, "{most} pages at a time");
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
     })
     .await;
 }

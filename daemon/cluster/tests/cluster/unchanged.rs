@@ -1,11 +1,15 @@
 //! Applying what is there already: not sent again, but looked at, so that what
 //! others have changed is found.
 
+use std::time::Duration;
+
 use deployd_core::FaultClass;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::stage::{Stage, on_a_cluster, on_the_practice_cluster};
-use crate::things::{config_map, deployment, service};
+use crate::stage::{Stage, on_a_cluster, on_a_simulated_cluster, on_the_practice_cluster};
+use crate::things::{config_map, deployment, service, widgets};
+use crate::wire::{Act, cut};
 
 /// More of each kind than are applied one by one in any case.
 fn objects() -> Vec<Value> {
@@ -59,6 +63,78 @@ async fn nothing_is_sent_when_nothing_has_changed() {
         let sent: Vec<_> = seen.iter().filter(|request| request.method != "GET").collect();
         assert!(sent.is_empty(), "{sent:#?}");
         assert!(said(stage, "5 objects of kind Deployment unchanged"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_kinds_are_looked_at_together_however_far_the_cluster_is_away() {
+    on_a_simulated_cluster(async |stage, wire| {
+        let first = stage.apply(objects()).await.unwrap();
+        stage.practiced().forget_requests();
+        wire.rule(|_, _| Some(Act::Late(Duration::from_secs(1))));
+        let begun = Instant::now();
+        assert_eq!(stage.apply(objects()).await.unwrap(), first);
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(2), "five lists, one after the other: {took:?}");
+        assert_eq!(stage.practiced().requests().len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_just_made_is_there_before_what_is_in_it_is_looked_at() {
+    on_the_practice_cluster(async |stage, practice| {
+        let namespace = format!("{}-more", stage.namespace());
+        let (definition, widget) = widgets("example.com");
+        let named = |object: &Value, n: usize| {
+            let mut object = object.clone();
+            object["metadata"]["name"] = json!(format!("object-{n}"));
+            object["metadata"]["namespace"] = json!(namespace);
+            object
+        };
+        let map = config_map("map", json!({"a": "1"}));
+        let mut all: Vec<Value> =
+            (0..6).flat_map(|n| [named(&map, n), named(&widget, n)]).collect();
+        all.push(definition);
+        all.push(json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": namespace}}));
+        practice.forget_requests();
+        let first = stage.apply(all.clone()).await.unwrap();
+        assert_eq!(first.len(), 14);
+        let lists = |practice: &deployd_practice::Practice| {
+            practice
+                .requests()
+                .iter()
+                .filter(|r| r.query.contains("limit=500") && r.query.contains("labelSelector"))
+                .count()
+        };
+        assert_eq!(lists(practice), 0, "there is nothing in a namespace that was just made");
+        practice.forget_requests();
+        assert_eq!(stage.apply(all).await.unwrap(), first);
+        let seen = practice.requests();
+        let sent: Vec<_> = seen.iter().filter(|r| r.method == "PATCH").map(|r| &r.path).collect();
+        assert_eq!(sent.len(), 2, "the namespace and the definition: {sent:?}");
+        assert_eq!(lists(practice), 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_cut_off_says_nothing() {
+    on_a_simulated_cluster(async |stage, wire| {
+        let map = |n| config_map(&format!("map-{n}"), json!({"a": "1"}));
+        let maps = || (0..9).map(map).collect();
+        stage.apply(maps()).await.unwrap();
+        stage.practiced().forget_requests();
+        // Most of its items can be read.
+        wire.rule(|method, path| {
+            let is_list = method == "GET" && path.contains("configmaps?");
+            is_list.then(|| Act::Change(Box::new(|answer| cut(answer, 3_000))))
+        });
+        stage.apply(maps()).await.unwrap();
+        let seen = stage.practiced().requests();
+        assert_eq!(seen.iter().filter(|request| request.method == "PATCH").count(), 9);
     })
     .await;
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::status::ApiError;
 
@@ -24,8 +24,9 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// A JSON answer.
-pub(crate) fn json(code: u16, value: &Value) -> Response<Body> {
-    typed(code, "application/json", value.to_string())
+pub(crate) fn json(code: u16, value: &impl Serialize) -> Response<Body> {
+    // Nothing that is answered has keys that are no text, or can fail otherwise.
+    typed(code, "application/json", serde_json::to_vec(value).unwrap_or_default())
 }
 
 /// A plain text answer.

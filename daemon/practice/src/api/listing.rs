@@ -1,9 +1,11 @@
 //! Lists, whole and page by page.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Response;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::answer::{self, Body};
@@ -88,26 +90,74 @@ pub(crate) fn selected(
     }))
 }
 
-/// A list object of some objects.
-pub(crate) fn list_object(resource: &Resource, objects: &[Arc<Value>], version: u64) -> Value {
-    let items: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            let mut item = super::verbs::in_version(object, resource);
-            // The items of built-in lists do not repeat what they are.
-            if resource.builtin {
-                json::take(&mut item, &["kind"]);
-                json::take(&mut item, &["apiVersion"]);
-            }
-            item
-        })
-        .collect();
-    json!({
-        "kind": resource.list_kind,
-        "apiVersion": resource.api_version(),
-        "metadata": {"resourceVersion": version.to_string()},
-        "items": items,
-    })
+/// A list as it is answered: written from the objects as they are stored.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct List<T> {
+    kind: String,
+    api_version: String,
+    metadata: ListMetadata,
+    items: Vec<T>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMetadata {
+    resource_version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#continue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining_item_count: Option<usize>,
+}
+
+impl ListMetadata {
+    fn of(version: u64) -> Self {
+        let resource_version = version.to_string();
+        Self { resource_version, r#continue: None, remaining_item_count: None }
+    }
+}
+
+/// An item as lists have it: those of built-in kinds do not repeat what they are.
+pub(crate) struct Item<'a> {
+    object: Cow<'a, Value>,
+    is_named: bool,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let fields = self.object.as_object().into_iter().flatten();
+        to.collect_map(
+            fields.filter(|(name, _)| self.is_named || !matches!(&***name, "kind" | "apiVersion")),
+        )
+    }
+}
+
+/// A list of some objects.
+pub(crate) fn list_of<'a>(
+    resource: &Resource,
+    objects: &'a [Arc<Value>],
+    version: u64,
+) -> List<Item<'a>> {
+    let item = |object: &'a Arc<Value>| Item {
+        object: super::verbs::in_version(object, resource),
+        is_named: !resource.builtin,
+    };
+    List {
+        kind: resource.list_kind.clone(),
+        api_version: resource.api_version(),
+        metadata: ListMetadata::of(version),
+        items: objects.iter().map(item).collect(),
+    }
+}
+
+/// A list of what is known of some objects besides their content.
+fn metadata_of_list(objects: &[Arc<Value>], version: u64) -> List<Value> {
+    List {
+        kind: "PartialObjectMetadataList".to_owned(),
+        api_version: "meta.k8s.io/v1".to_owned(),
+        metadata: ListMetadata::of(version),
+        items: objects.iter().map(|object| negotiation::metadata_of(object)).collect(),
+    }
 }
 
 /// Answers a list request.
@@ -127,23 +177,29 @@ pub(crate) fn answer(api: &Api, call: &Call, target: &Target) -> ApiResult<Respo
         Some((page, rest)) => (page, rest),
         None => (objects.as_slice(), [].as_slice()),
     };
-    let mut list = match form {
-        Form::Table => table::of_list(page, &target.resource, query.get("includeObject"), version),
-        Form::Metadata => {
-            negotiation::metadata_of_list(&list_object(&target.resource, page, version))
-        }
-        Form::Whole | Form::Discovery => list_object(&target.resource, page, version),
-    };
+    let mut more = ListMetadata::of(version);
     if !rest.is_empty() {
-        let token = api.pages.keep(version, rest.to_vec());
-        json::put(&mut list, &["metadata", "continue"], token);
+        more.r#continue = Some(api.pages.keep(version, rest.to_vec()));
         let selects =
             !query.get("labelSelector").is_empty() || !query.get("fieldSelector").is_empty();
-        if !selects {
-            json::put(&mut list, &["metadata", "remainingItemCount"], rest.len());
-        }
+        more.remaining_item_count = (!selects).then_some(rest.len());
     }
-    Ok(answer::json(200, &list))
+    Ok(match form {
+        Form::Table => {
+            let includes = query.get("includeObject");
+            let mut list = table::of_list(page, &target.resource, includes, version);
+            let more = serde_json::to_value(more).unwrap_or_default();
+            json::put(&mut list, &["metadata"], more);
+            answer::json(200, &list)
+        }
+        Form::Metadata => {
+            answer::json(200, &List { metadata: more, ..metadata_of_list(page, version) })
+        }
+        Form::Whole | Form::Discovery => {
+            let list = list_of(&target.resource, page, version);
+            answer::json(200, &List { metadata: more, ..list })
+        }
+    })
 }
 
 /// A version from the future is not waited for.

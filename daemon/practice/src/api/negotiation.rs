@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::json;
 use crate::status::{ApiError, ApiResult};
 
 /// The form of an answer.
@@ -57,16 +56,5 @@ pub(crate) fn metadata_of(object: &Value) -> Value {
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": object.get("metadata").cloned().unwrap_or_default(),
-    })
-}
-
-/// A list reduced to its items' metadata.
-pub(crate) fn metadata_of_list(list: &Value) -> Value {
-    let items: Vec<Value> = json::items(list, "/items").iter().map(metadata_of).collect();
-    json!({
-        "kind": "PartialObjectMetadataList",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": list.get("metadata").cloned().unwrap_or_default(),
-        "items": items,
     })
 }

@@ -1,5 +1,6 @@
 //! Get, create, update, patch, delete.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{Method, Response, header};
@@ -63,20 +64,23 @@ pub(crate) fn shown(
     resource: &Resource,
 ) -> ApiResult<Response<Body>> {
     let value = match call.form()? {
-        Form::Metadata => negotiation::metadata_of(object),
-        Form::Table => table::of_object(object, resource, call.query.get("includeObject")),
+        Form::Metadata => Cow::Owned(negotiation::metadata_of(object)),
+        Form::Table => {
+            Cow::Owned(table::of_object(object, resource, call.query.get("includeObject")))
+        }
         Form::Whole | Form::Discovery => in_version(object, resource),
     };
     Ok(answer::json(code, &value))
 }
 
 /// The object in the version of the path.
-pub(crate) fn in_version(object: &Value, resource: &Resource) -> Value {
-    let mut object = object.clone();
-    if !resource.builtin {
-        json::put(&mut object, &["apiVersion"], resource.api_version());
+pub(crate) fn in_version<'a>(object: &'a Value, resource: &Resource) -> Cow<'a, Value> {
+    if resource.builtin {
+        return Cow::Borrowed(object);
     }
-    object
+    let mut object = object.clone();
+    json::put(&mut object, &["apiVersion"], resource.api_version());
+    Cow::Owned(object)
 }
 
 fn get(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
@@ -150,7 +154,7 @@ fn patch(api: &Api, call: &Call, target: &Target) -> ApiResult<Response<Body>> {
         if call.query.get("fieldManager").is_empty() {
             return Err(missing_manager());
         }
-        let written = api.cluster.apply(at, &body, &options)?;
+        let written = api.cluster.apply(at, body, &options)?;
         return written_answer(call, resource, &written);
     }
     if options.force {
@@ -256,6 +260,5 @@ fn delete_collection(api: &Api, call: &Call, target: &Target) -> ApiResult<Respo
             }
         }
     }
-    let list = listing::list_object(resource, &objects, version);
-    Ok(answer::json(200, &list))
+    Ok(answer::json(200, &listing::list_of(resource, &objects, version)))
 }

@@ -262,7 +262,9 @@ impl Watch {
         match self.form {
             Form::Metadata => negotiation::metadata_of(object),
             Form::Table => table::of_object(object, &self.resource, ""),
-            Form::Whole | Form::Discovery => super::verbs::in_version(object, &self.resource),
+            Form::Whole | Form::Discovery => {
+                super::verbs::in_version(object, &self.resource).into_owned()
+            }
         }
     }
 

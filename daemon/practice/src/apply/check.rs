@@ -9,7 +9,7 @@ use crate::schema::{ListMerge, Scalar, Type};
 /// The complaints about a configuration, in the API server's words.
 pub(crate) fn complaints(config: &Value, ty: &Type) -> Vec<String> {
     let mut found = Vec::new();
-    walk(config, ty, "", &mut found);
+    walk(config, ty, &mut String::new(), &mut found);
     found
 }
 
@@ -24,7 +24,20 @@ pub(crate) fn message(complaints: &[String]) -> String {
     }
 }
 
-fn walk(value: &Value, ty: &Type, at: &str, found: &mut Vec<String>) {
+/// At a place one step further.
+fn below(at: &mut String, step: &str, look: impl FnOnce(&mut String)) {
+    let length = at.len();
+    at.push_str(step);
+    look(at);
+    at.truncate(length);
+}
+
+/// The same for a field.
+fn at_field(at: &mut String, name: &str, look: impl FnOnce(&mut String)) {
+    below(at, ".", |at| below(at, name, look));
+}
+
+fn walk(value: &Value, ty: &Type, at: &mut String, found: &mut Vec<String>) {
     match (ty, value) {
         (_, Value::Null) | (Type::Any, _) => {}
         (Type::Scalar(scalar), value) => {
@@ -33,8 +46,8 @@ fn walk(value: &Value, ty: &Type, at: &str, found: &mut Vec<String>) {
             }
         }
         (Type::Map { of, .. }, Value::Object(entries)) => {
-            for (name, below) in entries {
-                walk(below, of, &format!("{at}.{name}"), found);
+            for (name, value) in entries {
+                at_field(at, name, |at| walk(value, of, at, found));
             }
         }
         (Type::Map { .. }, other) => {
@@ -47,12 +60,11 @@ fn walk(value: &Value, ty: &Type, at: &str, found: &mut Vec<String>) {
             found.push(format!("{at}: expected list, got {}", shown(other)));
         }
         (Type::Named(_) | Type::Struct(_), Value::Object(entries)) => {
-            for (name, below) in entries {
-                let place = format!("{at}.{name}");
-                match ty.field(name) {
-                    Some(of) => walk(below, of, &place, found),
-                    None => found.push(format!("{place}: field not declared in schema")),
-                }
+            for (name, value) in entries {
+                at_field(at, name, |at| match ty.field(name) {
+                    Some(of) => walk(value, of, at, found),
+                    None => found.push(format!("{at}: field not declared in schema")),
+                });
             }
         }
         (Type::Named(_) | Type::Struct(_), other) => {
@@ -61,12 +73,12 @@ fn walk(value: &Value, ty: &Type, at: &str, found: &mut Vec<String>) {
     }
 }
 
-fn list(items: &[Value], of: &Type, merge: &ListMerge, at: &str, found: &mut Vec<String>) {
+fn list(items: &[Value], of: &Type, merge: &ListMerge, at: &mut String, found: &mut Vec<String>) {
     let mut seen: Vec<String> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let element = match merge {
             ListMerge::Atomic => {
-                walk(item, of, &format!("{at}[{index}]"), found);
+                below(at, &format!("[{index}]"), |at| walk(item, of, at, found));
                 continue;
             }
             ListMerge::Set => super::fieldset::member(item),
@@ -91,7 +103,7 @@ fn list(items: &[Value], of: &Type, merge: &ListMerge, at: &str, found: &mut Vec
             continue;
         }
         seen.push(element);
-        walk(item, of, &format!("{at}{place}"), found);
+        below(at, &place, |at| walk(item, of, at, found));
     }
 }
 

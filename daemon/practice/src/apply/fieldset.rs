@@ -69,37 +69,38 @@ impl FieldSet {
 
     /// Paths in this one only.
     pub(crate) fn difference(&self, other: &Self) -> Self {
-        let children = self
-            .children
-            .iter()
-            .filter_map(|(element, ours)| {
-                let left = match other.children.get(element) {
-                    Some(theirs) => ours.difference(theirs),
-                    None => ours.clone(),
-                };
-                (!left.is_empty()).then(|| (element.clone(), left))
-            })
-            .collect();
-        Self { member: self.member && !other.member, children }
+        let mut left = self.clone();
+        left.remove(other);
+        left
     }
 
-    /// Paths in this one that are neither in the other nor below one of its paths.
-    pub(crate) fn recursive_difference(&self, other: &Self) -> Self {
-        if other.member {
-            return Self::default();
+    /// Takes paths away.
+    pub(crate) fn remove(&mut self, other: &Self) {
+        self.member &= !other.member;
+        for (element, theirs) in &other.children {
+            if let Some(ours) = self.children.get_mut(element) {
+                ours.remove(theirs);
+                if ours.is_empty() {
+                    self.children.remove(element);
+                }
+            }
         }
-        let children = self
-            .children
-            .iter()
-            .filter_map(|(element, ours)| {
-                let left = match other.children.get(element) {
-                    Some(theirs) => ours.recursive_difference(theirs),
-                    None => ours.clone(),
-                };
-                (!left.is_empty()).then(|| (element.clone(), left))
-            })
-            .collect();
-        Self { member: self.member, children }
+    }
+
+    /// Takes paths away, and what is below them.
+    pub(crate) fn remove_below(&mut self, other: &Self) {
+        if other.member {
+            *self = Self::default();
+            return;
+        }
+        for (element, theirs) in &other.children {
+            if let Some(ours) = self.children.get_mut(element) {
+                ours.remove_below(theirs);
+                if ours.is_empty() {
+                    self.children.remove(element);
+                }
+            }
+        }
     }
 
     /// Every path, written as conflicts write it: `.spec.containers[name="app"].image`.
@@ -139,13 +140,13 @@ impl FieldSet {
     }
 
     /// Writes `fieldsV1`.
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn into_json(self) -> Value {
         let mut object = Map::new();
         if self.member && !self.children.is_empty() {
             object.insert(".".to_owned(), Value::Object(Map::new()));
         }
-        for (element, below) in &self.children {
-            object.insert(element.clone(), below.to_json());
+        for (element, below) in self.children {
+            object.insert(element, below.into_json());
         }
         Value::Object(object)
     }
@@ -193,7 +194,7 @@ mod tests {
     fn fields_v1_reads_back_as_it_was_written() {
         let value = json!({"f:spec": {"f:replicas": {}, "f:template": {"f:containers": {
             "k:{\"name\":\"a\"}": {".": {}, "f:image": {}}}}}});
-        assert_eq!(FieldSet::from_json(&value).to_json(), value);
+        assert_eq!(FieldSet::from_json(&value).into_json(), value);
     }
 
     #[test]

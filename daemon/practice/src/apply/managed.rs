@@ -92,7 +92,7 @@ pub(crate) fn write(object: &mut Value, mut owners: Vec<Owner>) {
         ))
     });
     let entries: Vec<Value> = owners
-        .iter()
+        .into_iter()
         .map(|owner| {
             let mut entry = json!({
                 "manager": owner.manager,
@@ -103,7 +103,7 @@ pub(crate) fn write(object: &mut Value, mut owners: Vec<Owner>) {
                 "apiVersion": owner.api_version,
                 "time": owner.time,
                 "fieldsType": "FieldsV1",
-                "fieldsV1": owner.fields.to_json(),
+                "fieldsV1": owner.fields.into_json(),
             });
             if !owner.subresource.is_empty() {
                 json::put(&mut entry, &["subresource"], owner.subresource.as_str());

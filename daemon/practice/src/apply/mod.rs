@@ -10,6 +10,8 @@ mod merge;
 mod tests;
 mod walk;
 
+use std::sync::LazyLock;
+
 use fieldset::FieldSet;
 use managed::{Operation, Owner};
 use serde_json::{Value, json};
@@ -57,12 +59,11 @@ pub(crate) enum Refusal {
 /// what the applier owns.
 pub(crate) fn apply(
     live: &Value,
-    config: &Value,
+    mut config: Value,
     ty: &Type,
     writer: Writer<'_>,
     force: bool,
 ) -> Result<Value, Refusal> {
-    let mut config = config.clone();
     drop_nulls(&mut config);
     json::take(&mut config, &["metadata", "managedFields"]);
     let complaints = check::complaints(&config, ty);
@@ -83,13 +84,19 @@ pub(crate) fn apply(
         fields: FieldSet::default(),
     };
     let sent = walk::fields_of(&config, ty);
-    applier.fields = sent.difference(&never_tracked()).recursive_difference(&reset(writer));
+    applier.fields = sent.difference(&NEVER_TRACKED);
+    applier.fields.remove_below(&reset(writer));
     let last = owners.iter().position(|owner| owner.is_same(&applier));
     let last = last.map(|index| owners.remove(index));
 
     let mut merged = merge::merge(&untracked, &config, ty);
-    let changes = walk::compare(&untracked, &merged, ty);
-    let touched = changes.modified.union(&changes.added);
+    // Whom could it concern, if nobody else owns anything?
+    let touched = if owners.is_empty() {
+        FieldSet::default()
+    } else {
+        let changes = walk::compare(&untracked, &merged, ty);
+        changes.modified.union(&changes.added)
+    };
     let conflicts: Vec<(&Owner, FieldSet)> = owners
         .iter()
         .filter_map(|owner| {
@@ -109,14 +116,16 @@ pub(crate) fn apply(
         }
     }
     for owner in &mut owners {
-        owner.fields = owner.fields.difference(&touched);
+        owner.fields.remove(&touched);
     }
     if let Some(last) = &last {
         let owned = owners.iter().fold(sent, |all, owner| all.union(&owner.fields));
         merge::prune(&mut merged, ty, &last.fields, &owned);
-        let removed = walk::compare(&untracked, &merged, ty).removed;
-        for owner in &mut owners {
-            owner.fields = owner.fields.difference(&removed);
+        if !owners.is_empty() {
+            let removed = walk::compare(&untracked, &merged, ty).removed;
+            for owner in &mut owners {
+                owner.fields.remove(&removed);
+            }
         }
         if last.fields == applier.fields && merged == untracked {
             applier.time.clone_from(&last.time);
@@ -155,19 +164,22 @@ pub(crate) fn track(old: &Value, new: &mut Value, ty: &Type, writer: Writer<'_>)
         }
     };
     let after = without_tracking(new);
-    let ignored = never_tracked().union(&reset(writer));
+    let ignored = NEVER_TRACKED.union(&reset(writer));
     let changes = walk::compare(&before, &after, ty);
     let touched = changes.modified.union(&changes.added);
+    let mut fields = touched.difference(&NEVER_TRACKED);
+    fields.remove_below(&ignored_below(ignored));
     let mut writer_owner = Owner {
         manager: writer.manager.to_owned(),
         operation: Operation::Update,
         api_version: writer.api_version.to_owned(),
         subresource: writer.subresource.to_owned(),
         time: writer.time.to_owned(),
-        fields: touched.difference(&never_tracked()).recursive_difference(&ignored_below(&ignored)),
+        fields,
     };
     for owner in &mut owners {
-        owner.fields = owner.fields.difference(&touched).difference(&changes.removed);
+        owner.fields.remove(&touched);
+        owner.fields.remove(&changes.removed);
     }
     if let Some(index) = owners.iter().position(|owner| owner.is_same(&writer_owner)) {
         let known = owners.remove(index);
@@ -246,32 +258,44 @@ fn conflict(conflicts: &[(&Owner, FieldSet)]) -> Refusal {
 
 /// An object that nobody's fields are recorded for belongs to whoever came before.
 fn before_first_apply(live: &Value, ty: &Type, writer: Writer<'_>) -> Owner {
+    let mut fields = walk::fields_of(&without_tracking(live), ty);
+    fields.remove(&NEVER_TRACKED);
+    fields.remove_below(&FieldSet::from_json(&json!({"f:status": {}})));
     Owner {
         manager: "before-first-apply".to_owned(),
         operation: Operation::Update,
         api_version: writer.api_version.to_owned(),
         subresource: String::new(),
         time: writer.time.to_owned(),
-        fields: walk::fields_of(&without_tracking(live), ty)
-            .difference(&never_tracked())
-            .recursive_difference(&FieldSet::from_json(&json!({"f:status": {}}))),
+        fields,
     }
 }
 
 fn without_tracking(object: &Value) -> Value {
-    let mut object = object.clone();
-    json::take(&mut object, &["metadata", "managedFields"]);
-    object
+    // Copied field by field: the record is often larger than the rest.
+    let Value::Object(fields) = object else { return object.clone() };
+    let copied = fields.iter().map(|(name, value)| {
+        let value = match value {
+            Value::Object(metadata) if name == "metadata" => metadata
+                .iter()
+                .filter(|(name, _)| *name != "managedFields")
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            other => other.clone(),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(copied.collect())
 }
 
 /// Fields that every object has and nobody owns.
-fn never_tracked() -> FieldSet {
+static NEVER_TRACKED: LazyLock<FieldSet> = LazyLock::new(|| {
     FieldSet::from_json(&json!({
         "f:apiVersion": {}, "f:kind": {},
         "f:metadata": {".": {}, "f:name": {}, "f:namespace": {}, "f:creationTimestamp": {},
             "f:selfLink": {}, "f:uid": {}, "f:generation": {}, "f:resourceVersion": {}},
     }))
-}
+});
 
 /// Fields that a write through this door does not change, whatever it sends.
 fn reset(writer: Writer<'_>) -> FieldSet {
@@ -282,9 +306,8 @@ fn reset(writer: Writer<'_>) -> FieldSet {
     }
 }
 
-fn ignored_below(ignored: &FieldSet) -> FieldSet {
+fn ignored_below(mut ignored: FieldSet) -> FieldSet {
     // `metadata` itself is never tracked, but what is below it is.
-    let mut ignored = ignored.clone();
     if let Some(metadata) = ignored.children.get_mut("f:metadata") {
         metadata.member = false;
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Refusal, Writer, apply, track};
+use super::{Refusal, Writer, track};
 use crate::json;
 use crate::schema::Type;
 
@@ -15,6 +15,16 @@ fn by(manager: &str) -> Writer<'_> {
         has_status: true,
         time: "2026-01-01T00:00:00Z",
     }
+}
+
+fn apply(
+    live: &Value,
+    config: &Value,
+    ty: &Type,
+    writer: Writer<'_>,
+    force: bool,
+) -> Result<Value, Refusal> {
+    super::apply(live, config.clone(), ty, writer, force)
 }
 
 fn config(spec: &Value) -> Value {

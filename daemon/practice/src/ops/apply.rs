@@ -1,5 +1,7 @@
 //! Server-side apply.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::create::create_in;
@@ -15,10 +17,9 @@ impl Cluster {
     pub(crate) fn apply(
         &self,
         at: Change<'_>,
-        config: &Value,
+        mut config: Value,
         options: &WriteOptions,
     ) -> ApiResult<Written> {
-        let mut config = config.clone();
         checked(&mut config, at)?;
         let api_version = at.resource.api_version();
         let now = crate::time::now();
@@ -27,7 +28,7 @@ impl Cluster {
             let old = store.get(&at.resource.storage, at.namespace, at.name);
             let live = match &old {
                 Some(old) => as_version(old, at.resource),
-                None if at.subresource.is_empty() => json!({}),
+                None if at.subresource.is_empty() => Cow::Owned(json!({})),
                 None => return Err(ApiError::not_found(at.resource.named(), at.name)),
             };
             if old.is_none() && json::has(&config, "/metadata/uid") {
@@ -40,7 +41,7 @@ impl Cluster {
                     ),
                 ));
             }
-            let merged = apply::apply(&live, &config, &at.resource.ty, writer, options.force)
+            let merged = apply::apply(&live, config, &at.resource.ty, writer, options.force)
                 .map_err(|refusal| refused(refusal, at))?;
             match old {
                 Some(_) => update_in(self, store, at, &live, merged, options, true),

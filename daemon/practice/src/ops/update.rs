@@ -1,5 +1,7 @@
 //! Replacing and patching objects.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::prepare::{decoded, defaulted_and_valid, has_generation};
@@ -59,10 +61,14 @@ impl Cluster {
 }
 
 /// The object in the version of its resource.
-pub(super) fn as_version(object: &Value, resource: &Resource) -> Value {
+pub(super) fn as_version<'a>(object: &'a Value, resource: &Resource) -> Cow<'a, Value> {
+    let version = resource.api_version();
+    if json::text(object, "/apiVersion") == version {
+        return Cow::Borrowed(object);
+    }
     let mut object = object.clone();
-    json::put(&mut object, &["apiVersion"], resource.api_version());
-    object
+    json::put(&mut object, &["apiVersion"], version);
+    Cow::Owned(object)
 }
 
 /// Replaces an object in the store.
@@ -94,7 +100,7 @@ pub(super) fn update_in(
     }
     if has_generation(resource)
         && matches!(at.subresource, "" | "scale")
-        && desired(&new) != desired(old)
+        && !wants_the_same(&new, old)
     {
         let generation = json::int(old, "/metadata/generation").unwrap_or_default() + 1;
         json::put(&mut new, &["metadata", "generation"], generation);
@@ -210,7 +216,7 @@ fn carry_over(new: &mut Value, old: &Value, at: Change<'_>) {
         return;
     }
     for field in FIXED {
-        match old.pointer(&format!("/metadata/{field}")) {
+        match old.get("metadata").and_then(|metadata| metadata.get(field)) {
             Some(value) => json::put(new, &["metadata", field], value.clone()),
             None => {
                 json::take(new, &["metadata", field]);
@@ -254,10 +260,12 @@ fn new_finalizers(new: &Value, old: &Value, resource: &Resource) -> ApiResult<()
     Err(ApiError::invalid(resource.named(), json::name(old), &[cause]))
 }
 
-/// The part of an object that a generation stands for.
-fn desired(object: &Value) -> Value {
-    let mut object = object.clone();
-    json::take(&mut object, &["metadata"]);
-    json::take(&mut object, &["status"]);
-    object
+/// Whether two objects are the same in the part that a generation stands for.
+fn wants_the_same(one: &Value, other: &Value) -> bool {
+    desired(one).eq(desired(other))
+}
+
+fn desired(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"))
 }

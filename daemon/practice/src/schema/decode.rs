@@ -34,36 +34,53 @@ pub(crate) struct Mismatch {
 /// Checks a value against its type, dropping what the type does not have.
 pub(crate) fn decode(value: &mut Value, ty: &Type) -> Decoded {
     let mut found = Decoded::default();
-    walk(value, ty, &mut Place::default(), &mut found);
+    walk(value, ty, Place { above: None, step: Step::Root, owner: "" }, &mut found);
     found
 }
 
-#[derive(Default, Clone)]
-struct Place {
-    path: String,
-    dotted: String,
-    owner: String,
+/// Where a value is. It is put into words only when there is something to tell.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    above: Option<&'a Place<'a>>,
+    step: Step<'a>,
+    owner: &'a str,
 }
 
-impl Place {
-    fn field(&self, name: &str, owner: &str) -> Self {
-        let join = |base: &str| match base {
-            "" => name.to_owned(),
-            base => format!("{base}.{name}"),
-        };
-        Self {
-            path: join(&self.path),
-            dotted: join(&self.dotted),
-            owner: if owner.is_empty() { self.owner.clone() } else { owner.to_owned() },
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    Item(usize),
+}
+
+impl<'a> Place<'a> {
+    fn field(&'a self, name: &'a str, owner: &'a str) -> Self {
+        let owner = if owner.is_empty() { self.owner } else { owner };
+        Self { above: Some(self), step: Step::Field(name), owner }
+    }
+
+    fn item(&'a self, index: usize) -> Self {
+        Self { above: Some(self), step: Step::Item(index), owner: self.owner }
+    }
+
+    /// `spec.containers[0].image`, or without the indexes.
+    fn path(&self, with_indexes: bool) -> String {
+        let mut path = self.above.map(|above| above.path(with_indexes)).unwrap_or_default();
+        match self.step {
+            Step::Field(name) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(name);
+            }
+            Step::Item(index) if with_indexes => path.push_str(&format!("[{index}]")),
+            Step::Item(_) | Step::Root => {}
         }
-    }
-
-    fn item(&self, index: usize) -> Self {
-        Self { path: format!("{}[{index}]", self.path), ..self.clone() }
+        path
     }
 }
 
-fn walk(value: &mut Value, ty: &Type, at: &mut Place, found: &mut Decoded) {
+fn walk(value: &mut Value, ty: &Type, at: Place<'_>, found: &mut Decoded) {
     match ty {
         Type::Any => {}
         Type::Scalar(scalar) => {
@@ -78,7 +95,7 @@ fn walk(value: &mut Value, ty: &Type, at: &mut Place, found: &mut Decoded) {
         Type::List { of, .. } => match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    walk(item, of, &mut at.item(index), found);
+                    walk(item, of, at.item(index), found);
                 }
             }
             Value::Null => {}
@@ -88,7 +105,7 @@ fn walk(value: &mut Value, ty: &Type, at: &mut Place, found: &mut Decoded) {
             Value::Object(entries) => {
                 entries.retain(|_, v| !v.is_null() || matches!(**of, Type::Any));
                 for (key, item) in entries.iter_mut() {
-                    walk(item, of, &mut at.field(key, ""), found);
+                    walk(item, of, at.field(key, ""), found);
                 }
             }
             Value::Null => {}
@@ -108,13 +125,13 @@ fn fields_of(
     fields: &mut Map<String, Value>,
     known: &Struct,
     builtin: bool,
-    at: &Place,
+    at: Place<'_>,
     found: &mut Decoded,
 ) {
     fields.retain(|name, _| {
         let keep = known.fields.contains_key(name) || known.others.is_some();
         if !keep {
-            found.unknown.push(at.field(name, "").path);
+            found.unknown.push(at.field(name, "").path(true));
         }
         keep
     });
@@ -123,7 +140,7 @@ fn fields_of(
             Some(field) => &field.ty,
             None => known.others.as_ref().unwrap_or(&Type::Any),
         };
-        walk(value, ty, &mut at.field(name, &known.name), found);
+        walk(value, ty, at.field(name, &known.name), found);
     }
     if builtin {
         fields.retain(|name, value| !is_absent(name, value, known));
@@ -200,12 +217,12 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
 }
 
 impl Decoded {
-    fn refuse(&mut self, value: &Value, at: &Place, wanted: &'static str) {
+    fn refuse(&mut self, value: &Value, at: Place<'_>, wanted: &'static str) {
         self.mismatches.push(Mismatch {
             found: kind_of(value),
-            place: format!("{}.{}", at.owner, at.dotted),
+            place: format!("{}.{}", at.owner, at.path(false)),
             wanted,
-            path: at.path.clone(),
+            path: at.path(true),
         });
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its answer goes to xtask")]
 
 mod kubectl;
+mod memory;
 mod objects;
 mod ours;
 mod server;
@@ -29,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["serve", file] => server::serve(Path::new(file)).await,
+        ["again", kubeconfig, namespace] => memory::again(Path::new(kubeconfig), namespace).await,
         [blocks, kubectl] => measure(blocks.parse()?, Path::new(kubectl), None).await,
         [blocks, kubectl, kubeconfig] => {
             measure(blocks.parse()?, Path::new(kubectl), Some(Path::new(kubeconfig))).await
@@ -90,6 +92,8 @@ async fn measure(blocks: usize, kubectl: &Path, given: Option<&Path>) -> anyhow:
         measured.add("kubectl, nothing changed", vec![their_unchanged]);
     }
     eprintln!();
+    let (name, fact) = memory::measure(&kubeconfig).await?;
+    measured.facts.insert(name, fact);
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
 }

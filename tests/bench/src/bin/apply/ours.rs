@@ -85,7 +85,8 @@ impl Ours {
         Ok(begun.elapsed())
     }
 
-    async fn send(
+    /// Applies these, with this client.
+    pub(crate) async fn send(
         &self,
         cluster: &KubeCluster,
         namespace: &str,
