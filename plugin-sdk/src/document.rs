@@ -31,9 +31,14 @@ pub fn fit<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Fault> {
 
 /// Writes a document. A type that has no JSON form is a bug of the plugin, but
 /// no reason to trap.
-// Pure kinds that keep no state write nothing through here.
+// Without any kind, nothing is written.
 #[cfg_attr(
-    not(any(feature = "driver", feature = "notifier", feature = "strategy")),
+    not(any(
+        feature = "driver",
+        feature = "notifier",
+        feature = "strategy",
+        feature = "templater"
+    )),
     allow(dead_code)
 )]
 pub(crate) fn write<T: Serialize>(name: &str, value: &T) -> Result<String, Fault> {

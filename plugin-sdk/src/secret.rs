@@ -5,12 +5,15 @@
 
 /// What every reference begins with.
 pub const OPEN: &str = "\u{27e6}secret:";
+/// What [`OPEN`] begins with.
+const FIRST: char = '\u{27e6}';
 /// What every reference ends with.
 pub const CLOSE: &str = "\u{27e7}";
 
 /// Whether a text holds a reference to a secret.
 pub fn contains_reference(text: &str) -> bool {
-    references(text).next().is_some()
+    // One character is found much faster than the whole, and mostly it is not there.
+    text.contains(FIRST) && references(text).next().is_some()
 }
 
 /// The references in a text, in order, delimiters included.

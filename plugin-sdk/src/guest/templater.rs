@@ -1,6 +1,6 @@
 //! A [`Templater`] as the export of a component.
 
-use crate::Scope;
+use crate::{Scope, document};
 use crate::templater::{Input, RawInput, Templater};
 use bindings::deployd::host::log as wit_log;
 use bindings::deployd::types::types as wit;
@@ -41,6 +41,7 @@ impl<T: Templater> world::Guest for Exported<T> {
             target: input.target,
         })?;
         let objects = T::render(&input, &GuestLog)?;
-        Ok(objects.iter().map(ToString::to_string).collect())
+        let texts = objects.iter().map(|object| document::write("an object", object));
+        Ok(texts.collect::<Result<_, _>>()?)
     }
 }

@@ -4,24 +4,29 @@ use deployd_plugin_sdk::{Fault, name};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
+use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::rendered::Rendered;
 
 /// What `{% extends "baseline" %}` names.
 const SHIPPED: &str = "baseline";
 const PLATFORM: &str = "platform";
 
 /// Renders the baseline to YAML documents.
-pub(crate) fn render(own: Option<&str>, context: &Value) -> Result<String, Fault> {
+pub(crate) fn render(own: Option<&str>, context: impl Serialize) -> Result<Rendered, Fault> {
     let mut environment = environment().map_err(|error| describe(&error))?;
     let mut name = SHIPPED;
     if let Some(own) = own {
         name = PLATFORM;
         environment.add_template(PLATFORM, own).map_err(|error| describe(&error))?;
     }
+    let mut rendered = Rendered::default();
     environment
         .get_template(name)
-        .and_then(|template| template.render(Serde(context)))
-        .map_err(|error| describe(&error))
+        .and_then(|template| template.render_captured_to(Serde(context), &mut rendered).map(drop))
+        .map_err(|error| describe(&error))?;
+    Ok(rendered)
 }
 
 fn environment<'a>() -> Result<Environment<'a>, Error> {

@@ -63,6 +63,7 @@ mod container;
 mod order;
 mod output;
 mod payload;
+mod rendered;
 mod score;
 mod volumes;
 mod workload;
@@ -71,7 +72,8 @@ mod yaml;
 use deployd_plugin_sdk::templater::{Input, Templater};
 use deployd_plugin_sdk::{Fault, Log, export_templater, fit};
 use score::Workload;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 struct ScoreK8s;
 
@@ -86,24 +88,44 @@ impl Templater for ScoreK8s {
             .workloads
             .iter()
             .enumerate()
-            .map(|(index, document)| {
-                let name = format!("workloads/{index}");
-                let workload: Workload = fit(&name, document.clone())?;
-                workload::context(&format!("/{name}"), &workload, input)
+            .map(|(index, document)| read(&format!("workloads/{index}"), document))
+            .collect::<Result<Vec<Workload>, Fault>>()?;
+        let contexts = workloads
+            .iter()
+            .enumerate()
+            .map(|(index, workload)| {
+                workload::context(&format!("/workloads/{index}"), workload, input)
             })
-            .collect::<Result<Vec<Value>, Fault>>()?;
-        let context = json!({
-            "application": input.scope.application,
-            "environment": input.scope.environment,
-            "environment_type": input.scope.environment_type,
-            "namespace": input.target.namespace,
-            "values": input.values,
-            "config": input.config,
-            "workloads": workloads,
-        });
-        let text = baseline::render(input.baseline.as_deref(), &context)?;
-        output::objects(yaml::documents(&text)?)
+            .collect::<Result<Vec<workload::Context<'_>>, Fault>>()?;
+        let context = Context {
+            application: &input.scope.application,
+            environment: &input.scope.environment,
+            environment_type: &input.scope.environment_type,
+            namespace: input.target.namespace.as_deref(),
+            values: &input.values,
+            config: &input.config,
+            workloads: contexts,
+        };
+        output::objects(baseline::render(input.baseline.as_deref(), context)?)
     }
+}
+
+/// What the baseline sees.
+#[derive(Serialize)]
+struct Context<'a> {
+    application: &'a str,
+    environment: &'a str,
+    environment_type: &'a str,
+    namespace: Option<&'a str>,
+    values: &'a Value,
+    config: &'a Value,
+    workloads: Vec<workload::Context<'a>>,
+}
+
+/// Reads a workload. Only one that does not fit is copied, and read once more for
+/// the place of what is wrong.
+fn read(name: &str, document: &Value) -> Result<Workload, Fault> {
+    Workload::deserialize(document).or_else(|_| fit(name, document.clone()))
 }
 
 #[cfg(test)]

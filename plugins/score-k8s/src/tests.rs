@@ -1,6 +1,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "json!(…) reads better without a & before it")]
 
 use super::*;
+use serde_json::json;
 use deployd_plugin_sdk::testing::{self, FakeHost};
 
 mod baselines;

@@ -7,16 +7,56 @@ use crate::score::Workload;
 use crate::volumes::Volumes;
 use deployd_plugin_sdk::templater::Input;
 use deployd_plugin_sdk::{Fault, Scope, name};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 const REPLICAS: &str = "deployd.dev/replicas";
 
+/// One workload, as the baseline sees it.
+#[derive(Serialize)]
+pub(crate) struct Context<'a> {
+    name: &'a str,
+    metadata: Metadata<'a>,
+    annotations: &'a BTreeMap<String, String>,
+    labels: Map<String, Value>,
+    selector: Map<String, Value>,
+    replicas: u32,
+    #[serde(rename = "initContainers")]
+    init_containers: Vec<Value>,
+    containers: Vec<Value>,
+    volumes: Vec<Value>,
+    ports: Vec<Port<'a>>,
+    config_map: Value,
+    secret: Value,
+    checksum: Value,
+    resources: &'a Map<String, Value>,
+}
+
+/// A Score document's metadata, as it is.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    annotations: &'a BTreeMap<String, String>,
+    #[serde(flatten)]
+    other: &'a Map<String, Value>,
+}
+
+/// A port of the service.
+#[derive(Serialize)]
+struct Port<'a> {
+    name: &'a str,
+    port: u16,
+    target_port: u16,
+    protocol: &'a str,
+}
+
 /// The context of one workload; `path` is where it stands in the input.
-pub(crate) fn context(
+pub(crate) fn context<'a>(
     path: &str,
-    workload: &Workload,
+    workload: &'a Workload,
     input: &Input<Value>,
-) -> Result<Value, Fault> {
+) -> Result<Context<'a>, Fault> {
     let name = &workload.metadata.name;
     let mut payload = Payload::new(name);
     let mut volumes = Volumes::default();
@@ -32,25 +72,24 @@ pub(crate) fn context(
     if main.is_empty() {
         return Err(Fault::invalid(path_of_containers, "at least one container"));
     }
-    let mut metadata = workload.metadata.other.clone();
-    metadata.insert("name".to_owned(), name.clone().into());
-    metadata.insert("annotations".to_owned(), json!(workload.metadata.annotations));
-    Ok(json!({
-        "name": name,
-        "metadata": metadata,
-        "annotations": workload.metadata.annotations,
-        "labels": labels(name, &input.scope),
-        "selector": selector(name, &input.scope),
-        "replicas": replicas(path, workload, &input.values)?,
-        "initContainers": init,
-        "containers": main,
-        "volumes": volumes.into_list(&payload),
-        "ports": ports(workload),
-        "config_map": payload.config_map(),
-        "secret": payload.secret(),
-        "checksum": payload.checksum(),
-        "resources": workload.resources,
-    }))
+    let annotations = &workload.metadata.annotations;
+    let selector = selector(name, &input.scope);
+    Ok(Context {
+        name,
+        metadata: Metadata { name, annotations, other: &workload.metadata.other },
+        annotations,
+        labels: labels(name, &selector, &input.scope),
+        selector,
+        replicas: replicas(path, workload, &input.values)?,
+        init_containers: init,
+        containers: main,
+        config_map: payload.config_map(),
+        secret: payload.secret(),
+        checksum: payload.checksum(),
+        volumes: volumes.into_list(&payload),
+        ports: ports(workload),
+        resources: &workload.resources,
+    })
 }
 
 /// Never changes for a workload: Kubernetes refuses another selector.
@@ -62,8 +101,8 @@ fn selector(workload: &str, scope: &Scope) -> Map<String, Value> {
     ])
 }
 
-fn labels(workload: &str, scope: &Scope) -> Map<String, Value> {
-    let mut labels = selector(workload, scope);
+fn labels(workload: &str, selector: &Map<String, Value>, scope: &Scope) -> Map<String, Value> {
+    let mut labels = selector.clone();
     let application = name::dns_label(&scope.application);
     for (key, value) in [
         ("app.kubernetes.io/part-of", application.clone()),
@@ -94,16 +133,14 @@ fn replicas(path: &str, workload: &Workload, values: &Value) -> Result<u32, Faul
     }
 }
 
-fn ports(workload: &Workload) -> Vec<Value> {
+fn ports(workload: &Workload) -> Vec<Port<'_>> {
     let ports = workload.service.ports.iter();
     ports
-        .map(|(name, port)| {
-            json!({
-                "name": name,
-                "port": port.port,
-                "target_port": port.target_port.unwrap_or(port.port),
-                "protocol": port.protocol.as_deref().unwrap_or("TCP"),
-            })
+        .map(|(name, port)| Port {
+            name,
+            port: port.port,
+            target_port: port.target_port.unwrap_or(port.port),
+            protocol: port.protocol.as_deref().unwrap_or("TCP"),
         })
         .collect()
 }
