@@ -55,6 +55,7 @@ pub mod driver;
 mod fault;
 pub mod guest;
 mod host;
+mod memory;
 pub mod name;
 pub mod notifier;
 mod scope;
@@ -66,6 +67,7 @@ pub mod testing;
 pub use document::fit;
 pub use fault::{Fault, FieldFault};
 pub use host::{Host, Level, Log, Recipe, Secret};
+pub use memory::discard;
 pub use scope::{Pending, Scope};
 
 /// For a document that a plugin takes no notice of.

@@ -1,7 +1,7 @@
 //! A [`Templater`] as the export of a component.
 
-use crate::{Scope, document};
 use crate::templater::{Input, RawInput, Templater};
+use crate::{Scope, discard, document};
 use bindings::deployd::host::log as wit_log;
 use bindings::deployd::types::types as wit;
 use bindings::exports::deployd::templater::templater as world;
@@ -42,6 +42,8 @@ impl<T: Templater> world::Guest for Exported<T> {
         })?;
         let objects = T::render(&input, &GuestLog)?;
         let texts = objects.iter().map(|object| document::write("an object", object));
-        Ok(texts.collect::<Result<_, _>>()?)
+        let texts = texts.collect::<Result<_, _>>()?;
+        discard((input, objects));
+        Ok(texts)
     }
 }

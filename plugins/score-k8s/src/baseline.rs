@@ -1,6 +1,6 @@
 //! The baseline template: the platform's, or the one shipped here.
 
-use deployd_plugin_sdk::{Fault, name};
+use deployd_plugin_sdk::{Fault, discard, name};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
@@ -14,18 +14,20 @@ const SHIPPED: &str = "baseline";
 const PLATFORM: &str = "platform";
 
 /// Renders the baseline to YAML documents.
-pub(crate) fn render(own: Option<&str>, context: impl Serialize) -> Result<Rendered, Fault> {
+pub(crate) fn render(own: Option<&str>, context: &impl Serialize) -> Result<Rendered, Fault> {
     let mut environment = environment().map_err(|error| describe(&error))?;
     let mut name = SHIPPED;
     if let Some(own) = own {
         name = PLATFORM;
         environment.add_template(PLATFORM, own).map_err(|error| describe(&error))?;
     }
-    let mut rendered = Rendered::default();
+    let mut rendered = Rendered::new();
     environment
         .get_template(name)
-        .and_then(|template| template.render_captured_to(Serde(context), &mut rendered).map(drop))
+        .and_then(|template| template.render_captured_to(Serde(context), &mut rendered))
+        .map(discard)
         .map_err(|error| describe(&error))?;
+    discard(environment);
     Ok(rendered)
 }
 

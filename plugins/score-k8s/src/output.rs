@@ -62,9 +62,7 @@ enum Found {
 /// Paths are put together on the way back only: mostly there is nothing to find.
 fn find_secret(value: &Value, may_hold: Option<&str>) -> Option<Found> {
     match value {
-        Value::String(text) => {
-            secret::contains_reference(text).then(|| Found::Text(String::new()))
-        }
+        Value::String(text) => secret::contains_reference(text).then(|| Found::Text(String::new())),
         Value::Array(items) => items
             .iter()
             .enumerate()

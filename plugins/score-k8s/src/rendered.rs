@@ -16,11 +16,14 @@ use crate::yaml;
 /// What a mark begins and ends with: a character for private use.
 const MARK: char = '\u{e000}';
 
+/// Room for the text of a few workloads.
+const TEXT_BYTES: usize = 16 * 1024;
+
 /// Shorter ones gain nothing.
 const MARKED_MIN: usize = 12;
 
 /// A text in the making, as the template engine writes it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rendered {
     text: String,
     /// The same, with marks.
@@ -29,6 +32,12 @@ pub(crate) struct Rendered {
 }
 
 impl Rendered {
+    /// With room for what most applications come to.
+    pub(crate) fn new() -> Self {
+        let text = || String::with_capacity(TEXT_BYTES);
+        Self { text: text(), short: text(), values: Vec::new() }
+    }
+
     /// Whether a reference to a secret can be in it: only where its first
     /// character is written, or can be written with an escape.
     pub(crate) fn may_refer_to_secrets(&self) -> bool {
@@ -72,7 +81,23 @@ fn value(piece: &str) -> Option<Value> {
         return None;
     }
     let value: Value = serde_json::from_str(piece).ok()?;
-    (serde_json::to_string(&value).ok()? == piece).then_some(value)
+    let mut rest = Rest(piece.as_bytes());
+    serde_json::to_writer(&mut rest, &value).ok()?;
+    rest.0.is_empty().then_some(value)
+}
+
+/// What of a text has not been written yet; it takes nothing else.
+struct Rest<'a>(&'a [u8]);
+
+impl io::Write for Rest<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(written).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(written.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The engine writes each value that it prints at once.
@@ -97,7 +122,7 @@ mod tests {
     const OBJECT: &str = r#"{"a":{"b":[1,2.5,null]},"c":"x: y"}"#;
 
     fn rendered(pieces: &[&str]) -> Rendered {
-        let mut rendered = Rendered::default();
+        let mut rendered = Rendered::new();
         pieces.iter().for_each(|piece| rendered.add(piece));
         rendered
     }
@@ -119,7 +144,10 @@ mod tests {
             [json!({"x": object, "y": [object, [object, object]]})]
         );
         assert_eq!(documents(&["a: &a ", OBJECT, "\nb: *a\n"]).unwrap()[0]["b"], object);
-        assert_eq!(documents(&["---\n", OBJECT, "\n---\n", OBJECT]).unwrap(), [object.clone(), object]);
+        assert_eq!(
+            documents(&["---\n", OBJECT, "\n---\n", OBJECT]).unwrap(),
+            [object.clone(), object]
+        );
     }
 
     #[test]

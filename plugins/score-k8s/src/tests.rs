@@ -1,8 +1,8 @@
 #![expect(clippy::needless_pass_by_value, reason = "json!(…) reads better without a & before it")]
 
 use super::*;
-use serde_json::json;
 use deployd_plugin_sdk::testing::{self, FakeHost};
+use serde_json::json;
 
 mod baselines;
 mod workloads;
