@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use deployd_plugin_sdk::Fault;
 use saphyr::{Scalar, ScalarStyle, Tag};
-use saphyr_parser::{Event, Marker, Parser};
+use saphyr_parser::{Event, Marker, Parser, ScanError};
 use serde_json::{Map, Value};
 
 /// How much of a line an error shows.
@@ -26,12 +26,21 @@ pub(crate) fn documents(
 ) -> Result<Vec<Value>, Fault> {
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder::default();
+    let misread = |error: &ScanError| misread(text, error.marker(), error.info());
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| misread(text, error.marker(), error.info()))?;
-        builder.take(event, &mut known).map_err(|wrong| match wrong {
-            Wrong::Syntax(info) => misread(text, &span.start, info),
+        let (event, span) = event.map_err(|error| misread(&error))?;
+        let Err(wrong) = builder.take(event, &mut known) else {
+            continue;
+        };
+        // A mistake further down is told first if it makes the text no YAML at
+        // all: what is before may only look wrong.
+        while let Some(event) = parser.next_event() {
+            event.map_err(|error| misread(&error))?;
+        }
+        return Err(match wrong {
+            Wrong::Syntax(info) => misread(&ScanError::new_str(span.start, info)),
             Wrong::Meaning(message) => invalid(&message),
-        })?;
+        });
     }
     Ok(builder.documents)
 }
@@ -218,6 +227,43 @@ mod tests {
     fn documents_are_kept_apart_and_empty_ones_left_out() {
         let text = "---\n# nothing\n---\na: 1\n---\n8080: true\n";
         assert_eq!(documents(text, |_| None).unwrap(), [json!({"a": 1}), json!({"8080": true})]);
+    }
+
+    #[test]
+    fn aliases_stand_for_values_and_not_for_too_many() {
+        let text = "a: &a {x: [1]}\nb: *a\n";
+        let x = json!({"x": [1]});
+        assert_eq!(documents(text, |_| None).unwrap(), [json!({"a": x, "b": x})]);
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        let fault = documents(&bomb, |_| None).unwrap_err().to_string();
+        assert!(fault.contains("aliases"), "{fault}");
+    }
+
+    #[test]
+    fn what_has_no_meaning_in_json_is_refused() {
+        for (text, message) in [
+            ("a: !own 1\n", "the tag"),
+            ("!!map a: {b: 1}\n", "not valid YAML"),
+            ("a: !!int x\n", "not valid YAML"),
+            ("a: &a [*a]\n", "not valid YAML"),
+            ("null: 1\n", "null can't be a key"),
+            ("? [1]\n: 2\n", "[1] can't be a key"),
+            ("a: 1\na: 2\n", "line 2 of its output, \"a: 2\": duplicated key"),
+            ("1: a\n\"1\": b\n", "duplicated key"),
+        ] {
+            let fault = documents(text, |_| None).unwrap_err().to_string();
+            assert!(fault.contains(message), "{text:?}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_yaml_is_told_before_what_it_seems_to_mean() {
+        let fault = documents("null: 1\na: {b: c\n", |_| None).unwrap_err().to_string();
+        assert!(fault.contains(" of its output"), "{fault}");
     }
 
     #[test]
