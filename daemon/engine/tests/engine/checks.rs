@@ -198,7 +198,7 @@ async fn check_sources(world: &World) {
                 let Some(place) = artifact.sequence else { continue };
                 let source = (route.environment.clone(), artifact.repository.clone());
                 let before = newest.insert(source, place).unwrap_or(0);
-                assert!(before <= place, "I3: {} after {before}: {artifact:?}", place);
+                assert!(before <= place, "I3: {place} after {before}: {artifact:?}");
             }
         }
     }
