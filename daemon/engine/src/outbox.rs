@@ -272,6 +272,7 @@ impl Inner {
             ..Scope::default()
         };
         let log = CallLog::default();
+        self.need(&info.plugin).await?;
         let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
         let config = json!(spec.config);
         Ok(self.ports.notifiers.format(call, &message.event, &config).await?)

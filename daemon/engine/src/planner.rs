@@ -175,6 +175,14 @@ impl Inner {
                     continue;
                 }
             };
+            match self.need(&info.plugin).await {
+                Ok(()) => {}
+                Err(EngineError::Fault(fault)) if !fault.is_transient() => {
+                    problems.push(Problem::new(node.key.to_string(), fault.message));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             let scope = scope(plan, deployment);
             let log = CallLog::default();
             let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
@@ -263,6 +271,7 @@ impl Inner {
         let log = CallLog::default();
         let input = self.render_input(plan, set, outputs, Missing::Preview).await?;
         let scope = scope(plan, "");
+        self.need(&plan.templater.plugin).await?;
         let call = Call { plugin: &plan.templater.plugin, scope: &scope, log: &log };
         // The rest of the plan is worth seeing without it, and what is wrong.
         let (rendered, problem) = match self.ports.templaters.render(call, &input).await {
