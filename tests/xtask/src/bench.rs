@@ -17,9 +17,10 @@ mod plugin_call;
 mod render;
 mod report;
 
+use crate::command::{cargo, run};
 use anyhow::bail;
 use clap::ValueEnum;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +52,20 @@ pub(crate) struct Amount {
     /// Deployments in the longer history, for `deploy`.
     #[arg(long, default_value_t = 20_000)]
     history: usize,
+}
+
+/// Builds programs, as they are shipped; gives the folder that they are in.
+/// Both packages are named, whatever is built: with fewer, their dependencies
+/// would be built with fewer features, and so once more.
+fn programs(root: &Path, names: &[&str]) -> anyhow::Result<PathBuf> {
+    eprintln!("   Building {}, optimised: minutes, the first time", names.join(" and "));
+    let mut command = cargo(root);
+    command.args(["build", "--release", "--package", "deployd", "--package", "bench"]);
+    for name in names {
+        command.args(["--bin", name]);
+    }
+    run(&mut command)?;
+    Ok(root.join("target/release"))
 }
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.

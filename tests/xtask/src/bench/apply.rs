@@ -14,7 +14,6 @@
 
 use super::blocks::Measured;
 use super::report::Report;
-use crate::command::{cargo, run};
 use crate::tools;
 use anyhow::{Context, ensure};
 use std::path::Path;
@@ -27,9 +26,7 @@ const UNCHANGED: f64 = 15.0;
 /// Fetches kubectl, builds ours, and measures.
 pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
     let kubectl = tools::cluster_tools(root)?.kubectl;
-    eprintln!("   Building deployd's client of clusters, optimised: minutes, the first time");
-    run(cargo(root).args(["build", "--release", "--package", "bench", "--bin", "apply"]))?;
-    let programs = root.join("target/release");
+    let programs = super::programs(root, &["apply"])?;
     let mut command = Command::new(programs.join("apply"));
     command.arg(blocks.to_string()).arg(kubectl);
     if let Some(kubeconfig) = std::env::var_os("DEPLOYD_TEST_KUBECONFIG") {

@@ -4,7 +4,7 @@
 //! cluster runs beside it on the same processors, and the figures say how much
 //! of their time was the daemon's.
 
-use crate::command::{cargo, run};
+use crate::command::run;
 use crate::plugins;
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +12,7 @@ use std::process::Command;
 /// Builds the daemon with its plugins, and measures.
 pub(crate) fn bench(root: &Path, environments: usize, history: usize) -> anyhow::Result<()> {
     plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
-    eprintln!("   Building the daemon, optimised: minutes, the first time");
-    let packages = ["--package", "deployd", "--package", "bench"];
-    run(cargo(root).args(["build", "--release"]).args(packages))?;
-    let programs = root.join("target/release");
+    let programs = super::programs(root, &["deploy", "deployd"])?;
     run(Command::new(programs.join("deploy"))
         .arg(programs.join("deployd"))
         .args([environments.to_string(), history.to_string()]))

@@ -13,7 +13,6 @@
 
 use super::blocks::Measured;
 use super::report::Report;
-use crate::command::{cargo, run};
 use crate::plugins;
 use anyhow::{Context, ensure};
 use std::path::Path;
@@ -26,9 +25,8 @@ const WANTED: f64 = 1.5;
 pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
     let shipped = root.join("target/plugins");
     plugins::build(&root.join("plugins"), &shipped)?;
-    eprintln!("   Building deployd's host, optimised: minutes, the first time");
-    run(cargo(root).args(["build", "--release", "--package", "bench", "--bin", "hostile"]))?;
-    let output = Command::new(root.join("target/release/hostile"))
+    let programs = super::programs(root, &["hostile"])?;
+    let output = Command::new(programs.join("hostile"))
         .arg(blocks.to_string())
         .arg(&shipped)
         .stderr(Stdio::inherit())

@@ -11,7 +11,6 @@
 //! kernel's count (strace) of one more block is a fact beside it.
 
 use super::blocks::Estimate;
-use crate::command::{cargo, run};
 use crate::{apt, tools};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -68,9 +67,7 @@ pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<()> {
         apt::install(&["postgresql-15", "strace"])?;
     }
     let restate = tools::npm(root, "restate", &RESTATE_PACKAGES)?;
-    eprintln!("   Building the daemon, optimised: minutes, the first time");
-    run(cargo(root).args(["build", "--release", "--package", "deployd", "--package", "bench"]))?;
-    let programs = root.join("target/release");
+    let programs = super::programs(root, &["intake", "deployd"])?;
     let output = Command::new(programs.join("intake"))
         .arg(blocks.to_string())
         .args([root, &programs.join("deployd"), Path::new(POSTGRESQL_PROGRAMS), &restate])

@@ -23,7 +23,6 @@
 use super::blocks::Measured;
 use super::go_peer;
 use super::report::Report;
-use crate::command::{cargo, run};
 use crate::plugins;
 use anyhow::{Context, ensure};
 use std::path::Path;
@@ -40,10 +39,7 @@ pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
     let shipped = root.join("target/plugins");
     plugins::build(&root.join("plugins"), &shipped)?;
     let go = go_peer::build(&root.join("tests/bench/peers/go-plugin"), &root.join("target/bench"))?;
-    eprintln!("   Building deployd's host, optimised: minutes, the first time");
-    run(cargo(root).args(["build", "--release", "--package", "bench"]))?;
-
-    let programs = root.join("target/release");
+    let programs = super::programs(root, &["plugin-call", "format-once"])?;
     let output = Command::new(programs.join("plugin-call"))
         .arg(blocks.to_string())
         .args([&shipped, &go, &programs.join("format-once")])

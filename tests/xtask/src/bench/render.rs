@@ -12,7 +12,6 @@
 
 use super::blocks::Measured;
 use super::report::Report;
-use crate::command::{cargo, run};
 use crate::{plugins, tools};
 use anyhow::{Context, ensure};
 use std::path::Path;
@@ -31,9 +30,8 @@ pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
     plugins::build(&root.join("plugins"), &shipped)?;
     let cluster = tools::cluster_tools(root)?;
     let python = tools::python(root, "helm-sdk", &[HELM_SDK])?;
-    eprintln!("   Building deployd's host, optimised: minutes, the first time");
-    run(cargo(root).args(["build", "--release", "--package", "bench"]))?;
-    let output = Command::new(root.join("target/release/render"))
+    let programs = super::programs(root, &["render"])?;
+    let output = Command::new(programs.join("render"))
         .arg(blocks.to_string())
         .args([&shipped, &python.join("python"), &root.join("tests/bench/peers/helm")])
         .args([&cluster.helm, &cluster.kubectl])
