@@ -127,6 +127,8 @@ mod tests {
             scheme: "tls".into(),
             methods: Vec::new(),
             private_address: false,
+            ca: None,
+            client_certificate: None,
         };
         for asked in ["db.internal", "DB.internal:5432", "tls://db.internal:5432"] {
             assert!(names(&granted, asked), "{asked}");

@@ -17,7 +17,7 @@ pub use document::{
 };
 pub use environment::{EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice};
 pub use plugin::{
-    EffectLevel, Grant, HostGrant, LimitOverrides, PluginKind, PluginSource, PluginSpec,
+    CaSource, EffectLevel, Grant, HostGrant, LimitOverrides, PluginKind, PluginSource, PluginSpec,
 };
 pub use resource_definition::{Criteria, ResourceDefinitionSpec, WhenUnused};
 pub use subscription::{SubscriptionSpec, glob_matches};

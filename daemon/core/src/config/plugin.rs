@@ -119,8 +119,29 @@ pub struct HostGrant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
     /// Whether the name may resolve to a loopback, link-local or private address.
+    /// A metadata service has to be the host itself, by its address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private_address: bool,
+    /// Who signs the server's certificate, beside those that the system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CaSource>,
+    /// The operator's secret with the certificate that is shown to the server,
+    /// its chain and its key, all in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
+}
+
+/// Where the certificates of an authority come from. Exactly one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct CaSource {
+    /// The certificates themselves, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pem: Option<String>,
+    /// The operator's secret that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// Limits that the operator changes for one plugin.

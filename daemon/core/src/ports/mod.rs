@@ -3,6 +3,7 @@
 
 mod catalog;
 mod cluster;
+mod egress;
 mod plugins;
 mod store;
 mod vault;
@@ -12,6 +13,10 @@ pub use catalog::{PluginCatalog, PluginInfo};
 pub use cluster::{
     ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
     WorkloadFault,
+};
+pub use egress::{
+    Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,
+    Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
 pub use plugins::{
     Call, CallLog, Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLine,

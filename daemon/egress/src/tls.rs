@@ -1,0 +1,177 @@
+//! TLS as a grant has it: whom to trust, and as whom to appear.
+
+use std::io;
+use std::sync::Arc;
+
+use deployd_core::config::{CaSource, HostGrant};
+use deployd_core::ports::{Destination, EgressError, TlsOptions, Vault};
+use deployd_core::secret::{OPERATOR, SecretRef};
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::wire::Wire;
+
+/// Makes TLS connections.
+pub(crate) struct Tls {
+    vault: Arc<dyn Vault>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    /// Whom the system trusts: read once, when it is first needed.
+    system: OnceCell<RootCertStore>,
+    /// What is used where a grant says nothing else.
+    plain: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    pub(crate) fn new(vault: Arc<dyn Vault>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Self { vault, provider, system: OnceCell::new(), plain: OnceCell::new() }
+    }
+
+    /// What a grant says about TLS with its host.
+    pub(crate) async fn config(
+        &self,
+        grant: &HostGrant,
+        destination: &Destination,
+    ) -> Result<Arc<ClientConfig>, EgressError> {
+        if grant.ca.is_none() && grant.client_certificate.is_none() {
+            let made = self.plain.get_or_try_init(|| self.make(grant, destination)).await?;
+            return Ok(Arc::clone(made));
+        }
+        self.make(grant, destination).await
+    }
+
+    async fn make(
+        &self,
+        grant: &HostGrant,
+        destination: &Destination,
+    ) -> Result<Arc<ClientConfig>, EgressError> {
+        let unusable = |what, reason: String| EgressError::Credential {
+            what,
+            destination: destination.clone(),
+            reason,
+        };
+        let mut roots = self.system_roots().await;
+        if let Some(ca) = &grant.ca {
+            self.add_ca(&mut roots, ca).await.map_err(|reason| unusable("ca", reason))?;
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::clone(&self.provider),
+        )
+        .build()
+        .map_err(|error| EgressError::Tls {
+            destination: destination.clone(),
+            reason: format!(
+                "nobody is trusted ({error}); the system has no certificates of \
+                authorities, and the grant has no ca"
+            ),
+        })?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| EgressError::Tls {
+                destination: destination.clone(),
+                reason: error.to_string(),
+            })?
+            .with_webpki_verifier(verifier);
+        let config = match &grant.client_certificate {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let what = "clientCertificate";
+                let pem = self.secret(name).await.map_err(|reason| unusable(what, reason))?;
+                let (chain, key) = identity(&pem).map_err(|reason| unusable(what, reason))?;
+                // What rustls says of a key has nothing of the key in it.
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| unusable(what, error.to_string()))?
+            }
+        };
+        Ok(Arc::new(config))
+    }
+
+    async fn system_roots(&self) -> RootCertStore {
+        let read = || async {
+            let read = tokio::task::spawn_blocking(|| {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                roots
+            });
+            read.await.unwrap_or_else(|_| RootCertStore::empty())
+        };
+        self.system.get_or_init(read).await.clone()
+    }
+
+    async fn add_ca(&self, roots: &mut RootCertStore, ca: &CaSource) -> Result<(), String> {
+        let pem = match (&ca.pem, &ca.secret) {
+            (Some(pem), None) => pem.clone().into_bytes(),
+            (None, Some(name)) => self.secret(name).await?,
+            _ => return Err("it needs either pem or secret".to_owned()),
+        };
+        let mut added = 0_usize;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| format!("no PEM: {error}"))?;
+            roots.add(certificate).map_err(|error| error.to_string())?;
+            added += 1;
+        }
+        if added == 0 { Err("there is no certificate in it".to_owned()) } else { Ok(()) }
+    }
+
+    async fn secret(&self, name: &str) -> Result<Vec<u8>, String> {
+        let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_owned() };
+        let value = self.vault.get(&secret).await.map_err(|error| error.to_string())?;
+        Ok(value.expose().to_vec())
+    }
+}
+
+/// Who we are: a chain of certificates and the key of the first.
+fn identity(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| "it is no PEM".to_owned())?;
+    if chain.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| "there is no private key in it".to_owned())?;
+    Ok((chain, key))
+}
+
+/// Which name the server's certificate must have.
+pub(crate) fn server_name(
+    destination: &Destination,
+    options: &TlsOptions,
+) -> Result<ServerName<'static>, EgressError> {
+    let name = options.server_name.clone().unwrap_or_else(|| destination.host.to_string());
+    ServerName::try_from(name).map_err(|_| {
+        EgressError::Request("the server name is neither a DNS name nor an address".to_owned())
+    })
+}
+
+/// Begins TLS on a connection.
+pub(crate) async fn handshake(
+    wire: Wire,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> io::Result<TlsStream<Wire>> {
+    TlsConnector::from(config).connect(name, wire).await
+}
+
+/// Why TLS failed: who can't be trusted will not be when asked again.
+pub(crate) fn failure(destination: &Destination, error: &io::Error) -> EgressError {
+    let destination = destination.clone();
+    let reason = error.to_string();
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(
+            rustls::Error::InvalidCertificate(_)
+            | rustls::Error::NoCertificatesPresented
+            | rustls::Error::UnsupportedNameType
+            | rustls::Error::AlertReceived(_),
+        ) => EgressError::Untrusted { destination, reason },
+        _ => EgressError::Tls { destination, reason },
+    }
+}
