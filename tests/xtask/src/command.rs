@@ -6,9 +6,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Cargo, as the user has it.
+///
+/// Without what cargo has told this program of its own package: build scripts
+/// that look at it would run again, and all that depends on them be built again,
+/// whenever a person has used cargo in between.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
