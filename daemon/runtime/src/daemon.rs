@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use deployd_api::{Api, Limits};
 use deployd_cluster::KubeCluster;
-use deployd_core::ports::Store;
+use deployd_core::ports::{Egress, Store};
 use deployd_core::views::TokenScope;
 use deployd_core::{Actor, Name};
+use deployd_egress::{Broker, System};
 use deployd_engine::{Caller, Engine, EngineError, Ports};
 use deployd_host::compiler::Supervisor;
 use deployd_host::{Backoff, HostOptions, PluginHost};
@@ -23,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::metrics;
-use crate::sender::HttpSender;
+use crate::sender::EgressSender;
 use crate::settings::Settings;
 use crate::vault::{KeyError, StoreVault};
 use crate::world::{SystemClock, SystemRandom};
@@ -105,6 +106,7 @@ impl Daemon {
         let vault =
             StoreVault::open(store.clone(), random.clone(), &data.join(SECRETS_KEY)).await?;
         let vault = Arc::new(vault);
+        let egress: Arc<dyn Egress> = Arc::new(Broker::new(Arc::new(System), vault.clone()));
         let host = Arc::new(PluginHost::new(HostOptions {
             state_dir: data.clone(),
             vault: vault.clone(),
@@ -121,7 +123,7 @@ impl Daemon {
             strategies: host.clone(),
             notifiers: host.clone(),
             cluster: Arc::new(KubeCluster::new(deployd_cluster::ClusterOptions::default())),
-            sender: Arc::new(HttpSender),
+            sender: Arc::new(EgressSender { egress }),
             clock,
             random,
         };

@@ -1,186 +1,197 @@
-//! Sends requests to receivers, and to nobody that they must not reach.
-//!
-//! The name is resolved once, each address is checked, and only checked
-//! addresses are connected to: a name that resolves differently the second time
-//! gains nothing. Redirects are not followed.
+//! Sends requests to receivers, and to nobody that they must not reach: through
+//! the one way out, with a grant for the receiver that the subscription names.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use deployd_core::Fault;
-use deployd_core::ports::{Answer, Outgoing, Sender};
-use reqwest::{Client, Method, Url, redirect};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use deployd_core::config::HostGrant;
+use deployd_core::ports::{
+    Access, Answer, Egress, EgressError, EgressLimits, Exchange, Outgoing, Sender, Use, Uses,
+};
+use deployd_core::{Fault, FaultClass};
+use reqwest::Url;
 
-/// The longest wait for a connection.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// What is read of an answer's body, which is of no interest: enough for a
+/// page that says why.
+const BODY_MAX: usize = 1024 * 1024;
 
-/// The longest wait for an answer: Standard Webhooks says 15 to 30 seconds.
-const ANSWER_MAX: Duration = Duration::from_secs(25);
-
-/// Sends with reqwest.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct HttpSender;
+/// Sends through the broker.
+pub(crate) struct EgressSender {
+    /// The way out.
+    pub(crate) egress: Arc<dyn Egress>,
+}
 
 #[async_trait]
-impl Sender for HttpSender {
+impl Sender for EgressSender {
     async fn send(&self, request: Outgoing) -> Result<Answer, Fault> {
         let invalid = |message: String| Fault::invalid("request-invalid", message);
-        let url = Url::parse(&request.url)
+        let mut url = Url::parse(&request.url)
             .map_err(|error| invalid(format!("the notifier's URL is none: {error}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(format!(
-                "the URL's scheme is {:?}, expected http or https",
-                url.scheme()
-            )));
-        }
-        let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| invalid(format!("{:?} is no HTTP method", request.method)))?;
-        let (host, addresses) = addresses(&url, request.private_address).await?;
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_MAX)
-            .timeout(ANSWER_MAX)
-            .user_agent(concat!("deployd/", env!("CARGO_PKG_VERSION")))
-            .resolve_to_addrs(&host, &addresses)
-            .build()
-            .map_err(|error| Fault::bug("http-client", error.to_string()))?;
-        let mut sending = client.request(method, url).body(request.body);
-        for (name, value) in request.headers {
-            sending = sending.header(name, value);
-        }
-        // Without the URL, which may hold a credential.
-        let response = sending.send().await.map_err(|error| {
-            Fault::transient("receiver-unreachable", story(&error.without_url()))
-        })?;
-        let retry_after_ms = response
-            .headers()
-            .get(reqwest::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
+        let mut headers = request.headers;
+        headers.extend(credentials(&mut url));
+        let grant = HostGrant {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
+            scheme: url.scheme().to_owned(),
+            methods: Vec::new(),
+            private_address: request.private_address,
+            ca: None,
+            client_certificate: None,
+        };
+        let access = Access {
+            grants: Arc::new([grant]),
+            limits: EgressLimits { body_bytes: BODY_MAX, ..EgressLimits::default() },
+            uses: Arc::new(Logged),
+        };
+        let exchange =
+            Exchange { method: request.method, url: url.to_string(), headers, body: request.body };
+        let answer = self.egress.exchange(&access, exchange).await.map_err(fault)?;
+        let retry_after_ms = answer
+            .headers
+            .iter()
+            .find(|(name, _)| name == "retry-after")
+            .and_then(|(_, value)| value.trim().parse::<u64>().ok())
             .map(|seconds| seconds.saturating_mul(1_000));
-        Ok(Answer { status: response.status().as_u16(), retry_after_ms })
+        Ok(Answer { status: answer.status, retry_after_ms })
     }
 }
 
-/// An error and its causes, in one line.
-fn story(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+/// Takes user and password out of a URL, and makes the header of them.
+fn credentials(url: &mut Url) -> Option<(String, String)> {
+    let user = url.username().to_owned();
+    let password = url.password().map(str::to_owned);
+    if user.is_empty() && password.is_none() {
+        return None;
     }
-    text
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    let plain = [user.as_str(), password.as_deref().unwrap_or_default()].map(decoded).join(&b':');
+    Some(("authorization".to_owned(), format!("Basic {}", STANDARD.encode(plain))))
 }
 
-async fn addresses(url: &Url, private: bool) -> Result<(String, Vec<SocketAddr>), Fault> {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let port = url.port_or_known_default().unwrap_or(80);
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), port))
-        .await
-        .map_err(|error| {
-            Fault::transient("name-unresolved", format!("{host} can't be resolved: {error}"))
-        })?
-        .collect();
-    let allowed: Vec<SocketAddr> =
-        found.iter().copied().filter(|address| private || is_public(address.ip())).collect();
-    if allowed.is_empty() {
-        return Err(Fault::denied(
+/// A text without percent-encoding.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| *first == b'%');
+        let byte = hex
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = after.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    bytes
+}
+
+/// What the engine is told: whether it is the request that is wrong, or only
+/// the moment.
+fn fault(error: EgressError) -> Fault {
+    let message = error.to_string();
+    match error {
+        EgressError::Address { host, .. } => Fault::denied(
             "address-not-allowed",
             format!(
                 "{host} is no public address; if it is meant, set privateAddress: true in the Subscription"
             ),
-        ));
-    }
-    Ok((host, allowed))
-}
-
-/// Whether an address is of the public internet: not loopback, private,
-/// link-local (cloud metadata among it), shared, documentation, benchmark,
-/// multicast or reserved, also not wrapped in IPv6 (IANA special-purpose
-/// registries).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
+        ),
+        EgressError::Unresolved { .. } => Fault::transient("name-unresolved", message),
+        error => match error.class() {
+            FaultClass::Invalid => Fault::invalid("request-invalid", message),
+            FaultClass::Denied => Fault::denied(error.code(), message),
+            // Who is not trusted today may have a new certificate tomorrow, and
+            // who says too much may say less.
+            _ => Fault::transient("receiver-unreachable", message),
+        },
     }
 }
 
-fn is_public_v4(v4: Ipv4Addr) -> bool {
-    let [a, b, c, _] = v4.octets();
-    !(v4.is_loopback()
-        || v4.is_private()
-        || v4.is_link_local()
-        || v4.is_multicast()
-        || v4.is_documentation()
-        || a == 0
-        || a >= 240
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19)))
-}
+/// Deliveries have records of their own; here is what went over the network.
+struct Logged;
 
-fn is_public_v6(v6: Ipv6Addr) -> bool {
-    let segments = v6.segments();
-    let [a, b, ..] = segments;
-    let low = |v6: Ipv6Addr| {
-        let [.., a, b, c, d] = v6.octets();
-        Ipv4Addr::new(a, b, c, d)
-    };
-    if v6.to_ipv4_mapped().is_some() || (a == 0x64 && b == 0xff9b) {
-        // IPv4-mapped and NAT64.
-        return is_public_v4(low(v6));
+impl Uses for Logged {
+    fn record(&self, used: Use) {
+        tracing::debug!(%used, "sent");
     }
-    if a == 0x2002 {
-        // 6to4 has the IPv4 address in its second and third segments.
-        let [_, b, c, ..] = segments;
-        let [b0, b1] = b.to_be_bytes();
-        let [c0, c1] = c.to_be_bytes();
-        return is_public_v4(Ipv4Addr::new(b0, b1, c0, c1));
-    }
-    // Global unicast but for documentation and Teredo.
-    (a & 0xe000) == 0x2000 && !(a == 0x2001 && (b == 0xdb8 || b == 0)) && a != 0x3fff
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deployd_core::ports::{Recipe, Vault, VaultError};
+    use deployd_core::secret::{SecretRef, SecretValue};
+    use deployd_egress::{Broker, System};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    #[test]
-    fn only_public_addresses_are_public() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "192.0.0.8",
-            "198.18.0.1",
-            "203.0.113.1",
-            "::",
-            "::1",
-            "fe80::1",
-            "fc00::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-            "::ffff:169.254.169.254",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "2001::1",
-            "fec0::1",
-        ] {
-            assert!(!is_public(private.parse().unwrap()), "{private}");
+    /// No grant of a subscription names a secret.
+    struct NoSecrets;
+
+    #[async_trait]
+    impl Vault for NoSecrets {
+        async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
+            Err(VaultError::NotFound(secret.clone()))
         }
-        for public in ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:1.1.1.1"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
+        async fn contains(&self, _: &SecretRef) -> Result<bool, VaultError> {
+            Ok(false)
         }
+        async fn generate(&self, secret: &SecretRef, _: &Recipe) -> Result<(), VaultError> {
+            Err(VaultError::NotFound(secret.clone()))
+        }
+        async fn put(&self, secret: &SecretRef, _: SecretValue) -> Result<(), VaultError> {
+            Err(VaultError::NotFound(secret.clone()))
+        }
+        async fn list(&self, _: &str) -> Result<Vec<String>, VaultError> {
+            Ok(Vec::new())
+        }
+        async fn remove_owner(&self, _: &str) -> Result<(), VaultError> {
+            Ok(())
+        }
+    }
+
+    fn sender() -> EgressSender {
+        EgressSender { egress: Arc::new(Broker::new(Arc::new(System), Arc::new(NoSecrets))) }
+    }
+
+    #[tokio::test]
+    async fn a_private_receiver_is_reached_where_the_subscription_says_so() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let receiving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"{}") {
+                assert_ne!(stream.read_buf(&mut asked).await.unwrap(), 0);
+            }
+            let answer = b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8(asked).unwrap()
+        };
+        let request = Outgoing {
+            private_address: true,
+            body: b"{}".to_vec(),
+            headers: vec![("webhook-id".to_owned(), "m1".to_owned())],
+            ..request(&format!("http://ad%20min:pw@localhost:{port}/hook?x=1"))
+        };
+        let sender = sender();
+        let (answer, asked) = tokio::join!(sender.send(request), receiving);
+        assert_eq!(answer.unwrap(), Answer { status: 503, retry_after_ms: Some(7_000) });
+        assert!(asked.starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("webhook-id: m1\r\n"), "{asked}");
+        assert!(asked.contains("authorization: Basic YWQgbWluOnB3\r\n"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_may_be_there_later() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let url = format!("http://127.0.0.1:{port}/token");
+        let request = Outgoing { private_address: true, ..request(&url) };
+        let fault = sender().send(request).await.unwrap_err();
+        assert_eq!(fault.code, "receiver-unreachable");
+        assert!(fault.is_transient() && !fault.message.contains("token"), "{fault}");
     }
 
     fn request(url: &str) -> Outgoing {
@@ -206,12 +217,12 @@ mod tests {
             "http://169.254.169.254/",
             "http://127.1/",
         ] {
-            let fault = HttpSender.send(request(url)).await.unwrap_err();
+            let fault = sender().send(request(url)).await.unwrap_err();
             assert_eq!(fault.code, "address-not-allowed", "{url}: {fault}");
         }
         for url in ["ftp://1.1.1.1/", "file:///etc/passwd", "nonsense", "http://"] {
             assert_eq!(
-                HttpSender.send(request(url)).await.unwrap_err().code,
+                sender().send(request(url)).await.unwrap_err().code,
                 "request-invalid",
                 "{url}"
             );
