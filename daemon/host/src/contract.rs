@@ -29,6 +29,7 @@ const PURE: &[&str] = &["deployd:host/log@0.1.0", "deployd:types/types@0.1.0"];
 const DRIVER: &[&str] = &[
     "deployd:host/clock@0.1.0",
     "deployd:host/log@0.1.0",
+    "deployd:host/net@0.1.0",
     "deployd:host/secrets@0.1.0",
     "deployd:types/types@0.1.0",
 ];
@@ -134,15 +135,13 @@ fn list(names: &[String]) -> String {
 fn notes(unknown: &[String]) -> String {
     let mut notes = String::new();
     let has = |prefix: &str| unknown.iter().any(|name| name.starts_with(prefix));
-    if has("deployd:host/net") {
-        notes.push_str(". deployd:host/net is part of the contract, and not offered yet");
-    }
     if has("wasi:http") || has("wasi:sockets") {
         notes.push_str(
-            ". Plugins have no network of their own: wasi:http and wasi:sockets are not offered",
+            ". Plugins have no network of their own: wasi:http and wasi:sockets are not offered, \
+             drivers have deployd:host/net",
         );
     }
-    if has("deployd:host/") && !has("deployd:host/net") {
+    if has("deployd:host/") {
         notes.push_str(
             ". Plugins of pure kinds have nothing but a log: the same input gives the same output",
         );

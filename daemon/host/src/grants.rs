@@ -15,8 +15,12 @@ const ANY: &str = "*";
 /// What a plugin may do, or everything that it asks for and is not granted.
 pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Grants, Vec<String>> {
     let mut refused = Vec::new();
+    let mut hosts: Vec<HostGrant> = Vec::new();
     for host in &asks.hosts {
-        if !grant.hosts.iter().any(|granted| names(granted, host)) {
+        let named = grant.hosts.iter().filter(|granted| names(granted, host));
+        let before = hosts.len();
+        hosts.extend(named.cloned());
+        if hosts.len() == before {
             refused.push(format!("to connect to {host} (grant.hosts)"));
         }
     }
@@ -62,6 +66,7 @@ pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Gra
         generate_secrets: asks.generate_secrets,
         secrets: Arc::new(secrets),
         reveal: Arc::new(reveal),
+        hosts: hosts.into(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use deployd_core::Fault;
 use deployd_core::config::PluginKind;
-use deployd_core::ports::{Call, PluginRef, Vault};
+use deployd_core::ports::{Call, Egress, PluginRef, Vault};
 use serde_json::Value;
 
 use crate::audit::Audit;
@@ -29,6 +29,8 @@ pub struct HostOptions {
     pub vault: Arc<dyn Vault>,
     /// Records reveals of secrets.
     pub audit: Arc<dyn Audit>,
+    /// The way out for drivers; without it they connect to nobody.
+    pub egress: Option<Arc<dyn Egress>>,
     /// How long quarantines last.
     pub backoff: Backoff,
     /// Compiles plugins in a process of its own. Without it they are compiled in
@@ -56,6 +58,7 @@ impl PluginHost {
             engine: compiler.engine.clone(),
             vault: options.vault,
             audit: options.audit,
+            egress: options.egress,
             lanes: Lanes::new().map_err(EngineError::Lanes)?,
         };
         let loader = Loader::new(compiler, apart, options.backoff);

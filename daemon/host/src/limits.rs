@@ -119,6 +119,12 @@ pub const MESSAGE_BYTES: usize = 4 * KIB;
 pub const FIELD_FAULTS: usize = 100;
 /// Handles that a guest holds at the same time.
 pub const HANDLES: usize = 1024;
+/// Connections that a call may ask for: a driver speaks to one server, and once
+/// more when the first did not answer; a name server's peers are a handful.
+pub const NET_CONNECTIONS: usize = 16;
+/// Bytes of one connection in each direction, TLS included: what a call could
+/// keep in its memory, and no transfer of files.
+pub const NET_STREAM_BYTES: u64 = 64 * 1024 * 1024;
 /// Random bytes per request of a guest.
 pub const RANDOM_BYTES: u64 = 64 * 1024;
 /// The longest alphabet of a generated secret, in characters.

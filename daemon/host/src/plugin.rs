@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deployd_core::Fault;
-use deployd_core::config::{EffectLevel, PluginKind};
+use deployd_core::config::{EffectLevel, HostGrant, PluginKind};
 use deployd_core::ports::{
     Decision, DriverPlan, DriverRequest, NotifierRequest, PluginRef, Progress, Provisioned,
     Removal, RenderInput, StrategyContext,
@@ -43,6 +43,8 @@ pub(crate) struct Grants {
     /// Its names, and the operator's secrets behind them.
     pub(crate) secrets: Arc<BTreeMap<String, String>>,
     pub(crate) reveal: Arc<BTreeSet<String>>,
+    /// Where it may connect to.
+    pub(crate) hosts: Arc<[HostGrant]>,
 }
 
 /// What is known of a loaded plugin.

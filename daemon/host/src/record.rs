@@ -37,6 +37,8 @@ pub(crate) struct CallRecord(Mutex<Noted>);
 #[derive(Debug, Default)]
 struct Noted {
     lines: Vec<LogLine>,
+    /// Uses of the network: a plugin's own lines leave them their place.
+    connections: Vec<String>,
     bytes: usize,
     dropped_lines: u64,
     dropped_bytes: u64,
@@ -67,6 +69,11 @@ impl CallRecord {
         let message = cut(message, limits::LOG_LINE_BYTES);
         noted.bytes = noted.bytes.saturating_add(message.len());
         noted.lines.push(LogLine { level, message });
+    }
+
+    /// Adds a line about a use of the network; the host limits how many there are.
+    pub(crate) fn connected(&self, line: String) {
+        self.noted().connections.push(line);
     }
 
     /// From here on, and in the lines before, this value is scrubbed.
@@ -173,6 +180,9 @@ impl Drop for HandOver<'_> {
         let mut noted = self.record.noted();
         for LogLine { level, message } in std::mem::take(&mut noted.lines) {
             self.log.line(level, noted.scrub(message));
+        }
+        for line in std::mem::take(&mut noted.connections) {
+            self.log.line(LogLevel::Info, noted.scrub(line));
         }
         if noted.dropped_lines > 0 {
             self.log.line(

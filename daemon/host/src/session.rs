@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use deployd_core::ports::{Call, Vault};
+use deployd_core::ports::{Call, Egress, Vault};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::{Fault, FaultClass};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::bindings::host_v0_1::{deployd::types::types as wit, fault_from_wit};
 use crate::document::{Known, Misbehaviour, Reader};
 use crate::failure::Failure;
 use crate::health::Quarantined;
+use crate::interfaces::net::NetAccess;
 use crate::interfaces::secrets::SecretAccess;
 use crate::lanes::{Lanes, Place, Undriven};
 use crate::limits::{self, Limits};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) audit: Arc<dyn Audit>,
+    /// The way out, where there is one.
+    pub(crate) egress: Option<Arc<dyn Egress>>,
     /// Where calls run.
     pub(crate) lanes: Lanes,
 }
@@ -191,7 +194,13 @@ impl Session<'_> {
             granted: Arc::clone(&plugin.grants.secrets),
             reveal: Arc::clone(&plugin.grants.reveal),
         };
-        store::new_store(&self.shared.engine, plugin.kind, &plugin.limits, record, secrets)
+        let net = NetAccess::new(
+            self.shared.egress.clone(),
+            Arc::clone(&plugin.grants.hosts),
+            &plugin.limits,
+            Arc::clone(&record),
+        );
+        store::new_store(&self.shared.engine, plugin.kind, &plugin.limits, record, secrets, net)
     }
 
     fn add_own_secrets(&mut self) {

@@ -8,6 +8,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::interfaces::clock;
+use crate::interfaces::net::NetAccess;
 use crate::interfaces::secrets::SecretAccess;
 use crate::limits::{self, Limits};
 use crate::record::{CallRecord, LimitHit};
@@ -17,6 +18,7 @@ pub(crate) struct CallState {
     pub(crate) kind: PluginKind,
     pub(crate) record: Arc<CallRecord>,
     pub(crate) secrets: SecretAccess,
+    pub(crate) net: NetAccess,
     pub(crate) table: ResourceTable,
     /// The time of this call.
     pub(crate) now_ms: u64,
@@ -33,6 +35,7 @@ pub(crate) fn new_store(
     limits: &Limits,
     record: Arc<CallRecord>,
     secrets: SecretAccess,
+    net: NetAccess,
 ) -> Store<CallState> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::HANDLES);
@@ -46,6 +49,7 @@ pub(crate) fn new_store(
         kind,
         record,
         secrets,
+        net,
         table,
         now_ms: clock::now_ms(),
         wasi: None,

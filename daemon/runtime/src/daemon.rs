@@ -111,6 +111,7 @@ impl Daemon {
             state_dir: data.clone(),
             vault: vault.clone(),
             audit: Arc::new(JournalAudit { store: store.clone(), clock: clock.clone() }),
+            egress: Some(egress.clone()),
             backoff: Backoff::default(),
             compiler,
         })?);

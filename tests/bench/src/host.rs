@@ -51,6 +51,7 @@ pub fn new_host(state: &Path) -> anyhow::Result<Arc<PluginHost>> {
         state_dir: state.to_owned(),
         vault: Arc::new(NoVault),
         audit: Arc::new(NoAudit),
+        egress: None,
         backoff: Backoff { first, longest },
         compiler: None,
     })?))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::host_v0_1::deployd::host::{clock, log, secrets};
+use super::host_v0_1::deployd::host::{clock, log, net, secrets};
 use super::host_v0_1::deployd::types::types;
 use super::host_v0_1::scope_to_wit;
 use crate::document::{Misbehaviour, Reader, at_most, no_longer};
@@ -29,7 +29,7 @@ mod generated {
 
     wasmtime::component::bindgen!({
         path: ["../../wit/types.wit", "../../wit/host.wit", "../../wit/driver.wit"],
-        // The contract's world, without what this daemon does not offer yet.
+        // The contract's world.
         inline: "
             package deployd:hosted@0.1.0;
             world driver-plugin {
@@ -37,6 +37,7 @@ mod generated {
                 import deployd:host/log@0.1.0;
                 import deployd:host/clock@0.1.0;
                 import deployd:host/secrets@0.1.0;
+                import deployd:host/net@0.1.0;
                 export deployd:driver/driver@0.1.0;
             }
         ",
@@ -48,6 +49,7 @@ mod generated {
             "deployd:host/log@0.1.0": crate::bindings::host_v0_1::deployd::host::log,
             "deployd:host/clock@0.1.0": crate::bindings::host_v0_1::deployd::host::clock,
             "deployd:host/secrets@0.1.0": crate::bindings::host_v0_1::deployd::host::secrets,
+            "deployd:host/net@0.1.0": crate::bindings::host_v0_1::deployd::host::net,
         },
     });
 }
@@ -58,6 +60,7 @@ pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<E
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    net::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     if with_wasi {
         wasi::link(&mut linker)?;
     }

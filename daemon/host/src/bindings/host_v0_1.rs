@@ -23,12 +23,14 @@ mod generated {
                 import deployd:host/log@0.1.0;
                 import deployd:host/clock@0.1.0;
                 import deployd:host/secrets@0.1.0;
+                import deployd:host/net@0.1.0;
             }
         ",
         world: "deployd:offered/offered",
         imports: { default: async | trappable },
         with: {
             "deployd:host/secrets@0.1.0.secret": crate::interfaces::secrets::OpenSecret,
+            "deployd:host/net@0.1.0.connection": crate::interfaces::net::OpenConnection,
         },
     });
 }

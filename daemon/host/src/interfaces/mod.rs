@@ -2,5 +2,6 @@
 
 pub(crate) mod clock;
 pub(crate) mod log;
+pub(crate) mod net;
 pub(crate) mod secrets;
 pub(crate) mod wasi;

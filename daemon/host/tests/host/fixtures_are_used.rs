@@ -1,9 +1,10 @@
 //! No fixture without a test.
 
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("calls.rs"),
     include_str!("hostile.rs"),
     include_str!("loading.rs"),
+    include_str!("net.rs"),
     include_str!("quarantine.rs"),
     include_str!("residue.rs"),
     include_str!("secrets.rs"),

@@ -60,10 +60,9 @@ async fn unknown_imports() {
 }
 
 #[tokio::test]
-async fn the_network() {
-    let says =
-        ["it imports deployd:host/net@0.1.0", "deployd:host/secrets@0.1.0", "not offered yet"];
-    refused("imports-net", PluginKind::Driver, &says).await;
+async fn a_pure_plugin_must_not_have_the_network() {
+    let says = ["it imports deployd:host/net@0.1.0", "pure kinds"];
+    refused("imports-net", PluginKind::Templater, &says).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod fixtures_are_used;
 mod hostile;
 mod lanes;
 mod loading;
+mod net;
 mod quarantine;
 mod residue;
 mod secrets;

@@ -19,6 +19,8 @@ use deployd_host::{
 };
 use serde_json::{Value, json};
 
+use crate::net::Loopback;
+
 /// Keeps secrets in memory; when told to, it panics (the first flag), as only a
 /// mistake of ours would, or hangs (the second).
 #[derive(Default)]
@@ -98,6 +100,7 @@ pub struct Stage {
     pub host: PluginHost,
     pub vault: Arc<MemoryVault>,
     pub audit: Arc<MemoryAudit>,
+    pub egress: Arc<Loopback>,
     pub state: tempfile::TempDir,
 }
 
@@ -121,15 +124,17 @@ impl Stage {
         compiler: Option<Arc<Supervisor>>,
     ) -> Self {
         let (vault, audit) = (Arc::new(MemoryVault::default()), Arc::new(MemoryAudit::default()));
+        let egress = Arc::new(Loopback::default());
         let host = PluginHost::new(HostOptions {
             state_dir: state.path().to_owned(),
             vault: vault.clone(),
             audit: audit.clone(),
+            egress: Some(egress.clone()),
             backoff: Backoff { first, longest: first * 4 },
             compiler,
         })
         .unwrap();
-        Self { host, vault, audit, state }
+        Self { host, vault, audit, egress, state }
     }
 
     /// Registers a fixture that is a templater.

@@ -45,6 +45,7 @@ impl Stage {
             state_dir: state.path().to_owned(),
             vault: Arc::new(NoVault),
             audit: Arc::new(NoAudit),
+            egress: None,
             backoff,
             compiler: None,
         })?);
