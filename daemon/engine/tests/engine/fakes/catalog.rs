@@ -10,7 +10,7 @@ use super::Instance;
 #[async_trait]
 impl PluginCatalog for Instance {
     async fn load(&self, name: &Name, spec: &PluginSpec) -> Result<PluginInfo, Fault> {
-        self.look("load a plugin", async { Ok(()) }).await?;
+        self.look("load a plugin", async { Ok::<(), Fault>(()) }).await?;
         if spec.source.shipped.as_deref() == Some("broken") {
             return Err(Fault::invalid("not-a-component", "it is no component"));
         }

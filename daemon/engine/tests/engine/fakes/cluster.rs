@@ -108,7 +108,7 @@ impl Cluster for Instance {
         deadline_ms: u64,
         _log: &CallLog,
     ) -> Result<Readiness, Fault> {
-        self.operation("await", async { Ok(()) }).await?;
+        self.operation("await", async { Ok::<(), Fault>(()) }).await?;
         let (wait, verdict) = {
             let mut cluster = self.world.cluster.lock().unwrap();
             cluster.answers()?;

@@ -17,7 +17,7 @@ impl Notifiers for Instance {
         event: &Value,
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault> {
-        self.look("format", async { Ok(()) }).await?;
+        self.look("format", async { Ok::<(), Fault>(()) }).await?;
         if config.get("fails").is_some() {
             return Err(Fault::bug("trap", "the notifier has trapped"));
         }
