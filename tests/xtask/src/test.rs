@@ -50,6 +50,9 @@ const ALL: [Part; 10] = [
     Part::Fuzz,
 ];
 
+/// Parts for which nothing of the daemon is built, which has the plugins inside.
+const WITHOUT_PLUGINS: [Part; 3] = [Part::Contracts, Part::Plugins, Part::Fuzz];
+
 /// How long each fuzz target runs among the tests.
 const FUZZ_SECONDS: u32 = 60;
 
@@ -106,7 +109,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
     let wanted = |part: Part| only.is_empty() || only.contains(&part);
     let mut tally = Tally::default();
     let needs_plugins =
-        [Part::Daemon, Part::BlackBox, Part::Http, Part::Lints].into_iter().any(wanted);
+        ALL.into_iter().any(|part| wanted(part) && !WITHOUT_PLUGINS.contains(&part));
     if needs_plugins {
         plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
     }
