@@ -123,17 +123,54 @@ pub(crate) fn carry_over(
     Ok(())
 }
 
+/// The oldest events that go when there are too many.
+const EVENTS_DROPPED: usize = MOST_EVENTS / 10;
+
 /// Keeps the number of events within bounds.
 pub(crate) fn after_create(store: &mut Store, resource: &Resource, object: &Value) {
     if resource.kind != "Event" || store.count("events") <= MOST_EVENTS {
         return;
     }
-    let oldest = store
+    // Many at once: to look for the oldest with each event would cost more than
+    // all else that a busy cluster does.
+    let mut oldest: Vec<(String, Key)> = store
         .list("events", "")
-        .min_by_key(|event| json::text(event, "/metadata/creationTimestamp").to_owned())
         .filter(|event| json::uid(event) != json::uid(object))
-        .map(|event| Key::new("events", json::namespace(event), json::name(event)));
-    if let Some(oldest) = oldest {
-        store.remove(&oldest);
+        .map(|event| {
+            let key = Key::new("events", json::namespace(event), json::name(event));
+            (json::text(event, "/metadata/creationTimestamp").to_owned(), key)
+        })
+        .collect();
+    oldest.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (_, key) in oldest.iter().take(EVENTS_DROPPED) {
+        store.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::Registry;
+
+    #[test]
+    fn the_oldest_events_go_and_the_newest_stay() {
+        let registry = Registry::new();
+        let resource = registry.find("", "v1", "events").unwrap();
+        let mut store = Store::default();
+        let mut kept = 0;
+        for number in 0..=MOST_EVENTS {
+            let name = format!("event-{number}");
+            let event = json!({"metadata": {
+                "namespace": "shop", "name": name, "uid": name,
+                "creationTimestamp": format!("2026-01-01T{:02}:{:02}:{:02}Z", number / 3600, number / 60 % 60, number % 60),
+            }});
+            let event = store.put(Key::new("events", "shop", &name), event).unwrap();
+            after_create(&mut store, &resource, &event);
+            kept = store.count("events");
+        }
+        assert_eq!(kept, MOST_EVENTS + 1 - EVENTS_DROPPED);
+        assert!(store.get("events", "shop", &format!("event-{MOST_EVENTS}")).is_some());
+        assert!(store.get("events", "shop", &format!("event-{}", EVENTS_DROPPED - 1)).is_none());
+        assert!(store.get("events", "shop", &format!("event-{EVENTS_DROPPED}")).is_some());
     }
 }
