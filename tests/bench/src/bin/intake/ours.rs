@@ -18,12 +18,6 @@ use crate::process::{Process, free_port};
 /// Of the sample: what a platform team applies.
 const PLATFORM: [&str; 3] = ["definitions.yaml", "environment-type.yaml", "plugins.yaml"];
 
-const WORKLOAD: &str = "\
-apiVersion: score.dev/v1b1
-metadata: {name: web}
-containers: {web: {image: .}}
-";
-
 /// Between two looks at whether something has happened.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -72,7 +66,7 @@ impl Ours {
         let kubeconfig = self.practice.kubeconfig();
         let (status, _) = self.ask("PUT", "/v1/secrets/demo-cluster", &kubeconfig).await?;
         ensure!(status == 204, "the secret: {status}");
-        let mut files = vec![json!({"path": "web.yaml", "text": WORKLOAD})];
+        let mut files = Vec::new();
         for name in PLATFORM {
             let text = fs::read_to_string(repository.join("daemon/sample/config").join(name))?;
             files.push(json!({"path": name, "text": text}));
@@ -183,12 +177,16 @@ fn image(client: usize, number: usize) -> Value {
 fn application(number: usize) -> String {
     format!(
         "\
+apiVersion: score.dev/v1b1
+metadata: {{name: web-{number}}}
+containers: {{web: {{image: .}}}}
+---
 apiVersion: deployd.dev/v1
 kind: Application
 metadata: {{name: intake-{number}}}
 spec:
-  workloads: [web]
-  artifacts: [{{repository: registry.example.com/intake/{number}, workload: web}}]
+  workloads: [web-{number}]
+  artifacts: [{{repository: registry.example.com/intake/{number}, workload: web-{number}}}]
   flow: [{{environment: development, automatic: {{ref: refs/heads/main}}}}]
 ---
 apiVersion: deployd.dev/v1
