@@ -12,6 +12,8 @@ pub mod notifier;
 pub mod strategy;
 #[cfg(feature = "templater")]
 pub mod templater;
+#[cfg(feature = "driver")]
+mod wasi;
 
 /// The same few conversions for each kind: every world has Rust types of its own
 /// for the WIT types that all share. `wit` and `wit_log` are its modules.

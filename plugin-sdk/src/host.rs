@@ -5,6 +5,7 @@
 //! so the imports tell what a plugin can do.
 
 use crate::Fault;
+use crate::net::{Connection, Security};
 
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +66,8 @@ impl Default for Recipe {
 pub trait Host: Log {
     /// A secret of the operator's grant.
     type Secret: Secret;
+    /// A byte stream to a granted host.
+    type Connection: Connection;
 
     /// Milliseconds since 1970-01-01 UTC, fixed for the length of one call.
     fn now_ms(&self) -> u64;
@@ -75,6 +78,17 @@ pub trait Host: Log {
 
     /// Looks a granted secret up by the name that the configuration gives it.
     fn open_secret(&self, name: &str) -> Result<Self::Secret, Fault>;
+
+    /// Opens a byte stream to a host and port that the grant names.
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        security: &Security,
+    ) -> Result<Self::Connection, Fault>;
+
+    /// So many bytes that nobody can guess.
+    fn random(&self, count: usize) -> Vec<u8>;
 }
 
 /// A secret that stays in the host.

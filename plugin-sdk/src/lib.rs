@@ -57,6 +57,7 @@ pub mod guest;
 mod host;
 mod memory;
 pub mod name;
+pub mod net;
 pub mod notifier;
 mod scope;
 pub mod secret;

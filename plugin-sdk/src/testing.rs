@@ -11,20 +11,26 @@
 //! ```
 
 use crate::driver::{Driver, RawRequest, Request};
+use crate::net::{Connection, Security, TlsOptions};
 use crate::templater::{RawInput, Templater};
 use crate::{Fault, Host, Level, Log, Recipe, Scope, Secret, secret, strategy, templater};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 /// A host that grants what a test says and remembers what a plugin did.
 #[derive(Debug, Default)]
 pub struct FakeHost {
     now_ms: u64,
     granted: BTreeMap<String, String>,
+    hosts: BTreeSet<(String, u16)>,
     generated: RefCell<BTreeMap<String, Recipe>>,
     lines: RefCell<Vec<String>>,
+    drawn: RefCell<u64>,
 }
 
 impl FakeHost {
@@ -37,6 +43,13 @@ impl FakeHost {
     #[must_use]
     pub fn grant_secret(mut self, name: &str, value: &str) -> Self {
         self.granted.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Grants a host and port, which are connected to in plain text.
+    #[must_use]
+    pub fn grant_host(mut self, host: &str, port: u16) -> Self {
+        self.hosts.insert((host.to_owned(), port));
         self
     }
 
@@ -67,6 +80,7 @@ impl Log for FakeHost {
 
 impl Host for FakeHost {
     type Secret = FakeSecret;
+    type Connection = FakeConnection;
 
     fn now_ms(&self) -> u64 {
         self.now_ms
@@ -87,6 +101,67 @@ impl Host for FakeHost {
             .get(name)
             .ok_or_else(|| Fault::denied(format!("the grant names no secret {name:?}")))?;
         Ok(FakeSecret { name: name.to_owned(), value: value.clone() })
+    }
+
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        security: &Security,
+    ) -> Result<FakeConnection, Fault> {
+        if !self.hosts.contains(&(host.to_owned(), port)) {
+            return Err(Fault::denied(format!("{host}:{port} is not granted")));
+        }
+        if *security != Security::Plaintext {
+            return Err(Fault::unsupported("a fake host has no TLS"));
+        }
+        let connected = TcpStream::connect((host, port)).and_then(|stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        });
+        connected.map(FakeConnection).map_err(unavailable)
+    }
+
+    fn random(&self, count: usize) -> Vec<u8> {
+        // Not the same twice, and the same in each run of a test.
+        let mut drawn = self.drawn.borrow_mut();
+        (0..count)
+            .map(|_| {
+                *drawn = drawn.wrapping_mul(LCG_FACTOR).wrapping_add(1);
+                drawn.to_be_bytes()[0]
+            })
+            .collect()
+    }
+}
+
+/// How long a test waits for a server that does not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Knuth's multiplier (MMIX) of a linear congruential generator.
+const LCG_FACTOR: u64 = 6_364_136_223_846_793_005;
+
+fn unavailable(error: std::io::Error) -> Fault {
+    Fault::Unavailable { message: error.to_string(), after: None }
+}
+
+/// A byte stream of a [`FakeHost`].
+#[derive(Debug)]
+pub struct FakeConnection(TcpStream);
+
+impl Connection for FakeConnection {
+    fn read(&mut self, max: u32) -> Result<Vec<u8>, Fault> {
+        let mut bytes = vec![0; usize::try_from(max).unwrap_or(usize::MAX)];
+        let read = self.0.read(&mut bytes).map_err(unavailable)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.0.write_all(bytes).map_err(unavailable)
+    }
+
+    fn start_tls(&mut self, _: &TlsOptions) -> Result<(), Fault> {
+        Err(Fault::unsupported("a fake host has no TLS"))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::limits::{self, Limits, bytes_text};
 use crate::manifest::Asks;
 use crate::plugin::Grants;
 
-/// Asks for whichever secrets the grant names.
+/// Asks for whichever hosts or secrets the grant names.
 const ANY: &str = "*";
 
 /// What a plugin may do, or everything that it asks for and is not granted.
@@ -17,6 +17,10 @@ pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Gra
     let mut refused = Vec::new();
     let mut hosts: Vec<HostGrant> = Vec::new();
     for host in &asks.hosts {
+        if host == ANY {
+            hosts.extend(grant.hosts.iter().cloned());
+            continue;
+        }
         let named = grant.hosts.iter().filter(|granted| names(granted, host));
         let before = hosts.len();
         hosts.extend(named.cloned());
@@ -105,6 +109,19 @@ mod tests {
         };
         let refused = resolve(&asks, &Grant::default(), &limits()).unwrap_err();
         assert_eq!(refused.len(), 5, "{refused:?}");
+    }
+
+    #[test]
+    fn who_asks_for_any_host_gets_those_that_are_granted() {
+        let granted: HostGrant =
+            serde_json::from_value(serde_json::json!({"scheme": "tls", "host": "db", "port": 5432}))
+                .unwrap();
+        let grant = Grant { hosts: vec![granted.clone()], ..Grant::default() };
+        let asks = Asks { hosts: vec![ANY.into()], ..Asks::default() };
+        assert_eq!(resolve(&asks, &grant, &limits()).unwrap().hosts.to_vec(), [granted]);
+        assert!(resolve(&asks, &Grant::default(), &limits()).unwrap().hosts.is_empty());
+        let nothing = resolve(&Asks::default(), &grant, &limits()).unwrap();
+        assert!(nothing.hosts.is_empty());
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asks {
-    /// Places to connect to: `host:port` or `scheme://host:port`.
+    /// Places to connect to: `host:port` or `scheme://host:port`; `*` for
+    /// whichever the grant names.
     pub hosts: Vec<String>,
     /// Names of secrets to place; `*` for whichever the grant names.
     pub secrets: Vec<String>,

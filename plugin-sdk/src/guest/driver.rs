@@ -1,8 +1,9 @@
 //! A [`Driver`] as the export of a component.
 
 use crate::driver::{Action, Driver, Progress, Provisioned, RawRequest, Removal, Request};
+use crate::net::{Connection, Security, TlsOptions};
 use crate::{Fault, FieldFault, Host, Pending, Recipe, Scope, Secret, document};
-use bindings::deployd::host::{clock, log as wit_log, secrets};
+use bindings::deployd::host::{clock, log as wit_log, net, secrets};
 use bindings::deployd::types::types as wit;
 use bindings::exports::deployd::driver::driver as world;
 use serde::Serialize;
@@ -146,6 +147,7 @@ impl crate::Log for GuestHost {
 
 impl Host for GuestHost {
     type Secret = secrets::Secret;
+    type Connection = net::Connection;
 
     fn now_ms(&self) -> u64 {
         clock::now_ms()
@@ -158,6 +160,43 @@ impl Host for GuestHost {
 
     fn open_secret(&self, name: &str) -> Result<secrets::Secret, Fault> {
         Ok(secrets::Secret::open(name)?)
+    }
+
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        security: &Security,
+    ) -> Result<net::Connection, Fault> {
+        let security = match security {
+            Security::Plaintext => net::Security::Plaintext,
+            Security::Tls(options) => net::Security::Tls(options.into()),
+        };
+        Ok(net::Connection::connect(host, port, &security)?)
+    }
+
+    fn random(&self, count: usize) -> Vec<u8> {
+        super::wasi::random(count)
+    }
+}
+
+impl From<&TlsOptions> for net::TlsOptions {
+    fn from(options: &TlsOptions) -> Self {
+        Self { server_name: options.server_name.clone() }
+    }
+}
+
+impl Connection for net::Connection {
+    fn read(&mut self, max: u32) -> Result<Vec<u8>, Fault> {
+        Ok(net::Connection::read(self, max)?)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        Ok(net::Connection::write(self, bytes)?)
+    }
+
+    fn start_tls(&mut self, options: &TlsOptions) -> Result<(), Fault> {
+        Ok(net::Connection::start_tls(self, &options.into())?)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{BLOCK, CONNECTIONS};
 const TABLE: &str = "create table intake (id bigserial primary key, request jsonb not null, at timestamptz not null default now())";
 
 const INSERT: &str = "\\set number random(1, 1000000000)
-insert into intake (request) values (json_build_object('repository', 'registry.example.com/intake/1', 'digest', 'sha256:0000000000000000000000000000000000000000000000000000000000000000', 'ref', 'refs/heads/main', 'commit', :number)::jsonb);
+insert into intake (request) values (json_build_object('repository', 'registry.example.com/intake/1', 'digest', 'sha256:0000000000000000000000000000000000000000000000000000000000000000', 'ref', 'refs/heads/main', 'commit', :number::bigint)::jsonb);
 ";
 
 pub(crate) struct Postgres {
