@@ -5,6 +5,7 @@
 //! so the imports tell what a plugin can do.
 
 use crate::Fault;
+use crate::http;
 use crate::net::{Connection, Security};
 
 /// How much a line of the log matters.
@@ -86,6 +87,10 @@ pub trait Host: Log {
         port: u16,
         security: &Security,
     ) -> Result<Self::Connection, Fault>;
+
+    /// Makes one HTTP request to a host that the grant names, and returns the
+    /// whole answer, whatever its status. Follows no redirects.
+    fn http(&self, request: &http::Request) -> Result<http::Response, Fault>;
 
     /// So many bytes that nobody can guess.
     fn random(&self, count: usize) -> Vec<u8>;

@@ -55,6 +55,7 @@ pub mod driver;
 mod fault;
 pub mod guest;
 mod host;
+pub mod http;
 mod memory;
 pub mod name;
 pub mod net;

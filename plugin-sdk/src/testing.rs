@@ -11,6 +11,7 @@
 //! ```
 
 use crate::driver::{Driver, RawRequest, Request};
+use crate::http;
 use crate::net::{Connection, Security, TlsOptions};
 use crate::templater::{RawInput, Templater};
 use crate::{Fault, Host, Level, Log, Recipe, Scope, Secret, secret, strategy, templater};
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -31,6 +33,19 @@ pub struct FakeHost {
     generated: RefCell<BTreeMap<String, Recipe>>,
     lines: RefCell<Vec<String>>,
     drawn: RefCell<u64>,
+    server: Option<Server>,
+    requests: RefCell<Vec<http::Request>>,
+}
+
+/// Answers instead of a server.
+struct Server(Box<Answer>);
+
+type Answer = dyn Fn(&http::Request) -> Result<http::Response, Fault>;
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Server")
+    }
 }
 
 impl FakeHost {
@@ -53,6 +68,16 @@ impl FakeHost {
         self
     }
 
+    /// Has HTTP requests answered by this function, whichever host they are for.
+    #[must_use]
+    pub fn answer(
+        mut self,
+        server: impl Fn(&http::Request) -> Result<http::Response, Fault> + 'static,
+    ) -> Self {
+        self.server = Some(Server(Box::new(server)));
+        self
+    }
+
     /// Sets the clock.
     #[must_use]
     pub fn at_ms(mut self, now_ms: u64) -> Self {
@@ -63,6 +88,11 @@ impl FakeHost {
     /// What was logged, as `level: message`.
     pub fn lines(&self) -> Vec<String> {
         self.lines.borrow().clone()
+    }
+
+    /// The HTTP requests that were made, those that failed among them.
+    pub fn requests(&self) -> Vec<http::Request> {
+        self.requests.borrow().clone()
     }
 
     /// The secrets that were generated, by name.
@@ -103,12 +133,7 @@ impl Host for FakeHost {
         Ok(FakeSecret { name: name.to_owned(), value: value.clone() })
     }
 
-    fn connect(
-        &self,
-        host: &str,
-        port: u16,
-        security: &Security,
-    ) -> Result<FakeConnection, Fault> {
+    fn connect(&self, host: &str, port: u16, security: &Security) -> Result<FakeConnection, Fault> {
         if !self.hosts.contains(&(host.to_owned(), port)) {
             return Err(Fault::denied(format!("{host}:{port} is not granted")));
         }
@@ -120,7 +145,16 @@ impl Host for FakeHost {
             stream.set_write_timeout(Some(PATIENCE))?;
             Ok(stream)
         });
-        connected.map(FakeConnection).map_err(unavailable)
+        connected.map(FakeConnection).map_err(|error| unavailable(&error))
+    }
+
+    fn http(&self, request: &http::Request) -> Result<http::Response, Fault> {
+        http::Target::of(&request.url)?;
+        self.requests.borrow_mut().push(request.clone());
+        match &self.server {
+            Some(Server(answer)) => answer(request),
+            None => Err(Fault::denied("no host is granted; FakeHost::answer has a test answer")),
+        }
     }
 
     fn random(&self, count: usize) -> Vec<u8> {
@@ -140,7 +174,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Knuth's multiplier (MMIX) of a linear congruential generator.
 const LCG_FACTOR: u64 = 6_364_136_223_846_793_005;
 
-fn unavailable(error: std::io::Error) -> Fault {
+fn unavailable(error: &std::io::Error) -> Fault {
     Fault::Unavailable { message: error.to_string(), after: None }
 }
 
@@ -151,13 +185,13 @@ pub struct FakeConnection(TcpStream);
 impl Connection for FakeConnection {
     fn read(&mut self, max: u32) -> Result<Vec<u8>, Fault> {
         let mut bytes = vec![0; usize::try_from(max).unwrap_or(usize::MAX)];
-        let read = self.0.read(&mut bytes).map_err(unavailable)?;
+        let read = self.0.read(&mut bytes).map_err(|error| unavailable(&error))?;
         bytes.truncate(read);
         Ok(bytes)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.0.write_all(bytes).map_err(unavailable)
+        self.0.write_all(bytes).map_err(|error| unavailable(&error))
     }
 
     fn start_tls(&mut self, _: &TlsOptions) -> Result<(), Fault> {
@@ -246,7 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn a_test_answers_requests_and_sees_them() {
+        let host = FakeHost::new().answer(|request| match request.url.as_str() {
+            "https://api.example/things" => Ok(http::Response::new(201).with_body("made")),
+            _ => Err(Fault::unavailable("nobody there")),
+        });
+        let request = http::Request::post("https://api.example/things").body("a thing");
+        assert_eq!(host.http(&request).unwrap().body, b"made");
+        assert_eq!(host.requests(), [request]);
+    }
+
+    #[test]
     fn what_is_not_granted_is_denied() {
         assert!(matches!(FakeHost::new().open_secret("token"), Err(Fault::Denied(_))));
+        let request = http::Request::get("https://api.example/");
+        assert!(matches!(FakeHost::new().http(&request), Err(Fault::Denied(_))));
     }
 }

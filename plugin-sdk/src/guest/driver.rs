@@ -2,7 +2,7 @@
 
 use crate::driver::{Action, Driver, Progress, Provisioned, RawRequest, Removal, Request};
 use crate::net::{Connection, Security, TlsOptions};
-use crate::{Fault, FieldFault, Host, Pending, Recipe, Scope, Secret, document};
+use crate::{Fault, FieldFault, Host, Pending, Recipe, Scope, Secret, document, http};
 use bindings::deployd::host::{clock, log as wit_log, net, secrets};
 use bindings::deployd::types::types as wit;
 use bindings::exports::deployd::driver::driver as world;
@@ -173,6 +173,10 @@ impl Host for GuestHost {
             Security::Tls(options) => net::Security::Tls(options.into()),
         };
         Ok(net::Connection::connect(host, port, &security)?)
+    }
+
+    fn http(&self, request: &http::Request) -> Result<http::Response, Fault> {
+        super::wasi::exchange(request)
     }
 
     fn random(&self, count: usize) -> Vec<u8> {
