@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{ResourceDefinitionSpec, WhenUnused};
+use crate::config::{Provider, ResourceDefinitionSpec, WhenUnused};
 use crate::matching::{self, DEFAULT_CLASS, MatchError, Subject};
 use crate::score::{Reference, references};
 use crate::set::DeploymentSet;
@@ -105,8 +105,9 @@ pub struct Node {
     pub definition: Name,
     /// The definition's content.
     pub definition_digest: Digest,
-    /// The name of its driver's `Plugin` document.
-    pub driver: Name,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub provider: Provider,
     /// What the driver gets; strings may hold placeholders.
     pub inputs: BTreeMap<String, Value>,
     /// What has to be there before it.
@@ -151,6 +152,23 @@ pub enum GraphError {
         asked_by: String,
         /// Why.
         source: MatchError,
+    },
+    /// A definition that does not say where its resource comes from.
+    #[error("resource definition {0} has to name either a driver or a lender")]
+    NoProvider(Name),
+    /// A definition by which an environment would borrow from itself.
+    #[error(
+        "resource {key}: definition {definition} borrows it from {lender}, which is this \
+         environment; another definition has to say how it is provisioned here, \
+         with criteria that name this environment"
+    )]
+    OwnLender {
+        /// Which resource.
+        key: ResourceKey,
+        /// By which definition.
+        definition: Name,
+        /// The environment.
+        lender: EnvironmentId,
     },
     /// Two workloads ask for the same resource differently.
     #[error("resource {key}: workloads {first} and {second} ask for it with different params")]
@@ -293,6 +311,18 @@ impl Builder<'_> {
                 return None;
             }
         };
+        let provider = match definition.provider() {
+            Some(Provider::Lender(lender)) if lender == *self.input.environment => {
+                let definition = name.clone();
+                self.errors.push(GraphError::OwnLender { key, definition, lender });
+                return None;
+            }
+            Some(provider) => provider,
+            None => {
+                self.errors.push(GraphError::NoProvider(name.clone()));
+                return None;
+            }
+        };
         self.graph.nodes.insert(
             uid.clone(),
             Node {
@@ -302,7 +332,7 @@ impl Builder<'_> {
                 params,
                 definition: name.clone(),
                 definition_digest,
-                driver: definition.driver.clone(),
+                provider,
                 inputs: definition.inputs.clone(),
                 after: BTreeSet::new(),
                 when_unused: definition.when_unused,

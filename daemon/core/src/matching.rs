@@ -206,7 +206,8 @@ mod tests {
         ResourceDefinitionSpec {
             resource_type: "postgres".into(),
             criteria: criteria.to_vec(),
-            driver: "template".parse().unwrap(),
+            driver: Some("template".parse().unwrap()),
+            lender: None,
             inputs: BTreeMap::new(),
             when_unused: WhenUnused::Keep,
         }

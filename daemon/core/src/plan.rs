@@ -38,6 +38,9 @@ pub struct Plan {
     pub graph: ResourceGraph,
     /// What happens to each resource.
     pub resources: BTreeMap<Uid, PlannedResource>,
+    /// Resources that other environments have, as they are there now.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub borrowed: BTreeMap<Uid, BorrowedResource>,
     /// Resources that are there and that nothing asks for any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unused: Vec<UnusedResource>,
@@ -90,6 +93,19 @@ pub struct PlannedResource {
     pub summary: Vec<String>,
 }
 
+/// A resource that another environment has. Pinned by content: what is executed
+/// uses what was planned, whatever becomes of it there meanwhile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BorrowedResource {
+    /// Who has it.
+    pub lender: EnvironmentId,
+    /// Its uid there.
+    pub uid: Uid,
+    /// What its driver returned there, by content.
+    pub provisioned: Digest,
+}
+
 /// A resource that nothing asks for any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -100,6 +116,9 @@ pub struct UnusedResource {
     pub key: ResourceKey,
     /// What happens to it.
     pub when_unused: WhenUnused,
+    /// Environments that it is lent to; while there are any, it is kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lent_to: BTreeSet<EnvironmentId>,
     /// How safe it is to repeat what its driver does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectLevel>,

@@ -20,6 +20,7 @@ mod error;
 mod intake;
 mod journal;
 mod keyed;
+mod lending;
 mod logs;
 mod outbox;
 mod pinned;

@@ -1,9 +1,9 @@
 //! Makes plans: gathers what they are made of, asks drivers what they would do,
 //! and renders what is known already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deployd_core::config::{EffectLevel, PluginKind};
+use deployd_core::config::{EffectLevel, PluginKind, Provider, WhenUnused};
 use deployd_core::deployment::EnvironmentState;
 use deployd_core::graph::{self, GraphInput, Uid};
 use deployd_core::plan::{
@@ -88,7 +88,7 @@ impl Inner {
                 })
             }
         };
-        let unused = self.unused(&configuration, state, &graph).await?;
+        let unused = self.unused(id, &configuration, state, &graph).await?;
         let mut plan = Plan {
             version: PLAN_VERSION,
             environment: id.clone(),
@@ -98,6 +98,7 @@ impl Inner {
             workloads: workload_order(set.workloads.keys(), graph.nodes.values()),
             resources: BTreeMap::new(),
             graph,
+            borrowed: BTreeMap::new(),
             unused,
             values,
             templater: PlannedTemplater {
@@ -146,7 +147,21 @@ impl Inner {
             .map_err(|cycle| EngineError::invalid("resources", cycle.join(" -> ")))?;
         for uid in order {
             let Some(node) = plan.graph.nodes.get(&uid) else { continue };
-            let info = match self.plugin(&node.driver, PluginKind::Driver).await {
+            let driver = match &node.provider {
+                Provider::Driver(driver) => driver,
+                Provider::Lender(lender) => {
+                    match self.borrow(node, lender).await {
+                        Ok((borrowed, provisioned)) => {
+                            outputs.insert(uid.clone(), provisioned.outputs);
+                            plan.borrowed.insert(uid, borrowed);
+                        }
+                        Err(EngineError::Invalid { problems: found }) => problems.extend(found),
+                        Err(error) => return Err(error),
+                    }
+                    continue;
+                }
+            };
+            let info = match self.plugin(driver, PluginKind::Driver).await {
                 Ok(info) => info,
                 // It says nothing of the plugin: the step is tried again.
                 Err(error @ EngineError::Store(_)) => return Err(error),
@@ -209,6 +224,7 @@ impl Inner {
     /// Resources that are there and that the graph has not.
     async fn unused(
         &self,
+        id: &EnvironmentId,
         configuration: &Configuration,
         state: &EnvironmentState,
         graph: &graph::ResourceGraph,
@@ -218,7 +234,8 @@ impl Inner {
         // Most came with the same few plans: each is read once.
         let mut by_plan: BTreeMap<Digest, Vec<&Uid>> = BTreeMap::new();
         for (uid, resource) in &*state.resources {
-            if !graph.nodes.contains_key(uid) {
+            let provided = graph.nodes.get(uid).map(|node| &node.provider);
+            if !matches!(provided, Some(Provider::Driver(_))) {
                 by_plan.entry(resource.plan).or_default().push(uid);
             }
         }
@@ -234,8 +251,18 @@ impl Inner {
                 let key = node.key.clone();
                 needs.insert(uid.clone(), node.after.clone());
                 let effect = plan.resources.get(uid).map(|planned| planned.effect);
-                let resource = UnusedResource { uid: uid.clone(), key, when_unused, effect };
+                let lent_to = BTreeSet::new();
+                let resource =
+                    UnusedResource { uid: uid.clone(), key, when_unused, lent_to, effect };
                 unused.insert(uid.clone(), resource);
+            }
+        }
+        if unused.values().any(|resource| resource.when_unused == WhenUnused::Destroy) {
+            for (uid, lent_to) in self.loans(id).await? {
+                if let Some(resource) = unused.get_mut(&uid) {
+                    resource.when_unused = WhenUnused::Keep;
+                    resource.lent_to = lent_to;
+                }
             }
         }
         // What others need is taken away after them.

@@ -1,7 +1,7 @@
 //! A plan, for people.
 
 use deployd_core::config::WhenUnused;
-use deployd_core::plan::{ChangeKind, ObjectChange, Plan};
+use deployd_core::plan::{ChangeKind, ObjectChange, Plan, UnusedResource};
 use deployd_core::ports::DriverAction;
 use deployd_core::views::PlanView;
 
@@ -56,6 +56,15 @@ fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
             (resource.summary.join("; "), Tone::Plain),
         ]);
     }
+    for (uid, borrowed) in &plan.borrowed {
+        let name = plan.graph.nodes.get(uid).map_or_else(|| uid.to_string(), |n| n.key.to_string());
+        table.toned([
+            (name, Tone::Plain),
+            ("borrow".to_owned(), Tone::Dim),
+            (String::new(), Tone::Plain),
+            (format!("of {}", borrowed.lender), Tone::Plain),
+        ]);
+    }
     for unused in &plan.unused {
         let (action, tone) = match unused.when_unused {
             WhenUnused::Destroy => ("destroy", Tone::Bad),
@@ -65,7 +74,7 @@ fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
             (unused.key.to_string(), Tone::Plain),
             (action.to_owned(), tone),
             (String::new(), Tone::Plain),
-            ("nothing asks for it any more".to_owned(), Tone::Plain),
+            (unused_text(unused), Tone::Plain),
         ]);
     }
     output.line("")?;
@@ -73,6 +82,14 @@ fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
         return output.line("No resources.");
     }
     output.table(&table)
+}
+
+fn unused_text(unused: &UnusedResource) -> String {
+    if unused.lent_to.is_empty() {
+        return "nothing asks for it any more".to_owned();
+    }
+    let users: Vec<String> = unused.lent_to.iter().map(ToString::to_string).collect();
+    format!("nothing asks for it here any more; used by {}", users.join(", "))
 }
 
 fn changes(output: &mut Output, changes: &[ObjectChange], brief: bool) -> Result<(), CliError> {

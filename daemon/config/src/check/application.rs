@@ -14,6 +14,16 @@ use crate::shown;
 pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem>) {
     let own = |kind| (kind, Some(entry.name.as_str()));
     let workloads = Path::of(["spec", "workloads"]);
+    let lists = |pointer| entry.value.pointer(pointer).and_then(Value::as_array);
+    let has_resources = entry
+        .value
+        .pointer("/spec/resources")
+        .and_then(Value::as_object)
+        .is_some_and(|r| !r.is_empty());
+    if lists("/spec/workloads").is_some_and(Vec::is_empty) && !has_resources {
+        let expected = "at least one workload, or resources for others";
+        problems.push(Problem::at_value(workloads.clone(), "none", expected));
+    }
     let mut seen = BTreeSet::new();
     for (index, name) in entry.items("/spec/workloads").enumerate() {
         let Some(name) = name.as_str() else { continue };

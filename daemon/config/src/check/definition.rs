@@ -29,6 +29,20 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
         entry.text("/spec/driver"),
         problems,
     );
+    if let Some(lender) = entry.text("/spec/lender") {
+        // What is no `application/environment` is reported already.
+        if let Some((application, environment)) = lender.split_once('/') {
+            let environments = (DocumentKind::Environment, Some(application));
+            world.refer(environments, Path::of(["spec", "lender"]), Some(environment), problems);
+        }
+        if entry.value.pointer("/spec/inputs").is_some() {
+            problems.push(Problem::at_key(
+                Path::of(["spec", "inputs"]),
+                "inputs of a resource that is borrowed",
+                "none: they stand in the definition by which the lender provisions it",
+            ));
+        }
+    }
     if let Some(inputs) = entry.value.pointer("/spec/inputs") {
         strings(&Path::of(["spec", "inputs"]), inputs, &mut |path, text| {
             for reference in references(text) {

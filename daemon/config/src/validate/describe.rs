@@ -6,7 +6,7 @@ use crate::path::Path;
 use crate::shown;
 
 /// Patterns of the core's types, and what they mean to a person.
-pub(super) const PATTERNS: [(&str, &str); 10] = [
+pub(super) const PATTERNS: [(&str, &str); 11] = [
     (
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         "1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit",
@@ -30,6 +30,10 @@ pub(super) const PATTERNS: [(&str, &str); 10] = [
     (
         r"^(?:0\.\d+|[1-9]\d*(?:\.\d+)?)(?:K|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
         "an amount of memory such as \"128Mi\" or \"1G\"",
+    ),
+    (
+        "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "the names of an application and its environment: \"application/environment\"",
     ),
     ("^sha256:[0-9a-f]{64}$", "\"sha256:\" and 64 hex digits"),
 ];

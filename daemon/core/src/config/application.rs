@@ -13,8 +13,8 @@ use crate::score::Resource;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApplicationSpec {
-    /// Names of its Score documents.
-    #[schemars(length(min = 1))]
+    /// Names of its Score documents. None for what only has resources that are
+    /// lent to others.
     pub workloads: Vec<Name>,
     /// Resources that belong to no workload alone, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

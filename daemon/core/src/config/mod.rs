@@ -19,5 +19,5 @@ pub use environment::{EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, Temp
 pub use plugin::{
     CaSource, EffectLevel, Grant, HostGrant, LimitOverrides, PluginKind, PluginSource, PluginSpec,
 };
-pub use resource_definition::{Criteria, ResourceDefinitionSpec, WhenUnused};
+pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
 pub use subscription::{SubscriptionSpec, glob_matches};

@@ -6,11 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Name;
+use crate::{EnvironmentId, Name};
 
 /// For which resources which driver, with which inputs.
+///
+/// Either `driver` or `lender` says where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["driver"]}, {"required": ["lender"]}]))]
 pub struct ResourceDefinitionSpec {
     /// The type of resource: `postgres`.
     #[serde(rename = "type")]
@@ -20,8 +23,14 @@ pub struct ResourceDefinitionSpec {
     /// matches counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub criteria: Vec<Criteria>,
-    /// The name of the driver's `Plugin` document.
-    pub driver: Name,
+    /// The name of the `Plugin` document of the driver that provisions it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Name>,
+    /// The environment whose resource of the same type, class and id is used,
+    /// `platform/shared`: one database server for many. It has to be there
+    /// before, and stays as long as anybody uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lender: Option<EnvironmentId>,
     /// What the driver gets, as its schema has it. Strings may hold
     /// placeholders: `${context.application}`, `${context.environment}`,
     /// `${context.environment_type}`, `${resource.id}`, `${resource.class}`,
@@ -33,6 +42,28 @@ pub struct ResourceDefinitionSpec {
     /// What happens once no workload asks for the resource any more.
     #[serde(default)]
     pub when_unused: WhenUnused,
+}
+
+/// Where a resource comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Provider {
+    /// The name of the driver's `Plugin` document.
+    Driver(Name),
+    /// The environment that has it.
+    Lender(EnvironmentId),
+}
+
+impl ResourceDefinitionSpec {
+    /// Where the resource comes from; none when the definition says two places,
+    /// or none at all.
+    pub fn provider(&self) -> Option<Provider> {
+        match (&self.driver, &self.lender) {
+            (Some(driver), None) => Some(Provider::Driver(driver.clone())),
+            (None, Some(lender)) => Some(Provider::Lender(lender.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// What happens to a resource that nothing asks for any more.

@@ -106,6 +106,11 @@ pub fn environment_key(id: &EnvironmentId) -> Vec<u8> {
     id.to_string().into_bytes()
 }
 
+/// The environment in a key of its projection.
+pub fn environment_of(key: &[u8]) -> Option<EnvironmentId> {
+    std::str::from_utf8(key).ok()?.parse().ok()
+}
+
 /// The key of a deployment among those of its environment.
 pub fn numbered_key(environment: &EnvironmentId, number: u64) -> Vec<u8> {
     key(&environment.to_string(), &number.to_be_bytes())

@@ -229,7 +229,7 @@ impl Work {
     async fn render_step(&self) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
         let set = self.set().await?;
-        let resources = self.resources(plan.graph.nodes.keys()).await?;
+        let resources = self.resources(&plan, plan.graph.nodes.keys()).await?;
         let outputs: BTreeMap<Uid, Value> =
             resources.iter().map(|(uid, p)| (uid.clone(), p.outputs.clone())).collect();
         let missing = deployd_core::resolve::Missing::Fault;
@@ -281,16 +281,21 @@ impl Work {
         planner::scope(plan, &self.deployment.id.0)
     }
 
-    /// What is there of these resources.
+    /// What is there of these resources; what is borrowed, without its objects,
+    /// which are its lender's.
     pub(crate) async fn resources(
         &self,
+        plan: &Plan,
         uids: impl Iterator<Item = &Uid>,
     ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
+        let store = &*self.engine.ports.store;
         let mut found = BTreeMap::new();
         for uid in uids {
-            if let Some(active) = self.state.resources.get(uid) {
-                let provisioned =
-                    content(&*self.engine.ports.store, "resource", active.provisioned).await?;
+            if let Some(borrowed) = plan.borrowed.get(uid) {
+                let there: Provisioned = content(store, "resource", borrowed.provisioned).await?;
+                found.insert(uid.clone(), Provisioned { manifests: Vec::new(), ..there });
+            } else if let Some(active) = self.state.resources.get(uid) {
+                let provisioned = content(store, "resource", active.provisioned).await?;
                 found.insert(uid.clone(), provisioned);
             }
         }
@@ -304,7 +309,7 @@ impl Work {
         uid: &Uid,
     ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
         let after = plan.graph.nodes.get(uid).into_iter().flat_map(|node| &node.after);
-        self.resources(after.chain([uid])).await
+        self.resources(plan, after.chain([uid])).await
     }
 }
 
@@ -324,7 +329,13 @@ fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event
             Some(ResourceStep {
                 uid: uid.clone(),
                 name: node.key.to_string(),
-                after: node.after.iter().cloned().collect(),
+                // What is borrowed is there already, and no step.
+                after: node
+                    .after
+                    .iter()
+                    .filter(|uid| plan.resources.contains_key(uid))
+                    .cloned()
+                    .collect(),
                 unsafe_to_repeat: is_unsafe(planned.effect),
             })
         })

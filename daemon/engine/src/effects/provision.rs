@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use deployd_core::Fault;
 use deployd_core::graph::Uid;
 use deployd_core::ports::{Call, LogLevel, Progress};
 use deployd_core::resolve::Missing;
@@ -50,6 +51,19 @@ impl Work {
     /// the inputs that it was provisioned by.
     pub(super) async fn destroy(&self, uid: &Uid) -> Result<Ended, EngineError> {
         let Some(active) = self.state.resources.get(uid) else { return Ok(Ended::Done(None)) };
+        // Since the plan was made, somebody may have come to use it.
+        if let Some(users) = self.engine.loans(&self.environment).await?.get(uid) {
+            let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+            return Err(Fault::conflict(
+                "resource-lent",
+                format!(
+                    "{} is used by {}; deploy these without it, or delete them, first",
+                    active.name,
+                    users.join(", ")
+                ),
+            )
+            .into());
+        }
         let plan = self.plan_at(active.plan).await?;
         let set = self.set_at(plan.set).await?;
         let resources = self.resources_for(&plan, uid).await?;

@@ -70,13 +70,16 @@ impl Work {
     ) -> Result<Target, EngineError> {
         let key = ResourceKey::of_environment(CLUSTER);
         let store = &*self.engine.ports.store;
-        let active = self
-            .state
-            .resources
-            .get(&key.uid(&plan.environment))
-            .ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?;
+        let uid = key.uid(&plan.environment);
+        let digest = match plan.borrowed.get(&uid) {
+            Some(borrowed) => borrowed.provisioned,
+            None => {
+                let active = self.state.resources.get(&uid);
+                active.ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?.provisioned
+            }
+        };
         let provisioned: deployd_core::ports::Provisioned =
-            content(store, "resource", active.provisioned).await?;
+            content(store, "resource", digest).await?;
         let output = |name: &str| provisioned.outputs.get(name).and_then(Value::as_str);
         let access = match (output("kubeconfig"), output("mode")) {
             (Some(kubeconfig), _) => {

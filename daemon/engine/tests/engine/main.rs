@@ -21,6 +21,7 @@ mod history;
 mod isolation;
 mod job;
 mod large;
+mod lending;
 mod notifications;
 mod repeats;
 mod requests;

@@ -127,6 +127,11 @@ impl World {
         feed.into_iter().map(|item| item.record).collect()
     }
 
+    /// Content that something names.
+    pub async fn object(&self, digest: Digest) -> Vec<u8> {
+        self.store.object(digest).await.unwrap().expect("content that is named is there")
+    }
+
     pub async fn messages(&self, status: Option<MessageStatus>) -> Vec<Message> {
         self.store.outbox_list(status, None, usize::MAX).await.unwrap()
     }
