@@ -1,5 +1,6 @@
 //! Resources that an environment has and others use.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployd_core::deployment::projection::{ENVIRONMENTS, environment_of};
@@ -45,6 +46,7 @@ impl Inner {
     /// about to be taken away, and then it has to be right.
     pub(crate) async fn loans(&self, lender: &EnvironmentId) -> Result<Loans, EngineError> {
         let mut loans = Loans::new();
+        // Many were made by the same few plans: each is read once.
         let mut read: BTreeMap<Digest, BTreeSet<Uid>> = BTreeMap::new();
         let all = KeyRange { start: Vec::new(), end: None };
         let page = self.ports.store.scan(ENVIRONMENTS, all, Order::Ascending, SCAN_MAX).await?;
@@ -55,10 +57,11 @@ impl Inner {
                 continue;
             }
             for digest in self.plans_of(&id).await? {
-                if !read.contains_key(&digest) {
-                    read.insert(digest, self.borrowed_from(lender, digest).await?);
-                }
-                for uid in read.get(&digest).into_iter().flatten() {
+                let borrowed = match read.entry(digest) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(self.borrowed_from(lender, digest).await?),
+                };
+                for uid in borrowed.iter() {
                     loans.entry(uid.clone()).or_default().insert(id.clone());
                 }
             }
