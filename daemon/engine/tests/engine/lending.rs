@@ -58,14 +58,15 @@ fn server() -> Value {
 
 async fn stage() -> Stage {
     let stage = Stage::new().await;
-    let mut drivers = stage.world.drivers();
-    let template = drivers.script("postgres-instance");
-    template.outputs = json!({"host": "db.platform.test"});
-    template.secrets = vec!["admin"];
-    template.manifests = vec![json!({
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "server"},
-    })];
-    drop(drivers);
+    {
+        let mut drivers = stage.world.drivers();
+        let template = drivers.script("postgres-instance");
+        template.outputs = json!({"host": "db.platform.test"});
+        template.secrets = vec!["admin"];
+        template.manifests = vec![json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "server"},
+        })];
+    }
     stage.apply(platform()).await;
     stage
 }
