@@ -28,17 +28,18 @@ impl Engine {
         caller: &Caller,
         artifacts: Vec<Artifact>,
     ) -> Result<Announced, EngineError> {
-        let before = self.inner.replayed::<Announced>(caller).await?;
-        if before.is_none() {
-            check(&artifacts)?;
-        }
-        // Whoever repeats a request may never have got its answer, and the
-        // worker never its bell.
-        let announced = if let Some(before) = before {
-            before
-        } else {
-            until_no_conflict(|| self.inner.try_announce(caller, &artifacts)).await?
+        let decided = match check(&artifacts) {
+            Ok(()) => until_no_conflict(|| self.inner.try_announce(caller, &artifacts)).await,
+            Err(error) => Err(error),
         };
+        let announced = match decided {
+            // A repeat is answered like the first, and found out only when it is
+            // stored: most are no repeats. Neither is one refused by what has
+            // changed since.
+            Ok(announced) => announced,
+            Err(error) => self.inner.replayed(caller).await?.ok_or(error)?,
+        };
+        // Also for a repeat: the worker may never have got its bell.
         for route in &announced.routes {
             self.inner.workers.wake(&self.inner, &route.environment);
         }
@@ -125,7 +126,11 @@ impl Inner {
                         newest: BTreeMap::new(),
                         late: Vec::new(),
                     });
-                    let newest = self.newest(&arrival.newest, &source).await?;
+                    // Who does not say its place is as new as its announcement.
+                    let newest = match artifact.sequence {
+                        Some(_) => self.newest(&arrival.newest, &source).await?,
+                        None => None,
+                    };
                     if artifact.is_late(newest) {
                         arrival.late.push(Superseded {
                             image: artifact.image(),

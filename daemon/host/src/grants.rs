@@ -113,9 +113,10 @@ mod tests {
 
     #[test]
     fn who_asks_for_any_host_gets_those_that_are_granted() {
-        let granted: HostGrant =
-            serde_json::from_value(serde_json::json!({"scheme": "tls", "host": "db", "port": 5432}))
-                .unwrap();
+        let granted: HostGrant = serde_json::from_value(
+            serde_json::json!({"scheme": "tls", "host": "db", "port": 5432}),
+        )
+        .unwrap();
         let grant = Grant { hosts: vec![granted.clone()], ..Grant::default() };
         let asks = Asks { hosts: vec![ANY.into()], ..Asks::default() };
         assert_eq!(resolve(&asks, &grant, &limits()).unwrap().hosts.to_vec(), [granted]);

@@ -23,6 +23,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The streams that it appends to.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &StreamId> {
+        self.appends.iter().map(|append| &append.stream)
+    }
+
     /// Compresses the content of a checked batch.
     pub(crate) fn of(batch: Batch) -> Self {
         let Batch { appends, puts, outbox, objects } = batch;
@@ -79,12 +84,17 @@ fn put(tables: &mut Tables<'_>, puts: &[Put]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The head of a stream, as it is within a transaction.
+pub(crate) fn head(tables: &Tables<'_>, stream: &StreamId) -> Result<Head, Failure> {
+    let head = tables.heads.get(stream.0.as_str())?;
+    Ok(encode::to_head(stream, head.as_ref().map(|bytes| bytes.value()))?)
+}
+
 fn plan<'b>(tables: &Tables<'_>, append: &'b Append) -> Result<Planned<'b>, Failure> {
     let Append { stream, expect, fence, events } = append;
     // First the fence: whoever lost the stream must not read it and try again.
     claims::check(tables, stream, *fence)?;
-    let head = tables.heads.get(stream.0.as_str())?;
-    let mut head = encode::to_head(stream, head.as_ref().map(|bytes| bytes.value()))?;
+    let mut head = head(tables, stream)?;
     if head.version != *expect && !seeded(Bug::VersionNotCompared) {
         return Err(StoreError::Conflict { stream: stream.clone(), head }.into());
     }

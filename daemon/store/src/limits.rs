@@ -67,8 +67,12 @@ pub const QUEUE_REQUESTS_MAX: usize = 4 * GROUP_REQUESTS_MAX;
 /// Bytes that may wait: room for the largest batch, and a bound for memory.
 pub const QUEUE_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
-/// Reads at the same time; more would wait for the same disk.
-pub const READS_MAX: usize = 32;
+/// Threads that read; more would wait for the same disk.
+pub const READERS: usize = 8;
+
+/// Content that is compressed where it is handed in, on the async runtime: for
+/// some ten microseconds, less than it takes to wake another thread.
+pub const PREPARED_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// Free bytes on the file system below which batches are refused: several of
 /// the largest groups, each with the pages it copies, so that a full disk is

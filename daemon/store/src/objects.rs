@@ -1,5 +1,7 @@
 //! How content is kept: as it is, or compressed.
 
+use std::cell::RefCell;
+
 use deployd_core::Digest;
 use deployd_core::ports::StoreError;
 use deployd_core::seeded::{Bug, seeded};
@@ -19,13 +21,24 @@ const LEVEL: i32 = 3;
 /// length and their compressed form where that is shorter.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
     if bytes.len() >= COMPRESSED_FROM
-        && let Ok(compressed) = zstd::bulk::compress(bytes, LEVEL)
+        && let Some(compressed) = compress(bytes)
         && compressed.len() < bytes.len()
         && let Ok(length) = u32::try_from(bytes.len())
     {
         return [&[ZSTD][..], &length.to_be_bytes(), &compressed].concat();
     }
     [&[RAW][..], bytes].concat()
+}
+
+thread_local! {
+    /// zstd's tables, which take longer to make than a small document to compress.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+        RefCell::new(zstd::bulk::Compressor::new(LEVEL).ok());
+}
+
+/// The compressed form; none when there is no memory for it.
+fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with(|compressor| compressor.borrow_mut().as_mut()?.compress(bytes).ok())
 }
 
 /// The content that was packed, if it is still what its digest says.

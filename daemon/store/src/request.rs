@@ -75,6 +75,15 @@ impl Command {
         }
     }
 
+    /// The streams that it may append to.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &StreamId> {
+        let batch = match self {
+            Self::Append(batch) | Self::Accept { batch, .. } => Some(batch),
+            _ => None,
+        };
+        batch.into_iter().flat_map(Prepared::streams)
+    }
+
     /// What two seeded bugs leave out of [`Command::apply`].
     pub(crate) fn apply_late(&self, tables: &mut Tables<'_>) -> Result<(), Failure> {
         match self {

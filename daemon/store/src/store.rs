@@ -20,9 +20,11 @@ use tokio::task::spawn_blocking;
 
 use crate::apply::{self, Prepared};
 use crate::error::{Failure, OpenError, damaged};
-use crate::limits::{self, QUEUE_BYTES_MAX, READS_MAX};
+use crate::heads::Heads;
+use crate::limits::{self, PREPARED_AT_ONCE_BYTES, QUEUE_BYTES_MAX, READERS};
 use crate::metered::Meter;
 use crate::open::{self, Opened, StoreOptions};
+use crate::readers::{Read, Readers};
 use crate::request::{Answer, Command, Request};
 use crate::room::{Free, Room, free_at};
 use crate::sealed::Findings;
@@ -63,11 +65,12 @@ pub struct RedbStore {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// The memory of the queue, by bytes.
     shares: Arc<Semaphore>,
-    readers: Arc<Semaphore>,
+    readers: Readers,
     /// Reads of everything: one at a time, since each keeps old pages alive.
     long_readers: Arc<Semaphore>,
     watermark: Watermark,
     counts: Arc<Counts>,
+    heads: Heads,
     meter: Meter,
     findings: Findings,
     id: String,
@@ -120,14 +123,18 @@ impl RedbStore {
             open::guarded(name, first_look).map_err(|error| error.because(&findings))?;
 
         let database = Arc::new(database);
+        let readers = Readers::start(&database, READERS)
+            .map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
         let watermark = Watermark::new(end);
         let counts = Arc::new(Counts::default());
+        let heads = Heads::default();
         let (sender, queue) = mpsc::channel(options.queue_requests.max(1));
         let writer = Writer {
             database: database.clone(),
             queue,
             watermark: watermark.clone(),
             counts: counts.clone(),
+            heads: heads.clone(),
             room: Room::new(free, options.reserve_bytes, options.quota_bytes, meter.clone()),
             findings: findings.clone(),
         };
@@ -140,10 +147,11 @@ impl RedbStore {
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
             shares: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
-            readers: Arc::new(Semaphore::new(READS_MAX)),
+            readers,
             long_readers: Arc::new(Semaphore::new(1)),
             watermark,
             counts,
+            heads,
             meter,
             findings,
             id,
@@ -185,28 +193,47 @@ impl RedbStore {
         drop(locked(&self.queue).take());
         let writer = locked(&self.writer).take();
         let database = locked(&self.database).take();
-        // All permits: nobody reads any more.
-        let all = u32::try_from(READS_MAX).unwrap_or(u32::MAX);
-        let _readers = self.readers.acquire_many(all).await;
+        let readers = self.readers.close();
         let _long_readers = self.long_readers.acquire().await;
         let closed = spawn_blocking(move || {
             // A writer that panicked has said so already.
             let _ = writer.map(JoinHandle::join);
+            for reader in readers {
+                let _ = reader.join();
+            }
             drop(database);
         });
         let _ = closed.await;
+        self.heads.forget();
     }
 
-    /// Does something within one consistent view, off the async runtime. `what`
-    /// is what it reads, for messages.
-    async fn view<T: Send + 'static>(
+    /// Reads within one consistent view, off the async runtime. `what` is what it
+    /// reads, for messages.
+    async fn read_view<T: Send + 'static>(
         &self,
-        readers: &Arc<Semaphore>,
         what: impl Fn() -> String + Send + 'static,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let findings = self.findings.clone();
+        let (reply, answer) = oneshot::channel();
+        let read: Read = Box::new(move |view| {
+            // Whoever asked may have gone.
+            let _ = reply.send(guarded(&what, &findings, || read(view?)));
+        });
         let closed = || StoreError::Stopped("it was closed".to_owned());
-        let permit = readers.clone().acquire_owned().await.map_err(|_| closed())?;
+        self.readers.submit(read).map_err(|_| closed())?;
+        let found = answer.await.unwrap_or_else(|_| Err(closed()));
+        self.noted(found)
+    }
+
+    /// The same for reads of everything, which take long.
+    async fn long_view<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = || StoreError::Stopped("it was closed".to_owned());
+        let permit = self.long_readers.clone().acquire_owned().await.map_err(|_| closed())?;
         let database = locked(&self.database).clone().ok_or_else(closed)?;
         let findings = self.findings.clone();
         let read = spawn_blocking(move || {
@@ -214,33 +241,26 @@ impl RedbStore {
                 let view = database.begin_read()?;
                 read(&view)
             };
-            let found = catch_unwind(AssertUnwindSafe(read));
-            // The permit outlives what it permits: whoever has all of them
-            // knows that nobody holds the database.
+            let found = guarded(&|| what.to_owned(), &findings, read);
+            // The permit outlives what it permits: whoever has it knows that
+            // nobody holds the database.
             drop(database);
             drop(permit);
-            match found {
-                Ok(found) => found.map_err(|failure| failure.of_read(&what(), &findings)),
-                // redb asserts what it reads.
-                Err(_) => Err(damaged(&what(), "reading it ended in a panic", &findings)),
-            }
+            found
         });
         let found = read
             .await
             .unwrap_or_else(|error| Err(StoreError::Stopped(format!("a read was lost: {error}"))));
+        self.noted(found)
+    }
+
+    /// Stops the store after a read that failed for good: redb writes nothing
+    /// more then either.
+    fn noted<T>(&self, found: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Stopped(reason)) = &found {
-            // redb writes nothing more after a failed read either.
             self.watermark.stop(reason);
         }
         found
-    }
-
-    async fn read_view<T: Send + 'static>(
-        &self,
-        what: impl Fn() -> String + Send + 'static,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.view(&self.readers, what, read).await
     }
 
     /// Hands a command to the writer and waits for its commit.
@@ -274,12 +294,30 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Reads, and makes what went wrong an error that names what was read.
+fn guarded<T>(
+    what: &impl Fn() -> String,
+    findings: &Findings,
+    read: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(found) => found.map_err(|failure| failure.of_read(&what(), findings)),
+        // redb asserts what it reads.
+        Err(_) => Err(damaged(&what(), "reading it ended in a panic", findings)),
+    }
+}
+
 fn other_answer() -> StoreError {
     StoreError::Stopped("the writer gave the answer to something else".to_owned())
 }
 
 /// Checks and compresses a batch; returns its weight with it.
 async fn prepare(batch: Batch) -> Result<(Prepared, usize), StoreError> {
+    let bytes: usize = batch.objects.iter().map(|object| object.bytes.len()).sum();
+    if bytes <= PREPARED_AT_ONCE_BYTES {
+        let bytes = limits::check_batch(&batch)?;
+        return Ok((Prepared::of(batch), bytes));
+    }
     let prepare = move || {
         let bytes = limits::check_batch(&batch)?;
         Ok((Prepared::of(batch), bytes))
@@ -339,9 +377,15 @@ impl Store for RedbStore {
     }
 
     async fn head(&self, stream: &StreamId) -> Result<Head, StoreError> {
-        let (stream, name) = (stream.clone(), stream.clone());
+        if let Some(head) = self.heads.get(stream) {
+            return Ok(head);
+        }
+        let commits = self.heads.commits();
+        let (asked, name) = (stream.clone(), stream.clone());
         let what = move || format!("the head of stream {name}");
-        self.read_view(what, move |view| reads::head(view, &stream)).await
+        let head = self.read_view(what, move |view| reads::head(view, &asked)).await?;
+        self.heads.learn(commits, stream.clone(), head);
+        Ok(head)
     }
 
     async fn read(
@@ -447,13 +491,13 @@ impl Store for RedbStore {
     async fn verify(&self) -> Result<VerifyReport, StoreError> {
         let findings = self.findings.clone();
         let read = move |view: &_| verify::verify(view, &findings);
-        self.view(&self.long_readers, || "the store".to_owned(), read).await
+        self.long_view("the store", read).await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.to_owned();
         let findings = self.findings.clone();
         let read = move |view: &_| Ok(backup::backup(view, &to, &findings)?);
-        self.view(&self.long_readers, || "the store".to_owned(), read).await
+        self.long_view("the store", read).await
     }
 }

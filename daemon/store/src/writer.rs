@@ -1,17 +1,19 @@
 //! The only thread that writes: takes what waits, commits it together, answers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use deployd_core::journal::{Head, StreamId};
 use deployd_core::ports::StoreError;
 use deployd_core::seeded::{Bug, seeded};
 use redb::{Database, Durability, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::apply::feed_end;
+use crate::apply::{self, feed_end};
 use crate::error::{Failure, damaged};
+use crate::heads::Heads;
 use crate::limits::{GROUP_BYTES_MAX, GROUP_REQUESTS_MAX};
 use crate::request::{Answer, Command, Request, Share};
 use crate::room::Room;
@@ -36,6 +38,7 @@ pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Request>,
     pub(crate) watermark: Watermark,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) heads: Heads,
     pub(crate) room: Room,
     pub(crate) findings: Findings,
 }
@@ -139,7 +142,7 @@ impl Writer {
         transaction.set_quick_repair(true);
 
         let applied = self.guarded(|| self.apply(&transaction, commands));
-        let Applied { mut outcomes, changes, end } = match applied {
+        let Applied { mut outcomes, changes, end, heads } = match applied {
             Ok(Ok(applied)) => applied,
             Ok(Err(failure)) if !failure.is_damage() => return Err(self.failed(&failure)),
             damaged => {
@@ -162,6 +165,7 @@ impl Writer {
         if seeded(Bug::AcknowledgedBeforeSync) {
             answer(replies, std::mem::take(&mut outcomes));
         }
+        self.heads.committing(&heads);
         match self.guarded(|| transaction.commit()) {
             Ok(Err(_)) if seeded(Bug::FailedSyncAcknowledged) => {}
             Ok(committed) => committed.map_err(|e| self.failed(&e.into()))?,
@@ -170,6 +174,7 @@ impl Writer {
         self.apply_late(commands).map_err(|failure| self.failed(&failure))?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.committed.fetch_add(changes, Ordering::Relaxed);
+        self.heads.committed(heads);
         self.watermark.grown(end);
         answer(replies, outcomes);
         Ok(())
@@ -206,7 +211,12 @@ impl Writer {
                 Err(failure) => return Err(failure),
             }
         }
-        Ok(Applied { outcomes, changes, end: feed_end(&tables.feed)? })
+        let streams: BTreeSet<&StreamId> = commands.iter().flat_map(Command::streams).collect();
+        let heads = streams
+            .into_iter()
+            .map(|stream| Ok((stream.clone(), apply::head(&tables, stream)?)))
+            .collect::<Result<_, Failure>>()?;
+        Ok(Applied { outcomes, changes, end: feed_end(&tables.feed)?, heads })
     }
 
     /// redb asserts what it reads: where damage was met, a panic is one more way
@@ -231,6 +241,8 @@ struct Applied {
     changes: u64,
     /// Of the feed.
     end: u64,
+    /// Of all streams that were appended to.
+    heads: Vec<(StreamId, Head)>,
 }
 
 /// Why a transaction did not come to be.
