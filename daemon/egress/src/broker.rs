@@ -11,6 +11,7 @@ use deployd_core::ports::{
     UseOutcome, Vault,
 };
 
+use crate::credential::Secrets;
 use crate::exchange;
 use crate::network::Network;
 use crate::stream::Stream;
@@ -29,13 +30,15 @@ const SHOWN_CHARACTERS: usize = 80;
 pub struct Broker {
     network: Arc<dyn Network>,
     tls: Arc<Tls>,
+    secrets: Secrets,
 }
 
 impl Broker {
     /// A broker over this network. Credentials that grants name are the
     /// operator's secrets in this vault.
     pub fn new(network: Arc<dyn Network>, vault: Arc<dyn Vault>) -> Self {
-        Self { network, tls: Arc::new(Tls::new(vault)) }
+        let secrets = Secrets(vault);
+        Self { network, tls: Arc::new(Tls::new(secrets.clone())), secrets }
     }
 
     async fn stream(
@@ -130,6 +133,10 @@ impl Broker {
             Some(class) => Err(EgressError::Address { host: host.clone(), class }),
             None => Err(unresolved("it has no address".to_owned())),
         }
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     pub(crate) fn tls(&self) -> &Tls {

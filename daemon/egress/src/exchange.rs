@@ -5,7 +5,7 @@ use std::io;
 use std::pin::pin;
 
 use bytes::Bytes;
-use deployd_core::egress::{Host, find, method_allowed};
+use deployd_core::egress::{CONNECTION_HEADERS, Host, Passage, Refused, find_for_method};
 use deployd_core::ports::{
     Access, Destination, EgressError, Exchange, Exchanged, Scheme, TlsOptions,
 };
@@ -16,12 +16,15 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use crate::broker::{Broker, parsed};
+use crate::credential::Credential;
 use crate::stream::{broken, too_large};
 use crate::tls;
 use crate::usage::OpenUse;
+use crate::wire::Wire;
 
 /// Status line and headers of an answer: what wasmtime's own client takes, and
 /// eight times what most servers send at most.
@@ -35,21 +38,6 @@ const URL_BYTES: usize = 8 * 1024;
 
 /// Who asks.
 const AGENT: &str = concat!("deployd/", env!("CARGO_PKG_VERSION"));
-
-/// Headers that speak of the connection, which is ours.
-const OURS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What is asked for, read and checked.
 struct Asked {
@@ -67,35 +55,64 @@ pub(crate) async fn make(
     let url = url(&exchange.url)?;
     let destination = destination(&url)?;
     open.destination = Some(destination.clone());
-    let asked = asked(exchange, &url, destination)?;
+    let mut asked = asked(exchange, &url, destination)?;
     let destination = &asked.destination;
     open.method = Some(asked.request.method().to_string());
-    let passage = find(&access.grants, destination)?;
-    if !method_allowed(passage.grant, asked.request.method().as_str()) {
-        return Err(EgressError::Method {
-            method: asked.request.method().to_string(),
-            destination: destination.clone(),
-            granted: passage.grant.methods.clone(),
-        });
-    }
+    let passage = passage(access, &asked)?;
+    let headers = asked.request.headers();
+    let credential = Credential::of(passage.grant, destination, headers, broker.secrets()).await?;
     let wire = broker.wire(access, passage, destination, open).await?;
-    if destination.scheme == Scheme::Http {
-        return over(wire, asked, access, open).await;
+    let plain_to = open.address.filter(|_| destination.scheme == Scheme::Http);
+    if let Some(credential) = &credential {
+        credential.add(asked.request.headers_mut(), destination, plain_to)?;
     }
+    let destination = asked.destination.clone();
+    let answer = if destination.scheme == Scheme::Http {
+        over(wire, asked, access, open).await?
+    } else {
+        let stream = secured(broker, access, passage, &destination, wire, open).await?;
+        over(stream, asked, access, open).await?
+    };
+    if credential.is_some_and(|credential| credential.is_in(&answer)) {
+        return Err(EgressError::CredentialReturned { destination });
+    }
+    Ok(answer)
+}
+
+/// The grant that allows it.
+fn passage<'a>(access: &'a Access, asked: &Asked) -> Result<Passage<'a>, EgressError> {
+    let (destination, method) = (&asked.destination, asked.request.method().as_str());
+    find_for_method(&access.grants, destination, method).map_err(|refused| match refused {
+        Refused::Destination(refused) => EgressError::NotGranted(refused),
+        Refused::Method(granted) => EgressError::Method {
+            method: method.to_owned(),
+            destination: destination.clone(),
+            granted,
+        },
+    })
+}
+
+async fn secured(
+    broker: &Broker,
+    access: &Access,
+    passage: Passage<'_>,
+    destination: &Destination,
+    wire: Wire,
+    open: &OpenUse,
+) -> Result<TlsStream<Wire>, EgressError> {
     let name = tls::server_name(destination, &TlsOptions::default())?;
     let limit = access.limits.tls;
     let making = broker.tls().config(passage.grant, destination);
     let config = open.within(destination, "preparing TLS", limit, making).await??;
     let shaking = tls::handshake(wire, config, name);
     let stream = open.within(destination, "the TLS handshake", limit, shaking).await?;
-    let stream = stream.map_err(|error| {
+    stream.map_err(|error| {
         if open.counters.over() {
             too_large(destination, &open.counters)
         } else {
             tls::failure(destination, &error)
         }
-    })?;
-    over(stream, asked, access, open).await
+    })
 }
 
 /// A URL that means the same to everybody who reads it.
@@ -155,7 +172,7 @@ fn asked(exchange: Exchange, url: &Url, destination: Destination) -> Result<Aske
     for (name, value) in exchange.headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| invalid("the name of a header is none".to_owned()))?;
-        if OURS.contains(&name.as_str()) {
+        if CONNECTION_HEADERS.contains(&name.as_str()) {
             continue;
         }
         // Without the value, which may be a credential.
@@ -199,9 +216,9 @@ where
         .await
         .map_err(failed)?;
     let answering = async {
-        // The body is sent meanwhile: who takes it slowly has as long as it all may take.
+        // The body is sent meanwhile: who takes it slowly has as long as for the answer.
         let answer = open
-            .within(&destination, "the answer", access.limits.total, sender.send_request(request))
+            .within(&destination, "the answer", access.limits.answer, sender.send_request(request))
             .await?
             .map_err(failed)?;
         read(answer, &destination, access, open).await

@@ -7,6 +7,7 @@
 //! in core (`deployd_core::egress`).
 
 mod broker;
+mod credential;
 mod exchange;
 mod network;
 mod stream;

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use deployd_core::config::{CaSource, HostGrant};
-use deployd_core::ports::{Destination, EgressError, TlsOptions, Vault};
-use deployd_core::secret::{OPERATOR, SecretRef};
+use deployd_core::ports::{Destination, EgressError, TlsOptions};
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -14,11 +13,12 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::credential::Secrets;
 use crate::wire::Wire;
 
 /// Makes TLS connections.
 pub(crate) struct Tls {
-    vault: Arc<dyn Vault>,
+    secrets: Secrets,
     provider: Arc<rustls::crypto::CryptoProvider>,
     /// Whom the system trusts: read once, when it is first needed.
     system: OnceCell<RootCertStore>,
@@ -27,9 +27,9 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    pub(crate) fn new(vault: Arc<dyn Vault>) -> Self {
+    pub(crate) fn new(secrets: Secrets) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Self { vault, provider, system: OnceCell::new(), plain: OnceCell::new() }
+        Self { secrets, provider, system: OnceCell::new(), plain: OnceCell::new() }
     }
 
     /// What a grant says about TLS with its host.
@@ -82,7 +82,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(name) => {
                 let what = "clientCertificate";
-                let pem = self.secret(name).await.map_err(|reason| unusable(what, reason))?;
+                let pem = self.secrets.get(name).await.map_err(|reason| unusable(what, reason))?;
                 let (chain, key) = identity(&pem).map_err(|reason| unusable(what, reason))?;
                 // What rustls says of a key has nothing of the key in it.
                 builder
@@ -108,7 +108,7 @@ impl Tls {
     async fn add_ca(&self, roots: &mut RootCertStore, ca: &CaSource) -> Result<(), String> {
         let pem = match (&ca.pem, &ca.secret) {
             (Some(pem), None) => pem.clone().into_bytes(),
-            (None, Some(name)) => self.secret(name).await?,
+            (None, Some(name)) => self.secrets.get(name).await?,
             _ => return Err("it needs either pem or secret".to_owned()),
         };
         let mut added = 0_usize;
@@ -118,12 +118,6 @@ impl Tls {
             added += 1;
         }
         if added == 0 { Err("there is no certificate in it".to_owned()) } else { Ok(()) }
-    }
-
-    async fn secret(&self, name: &str) -> Result<Vec<u8>, String> {
-        let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_owned() };
-        let value = self.vault.get(&secret).await.map_err(|error| error.to_string())?;
-        Ok(value.expose().to_vec())
     }
 }
 

@@ -152,6 +152,7 @@ mod tests {
             private_address: false,
             ca: None,
             client_certificate: None,
+            credential: None,
         };
         for asked in ["db.internal", "DB.internal:5432", "tls://db.internal:5432"] {
             assert!(names(&granted, asked), "{asked}");

@@ -39,6 +39,7 @@ impl Sender for EgressSender {
             private_address: request.private_address,
             ca: None,
             client_certificate: None,
+            credential: None,
         };
         let access = Access {
             grants: Arc::new([grant]),

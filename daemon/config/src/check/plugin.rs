@@ -1,5 +1,7 @@
 //! Plugins and their grants.
 
+use deployd_core::config::HostGrant;
+use deployd_core::egress::credential_problems;
 use serde_json::Value;
 
 use super::{Entry, World};
@@ -28,6 +30,14 @@ pub(super) fn check(entry: &Entry, _: &World<'_>, problems: &mut Vec<Problem>) {
         if !SCHEMES.contains(&scheme) {
             let path = Path::of(["spec", "grant", "hosts"]).then(index).then("scheme");
             problems.push(Problem::unknown(path, scheme, "a scheme", SCHEMES));
+            continue;
+        }
+        // What does not fit the schema has its error already.
+        let Ok(grant) = serde_json::from_value::<HostGrant>(host.clone()) else { continue };
+        for wrong in credential_problems(&grant) {
+            let path = Path::of(["spec", "grant", "hosts"]).then(index).then("credential");
+            let path = wrong.field.map_or(path.clone(), |field| path.then(field));
+            problems.push(Problem::at_value(path, &wrong.found, wrong.expected));
         }
     }
 }

@@ -17,7 +17,8 @@ pub use document::{
 };
 pub use environment::{EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice};
 pub use plugin::{
-    CaSource, EffectLevel, Grant, HostGrant, LimitOverrides, PluginKind, PluginSource, PluginSpec,
+    CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,
+    PluginKind, PluginSource, PluginSpec,
 };
 pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
 pub use subscription::{SubscriptionSpec, glob_matches};

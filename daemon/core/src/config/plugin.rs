@@ -106,7 +106,7 @@ pub struct Grant {
 }
 
 /// A place to connect to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostGrant {
     /// The host name.
@@ -129,6 +129,48 @@ pub struct HostGrant {
     /// its chain and its key, all in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<String>,
+    /// What the host adds to each HTTP request that this grant allows, and the
+    /// plugin never sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<HttpCredential>,
+}
+
+/// A header with a secret in it. Goes to the host of its grant and to nobody
+/// else: redirects are not followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpCredential {
+    /// The operator's secret.
+    pub secret: String,
+    /// How the header is made of it.
+    #[serde(default)]
+    pub form: CredentialForm,
+    /// Whose password the secret is, for the form `basic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// What stands before the secret, for the form `raw`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The header; `authorization` when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// Whether it may go out in plain text, where everybody on the way can read
+    /// it. Without it, it does so only to this machine itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plaintext: bool,
+}
+
+/// How a header is made of a secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialForm {
+    /// `Bearer SECRET`.
+    #[default]
+    Bearer,
+    /// `Basic`, with a user (RFC 7617).
+    Basic,
+    /// The secret itself, after a prefix if there is one.
+    Raw,
 }
 
 /// Where the certificates of an authority come from. Exactly one.

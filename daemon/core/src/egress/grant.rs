@@ -30,6 +30,15 @@ pub struct NotGranted {
     pub granted: Vec<String>,
 }
 
+/// Why an HTTP request is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// No grant for its destination.
+    Destination(NotGranted),
+    /// Its destination is granted, for these methods.
+    Method(Vec<String>),
+}
+
 /// The grant that allows a destination: the same scheme, host and port. What is
 /// granted as `tls` may begin in plain text where a protocol asks for that, but
 /// not stay so.
@@ -38,11 +47,7 @@ pub fn find<'a>(
     destination: &Destination,
 ) -> Result<Passage<'a>, NotGranted> {
     let with = |scheme: Scheme| {
-        grants.iter().find(|grant| {
-            grant.scheme == scheme.as_str()
-                && grant.port == destination.port
-                && grant.host.parse::<Host>().is_ok_and(|host| host == destination.host)
-        })
+        grants.iter().find(|grant| is_for(grant, scheme, &destination.host, destination.port))
     };
     if let Some(grant) = with(destination.scheme) {
         return Ok(Passage { grant, must_upgrade: false });
@@ -52,18 +57,45 @@ pub fn find<'a>(
     {
         return Ok(Passage { grant, must_upgrade: true });
     }
-    Err(NotGranted {
+    Err(not_granted(grants, destination))
+}
+
+/// The grant that allows a request. Of several for one destination, one that
+/// names the method goes before one that is for all: each may have a credential
+/// of its own.
+pub fn find_for_method<'a>(
+    grants: &'a [HostGrant],
+    destination: &Destination,
+    method: &str,
+) -> Result<Passage<'a>, Refused> {
+    let Destination { scheme, host, port } = destination;
+    let there = || grants.iter().filter(|grant| is_for(grant, *scheme, host, *port));
+    let naming = there().find(|grant| grant.methods.iter().any(|allowed| allowed == method));
+    if let Some(grant) = naming.or_else(|| there().find(|grant| grant.methods.is_empty())) {
+        return Ok(Passage { grant, must_upgrade: false });
+    }
+    let granted: Vec<_> = there().flat_map(|grant| grant.methods.iter().cloned()).collect();
+    Err(if granted.is_empty() {
+        Refused::Destination(not_granted(grants, destination))
+    } else {
+        Refused::Method(granted)
+    })
+}
+
+fn is_for(grant: &HostGrant, scheme: Scheme, host: &Host, port: u16) -> bool {
+    grant.scheme == scheme.as_str()
+        && grant.port == port
+        && grant.host.parse::<Host>().is_ok_and(|granted| granted == *host)
+}
+
+fn not_granted(grants: &[HostGrant], destination: &Destination) -> NotGranted {
+    NotGranted {
         destination: destination.clone(),
         granted: grants
             .iter()
             .map(|grant| format!("{}://{}:{}", grant.scheme, grant.host, grant.port))
             .collect(),
-    })
-}
-
-/// Whether a grant allows an HTTP method.
-pub fn method_allowed(grant: &HostGrant, method: &str) -> bool {
-    grant.methods.is_empty() || grant.methods.iter().any(|allowed| allowed == method)
+    }
 }
 
 impl Passage<'_> {
@@ -105,6 +137,7 @@ mod tests {
             private_address: false,
             ca: None,
             client_certificate: None,
+            credential: None,
         }
     }
 
@@ -138,11 +171,34 @@ mod tests {
 
     #[test]
     fn methods_are_as_granted() {
-        let mut grant = grant("https", "api", 443);
-        assert!(method_allowed(&grant, "DELETE"));
-        grant.methods = vec!["GET".into(), "POST".into()];
-        assert!(method_allowed(&grant, "POST"));
-        assert!(!method_allowed(&grant, "DELETE") && !method_allowed(&grant, "post"));
+        let to = to(Scheme::Https, "api", 443);
+        let all = grant("https", "api", 443);
+        assert!(find_for_method(std::slice::from_ref(&all), &to, "DELETE").is_ok());
+        let some = HostGrant { methods: vec!["GET".into(), "POST".into()], ..all };
+        let some = [some];
+        assert!(find_for_method(&some, &to, "POST").is_ok());
+        for method in ["DELETE", "post"] {
+            let granted = vec!["GET".to_owned(), "POST".to_owned()];
+            assert_eq!(find_for_method(&some, &to, method), Err(Refused::Method(granted)));
+        }
+        let elsewhere = [grant("https", "api", 8443)];
+        let refused = find_for_method(&elsewhere, &to, "GET").unwrap_err();
+        assert!(matches!(refused, Refused::Destination(_)));
+    }
+
+    #[test]
+    fn the_grant_that_names_a_method_goes_first() {
+        let to = to(Scheme::Https, "api", 443);
+        let with = |methods: &[&str], secret: &str| HostGrant {
+            methods: methods.iter().map(ToString::to_string).collect(),
+            client_certificate: Some(secret.to_owned()),
+            ..grant("https", "api", 443)
+        };
+        let grants = [with(&[], "any"), with(&["GET"], "read"), with(&["POST", "PUT"], "write")];
+        for (method, chosen) in [("GET", "read"), ("PUT", "write"), ("DELETE", "any")] {
+            let passage = find_for_method(&grants, &to, method).unwrap();
+            assert_eq!(passage.grant.client_certificate.as_deref(), Some(chosen), "{method}");
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //! grants. The broker that connects asks them before it does.
 
 mod address;
+mod credential;
 mod grant;
 mod host;
 
 pub use address::{AddressClass, classify};
-pub use grant::{NotGranted, Passage, find, method_allowed};
+pub use credential::{AUTHORIZATION, CONNECTION_HEADERS, CredentialProblem, credential_problems};
+pub use grant::{NotGranted, Passage, Refused, find, find_for_method};
 pub use host::{Host, HostError};

@@ -83,6 +83,8 @@ pub struct EgressLimits {
     pub connect: Duration,
     /// For the TLS handshake.
     pub tls: Duration,
+    /// For the head of an answer, from the moment that the connection is there.
+    pub answer: Duration,
     /// For one read or write, and for each part of an answer.
     pub idle: Duration,
     /// For all of it, from the name to the end of the connection.
@@ -102,9 +104,11 @@ impl Default for EgressLimits {
             connect: Duration::from_secs(10),
             // Two round trips, and a server that is busy.
             tls: Duration::from_secs(10),
+            // Standard Webhooks gives receivers 15 to 30 s.
+            answer: Duration::from_secs(25),
             // A server that says nothing for so long has forgotten us.
             idle: Duration::from_secs(20),
-            // Standard Webhooks gives receivers 15 to 30 s.
+            // No part of it may take longer.
             total: Duration::from_secs(25),
             // A dump of a small database; nothing that fills a disk.
             stream_bytes: 64 * 1024 * 1024,
@@ -287,6 +291,32 @@ pub enum EgressError {
         /// Why.
         reason: String,
     },
+    /// The request has a header that is the host's.
+    #[error(
+        "the header {header} of requests to {destination} is the host's: \
+         the grant says what stands in it, so it must be left out"
+    )]
+    CredentialHeader {
+        /// Where to.
+        destination: Destination,
+        /// Which header.
+        header: String,
+    },
+    /// A credential would be read by everybody on the way.
+    #[error(
+        "no credential is sent to {destination} in plain text: \
+         expected https, a loopback address, or plaintext: true in the grant"
+    )]
+    CredentialInPlainText {
+        /// Where to.
+        destination: Destination,
+    },
+    /// The answer has the credential in it that went out with the request.
+    #[error("{destination} answered with the credential that it was sent; nobody gets that answer")]
+    CredentialReturned {
+        /// Where to.
+        destination: Destination,
+    },
     /// It took too long.
     #[error("{destination}: {phase} took longer than {} ms", limit.as_millis())]
     TimedOut {
@@ -355,6 +385,9 @@ impl EgressError {
             Self::Untrusted { .. } => "tls-untrusted",
             Self::Tls { .. } => "tls-failed",
             Self::Credential { .. } => "credential-unusable",
+            Self::CredentialHeader { .. } => "credential-header",
+            Self::CredentialInPlainText { .. } => "credential-plaintext",
+            Self::CredentialReturned { .. } => "credential-returned",
             Self::TimedOut { .. } => "egress-timeout",
             Self::TooLarge { .. } => "egress-too-large",
             Self::Malformed { .. } => "answer-malformed",
@@ -371,9 +404,12 @@ impl EgressError {
             Self::NotGranted(_)
             | Self::Method { .. }
             | Self::Address { .. }
+            | Self::CredentialHeader { .. }
+            | Self::CredentialInPlainText { .. }
             | Self::PlainText { .. } => FaultClass::Denied,
             Self::Untrusted { .. }
             | Self::Credential { .. }
+            | Self::CredentialReturned { .. }
             | Self::TooLarge { .. }
             | Self::State { .. } => FaultClass::Permanent,
             Self::Unresolved { .. }

@@ -209,7 +209,7 @@ async fn every_phase_has_its_time() {
         ),
         ((false, true), "http", 80, EgressLimits { connect: short, ..limits }, "connecting"),
         ((false, false), "https", silent, EgressLimits { tls: short, ..limits }, "TLS"),
-        ((false, false), "http", silent, EgressLimits { total: short, ..limits }, "the answer"),
+        ((false, false), "http", silent, EgressLimits { answer: short, ..limits }, "the answer"),
         (
             (false, false),
             "http",

@@ -12,7 +12,9 @@
 )]
 
 mod corpus;
+mod credential;
 mod http;
+mod lessons;
 mod stream;
 mod support;
 mod tls;

@@ -57,7 +57,7 @@ async fn what_is_not_granted_is_not_even_resolved() {
 
 /// The first answer is public, the next would be this machine: there is no next.
 #[tokio::test]
-async fn a_name_that_changes_its_mind_gains_nothing() {
+async fn dns_rebinding_gains_nothing() {
     let stage = Stage::new();
     stage.name("rebind.test", &["93.184.215.14"]);
     stage.name("rebind.test", &["127.0.0.1"]);

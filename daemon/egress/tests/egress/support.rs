@@ -160,6 +160,7 @@ pub fn grant(scheme: &str, host: &str, port: u16) -> HostGrant {
         private_address: true,
         ca: None,
         client_certificate: None,
+        credential: None,
     }
 }
 

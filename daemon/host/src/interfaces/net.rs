@@ -40,6 +40,7 @@ impl NetAccess {
             resolve: limits::HOST_CALL_WALL,
             connect: limits::HOST_CALL_WALL,
             tls: limits::HOST_CALL_WALL,
+            answer: limits::HOST_CALL_WALL,
             idle: limits::HOST_CALL_WALL,
             // A stream does not outlive its call.
             total: limits.wall,

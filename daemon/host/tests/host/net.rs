@@ -106,6 +106,7 @@ fn grant() -> Grant {
         private_address: true,
         ca: None,
         client_certificate: None,
+        credential: None,
     };
     Grant { hosts: vec![host], ..Grant::default() }
 }
