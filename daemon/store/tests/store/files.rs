@@ -183,7 +183,9 @@ async fn a_store_from_before_there_were_checksums_gets_them() {
     for _ in 0..2 {
         let store = open(&path).unwrap();
         assert_eq!(store.verify().await.unwrap().events, 10);
-        assert_eq!(store.id(), open(&sealed).unwrap().id());
+        let other = open(&sealed).unwrap();
+        assert_eq!(store.id(), other.id());
+        other.close().await;
         assert!(matches!(open(&path), Err(OpenError::InUse { .. })));
         store.close().await;
         assert!(std::fs::read(&path).unwrap().starts_with(b"deployd store"));
