@@ -10,6 +10,13 @@ const FIRST: char = '\u{27e6}';
 /// What every reference ends with.
 pub const CLOSE: &str = "\u{27e7}";
 
+/// The reference to a secret of a resource: to a secret output of the call at
+/// hand, or of an earlier one. A driver may refer to those of its own resource,
+/// whose uid is the owner.
+pub fn reference(owner: &str, name: &str) -> String {
+    format!("{OPEN}{owner}/{name}{CLOSE}")
+}
+
 /// Whether a text holds a reference to a secret.
 pub fn contains_reference(text: &str) -> bool {
     // One character is found much faster than the whole, and mostly it is not there.
@@ -41,6 +48,12 @@ mod tests {
             ["⟦secret:r-1/password⟧", "⟦secret:r-1/key⟧"]
         );
         assert!(contains_reference(url));
+    }
+
+    #[test]
+    fn a_reference_is_one_whole() {
+        let reference = reference("r-1", "password-2");
+        assert_eq!(references(&reference).collect::<Vec<_>>(), ["⟦secret:r-1/password-2⟧"]);
     }
 
     #[test]
