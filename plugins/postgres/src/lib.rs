@@ -48,7 +48,8 @@
 //!
 //! **Whose a role and a database are** stands in their comments, as JSON with
 //! the resource's uid. What has another comment, or none, is never touched: it
-//! is a conflict. Only the database's owner, and nobody else's role, can connect.
+//! is a conflict. Nobody can connect but the database's owner, the resource's role
+//! and superusers.
 //!
 //! **Passwords** are made here. The server gets a SCRAM verifier and never sees
 //! them; the daemon encrypts them at once. A new one is set when
@@ -251,20 +252,17 @@ impl Driver for Postgres {
 
         let reference = password.reference(&request.uid);
         let outputs = outputs(request, &wanted, &there, Some(&inside), Some(&reference));
-        let names = password.names();
+        let secrets =
+            value.map(|value| password.names().map(|name| (name, value.clone())).collect());
         let mut provisioned = Provisioned::new(State {
             host: inputs.host.clone(),
             port: wanted.port,
             database: wanted.database,
             role: wanted.role,
-            password: password.clone(),
+            password,
         });
         provisioned.outputs = outputs;
-        if let Some(value) = value {
-            for name in names {
-                provisioned = provisioned.secret_output(name, value.clone());
-            }
-        }
+        provisioned.secret_outputs = secrets.unwrap_or_default();
         Ok(provisioned.into())
     }
 

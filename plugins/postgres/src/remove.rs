@@ -74,7 +74,11 @@ impl Names<'_> {
                 if role_goes && there.role.as_ref().is_some_and(|role| role.can_login) {
                     session.run("ending log-ins", &format!("alter role {role} nologin"))?;
                 }
-                if ours && how == OnDestroy::Rename {
+                let invalid = there.database.as_ref().is_some_and(|found| found.is_invalid);
+                if ours && invalid {
+                    // Nobody can have anything of it any more.
+                    session.run("dropping the rest", &format!("drop database {database}"))?;
+                } else if ours && how == OnDestroy::Rename {
                     let aside = aside(self.database, host.now_ms());
                     self.set_aside(session, &database, &aside)?;
                     host.info(&format!("{:?} is now {aside:?}", self.database));

@@ -71,6 +71,10 @@ const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 /// Packages that have a part of their own.
 const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 
+/// What tests of drivers, native and in the sandbox, need: the servers that they
+/// are for.
+const SERVER_PACKAGES: [&str; 1] = ["postgresql-15"];
+
 /// What black-box tests need beside the daemon.
 const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];
 
@@ -131,6 +135,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 let mut programs = built::tests(root, &[])?;
                 programs.retain(|program| !APART.contains(&program.package.as_str()));
                 tally.begin("the daemon");
+                apt::need(&SERVER_PACKAGES, "tests of drivers")?;
                 for program in programs {
                     let mut command = program.command();
                     if long {
@@ -158,6 +163,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             }
             Part::Plugins => {
                 tally.begin("plugins");
+                apt::need(&SERVER_PACKAGES, "tests of drivers")?;
                 let mut command = cargo(&root.join("plugins"));
                 command.args(["test", "--workspace", "--no-fail-fast"]);
                 tally.tests("plugins", &mut command)?;

@@ -16,6 +16,7 @@ mod hostile;
 mod lanes;
 mod loading;
 mod net;
+mod postgres;
 mod quarantine;
 mod residue;
 mod secrets;

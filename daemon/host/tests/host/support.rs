@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::{Grant, PluginKind};
 use deployd_core::ports::{
-    Call, CallLog, LogLine, PluginRef, Recipe, RenderInput, Scope, Templaters, Vault, VaultError,
+    Call, CallLog, Egress, LogLine, PluginRef, Recipe, RenderInput, Scope, Templaters, Vault,
+    VaultError,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
 use deployd_host::compiler::Supervisor;
@@ -123,18 +124,31 @@ impl Stage {
         first: Duration,
         compiler: Option<Arc<Supervisor>>,
     ) -> Self {
+        let loopback = Arc::new(Loopback::default());
+        let out = |_: &Arc<MemoryVault>| -> Arc<dyn Egress> { loopback.clone() };
+        let mut stage = Self::with_egress(state, first, compiler, out);
+        stage.egress = loopback;
+        stage
+    }
+
+    /// A host with another way out; `egress` of the stage is of no use then.
+    pub fn with_egress(
+        state: tempfile::TempDir,
+        first: Duration,
+        compiler: Option<Arc<Supervisor>>,
+        out: impl FnOnce(&Arc<MemoryVault>) -> Arc<dyn Egress>,
+    ) -> Self {
         let (vault, audit) = (Arc::new(MemoryVault::default()), Arc::new(MemoryAudit::default()));
-        let egress = Arc::new(Loopback::default());
         let host = PluginHost::new(HostOptions {
             state_dir: state.path().to_owned(),
             vault: vault.clone(),
             audit: audit.clone(),
-            egress: Some(egress.clone()),
+            egress: Some(out(&vault)),
             backoff: Backoff { first, longest: first * 4 },
             compiler,
         })
         .unwrap();
-        Self { host, vault, audit, egress, state }
+        Self { host, vault, audit, egress: Arc::default(), state }
     }
 
     /// Registers a fixture that is a templater.

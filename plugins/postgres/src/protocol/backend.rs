@@ -286,7 +286,7 @@ mod tests {
         }
         for length in [[0, 0, 0, 0], [0, 0, 0, 3], [0, 0x10, 0, 1], [0xff; 4]] {
             let mut decoder = Decoder::default();
-            decoder.feed(&[b'Z']);
+            decoder.feed(b"Z");
             decoder.feed(&length);
             assert!(decoder.next().is_err(), "{length:?}");
         }

@@ -12,7 +12,7 @@ fn everywhere(mut each: impl FnMut(usize) -> bool) -> usize {
 }
 
 #[test]
-fn i8_a_provision_that_breaks_at_any_statement_is_ended_by_the_next() {
+fn i7_a_provision_that_breaks_at_any_statement_is_ended_by_the_next() {
     let more = json!({"extensions": ["citext"], "owner": "postgres", "on_destroy": "drop"});
     let host = host();
     let writes = everywhere(|at| {
@@ -37,7 +37,7 @@ fn i8_a_provision_that_breaks_at_any_statement_is_ended_by_the_next() {
 }
 
 #[test]
-fn i8_a_rotation_that_breaks_at_any_statement_is_ended_by_the_next() {
+fn i7_a_rotation_that_breaks_at_any_statement_is_ended_by_the_next() {
     let host = host();
     let first = request("broken-rotation", &json!({}));
     let mut made = provision(&first, &host);
@@ -63,7 +63,7 @@ fn i8_a_rotation_that_breaks_at_any_statement_is_ended_by_the_next() {
 }
 
 #[test]
-fn i8_a_removal_that_breaks_at_any_statement_is_ended_by_the_next() {
+fn i7_a_removal_that_breaks_at_any_statement_is_ended_by_the_next() {
     let host = host();
     for how in ["drop", "rename", "refuse-if-not-empty"] {
         let more = json!({"on_destroy": how});
@@ -95,4 +95,28 @@ fn a_password_that_was_never_recorded_is_replaced() {
     assert!(plan(&next, &host).summary[0].contains("not recorded"));
     let healed = provision(&next, &host);
     as_workload(&healed, password(&healed), "select 1").unwrap();
+}
+
+/// A `drop database` that the server did not end: it is there, and of no use.
+#[test]
+fn half_a_database_is_made_anew_and_taken_away() {
+    let (server, host) = (server(), host());
+    for how in ["drop", "rename", "keep"] {
+        let more = json!({"on_destroy": how});
+        let first = request(&format!("invalid-{how}"), &more);
+        let made = provision(&first, &host);
+        let next = later(&first, &made.state, &more);
+        let invalid = format!(
+            "update pg_database set datconnlimit = -2 where datname = '{}'",
+            made.state.database
+        );
+        server.sql("postgres", &invalid).unwrap();
+        let planned = plan(&next, &host);
+        assert!(planned.summary[0].contains("what is left of"), "{planned:?}");
+        provision(&next, &host);
+        as_workload(&made, password(&made), "select 1").unwrap();
+        server.sql("postgres", &invalid).unwrap();
+        destroy(&next, &host).unwrap();
+        assert_eq!(marked(&first.uid).1, "0");
+    }
 }

@@ -5,7 +5,7 @@ use crate::{Postgres, State};
 use deployd_plugin_sdk::driver::{Driver, Planned, Progress, Provisioned, Removal, Request};
 use deployd_plugin_sdk::net::{Connection, Security, TlsOptions};
 use deployd_plugin_sdk::testing::{self, FakeConnection, FakeHost, FakeSecret};
-use deployd_plugin_sdk::{Fault, Host, Level, Log, Recipe};
+use deployd_plugin_sdk::{Fault, Host, Level, Log, Recipe, http};
 use postgresql_server::{Options, PASSWORD, Server};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -209,6 +209,10 @@ impl Host for Breaking {
         let inner = self.inner.connect(host, port, security)?;
         let (at, writes) = (self.at, Rc::clone(&self.writes));
         Ok(BreakingConnection { inner, at, writes })
+    }
+
+    fn http(&self, request: &http::Request) -> Result<http::Response, Fault> {
+        self.inner.http(request)
     }
 
     fn random(&self, count: usize) -> Vec<u8> {
