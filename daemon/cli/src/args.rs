@@ -21,7 +21,8 @@ pub use global::{Format, Globals, SecretText};
 pub use operations::{
     AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
     JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs, PluginCommand,
-    PluginPushArgs, Scope, SecretCommand, SecretSetArgs, TokenCommand, TokenCreateArgs,
+    PluginPushArgs, Scope, SecretCommand, SecretLinkArgs, SecretSetArgs, TokenCommand,
+    TokenCreateArgs,
 };
 pub use values::{ImageChange, ImageReference};
 
@@ -140,7 +141,7 @@ pub enum ClientCommand {
     /// See what was told to others, and tell it again
     #[command(subcommand)]
     Notifications(NotificationCommand),
-    /// Set the secrets that plugins and subscriptions are granted
+    /// Set and link the secrets that plugins and subscriptions are granted
     #[command(subcommand)]
     Secret(SecretCommand),
     /// List plugins, and upload new ones

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::ports::{ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, Target};
 
-use crate::client::Clients;
+use crate::client::{Clients, Session};
 use crate::faults::{self, Doing};
 use crate::fields::text;
 use crate::options::ClusterOptions;
@@ -39,6 +39,13 @@ impl KubeCluster {
     }
 }
 
+impl KubeCluster {
+    /// A session with a target's cluster.
+    pub(crate) async fn session(&self, target: &Target) -> Result<Session, Fault> {
+        self.clients.session(target, &self.options).await
+    }
+}
+
 impl Default for KubeCluster {
     fn default() -> Self {
         Self::new(ClusterOptions::default())
@@ -54,7 +61,7 @@ impl std::fmt::Debug for KubeCluster {
 #[async_trait]
 impl Cluster for KubeCluster {
     async fn apply(&self, request: &ApplyRequest, log: &CallLog) -> Result<Vec<ObjectRef>, Fault> {
-        let session = self.clients.session(&request.target, &self.options).await?;
+        let session = self.session(&request.target).await?;
         session.apply(request, log).await
     }
 
@@ -65,7 +72,7 @@ impl Cluster for KubeCluster {
         deadline_ms: u64,
         log: &CallLog,
     ) -> Result<Readiness, Fault> {
-        let session = self.clients.session(target, &self.options).await?;
+        let session = self.session(target).await?;
         session.await_ready(&target.namespace, objects, deadline_ms, log).await
     }
 
@@ -75,12 +82,12 @@ impl Cluster for KubeCluster {
         objects: &[ObjectRef],
         log: &CallLog,
     ) -> Result<Vec<ObjectRef>, Fault> {
-        let session = self.clients.session(target, &self.options).await?;
+        let session = self.session(target).await?;
         session.prune(&target.namespace, objects, log).await
     }
 
     async fn version(&self, target: &Target) -> Result<String, Fault> {
-        let session = self.clients.session(target, &self.options).await?;
+        let session = self.session(target).await?;
         let doing = Doing { cluster: &target.name, verb: "ask", object: None };
         let answer = session
             .ask_within(&Ask::get("/version"), VERSION_BUDGET)
@@ -101,7 +108,7 @@ impl Cluster for KubeCluster {
         object: &ObjectRef,
         tail: usize,
     ) -> Result<Vec<LogLines>, Fault> {
-        let session = self.clients.session(target, &self.options).await?;
+        let session = self.session(target).await?;
         session.logs(&target.namespace, object, tail).await
     }
 }

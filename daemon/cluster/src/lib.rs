@@ -33,6 +33,7 @@ mod prune;
 mod request;
 mod retry;
 mod scrub;
+mod secrets;
 mod settle;
 mod tracked;
 mod trouble;
@@ -44,6 +45,7 @@ pub mod readiness;
 
 pub use cluster::KubeCluster;
 pub use options::{ClusterOptions, Patience};
+pub use secrets::{KubeSecrets, SecretsAccess};
 
 /// The name under which deployd owns fields of objects.
 pub const FIELD_MANAGER: &str = "deployd";

@@ -1,10 +1,16 @@
 //! References to secrets: what stands in outputs and manifests where the value
 //! will be, once the object leaves for the cluster.
 
+mod keys;
+mod link;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use keys::{KeyReport, KeyUse, KeyView};
+pub use link::{InvalidLink, Link, LinkKind};
 
 const OPEN: &str = "\u{27e6}secret:";
 const CLOSE: char = '\u{27e7}';
@@ -42,6 +48,11 @@ pub enum Part<'a> {
 /// write is refused when it does, so that nobody can name a secret by hand.
 pub fn has_marker(text: &str) -> bool {
     text.contains(OPEN)
+}
+
+/// Whether references begin or end with it.
+fn is_bracket(c: char) -> bool {
+    c == CLOSE || OPEN.starts_with(c)
 }
 
 /// Splits a string into text and references. What only begins like a reference

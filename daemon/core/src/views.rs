@@ -11,6 +11,7 @@ use crate::deployment::{DeploymentRecord, EnvironmentState};
 use crate::graph::Uid;
 use crate::plan::{Plan, Preview};
 use crate::ports::LogLevel;
+use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
@@ -265,4 +266,29 @@ impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
     }
+}
+
+/// An operator's secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretView {
+    /// What grants and subscriptions call it.
+    pub name: String,
+    /// Where its value is kept; none when it was set, and is kept here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Link>,
+}
+
+/// A secret that was linked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkedSecret {
+    /// What grants and subscriptions call it.
+    pub name: Name,
+    /// Where its value is kept.
+    pub from: Link,
+    /// Why the value could not be had from there just now; the link is made all
+    /// the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Tokens, secrets that operators set, and refusals.
+//! Tokens, and refusals.
 //!
 //! Only the digest of a token is kept. It is 256 bits that look random, so that a fast
 //! hash is enough; and it is looked up by its digest, so that nothing is ever
@@ -6,7 +6,6 @@
 
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Put};
-use deployd_core::secret::{OPERATOR, SecretRef, SecretValue};
 use deployd_core::views::{NewToken, TokenScope, TokenView};
 use deployd_core::{Actor, Digest, Name};
 use serde::de::DeserializeOwned;
@@ -114,32 +113,11 @@ impl Engine {
             tracing::warn!(%actor, %error, "a refusal could not be recorded");
         }
     }
-
-    /// Sets a secret that plugins and subscriptions are granted by name.
-    pub async fn set_secret(
-        &self,
-        caller: &Caller,
-        name: &Name,
-        value: SecretValue,
-    ) -> Result<(), EngineError> {
-        if let Some(answer) = self.inner.replayed(caller).await? {
-            return Ok(answer);
-        }
-        let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_string() };
-        self.inner.ports.vault.put(&secret, value).await?;
-        let body = json!({"type": "secret-set", "name": name});
-        until_no_conflict(|| self.inner.record(caller, (), body.clone(), Vec::new())).await
-    }
-
-    /// Names of secrets that operators have set.
-    pub async fn secrets(&self) -> Result<Vec<String>, EngineError> {
-        Ok(self.inner.ports.vault.list(OPERATOR).await?)
-    }
 }
 
 impl Inner {
     /// Journals what somebody did, with what it changes and the answer to it.
-    async fn record<T: Serialize + DeserializeOwned>(
+    pub(crate) async fn record<T: Serialize + DeserializeOwned>(
         &self,
         caller: &Caller,
         answer: T,

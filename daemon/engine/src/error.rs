@@ -104,6 +104,9 @@ impl EngineError {
             Self::KeyReuse => Fault::conflict("idempotency-key-reuse", self.to_string()),
             // The store being busy or another one having been quicker passes.
             Self::Store(_) => Fault::transient("store", self.to_string()),
+            Self::Vault(VaultError::Unresolved { ref fault, .. }) => {
+                Fault { message: self.to_string(), ..Fault::clone(fault) }
+            }
             Self::Vault(VaultError::Store(error)) => Fault::transient("store", error.to_string()),
             Self::Vault(error) => Fault::permanent("secret", error.to_string()),
         }

@@ -27,6 +27,7 @@ mod pinned;
 mod planner;
 mod records;
 mod requests;
+mod secrets;
 mod signature;
 mod tasks;
 mod watch;
@@ -38,7 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::ports::{
     Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random, Sender,
-    Store, Strategies, Templaters, Vault, VerifyReport, WorkerId,
+    Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -51,6 +52,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// Keeps secrets.
     pub vault: Arc<dyn Vault>,
+    /// Links secrets, and changes the keys that encrypt them.
+    pub vault_admin: Arc<dyn VaultAdmin>,
     /// Loads plugins.
     pub catalog: Arc<dyn PluginCatalog>,
     /// Calls drivers.

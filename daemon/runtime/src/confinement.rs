@@ -57,12 +57,18 @@ pub(crate) fn start_supervisor(settings: &CompilerSettings) -> io::Result<Arc<Su
     Supervisor::start(ourselves(SUPERVISOR), settings.limits()).map(Arc::new)
 }
 
-/// Confines a daemon that keeps its state in `data`. What can't be confined is
+/// Confines a daemon that keeps its state in `data`, and reads `secrets` where
+/// they are there. What can't be confined is
 /// said in the log, and is an error only if the operator wants it to be.
 ///
 /// To be called before there is any thread beside this one: others would not
 /// be confined.
-pub(crate) fn confine(settings: &SandboxSettings, data: &Path, lasts: Lasts) -> anyhow::Result<()> {
+pub(crate) fn confine(
+    settings: &SandboxSettings,
+    data: &Path,
+    secrets: &[PathBuf],
+    lasts: Lasts,
+) -> anyhow::Result<()> {
     if !settings.enabled {
         tracing::warn!(
             "sandbox.enabled is false: a plugin that breaks out of its sandbox \
@@ -75,7 +81,7 @@ pub(crate) fn confine(settings: &SandboxSettings, data: &Path, lasts: Lasts) -> 
     if lasts == Lasts::UntilTheEnd {
         reach = reach.and_itself_removed(data);
     }
-    for path in cluster_files() {
+    for path in cluster_files().iter().chain(secrets) {
         reach = reach.and_if_there(path);
     }
     let confined = sandbox::confine(&reach).context(

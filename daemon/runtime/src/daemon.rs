@@ -16,6 +16,7 @@ use deployd_engine::{Caller, Engine, EngineError, Ports};
 use deployd_host::compiler::Supervisor;
 use deployd_host::{Backoff, HostOptions, PluginHost};
 use deployd_store::{RedbStore, StoreOptions};
+use deployd_vault::{KeyError, StoreVault};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,16 +26,14 @@ use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::metrics;
 use crate::sender::EgressSender;
-use crate::settings::Settings;
-use crate::vault::{KeyError, StoreVault};
+use crate::secrets;
+use crate::settings::{Settings, SettingsError};
 use crate::world::{SystemClock, SystemRandom};
 
 /// Where the first token is written, below the data directory.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token";
 /// The store's file, below the data directory.
 pub(crate) const STORE: &str = "deployd.redb";
-/// The key of secrets, below the data directory.
-const SECRETS_KEY: &str = "secrets.key";
 /// The name of the first token.
 const ADMIN: &str = "admin";
 
@@ -55,6 +54,9 @@ pub enum StartError {
     /// The key of secrets.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The plugin host.
     #[error("the plugin host: {0}")]
     Host(#[from] deployd_host::EngineError),
@@ -82,6 +84,7 @@ pub struct Daemon {
     admin_token: PathBuf,
     shutdown: watch::Sender<bool>,
     server: JoinHandle<()>,
+    settling: JoinHandle<()>,
 }
 
 impl Daemon {
@@ -103,8 +106,9 @@ impl Daemon {
         let store = crate::crash::store(store);
         let clock = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
-        let vault =
-            StoreVault::open(store.clone(), random.clone(), &data.join(SECRETS_KEY)).await?;
+        let cluster = Arc::new(KubeCluster::new(deployd_cluster::ClusterOptions::default()));
+        let kept = (store.clone(), random.clone(), cluster.clone());
+        let vault = secrets::vault(&settings.secrets, data, kept.0, kept.1, kept.2).await?;
         let vault = Arc::new(vault);
         let egress: Arc<dyn Egress> = Arc::new(Broker::new(Arc::new(System), vault.clone()));
         let host = Arc::new(PluginHost::new(HostOptions {
@@ -117,13 +121,14 @@ impl Daemon {
         })?);
         let ports = Ports {
             store: store.clone(),
-            vault,
+            vault: vault.clone(),
+            vault_admin: vault.clone(),
             catalog: Arc::new(Catalog::new(host.clone(), store.clone())),
             drivers: host.clone(),
             templaters: host.clone(),
             strategies: host.clone(),
             notifiers: host.clone(),
-            cluster: Arc::new(KubeCluster::new(deployd_cluster::ClusterOptions::default())),
+            cluster,
             sender: Arc::new(EgressSender { egress }),
             clock,
             random,
@@ -139,10 +144,11 @@ impl Daemon {
             .local_addr()
             .map_err(|source| StartError::Listen { address: settings.listen, source })?;
         engine.start().await?;
+        let settling = tokio::spawn(settle(vault));
         let (shutdown, stopping) = watch::channel(false);
         let server = serve(settings, &engine, &redb, &host, listener, stopping);
         tracing::info!(%address, data = %data.display(), "deployd serves");
-        Ok(Self { engine, store: redb, address, admin_token, shutdown, server })
+        Ok(Self { engine, store: redb, address, admin_token, shutdown, server, settling })
     }
 
     /// Where it listens.
@@ -166,9 +172,18 @@ impl Daemon {
         // Nobody listens any more when the server has ended by itself.
         let _ = self.shutdown.send(true);
         let _ = self.server.await;
+        // The next start goes on with it.
+        self.settling.abort();
         self.engine.stop().await;
         self.store.close().await;
         tracing::info!("deployd has stopped");
+    }
+}
+
+/// Wraps secrets with the newest key that are not, beside everything else.
+async fn settle(vault: Arc<StoreVault>) {
+    if let Err(error) = vault.settle().await {
+        tracing::error!(%error, "not all secrets are wrapped with the newest key; the next start goes on");
     }
 }
 

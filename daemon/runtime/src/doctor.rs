@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use deployd_cli::args::{DoctorArgs, Format};
 use deployd_cli::{Globals, Output};
+use deployd_core::secret::KeyUse;
 use serde::Serialize;
 
 use crate::catalog::shipped;
 use crate::daemon::{ADMIN_TOKEN, STORE};
 use crate::sandbox::{self, Confined, Lock};
-use crate::settings::Settings;
+use crate::secrets;
+use crate::settings::{SecretsSettings, Settings};
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,6 +53,8 @@ pub(crate) async fn run(globals: &Globals, args: &DoctorArgs) -> anyhow::Result<
     let busy = TcpListener::bind(settings.listen).is_err();
     findings.push(data_directory(&settings.data_dir));
     findings.push(store(&settings.data_dir, busy).await);
+    findings.push(keys(&settings).await);
+    findings.extend(places(&settings.secrets));
     findings.push(token(&settings.data_dir));
     findings.push(match busy {
         false => good("address", format!("{} is free", settings.listen)),
@@ -134,6 +138,73 @@ async fn store(data: &Path, busy: bool) -> Finding {
         Ok(Err(error)) => wrong("store", error.to_string()),
         Err(error) => wrong("store", error.to_string()),
     }
+}
+
+/// The keys of secrets: whether they can be read by others, and, when no daemon
+/// has the store, whether they are those that it needs.
+async fn keys(settings: &Settings) -> Finding {
+    let keys = settings.secrets.keys(&settings.data_dir);
+    let found = match keys.look(&secrets::environment()) {
+        Ok(found) => found,
+        Err(error) => return wrong("secrets", error.to_string()),
+    };
+    let Some(newest) = found.first() else {
+        return good("secrets", "the first start makes a key");
+    };
+    if keys.variable.is_none()
+        && std::fs::metadata(&keys.file).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+    {
+        let file = keys.file.display();
+        return odd("secrets", format!("{file} can be read by others; chmod 600 it"));
+    }
+    let key = format!("the newest key is {} ({})", newest.id, newest.from);
+    let file = settings.data_dir.join(STORE);
+    if !file.exists() {
+        return good("secrets", key);
+    }
+    let opened = tokio::task::spawn_blocking(move || {
+        deployd_store::RedbStore::open(&file, &deployd_store::StoreOptions::default())
+    });
+    let Ok(Ok(store)) = opened.await else {
+        return good("secrets", format!("{key}; `deployd secret keys` asks a daemon that runs"));
+    };
+    let report = keys.report(&store, &secrets::environment()).await;
+    store.close().await;
+    match report {
+        Err(error) => wrong("secrets", error.to_string()),
+        Ok(Some(report)) if !report.settled => odd(
+            "secrets",
+            format!("{key}; older ones are needed until a daemon has wrapped all secrets anew"),
+        ),
+        Ok(report) => {
+            let removable: Vec<String> = report
+                .into_iter()
+                .flat_map(|report| report.keys)
+                .filter(|key| key.used == KeyUse::Removable)
+                .map(|key| format!("{} ({})", key.id, key.from))
+                .collect();
+            good("secrets", match removable.is_empty() {
+                true => key,
+                false => format!(
+                    "{key}; removable, but for backups from before: {}",
+                    removable.join(", ")
+                ),
+            })
+        }
+    }
+}
+
+/// Folders and files that secrets are kept in, which a daemon can only read when
+/// they are there at its start.
+fn places(settings: &SecretsSettings) -> Option<Finding> {
+    let missing: Vec<String> = settings
+        .reach()
+        .iter()
+        .filter(|path| !path.exists())
+        .map(|path| path.display().to_string())
+        .collect();
+    let message = "not there, and out of a daemon's reach until it is started again:";
+    (!missing.is_empty()).then(|| odd("places", format!("{message} {}", missing.join(", "))))
 }
 
 fn token(data: &Path) -> Finding {

@@ -13,11 +13,13 @@ mod metrics;
 mod run;
 mod sample;
 mod sandbox;
+mod secrets;
 mod sender;
 mod settings;
-mod vault;
 mod world;
 
 pub use daemon::{Daemon, StartError};
 pub use run::run;
-pub use settings::{LogFormat, LogSettings, Settings, SettingsError};
+pub use settings::{
+    KubernetesSecrets, LogFormat, LogSettings, SecretsSettings, Settings, SettingsError, VaultSecrets,
+};

@@ -25,12 +25,14 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let prepared = match &command {
         Command::Serve(args) => {
             let settings = Settings::read(args.config.as_deref())?.with(args);
+            settings.secrets.check()?;
             if args.check {
                 return Ok(ExitCode::SUCCESS);
             }
             logging::start(&settings.log)?;
             let compiler = confinement::start_supervisor(&settings.compiler)?;
-            confinement::confine(&settings.sandbox, &settings.data_dir, Lasts::ForEver)?;
+            let secrets = settings.secrets.reach();
+            confinement::confine(&settings.sandbox, &settings.data_dir, &secrets, Lasts::ForEver)?;
             Some(Prepared::Serve(settings, compiler))
         }
         Command::Demo(args) => Some(Prepared::Demo(Box::new(demo::Ground::prepare(args)?))),

@@ -121,35 +121,9 @@ impl Uses for Logged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deployd_core::ports::{Recipe, Vault, VaultError};
-    use deployd_core::secret::{SecretRef, SecretValue};
+    use crate::secrets::NoSecrets;
     use deployd_egress::{Broker, System};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    /// No grant of a subscription names a secret.
-    struct NoSecrets;
-
-    #[async_trait]
-    impl Vault for NoSecrets {
-        async fn get(&self, secret: &SecretRef) -> Result<SecretValue, VaultError> {
-            Err(VaultError::NotFound(secret.clone()))
-        }
-        async fn contains(&self, _: &SecretRef) -> Result<bool, VaultError> {
-            Ok(false)
-        }
-        async fn generate(&self, secret: &SecretRef, _: &Recipe) -> Result<(), VaultError> {
-            Err(VaultError::NotFound(secret.clone()))
-        }
-        async fn put(&self, secret: &SecretRef, _: SecretValue) -> Result<(), VaultError> {
-            Err(VaultError::NotFound(secret.clone()))
-        }
-        async fn list(&self, _: &str) -> Result<Vec<String>, VaultError> {
-            Ok(Vec::new())
-        }
-        async fn remove_owner(&self, _: &str) -> Result<(), VaultError> {
-            Ok(())
-        }
-    }
 
     fn sender() -> EgressSender {
         EgressSender { egress: Arc::new(Broker::new(Arc::new(System), Arc::new(NoSecrets))) }

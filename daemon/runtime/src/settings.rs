@@ -1,6 +1,8 @@
 //! The daemon's settings: a TOML file, over it the environment, over it arguments.
 //! The command line reads the last two. Unknown keys are errors.
 
+mod secrets;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +11,8 @@ use deployd_cli::args::ServeArgs;
 use deployd_host::compiler::CompileLimits;
 use deployd_host::limits;
 use serde::Deserialize;
+
+pub use secrets::{KubernetesSecrets, SecretsSettings, VaultSecrets};
 
 /// Where the daemon listens unless told otherwise: nobody but this machine.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
@@ -31,6 +35,8 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// What compiling a plugin may take.
     pub compiler: CompilerSettings,
+    /// Keys of secrets, and places where secrets may be kept.
+    pub secrets: SecretsSettings,
 }
 
 /// What the daemon takes away from itself: files with Landlock, system calls
@@ -85,6 +91,7 @@ impl Default for Settings {
             open_metrics: false,
             sandbox: SandboxSettings::default(),
             compiler: CompilerSettings::default(),
+            secrets: SecretsSettings::default(),
         }
     }
 }
@@ -140,6 +147,9 @@ pub enum SettingsError {
         /// What and where.
         source: Box<toml::de::Error>,
     },
+    /// Settings of secrets make no sense.
+    #[error("{0}")]
+    Secrets(String),
 }
 
 impl Settings {

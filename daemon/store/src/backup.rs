@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
+use deployd_core::Digest;
 use deployd_core::ports::{StoreError, VerifyReport};
 use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
@@ -80,6 +81,29 @@ pub fn verify_file(path: &Path) -> Result<VerifyReport, OpenError> {
     let verified = || verify::verify(&opened.database.begin_read()?, &opened.findings);
     open::guarded(&name, || verified().map_err(|failure| OpenError::of(&name, failure)))
         .map_err(|error| error.because(&opened.findings))
+}
+
+/// Everything in a store's file that no process has open, as it was given:
+/// names of tables, and keys and values without compression. For tests that look
+/// for what must not be there.
+#[doc(hidden)]
+pub fn records_of(path: &Path) -> Result<Vec<(String, Vec<u8>)>, OpenError> {
+    let opened = open::open_file(path, &StoreOptions::default())?;
+    let name = path.display().to_string();
+    let read = || {
+        let mut found = Vec::new();
+        for (table, key, value) in crate::tables::records(&opened.database.begin_read()?)? {
+            let value = match <[u8; 32]>::try_from(key.as_slice()) {
+                Ok(digest) if table == "objects" => {
+                    crate::objects::unpack(Digest::from_bytes(digest), &value)?
+                }
+                _ => value,
+            };
+            found.push((table.to_owned(), [key, value].concat()));
+        }
+        Ok(found)
+    };
+    open::guarded(&name, || read().map_err(|failure| OpenError::of(&name, failure)))
 }
 
 /// Puts a backup at `to`, where no file may be, after it was verified.

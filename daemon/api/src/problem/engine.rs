@@ -93,6 +93,10 @@ fn of_store(error: &StoreError) -> Box<Problem> {
 fn of_vault(error: &VaultError) -> Box<Problem> {
     match error {
         VaultError::NotFound(_) => Problem::new(Code::NotFound, sentence(error)),
+        VaultError::Unresolved { fault, .. } => {
+            of_fault(&Fault { message: sentence(error), ..(**fault).clone() })
+        }
+        VaultError::Key(_) => Problem::new(Code::Failed, sentence(error)),
         VaultError::Recipe(_) => Problem::new(Code::InvalidRequest, sentence(error)),
         VaultError::Store(error) => of_store(error),
         _ => Problem::internal(),
@@ -156,6 +160,16 @@ mod tests {
                 500,
                 "internal",
             ),
+            (
+                EngineError::Vault(VaultError::Unresolved {
+                    secret: SecretRef { owner: "o".into(), name: "n".into() },
+                    link: Box::new("env:A".parse().unwrap()),
+                    fault: Box::new(Fault::denied("secret-variable-denied", "not allowed")),
+                }),
+                403,
+                "denied",
+            ),
+            (EngineError::Vault(VaultError::Key("no new key".into())), 422, "failed"),
             (EngineError::Vault(VaultError::Recipe("short".into())), 422, "invalid-request"),
             (EngineError::Vault(VaultError::Store(StoreError::Busy)), 503, "busy"),
         ];

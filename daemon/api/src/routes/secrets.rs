@@ -1,8 +1,9 @@
-//! Secrets that an operator sets. Values go in and never come out.
+//! Secrets that an operator sets or links, and their keys. Values go in and
+//! never come out.
 
 use deployd_core::Name;
-use deployd_core::secret::SecretValue;
-use deployd_core::views::TokenScope;
+use deployd_core::secret::{KeyReport, Link, SecretValue};
+use deployd_core::views::{LinkedSecret, SecretView, TokenScope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,9 +11,9 @@ use crate::access::Access::Needs;
 use crate::answer::{Done, Found};
 use crate::api::Api;
 use crate::asked::{Asked, Nothing};
-use crate::body::Raw;
+use crate::body::{Json, Raw};
 use crate::limits::SECRET_BYTES_MAX;
-use crate::operation::{Operation, Operations, Verb::Get, Verb::Put};
+use crate::operation::{Operation, Operations, Verb::Get, Verb::Post, Verb::Put};
 use crate::problem::{Code, Problem};
 
 const LIST: Operation = Operation::new(
@@ -20,7 +21,7 @@ const LIST: Operation = Operation::new(
     "/v1/secrets",
     Needs(TokenScope::Admin),
     "listSecrets",
-    "Names of the secrets that are set",
+    "Secrets that are set or linked, without their values",
 );
 
 const SET: Operation = Operation::new(
@@ -33,11 +34,36 @@ const SET: Operation = Operation::new(
 .body_max(SECRET_BYTES_MAX)
 .takes_secret();
 
+const LINK: Operation = Operation::new(
+    Put,
+    "/v1/secrets/{name}/link",
+    Needs(TokenScope::Admin),
+    "linkSecret",
+    "Has a secret stand for a value that is kept elsewhere, and is looked up when it is used",
+);
+
+const KEYS: Operation = Operation::new(
+    Get,
+    "/v1/secret-keys",
+    Needs(TokenScope::Admin),
+    "listSecretKeys",
+    "The keys that secrets are encrypted with, without the keys",
+);
+
+const ROTATE: Operation = Operation::new(
+    Post,
+    "/v1/secret-keys/rotate",
+    Needs(TokenScope::Admin),
+    "rotateSecretKey",
+    "Makes a new key and wraps every secret with it; finishes a rotation that was interrupted",
+)
+.takes_long();
+
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(LIST, list).add(SET, set)
+    operations.add(LIST, list).add(SET, set).add(LINK, link).add(KEYS, keys).add(ROTATE, rotate)
 }
 
-async fn list(api: Api, _: Asked) -> Result<Found<Vec<String>>, Box<Problem>> {
+async fn list(api: Api, _: Asked) -> Result<Found<Vec<SecretView>>, Box<Problem>> {
     Ok(Found(api.engine().secrets().await?))
 }
 
@@ -56,4 +82,28 @@ async fn set(api: Api, asked: Asked<SecretName, Nothing, Raw>) -> Result<Done, B
     let value = SecretValue::new(body.to_vec());
     api.engine().set_secret(&asked.caller, &asked.path.name, value).await?;
     Ok(Done)
+}
+
+/// Where a secret is kept.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LinkSecret {
+    /// The place.
+    from: Link,
+}
+
+async fn link(
+    api: Api,
+    asked: Asked<SecretName, Nothing, Json<LinkSecret>>,
+) -> Result<Found<LinkedSecret>, Box<Problem>> {
+    let Json(LinkSecret { from }) = asked.body;
+    Ok(Found(api.engine().link_secret(&asked.caller, &asked.path.name, &from).await?))
+}
+
+async fn keys(api: Api, _: Asked) -> Result<Found<KeyReport>, Box<Problem>> {
+    Ok(Found(api.engine().secret_keys().await?))
+}
+
+async fn rotate(api: Api, asked: Asked) -> Result<Found<KeyReport>, Box<Problem>> {
+    Ok(Found(api.engine().rotate_secret_key(&asked.caller).await?))
 }

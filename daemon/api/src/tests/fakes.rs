@@ -12,9 +12,9 @@ use deployd_core::ports::{
     DriverRequest, Drivers, LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing,
     PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness, Recipe,
     Removal, RenderInput, Sender, Strategies, StrategyContext, Target, Templaters, Vault,
-    VaultError,
+    VaultAdmin, VaultError,
 };
-use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
 use deployd_engine::Ports;
 use deployd_store::MemoryStore;
@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 #[derive(Default)]
 pub(super) struct Outside {
     secrets: Mutex<BTreeMap<SecretRef, Vec<u8>>>,
+    links: Mutex<BTreeMap<SecretRef, Link>>,
+    rotations: AtomicU64,
     ticks: AtomicU64,
 }
 
@@ -32,6 +34,7 @@ pub(super) fn ports(store: MemoryStore) -> Ports {
     Ports {
         store: Arc::new(store),
         vault: outside.clone(),
+        vault_admin: outside.clone(),
         catalog: outside.clone(),
         drivers: outside.clone(),
         templaters: outside.clone(),
@@ -90,6 +93,44 @@ impl Vault for Outside {
     async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
         self.secrets.lock().unwrap().retain(|secret, _| secret.owner != owner);
         Ok(())
+    }
+}
+
+/// Links lead to nothing, and variables are not allowed.
+#[async_trait]
+impl VaultAdmin for Outside {
+    async fn link(&self, secret: &SecretRef, link: &Link) -> Result<(), VaultError> {
+        if matches!(link, Link::Env { .. }) {
+            let fault = Fault::denied("secret-variable-denied", "no variable is allowed");
+            let (secret, link) = (secret.clone(), Box::new(link.clone()));
+            return Err(VaultError::Unresolved { secret, link, fault: Box::new(fault) });
+        }
+        self.links.lock().unwrap().insert(secret.clone(), link.clone());
+        Ok(())
+    }
+
+    async fn links(&self, owner: &str) -> Result<Vec<(String, Option<Link>)>, VaultError> {
+        let here = self.list(owner).await?.into_iter().map(|name| (name, None));
+        let links = self.links.lock().unwrap();
+        let elsewhere = links.iter().map(|(s, link)| (s.name.clone(), Some(link.clone())));
+        Ok(here.chain(elsewhere).collect())
+    }
+
+    async fn keys(&self) -> Result<KeyReport, VaultError> {
+        let rotations = self.rotations.load(Ordering::Relaxed);
+        let key = |number: u64, used| KeyView {
+            id: format!("{number:016x}"),
+            from: format!("file {number}"),
+            used,
+        };
+        let old = (0..rotations).rev().map(|number| key(number, KeyUse::Removable));
+        let keys = std::iter::once(key(rotations, KeyUse::Newest)).chain(old).collect();
+        Ok(KeyReport { settled: true, keys, unreadable: Vec::new() })
+    }
+
+    async fn rotate_key(&self) -> Result<KeyReport, VaultError> {
+        self.rotations.fetch_add(1, Ordering::Relaxed);
+        self.keys().await
     }
 }
 

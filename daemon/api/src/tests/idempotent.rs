@@ -115,6 +115,12 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let write = Write::bare("/v1/secrets/kubeconfig").leaves(204, "secret-set");
             Write { body: b"hunter2".to_vec(), other: b"hunter3".to_vec(), ..write }
         }
+        "linkSecret" => {
+            let link = |from: &str| json!({"from": from});
+            let path = "/v1/secrets/kubeconfig/link";
+            Write::json(path, &link("file:/a"), &link("file:/b")).leaves(200, "secret-linked")
+        }
+        "rotateSecretKey" => Write::bare(operation.path).leaves(200, "secret-key-rotated"),
         "uploadPlugin" => {
             let upload =
                 |name: &str| json!({"manifest": name, "component": STANDARD.encode(b"\0asm")});

@@ -54,9 +54,49 @@ async fn secrets_go_in_and_never_come_out() {
     let put = stage.ask(Method::PUT, "/v1/secrets/kubeconfig").scope(TokenScope::Admin);
     assert_eq!(put.body("hunter2-of-the-cluster").send().await.is(204, "").text, "");
     let names = stage.get("/v1/secrets").send().await.is(200, "").json();
-    assert_eq!(names, json!(["kubeconfig"]));
+    assert_eq!(names, json!([{"name": "kubeconfig"}]));
     let journal = stage.get("/v1/journal").send().await.is(200, "").text;
     assert!(journal.contains("secret-set") && !journal.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn secrets_are_linked_to_where_they_are_kept() {
+    let stage = Stage::empty().await;
+    let link = |from: &str| {
+        let put = stage.ask(Method::PUT, "/v1/secrets/db/link").scope(TokenScope::Admin);
+        put.json(&json!({"from": from}))
+    };
+    let linked = link("vault:kv/shop/db#password").send().await.is(200, "").json();
+    assert_eq!(linked["from"], "vault:kv/shop/db#password");
+    // It is made all the same, and said at once.
+    assert!(linked["problem"].as_str().unwrap().contains("operator/db"), "{linked}");
+    let all = stage.get("/v1/secrets").send().await.is(200, "").json();
+    assert_eq!(all, json!([{"name": "db", "from": "vault:kv/shop/db#password"}]));
+    let denied = link("env:DB").send().await.is(403, "denied").json();
+    let detail = denied["detail"].as_str().unwrap();
+    assert!(detail.contains("env:DB") && detail.contains("no variable is allowed"), "{denied}");
+    // Whoever takes it for the value is not repeated.
+    let invalid = link("hunter2-of-the-db").send().await.is(422, "invalid-request").text;
+    assert!(invalid.contains("vault:MOUNT/PATH#FIELD") && !invalid.contains("hunter2"));
+    let journal = stage.get("/v1/journal").send().await.is(200, "").text;
+    assert!(journal.contains("secret-linked") && journal.contains("vault:kv/shop/db#password"));
+    let read = stage.ask(Method::PUT, "/v1/secrets/db/link").scope(TokenScope::Deploy);
+    read.json(&json!({"from": "env:A"})).send().await.is(403, "forbidden");
+}
+
+#[tokio::test]
+async fn the_key_of_secrets_is_rotated() {
+    let stage = Stage::empty().await;
+    let keys = stage.get("/v1/secret-keys").send().await.is(200, "").json();
+    assert_eq!(keys["keys"][0]["use"], "newest");
+    let rotated = stage.post("/v1/secret-keys/rotate").send().await.is(200, "").json();
+    assert_eq!(rotated["keys"][1], json!({
+        "id": keys["keys"][0]["id"], "from": "file 0", "use": "removable",
+    }));
+    let journal = stage.get("/v1/journal").send().await.is(200, "").text;
+    assert!(journal.contains("secret-key-rotation-began") && journal.contains("secret-key-rotated"));
+    let ci = stage.ask(Method::POST, "/v1/secret-keys/rotate").scope(TokenScope::Deploy);
+    ci.send().await.is(403, "forbidden");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use deployd_core::Name;
 use deployd_core::outbox::MessageStatus;
+use deployd_core::secret::Link;
 use deployd_core::views::TokenScope;
 
 use super::values::ImageReference;
@@ -88,8 +89,35 @@ fn status(text: &str) -> Result<MessageStatus, String> {
 pub enum SecretCommand {
     /// Set a secret; its value is read from standard input or a file, never from an argument
     Set(SecretSetArgs),
-    /// List the names of secrets
+    /// Have a secret stand for a value that is kept elsewhere
+    Link(SecretLinkArgs),
+    /// List secrets and where they are kept; never their values
     List,
+    /// Show the keys that secrets are encrypted with: which is the newest, which are needed
+    Keys,
+    /// Make a new key and wrap every secret with it
+    RotateKey,
+}
+
+/// Link a secret.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The value is looked up each time it is used, and never stored. The daemon's
+settings say which places are allowed (`secrets` in its configuration file).
+
+Examples:
+  deployd secret link db file:/run/secrets/db
+  deployd secret link db env:APP_DB_PASSWORD
+  deployd secret link db kubernetes:shop/db-credentials#password
+  deployd secret link db vault:kv/shop/db#password
+  deployd secret link db vault:team/kv//shop/db#password    the mount is team/kv")]
+pub struct SecretLinkArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: Name,
+    /// Where the value is: file:/PATH, env:NAME, kubernetes:NAMESPACE/NAME#KEY, vault:MOUNT/PATH#FIELD
+    #[arg(value_name = "PLACE")]
+    pub from: Link,
 }
 
 /// Set a secret.

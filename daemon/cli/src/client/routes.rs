@@ -7,10 +7,11 @@ use deployd_core::journal::EventRecord;
 use deployd_core::outbox::{Message, MessageStatus};
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{PluginInfo, VerifyReport};
+use deployd_core::secret::{KeyReport, Link};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{
-    Announced, Applied, DeployRequest, EnvironmentView, HistoryPage, LogEntry, NewToken, PlanView,
-    ResourceView, StoredDocument, TokenScope, TokenView,
+    Announced, Applied, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret, LogEntry,
+    NewToken, PlanView, ResourceView, SecretView, StoredDocument, TokenScope, TokenView,
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
 use http::Method;
@@ -239,9 +240,26 @@ impl Client {
         self.tell(asked).await
     }
 
-    /// Names of secrets.
-    pub async fn secrets(&self) -> Result<Vec<String>, CliError> {
+    /// Has a secret stand for a value that is kept elsewhere.
+    pub async fn link_secret(&self, name: &Name, from: &Link) -> Result<LinkedSecret, CliError> {
+        let url = self.url(["v1", "secrets", name.as_str(), "link"])?;
+        let asked = Request::new(Method::PUT, url).json(&json!({"from": from}))?;
+        self.ask(asked).await
+    }
+
+    /// Secrets, without their values.
+    pub async fn secrets(&self) -> Result<Vec<SecretView>, CliError> {
         self.ask(self.get(&["v1", "secrets"])?).await
+    }
+
+    /// The keys that secrets are encrypted with, without the keys.
+    pub async fn secret_keys(&self) -> Result<KeyReport, CliError> {
+        self.ask(self.get(&["v1", "secret-keys"])?).await
+    }
+
+    /// Makes a new key and wraps every secret with it.
+    pub async fn rotate_secret_key(&self) -> Result<KeyReport, CliError> {
+        self.ask(self.post(&["v1", "secret-keys", "rotate"])?.long()).await
     }
 
     /// Plugins that are loaded.

@@ -1,11 +1,14 @@
-//! Sets secrets. Their values are on no command line, and in no output.
+//! Sets and links secrets, and changes their keys. Their values are on no command line, and in no output.
 
 use std::io::Read as _;
+
+use deployd_core::secret::{KeyReport, KeyUse};
 
 use super::Context;
 use crate::args::{SecretCommand, SecretSetArgs};
 use crate::error::CliError;
 use crate::exit;
+use crate::output::{Output, Table, Tone, clean};
 
 /// Bytes that are read: more than the daemon takes.
 const BYTES_MAX: u64 = 1 << 20;
@@ -24,21 +27,77 @@ pub(super) async fn secret(
                 context.output.document(&serde_json::json!({"name": args.name}))?;
             }
         }
-        SecretCommand::List => {
-            let names = context.client()?.secrets().await?;
+        SecretCommand::Link(args) => {
+            let linked = context.client()?.link_secret(&args.name, &args.from).await?;
             let output = &mut *context.output;
             if !output.is_human() {
-                output.document(&names)?;
-            } else if names.is_empty() {
+                output.document(&linked)?;
+                return Ok(exit::OK);
+            }
+            output.note(format!("secret {} is kept at {}", linked.name, linked.from))?;
+            if let Some(problem) = &linked.problem {
+                let text = format!("its value can't be had now: {}", clean(problem));
+                output.note(output.paint.tone(Tone::Bad, text))?;
+            }
+        }
+        SecretCommand::List => {
+            let secrets = context.client()?.secrets().await?;
+            let output = &mut *context.output;
+            if !output.is_human() {
+                output.document(&secrets)?;
+            } else if secrets.is_empty() {
                 output.note("no secrets are set")?;
             } else {
-                for name in &names {
-                    output.line(crate::output::clean(name))?;
+                let mut table = Table::new(["name", "kept"]);
+                for secret in &secrets {
+                    let from = secret.from.as_ref().map(ToString::to_string);
+                    let kept = from.as_deref().map_or_else(|| "here".to_owned(), clean);
+                    table.row([clean(&secret.name), kept]);
                 }
+                output.table(&table)?;
             }
+        }
+        SecretCommand::Keys => {
+            let report = context.client()?.secret_keys().await?;
+            keys(context.output, &report)?;
+        }
+        SecretCommand::RotateKey => {
+            let report = context.client()?.rotate_secret_key().await?;
+            keys(context.output, &report)?;
         }
     }
     Ok(exit::OK)
+}
+
+/// The keys, and what is to be done about them.
+fn keys(output: &mut Output, report: &KeyReport) -> Result<(), CliError> {
+    if !output.is_human() {
+        return output.document(report);
+    }
+    let mut table = Table::new(["key", "from", "use"]);
+    for key in &report.keys {
+        let used = match key.used {
+            KeyUse::Newest => "newest",
+            KeyUse::Needed => "needed",
+            KeyUse::Removable => "removable",
+        };
+        table.row([clean(&key.id), clean(&key.from), used.to_owned()]);
+    }
+    output.table(&table)?;
+    if !report.settled {
+        output.note(
+            "not every secret is wrapped with the newest key yet; `deployd secret rotate-key` \
+             finishes that",
+        )?;
+    } else if report.keys.iter().any(|key| key.used == KeyUse::Removable) {
+        output.note("a removable key opens nothing in the store; backups from before need it")?;
+    }
+    if !report.unreadable.is_empty() {
+        let names = clean(&report.unreadable.join(", "));
+        let text = format!("no key opens: {names}; set them anew");
+        output.note(output.paint.tone(Tone::Bad, text))?;
+    }
+    Ok(())
 }
 
 fn value(context: &mut Context<'_>, args: &SecretSetArgs) -> Result<Vec<u8>, CliError> {

@@ -180,6 +180,47 @@ async fn secrets_travel_as_they_are_and_are_never_shown() {
 }
 
 #[tokio::test]
+async fn links_show_where_a_secret_is_kept_and_what_is_wrong_there() {
+    let linked = json!({
+        "name": "db", "from": "vault:kv/db#password",
+        "problem": "secret operator/db can't be had: Vault is sealed",
+    });
+    let daemon = Daemon::new([Answer::json(200, &linked)]).await;
+    let ran = ran(&daemon, &["secret", "link", "db", "vault:kv/db#password"], "").await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("kept at vault:kv/db#password") && ran.err.contains("sealed"));
+    let seen = daemon.seen();
+    assert_eq!(seen[0].line, "PUT /v1/secrets/db/link");
+    assert_eq!(seen[0].json(), json!({"from": "vault:kv/db#password"}));
+}
+
+#[tokio::test]
+async fn secrets_and_their_keys_are_listed() {
+    let all = json!([{"name": "a"}, {"name": "b", "from": "env:APP_B"}]);
+    let daemon = Daemon::new([Answer::json(200, &all)]).await;
+    let listed = ran(&daemon, &["secret", "list"], "").await;
+    assert!(listed.out.contains("here") && listed.out.contains("env:APP_B"), "{}", listed.out);
+
+    let report = json!({"settled": true, "keys": [
+        {"id": "11", "from": "file secrets.key", "use": "newest"},
+        {"id": "22", "from": "file secrets-22.key", "use": "removable"},
+    ], "unreadable": ["operator/z"]});
+    let daemon = Daemon::new([Answer::json(200, &report)]).await;
+    let rotated = ran(&daemon, &["secret", "rotate-key"], "").await;
+    assert_eq!((rotated.code, daemon.seen()[0].line.as_str()), (0, "POST /v1/secret-keys/rotate"));
+    assert!(rotated.out.contains("secrets-22.key") && rotated.out.contains("removable"));
+    assert!(rotated.err.contains("backups") && rotated.err.contains("operator/z"));
+
+    let report = json!({"settled": false, "keys": [
+        {"id": "11", "from": "variable KEY", "use": "newest"},
+        {"id": "22", "from": "variable OLD", "use": "needed"},
+    ]});
+    let daemon = Daemon::new([Answer::json(200, &report)]).await;
+    let keys = ran(&daemon, &["secret", "keys"], "").await;
+    assert!(keys.out.contains("needed") && keys.err.contains("rotate-key"), "{}", keys.err);
+}
+
+#[tokio::test]
 async fn validation_needs_no_daemon_and_shows_everything() {
     let daemon = nobody().await;
     let directory = tempfile::tempdir().unwrap();

@@ -95,6 +95,11 @@ pub(crate) fn options() -> ClusterOptions {
 }
 
 impl Stage {
+    /// What the cluster is reached with.
+    pub(crate) fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
     async fn practice(options: ClusterOptions) -> Self {
         let practice = Practice::start(PracticeOptions::default()).await.unwrap();
         Self::over(practice.kubeconfig(), Some(practice), options).await

@@ -27,5 +27,5 @@ pub use store::{
     Accepted, Append, Batch, Claim, FeedItem, FeedPosition, Fence, IdempotencyKey, Index, KeyRange,
     Object, Order, Page, Put, Store, StoreError, VerifyReport, WorkerId,
 };
-pub use vault::{Recipe, Vault, VaultError};
+pub use vault::{Recipe, SecretSource, Vault, VaultAdmin, VaultError};
 pub use world::{Answer, Clock, Outgoing, Random, Sender};

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::secret::{SecretRef, SecretValue};
+use crate::Fault;
+use crate::secret::{KeyReport, Link, SecretRef, SecretValue};
 
 /// What a generated secret is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,19 @@ pub enum VaultError {
         /// Why.
         reason: String,
     },
+    /// It is kept elsewhere, and can't be had from there.
+    #[error("secret {}/{}, which is kept at {link}, can't be had: {fault}", secret.owner, secret.name)]
+    Unresolved {
+        /// Which.
+        secret: SecretRef,
+        /// Where it is kept.
+        link: Box<Link>,
+        /// Why, and what to do.
+        fault: Box<Fault>,
+    },
+    /// A key can't be made, or is not ours to make.
+    #[error("{0}")]
+    Key(String),
     /// A recipe that gives no secret.
     #[error("no secret can be made of this recipe: {0}")]
     Recipe(String),
@@ -64,4 +78,33 @@ pub trait Vault: Send + Sync + 'static {
 
     /// Removes all of an owner's secrets.
     async fn remove_owner(&self, owner: &str) -> Result<(), VaultError>;
+}
+
+/// What operators do with secrets and with the keys that encrypt them.
+#[async_trait]
+pub trait VaultAdmin: Send + Sync + 'static {
+    /// Has a name stand for a value that is kept elsewhere, instead of what it
+    /// stood for. The value is looked up when it is used, and never stored.
+    /// Fails when the daemon's settings do not allow that place.
+    async fn link(&self, secret: &SecretRef, link: &Link) -> Result<(), VaultError>;
+
+    /// An owner's secrets by name, each with where it is kept; none: here.
+    async fn links(&self, owner: &str) -> Result<Vec<(String, Option<Link>)>, VaultError>;
+
+    /// How the keys are.
+    async fn keys(&self) -> Result<KeyReport, VaultError>;
+
+    /// Makes a new key and wraps every secret with it. When an earlier rotation
+    /// was interrupted, finishes that one instead.
+    async fn rotate_key(&self) -> Result<KeyReport, VaultError>;
+}
+
+/// A kind of place outside deployd where values of secrets are kept.
+#[async_trait]
+pub trait SecretSource: Send + Sync + 'static {
+    /// Whether the operator's settings allow this place; it is not asked.
+    fn allows(&self, link: &Link) -> Result<(), Fault>;
+
+    /// The value that is there now. Faults have nothing of it.
+    async fn read(&self, link: &Link) -> Result<SecretValue, Fault>;
 }

@@ -193,6 +193,10 @@ fn from_vault(error: VaultError) -> wit::Fault {
         VaultError::NotFound(_) => wit::Fault::NotFound(error.to_string()),
         VaultError::Recipe(reason) => invalid("/recipe", &reason),
         VaultError::Store(_) => unavailable(error.to_string()),
+        VaultError::Unresolved { ref fault, .. } if fault.is_transient() => {
+            let after_ms = fault.retry_after_ms;
+            wit::Fault::Unavailable(wit::Retry { message: error.to_string(), after_ms })
+        }
         // What else a vault may say: asking again will not help.
         _ => wit::Fault::Permanent(error.to_string()),
     }

@@ -43,7 +43,7 @@ impl Ground {
         };
         let compiler = confinement::start_supervisor(&CompilerSettings::default())?;
         let lasts = if temporary.is_some() { Lasts::UntilTheEnd } else { Lasts::ForEver };
-        confinement::confine(&SandboxSettings::default(), &data, lasts)?;
+        confinement::confine(&SandboxSettings::default(), &data, &[], lasts)?;
         Ok(Self { data, compiler, kubeconfig, temporary })
     }
 }

@@ -21,6 +21,7 @@ mod hostile;
 mod input;
 mod kills;
 mod load;
+mod openbao;
 mod operations;
 mod program;
 mod receiver;

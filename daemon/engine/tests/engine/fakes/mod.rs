@@ -38,6 +38,7 @@ impl Instance {
         Ports {
             store: this.clone(),
             vault: this.clone(),
+            vault_admin: this.clone(),
             catalog: this.clone(),
             drivers: this.clone(),
             templaters: this.clone(),

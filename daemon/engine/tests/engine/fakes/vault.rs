@@ -1,8 +1,8 @@
 //! Secrets, in memory.
 
 use async_trait::async_trait;
-use deployd_core::ports::{Recipe, Vault, VaultError};
-use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_core::ports::{Recipe, Vault, VaultAdmin, VaultError};
+use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
 
 use super::Instance;
 
@@ -50,5 +50,25 @@ impl Vault for Instance {
             Ok(())
         };
         self.operation("remove secrets", removed).await
+    }
+}
+
+/// Nothing is kept elsewhere, and there is no key.
+#[async_trait]
+impl VaultAdmin for Instance {
+    async fn link(&self, _: &SecretRef, _: &Link) -> Result<(), VaultError> {
+        unreachable!("no test of the engine links secrets")
+    }
+
+    async fn links(&self, owner: &str) -> Result<Vec<(String, Option<Link>)>, VaultError> {
+        Ok(self.list(owner).await?.into_iter().map(|name| (name, None)).collect())
+    }
+
+    async fn keys(&self) -> Result<KeyReport, VaultError> {
+        unreachable!("no test of the engine asks for keys")
+    }
+
+    async fn rotate_key(&self) -> Result<KeyReport, VaultError> {
+        unreachable!("no test of the engine rotates keys")
     }
 }

@@ -1,0 +1,64 @@
+//! The vault over stores in memory.
+
+mod crashing;
+mod keeping;
+mod linking;
+mod rotating;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deployd_core::ports::{Random, Recipe, Store};
+use deployd_core::secret::{SecretRef, SecretValue};
+
+use crate::{Environment, KeyError, KeySettings, Sources, StoreVault};
+
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        getrandom::fill(buffer).unwrap();
+    }
+}
+
+/// Variables that are set.
+type Variables = BTreeMap<&'static str, String>;
+
+fn environment(variables: &Variables) -> Environment {
+    let variables = variables.clone();
+    Arc::new(move |name| variables.get(name).cloned())
+}
+
+fn settings(folder: &Path) -> KeySettings {
+    KeySettings { file: key_file(folder), variable: None, previous_variables: Vec::new() }
+}
+
+fn key_file(folder: &Path) -> PathBuf {
+    folder.join("secrets.key")
+}
+
+async fn open(store: &Arc<dyn Store>, folder: &Path) -> Result<StoreVault, KeyError> {
+    open_with(store, settings(folder), &Variables::new()).await
+}
+
+async fn open_with(
+    store: &Arc<dyn Store>,
+    settings: KeySettings,
+    variables: &Variables,
+) -> Result<StoreVault, KeyError> {
+    let (random, environment) = (Arc::new(SystemRandom), environment(variables));
+    StoreVault::open(store.clone(), random, settings, &environment, Sources::default()).await
+}
+
+fn secret(owner: &str, name: &str) -> SecretRef {
+    SecretRef { owner: owner.into(), name: name.into() }
+}
+
+fn value(text: &str) -> SecretValue {
+    SecretValue::new(text.as_bytes().to_vec())
+}
+
+fn recipe(length: usize) -> Recipe {
+    Recipe { length, alphabet: "abc".into() }
+}
