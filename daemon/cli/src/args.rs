@@ -20,9 +20,9 @@ pub use documents::{
 pub use global::{Format, Globals, SecretText};
 pub use operations::{
     AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
-    JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs, PluginCommand,
-    PluginPushArgs, Scope, SecretCommand, SecretLinkArgs, SecretSetArgs, TokenCommand,
-    TokenCreateArgs,
+    JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs,
+    PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs, SecretSetArgs,
+    TokenCommand, TokenCreateArgs,
 };
 pub use values::{ImageChange, ImageReference};
 
@@ -152,7 +152,7 @@ pub enum ClientCommand {
     Token(TokenCommand),
     /// Say whose token is used, and what it may do
     Whoami,
-    /// Verify and export the journal
+    /// List, verify and export the journal
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Have the daemon write a copy of its store

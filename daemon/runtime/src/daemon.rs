@@ -25,8 +25,8 @@ use tokio::task::JoinHandle;
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::metrics;
-use crate::sender::EgressSender;
 use crate::secrets;
+use crate::sender::EgressSender;
 use crate::settings::{Settings, SettingsError};
 use crate::world::{SystemClock, SystemRandom};
 

@@ -183,13 +183,16 @@ async fn keys(settings: &Settings) -> Finding {
                 .filter(|key| key.used == KeyUse::Removable)
                 .map(|key| format!("{} ({})", key.id, key.from))
                 .collect();
-            good("secrets", match removable.is_empty() {
-                true => key,
-                false => format!(
-                    "{key}; removable, but for backups from before: {}",
-                    removable.join(", ")
-                ),
-            })
+            good(
+                "secrets",
+                match removable.is_empty() {
+                    true => key,
+                    false => format!(
+                        "{key}; removable, but for backups from before: {}",
+                        removable.join(", ")
+                    ),
+                },
+            )
         }
     }
 }

@@ -21,5 +21,6 @@ mod world;
 pub use daemon::{Daemon, StartError};
 pub use run::run;
 pub use settings::{
-    KubernetesSecrets, LogFormat, LogSettings, SecretsSettings, Settings, SettingsError, VaultSecrets,
+    KubernetesSecrets, LogFormat, LogSettings, SecretsSettings, Settings, SettingsError,
+    VaultSecrets,
 };

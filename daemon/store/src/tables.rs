@@ -75,9 +75,10 @@ macro_rules! tables {
             $({
                 for entry in from.open_table($definition)?.iter()? {
                     let (key, value) = entry?;
-                    let key = <$key>::as_bytes(&key.value()).as_ref().to_vec();
-                    let value = <$value>::as_bytes(&value.value()).as_ref().to_vec();
-                    found.push((stringify!($field), key, value));
+                    let (key, value) = (key.value(), value.value());
+                    let (key, value) = (<$key>::as_bytes(&key), <$value>::as_bytes(&value));
+                    let bytes = |part: &dyn AsRef<[u8]>| part.as_ref().to_vec();
+                    found.push((stringify!($field), bytes(&key), bytes(&value)));
                 }
             })*
             Ok(found)

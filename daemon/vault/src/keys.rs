@@ -87,7 +87,9 @@ pub enum KeyError {
         found: usize,
     },
     /// A variable is not set, or is no key.
-    #[error("the key of secrets in the variable {name}: {reason}; expected {KEY} bytes in base 64, as of `head -c {KEY} /dev/urandom | base64`")]
+    #[error(
+        "the key of secrets in the variable {name}: {reason}; expected {KEY} bytes in base 64, as of `head -c {KEY} /dev/urandom | base64`"
+    )]
     Variable {
         /// Its name.
         name: String,
@@ -253,11 +255,7 @@ impl KeySettings {
     }
 
     /// Makes a key file with a new key, and keeps the one before it.
-    pub(crate) fn make(
-        &self,
-        random: &dyn Random,
-        before: Option<&Key>,
-    ) -> Result<Key, KeyError> {
+    pub(crate) fn make(&self, random: &dyn Random, before: Option<&Key>) -> Result<Key, KeyError> {
         let mut bytes = [0u8; KEY];
         random.fill(&mut bytes);
         let files = self.files();

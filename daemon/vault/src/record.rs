@@ -198,7 +198,12 @@ pub(crate) fn rewrap(
 
 /// A record of format 1, as versions before wrote it.
 #[cfg(test)]
-pub(crate) fn seal_direct(name: &[u8], value: &[u8], key: [u8; KEY], nonce: [u8; NONCE]) -> Vec<u8> {
+pub(crate) fn seal_direct(
+    name: &[u8],
+    value: &[u8],
+    key: [u8; KEY],
+    nonce: [u8; NONCE],
+) -> Vec<u8> {
     let cipher = XChaCha20Poly1305::new(&key.into());
     let payload = Payload { msg: value, aad: name };
     let sealed = cipher.encrypt(&XNonce::from(nonce), payload).unwrap();

@@ -46,7 +46,8 @@ impl Sources {
                 LinkKind::Kubernetes => "secrets.kubernetes",
                 LinkKind::Vault => "secrets.vault",
             };
-            let message = format!("the daemon's settings have no {setting}; set it, and start again");
+            let message =
+                format!("the daemon's settings have no {setting}; set it, and start again");
             Fault::denied("secret-source-not-set-up", message)
         })
     }
@@ -60,10 +61,11 @@ impl Sources {
     pub(crate) async fn read(&self, link: &Link) -> Result<SecretValue, Fault> {
         let source = self.of(link)?;
         source.allows(link)?;
-        let value = tokio::time::timeout(LOOK_UP_WALL, source.read(link)).await.map_err(|_| {
-            let seconds = LOOK_UP_WALL.as_secs();
-            Fault::transient("secret-source-timeout", format!("no answer within {seconds} s"))
-        })??;
+        let value =
+            tokio::time::timeout(LOOK_UP_WALL, source.read(link)).await.map_err(|_| {
+                let seconds = LOOK_UP_WALL.as_secs();
+                Fault::transient("secret-source-timeout", format!("no answer within {seconds} s"))
+            })??;
         match value.expose().len() {
             0 => Err(Fault::invalid("secret-empty", "the value is empty; put one there")),
             1..=VALUE_BYTES_MAX => Ok(value),

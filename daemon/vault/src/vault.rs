@@ -162,12 +162,7 @@ impl StoreVault {
         self.opened(secret, &key, &record)
     }
 
-    fn opened(
-        &self,
-        secret: &SecretRef,
-        key: &[u8],
-        record: &[u8],
-    ) -> Result<Stored, VaultError> {
+    fn opened(&self, secret: &SecretRef, key: &[u8], record: &[u8]) -> Result<Stored, VaultError> {
         let (kind, content) =
             record::open(key, record, &self.ring()).map_err(|why| unreadable(secret, &why))?;
         match kind {
@@ -285,10 +280,8 @@ impl Vault for StoreVault {
     async fn remove_owner(&self, owner: &str) -> Result<(), VaultError> {
         let _changing = self.changing.lock().await;
         let entries = self.of_owner(owner).await?;
-        let puts = entries
-            .into_iter()
-            .map(|(key, _)| Put { index: SECRETS, key, value: None })
-            .collect();
+        let puts =
+            entries.into_iter().map(|(key, _)| Put { index: SECRETS, key, value: None }).collect();
         self.store.append(Batch { puts, ..Batch::default() }).await?;
         Ok(())
     }

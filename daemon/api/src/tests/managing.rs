@@ -90,11 +90,16 @@ async fn the_key_of_secrets_is_rotated() {
     let keys = stage.get("/v1/secret-keys").send().await.is(200, "").json();
     assert_eq!(keys["keys"][0]["use"], "newest");
     let rotated = stage.post("/v1/secret-keys/rotate").send().await.is(200, "").json();
-    assert_eq!(rotated["keys"][1], json!({
-        "id": keys["keys"][0]["id"], "from": "file 0", "use": "removable",
-    }));
+    assert_eq!(
+        rotated["keys"][1],
+        json!({
+            "id": keys["keys"][0]["id"], "from": "file 0", "use": "removable",
+        })
+    );
     let journal = stage.get("/v1/journal").send().await.is(200, "").text;
-    assert!(journal.contains("secret-key-rotation-began") && journal.contains("secret-key-rotated"));
+    assert!(
+        journal.contains("secret-key-rotation-began") && journal.contains("secret-key-rotated")
+    );
     let ci = stage.ask(Method::POST, "/v1/secret-keys/rotate").scope(TokenScope::Deploy);
     ci.send().await.is(403, "forbidden");
 }

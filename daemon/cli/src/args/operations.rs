@@ -219,10 +219,31 @@ impl From<Scope> for TokenScope {
 /// The journal.
 #[derive(Debug, Clone, Subcommand)]
 pub enum JournalCommand {
+    /// List events: what happened, who did it, what was refused, which secrets were revealed
+    List(JournalListArgs),
     /// Verify every chain of hashes and all content: the daemon's, or an export's
     Verify(JournalVerifyArgs),
     /// Write the journal, one event per line of JSON
     Export(JournalExportArgs),
+}
+
+/// List events.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd journal list
+  deployd journal list --kind secret-revealed
+  deployd journal list --after 120000 --limit 500 -o json")]
+pub struct JournalListArgs {
+    /// Only events of this kind
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Only events after this position
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    pub after: u64,
+    /// At most so many, the newest
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    pub limit: usize,
 }
 
 /// Verify the journal.

@@ -69,6 +69,7 @@ fn lines_that_are_right() {
         "deployd secret rotate-key",
         "deployd plugin push c.wasm --manifest plugin.toml",
         "deployd token create ci --scope ci",
+        "deployd journal list --kind secret-revealed --limit 5",
         "deployd journal verify --offline f",
         "deployd journal export --out f --after 3",
         "deployd completions zsh",

@@ -75,9 +75,11 @@ async fn attempts_have_a_bound() {
 
 #[tokio::test]
 async fn broken_answers_are_asked_for_again_where_that_is_safe() {
-    let daemon =
-        Daemon::new([Answer::new(200, "{\"na").breaks(), Answer::json(200, &json!([{"name": "a"}]))])
-            .await;
+    let daemon = Daemon::new([
+        Answer::new(200, "{\"na").breaks(),
+        Answer::json(200, &json!([{"name": "a"}])),
+    ])
+    .await;
     assert_eq!(daemon.client().secrets().await.unwrap()[0].name, "a");
 
     // Also where a repeat without the key would do it twice.

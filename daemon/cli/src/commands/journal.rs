@@ -1,6 +1,7 @@
-//! Verifies and exports the journal, and has the store copied.
+//! Lists, verifies and exports the journal, and has the store copied.
 
 mod chains;
+mod list;
 
 use std::io::{BufRead as _, BufReader, BufWriter, Write};
 
@@ -24,6 +25,7 @@ pub(super) async fn journal(
     command: JournalCommand,
 ) -> Result<u8, CliError> {
     match command {
+        JournalCommand::List(args) => list::list(context, &args).await,
         JournalCommand::Verify(JournalVerifyArgs { offline: Some(path) }) => {
             let verified = offline(context, &path)?;
             report_offline(context.output, &verified)

@@ -373,6 +373,34 @@ async fn a_token_is_shown_once_and_alone() {
 }
 
 #[tokio::test]
+async fn the_journal_tells_who_has_seen_which_secret() {
+    let event = |position: u64, kind: &str, body: Value| {
+        json!({
+            "position": position, "stream": "access", "version": position,
+            "previous": format!("sha256:{}", "0".repeat(64)),
+            "hash": format!("sha256:{}", "0".repeat(64)),
+            "at": "2026-01-01T00:00:00Z", "actor": "deployd", "kind": kind, "body": body,
+        })
+    };
+    let revealed = json!({
+        "type": "secret-revealed", "plugin": {"name": "dns", "digest": "sha256:1"},
+        "resource": "8f2c", "name": "token", "secret": {"owner": "operator", "name": "dns-token"},
+    });
+    let page = json!([
+        event(1, "token-created", json!({"type": "token-created", "name": "ci"})),
+        event(2, "secret-revealed", revealed),
+    ]);
+    let line = ["journal", "list", "--kind", "secret-revealed"];
+    let daemon = Daemon::new([Answer::json(200, &page)]).await;
+    let ran = ran(&daemon, &line, "").await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in ["secret-revealed", "plugin=dns", "resource=8f2c", "secret=operator/dns-token"] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert!(!ran.out.contains("token-created"), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn journals_are_verified_here_and_there() {
     let daemon = nobody().await;
     for (input, code) in [("", 0), ("nonsense\n", 1)] {

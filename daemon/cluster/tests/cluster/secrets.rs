@@ -60,9 +60,8 @@ async fn values_are_read_from_secrets_that_somebody_else_keeps() {
         std::fs::write(&kubeconfig, stage.kubeconfig()).unwrap();
         let cluster = Arc::new(KubeCluster::new(options()));
         let source = KubeSecrets::new(cluster, SecretsAccess::Kubeconfig(kubeconfig.clone()));
-        let link = |place: &str| {
-            format!("kubernetes:{}/{place}", stage.target.namespace).parse().unwrap()
-        };
+        let link =
+            |place: &str| format!("kubernetes:{}/{place}", stage.target.namespace).parse().unwrap();
         assert_eq!(source.read(&link("db#tls.key")).await.unwrap().expose(), CANARY.as_bytes());
         for (place, code, says) in
             [("db#none", "secret-key-missing", "none"), ("none#key", "not-found", "none")]

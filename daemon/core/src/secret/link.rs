@@ -11,8 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const CHARACTERS_MAX: usize = 1024;
 
 /// How a link is written, for those who got it wrong.
-const FORMS: &str =
-    "file:/PATH, env:NAME, kubernetes:NAMESPACE/NAME#KEY or vault:MOUNT/PATH#FIELD";
+const FORMS: &str = "file:/PATH, env:NAME, kubernetes:NAMESPACE/NAME#KEY or vault:MOUNT/PATH#FIELD";
 
 /// Where a secret's value is kept. Has nothing of the value, and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,8 +106,7 @@ impl FromStr for Link {
         if text.chars().any(|c| c.is_control() || super::is_bracket(c)) {
             return Err(invalid("it has a control character or a mark of references in it"));
         }
-        let (kind, place) =
-            text.split_once(':').ok_or_else(|| invalid("it does not say where"))?;
+        let (kind, place) = text.split_once(':').ok_or_else(|| invalid("it does not say where"))?;
         match kind {
             "file" => {
                 let below = place.strip_prefix('/').ok_or_else(|| invalid("no absolute path"))?;

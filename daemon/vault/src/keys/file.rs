@@ -84,8 +84,8 @@ impl KeyFiles {
 }
 
 fn read(path: &Path) -> Result<[u8; KEY], KeyError> {
-    let key = std::fs::read(path)
-        .map_err(|source| KeyError::Io { path: path.to_owned(), source })?;
+    let key =
+        std::fs::read(path).map_err(|source| KeyError::Io { path: path.to_owned(), source })?;
     let found = key.len();
     key.try_into().map_err(|_| KeyError::Length { path: path.to_owned(), found })
 }

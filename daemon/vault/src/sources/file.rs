@@ -174,7 +174,8 @@ mod tests {
         symlink("/proc/self/environ", folder.join("environ")).unwrap();
         symlink("loop", folder.join("loop")).unwrap();
         let source = FileSource::new(vec![folder.clone()]);
-        for path in ["absolute", "relative", "folder/secret", "environ", "loop", "inner/up/relative"]
+        for path in
+            ["absolute", "relative", "folder/secret", "environ", "loop", "inner/up/relative"]
         {
             assert_eq!(code(&source, &folder.join(path)).await, "secret-file-denied", "{path}");
         }

@@ -101,9 +101,9 @@ impl KvSource {
 
     fn url(&self, mount: &str, path: &str) -> Result<Url, Fault> {
         let mut url = self.base.clone();
-        let mut segments = url.path_segments_mut().map_err(|()| {
-            Fault::bug("internal", "the address of Vault can have no path")
-        })?;
+        let mut segments = url
+            .path_segments_mut()
+            .map_err(|()| Fault::bug("internal", "the address of Vault can have no path"))?;
         segments.pop_if_empty().push("v1").extend(mount.split('/'));
         segments.push("data").extend(path.split('/'));
         drop(segments);
@@ -131,6 +131,7 @@ impl KvSource {
             private_address: true,
             ca,
             client_certificate: None,
+            credential: None,
         };
         let limits = EgressLimits { body_bytes: ANSWER_BYTES, ..EgressLimits::default() };
         Ok(Access { grants: Arc::new([grant]), limits, uses: Arc::new(Logged) })
@@ -285,7 +286,10 @@ fn refusal(answer: &Exchanged, path: &str) -> Fault {
             Fault::denied("vault-denied", message)
         }
         404 => match serde_json::from_slice::<Answer>(&answer.body) {
-            Ok(known) if known.data.metadata.destroyed || !known.data.metadata.deletion_time.is_empty() => {
+            Ok(known)
+                if known.data.metadata.destroyed
+                    || !known.data.metadata.deletion_time.is_empty() =>
+            {
                 deleted(&known.data.metadata)
             }
             _ => {

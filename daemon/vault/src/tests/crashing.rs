@@ -85,11 +85,7 @@ impl Store for Crashing {
         unreachable!()
     }
 
-    async fn accepted(
-        &self,
-        _: IdempotencyKey,
-        _: Digest,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn accepted(&self, _: IdempotencyKey, _: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         unreachable!()
     }
 

@@ -29,8 +29,7 @@ async fn i16_what_openbao_gives_and_how_it_refuses() {
     let variables = Variables::default();
     variables.set("TOKEN", ROOT);
     let source = source(&bao.address, &variables, |settings| settings).await;
-    let refused =
-        async |link: &str| source.read(&link.parse().unwrap()).await.unwrap_err();
+    let refused = async |link: &str| source.read(&link.parse().unwrap()).await.unwrap_err();
 
     bao.put("secret/data/shop/db", json!({"password": CANARY, "port": 5432})).await;
     assert_eq!(text(&source, "vault:secret/shop/db#password").await, CANARY);
@@ -118,9 +117,11 @@ async fn a_token_in_a_file_is_read_for_each_use_and_namespaces_are_told() {
     let link = "vault:kv/db#x".parse().unwrap();
     let fault = source.read(&link).await.unwrap_err();
     is(&fault, FaultClass::Permanent, "vault-token-unreadable", "secrets.vault.token-file");
-    for (token, code) in
-        [("", "vault-token-unreadable"), ("two words", "vault-token-unreadable"), ("x", "vault-denied")]
-    {
+    for (token, code) in [
+        ("", "vault-token-unreadable"),
+        ("two words", "vault-token-unreadable"),
+        ("x", "vault-denied"),
+    ] {
         std::fs::write(&file, token).unwrap();
         assert_eq!(source.read(&link).await.unwrap_err().code, code, "{token}");
     }

@@ -96,8 +96,7 @@ impl Bao {
     }
 
     async fn with(tls: bool) -> Self {
-        let program =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/openbao/bao");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/openbao/bao");
         assert!(program.exists(), "no {}: run `cargo xtask tools`", program.display());
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -120,7 +119,10 @@ impl Bao {
         let address = format!("{scheme}://127.0.0.1:{port}");
         let mut bao = Self { child, folder, address, egress: egress().await };
         let begun = Instant::now();
-        while bao.try_ask("GET", "sys/health", &Value::Null, None).await.is_none_or(|(s, _)| s != 200)
+        while bao
+            .try_ask("GET", "sys/health", &Value::Null, None)
+            .await
+            .is_none_or(|(s, _)| s != 200)
         {
             assert!(bao.child.try_wait().unwrap().is_none(), "it has ended");
             assert!(begun.elapsed() < GUARD, "it does not get ready");
@@ -151,6 +153,7 @@ impl Bao {
             private_address: true,
             ca: ca.map(|pem| CaSource { pem: Some(pem), secret: None }),
             client_certificate: None,
+            credential: None,
         };
         let limits = EgressLimits::default();
         let access = Access { grants: Arc::new([grant]), limits, uses: Arc::new(Unrecorded) };

@@ -97,6 +97,7 @@ impl Places {
             "plugin list",
             "token list",
             "whoami",
+            "journal list",
             "journal verify",
             "journal export",
             "openapi",
