@@ -33,7 +33,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
             let compiler = confinement::start_supervisor(&settings.compiler)?;
             let secrets = settings.secrets.reach();
             confinement::confine(&settings.sandbox, &settings.data_dir, &secrets, Lasts::ForEver)?;
-            Some(Prepared::Serve(settings, compiler))
+            Some(Prepared::Serve(Box::new(settings), compiler))
         }
         Command::Demo(args) => Some(Prepared::Demo(Box::new(demo::Ground::prepare(args)?))),
         _ => None,
@@ -61,7 +61,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
 
 /// What was set up before there were threads.
 enum Prepared {
-    Serve(Settings, Arc<Supervisor>),
+    Serve(Box<Settings>, Arc<Supervisor>),
     Demo(Box<demo::Ground>),
 }
 

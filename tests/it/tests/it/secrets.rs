@@ -14,6 +14,7 @@ use self::places::Places;
 use crate::client::Client;
 use crate::daemon::Start;
 use crate::openbao::OpenBao;
+use crate::program::deployd;
 use crate::stage::{ENVIRONMENT, NAMESPACE, SIGNING_SECRET, Stage};
 use crate::wait::until;
 
@@ -87,8 +88,8 @@ async fn link_all(stage: &Stage, bao: &OpenBao, kubeconfig: &str) {
             },
         }).to_string()})
     };
-    let files = json!({"files": ["from-environment", "from-kubernetes"].map(subscription)});
-    stage.client.post("/v1/documents:apply", &files).await.ok();
+    let files = ["from-environment", "from-kubernetes"].map(subscription);
+    stage.client.post("/v1/documents:apply", &json!({"files": files})).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,6 +137,9 @@ async fn i16_secrets_are_nowhere_but_in_the_cluster() {
     stage.client.post("/v1/backup", &request).await.ok();
     assert!(stage.daemon.stop().await.success());
     places.add("the daemon's log", stage.daemon.log());
+    let said = deployd(["doctor", "--data", &stage.daemon.data().display().to_string()]).await;
+    assert!(said.out.contains("removable, but for backups from before: "), "{said:?}");
+    places.add("what `deployd doctor` says", said.out + &said.err);
     places.store(&stage.daemon.data().join("deployd.redb"));
     places.store(&backup);
     let new_key = std::fs::read(stage.daemon.data().join("secrets.key")).unwrap();
