@@ -15,7 +15,8 @@ pub use deployments::{
     Selection, WatchArgs, Watching,
 };
 pub use documents::{
-    ApplyArgs, DocumentsArgs, EnvironmentArgs, SchemaArgs, SchemaKind, ValidateArgs,
+    ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
+    EnvironmentDeleteArgs, RemoveArgs, ResourcesArgs, SchemaArgs, SchemaKind, ValidateArgs,
 };
 pub use global::{Format, Globals, SecretText};
 pub use operations::{
@@ -129,12 +130,12 @@ pub enum ClientCommand {
     /// List environments and what runs in them
     #[command(visible_alias = "envs")]
     Environments,
-    /// Show an environment: what runs, what waits
+    /// Show an environment, list them, or take one away
     #[command(visible_alias = "env")]
     Environment(EnvironmentArgs),
-    /// List the resources of an environment
-    Resources(EnvironmentArgs),
-    /// List the documents that are applied
+    /// List the resources that are there, and what made them
+    Resources(ResourcesArgs),
+    /// List the documents that are applied, or remove one
     Documents(DocumentsArgs),
     /// Print the JSON Schema of a kind of document
     Schema(SchemaArgs),

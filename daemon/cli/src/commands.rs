@@ -27,6 +27,9 @@ use crate::client::{Client, ClientOptions};
 use crate::error::CliError;
 use crate::output::{Output, Tone};
 
+/// The longest answer to a question that is read.
+const ANSWER_MAX: usize = 100;
+
 /// What commands work with.
 pub(crate) struct Context<'a> {
     pub(crate) globals: &'a Globals,
@@ -125,6 +128,22 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
 }
 
 impl Context<'_> {
+    /// Asks whoever types. Anything but a yes is a no.
+    pub(crate) fn confirmed(&mut self, question: &str) -> Result<bool, CliError> {
+        self.output.complain(question);
+        let mut answer = String::new();
+        let mut byte = [0u8];
+        // Until the end of the line: what is typed after it is nobody's answer.
+        while answer.len() < ANSWER_MAX && self.input.read(&mut byte).is_ok_and(|read| read == 1) {
+            match byte {
+                [b'\n'] => break,
+                [byte] => answer.push(char::from(byte)),
+            }
+        }
+        let answer = answer.trim().to_ascii_lowercase();
+        Ok(matches!(answer.as_str(), "y" | "yes"))
+    }
+
     /// A client of the daemon that the command line names.
     pub(crate) fn client(&mut self) -> Result<Client, CliError> {
         let globals = self.globals;

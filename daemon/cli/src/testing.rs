@@ -180,6 +180,8 @@ pub(crate) fn record() -> DeploymentRecord {
             origin: Origin::Request,
             comment: None,
             expected_plan: None,
+            confirm_replace: false,
+            teardown: None,
         },
         queued: Timestamp(1_000_000),
         ended: None,

@@ -52,14 +52,25 @@ impl ResourceKey {
 
     /// Names the resource for ever: 16 hex digits.
     pub fn uid(&self, environment: &EnvironmentId) -> Uid {
-        let digest = Digest::of_parts(&[
+        self.uid_of(environment, &[])
+    }
+
+    /// Names what takes the resource's place when another driver makes it anew:
+    /// both are there for a while, and must not be taken for each other.
+    fn replacing_uid(&self, environment: &EnvironmentId, driver: &Name) -> Uid {
+        self.uid_of(environment, &[driver.as_str().as_bytes()])
+    }
+
+    fn uid_of(&self, environment: &EnvironmentId, more: &[&[u8]]) -> Uid {
+        let mut parts = vec![
             environment.application.as_str().as_bytes(),
             environment.environment.as_str().as_bytes(),
             self.resource_type.as_bytes(),
             self.class.as_bytes(),
             self.id.as_bytes(),
-        ]);
-        let mut hex = digest.hex();
+        ];
+        parts.extend(more);
+        let mut hex = Digest::of_parts(&parts).hex();
         hex.truncate(16);
         Uid(hex)
     }
@@ -127,6 +138,17 @@ pub struct ResourceGraph {
     pub names: BTreeMap<String, BTreeMap<String, Uid>>,
 }
 
+impl ResourceGraph {
+    /// The uid of a resource: usually the one that its key gives by itself.
+    pub fn uid_of(&self, key: &ResourceKey, environment: &EnvironmentId) -> Option<Uid> {
+        let usual = key.uid(environment);
+        if self.nodes.contains_key(&usual) {
+            return Some(usual);
+        }
+        self.nodes.iter().find(|(_, node)| node.key == *key).map(|(uid, _)| uid.clone())
+    }
+}
+
 /// What a graph is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct GraphInput<'a> {
@@ -138,6 +160,8 @@ pub struct GraphInput<'a> {
     pub set: &'a DeploymentSet,
     /// All definitions.
     pub definitions: &'a BTreeMap<Name, ResourceDefinitionSpec>,
+    /// The drivers of resources that are there.
+    pub made_by: &'a BTreeMap<Uid, Name>,
 }
 
 /// What is wrong with what a set asks for. All of it is reported at once.
@@ -206,8 +230,13 @@ pub enum GraphError {
 
 /// Builds the graph, or says all that is wrong.
 pub fn build(input: &GraphInput<'_>) -> Result<ResourceGraph, Vec<GraphError>> {
-    let mut builder =
-        Builder { input, graph: ResourceGraph::default(), errors: Vec::new(), open: Vec::new() };
+    let mut builder = Builder {
+        input,
+        graph: ResourceGraph::default(),
+        uids: BTreeMap::new(),
+        errors: Vec::new(),
+        open: Vec::new(),
+    };
     builder.requests();
     while let Some(uid) = builder.open.pop() {
         builder.connect(&uid);
@@ -227,6 +256,8 @@ pub fn build(input: &GraphInput<'_>) -> Result<ResourceGraph, Vec<GraphError>> {
 struct Builder<'a> {
     input: &'a GraphInput<'a>,
     graph: ResourceGraph,
+    /// Uids of the nodes.
+    uids: BTreeMap<ResourceKey, Uid>,
     errors: Vec<GraphError>,
     /// Nodes whose placeholders have not been looked at yet.
     open: Vec<Uid>,
@@ -273,8 +304,9 @@ impl Builder<'_> {
         params: BTreeMap<String, Value>,
         asked_by: &str,
     ) -> Option<Uid> {
-        let uid = key.uid(self.input.environment);
-        if let Some(node) = self.graph.nodes.get_mut(&uid) {
+        if let Some(uid) = self.uids.get(&key).cloned()
+            && let Some(node) = self.graph.nodes.get_mut(&uid)
+        {
             node.used_by.extend(workload.map(str::to_owned));
             if node.params.is_empty() && !params.is_empty() {
                 node.params = params;
@@ -323,6 +355,8 @@ impl Builder<'_> {
                 return None;
             }
         };
+        let uid = self.uid(&key, &provider);
+        self.uids.insert(key.clone(), uid.clone());
         self.graph.nodes.insert(
             uid.clone(),
             Node {
@@ -340,6 +374,17 @@ impl Builder<'_> {
         );
         self.open.push(uid.clone());
         Some(uid)
+    }
+
+    /// The uid of a resource: another one than usual if that is another
+    /// driver's, which knows nothing of what this one makes.
+    fn uid(&self, key: &ResourceKey, provider: &Provider) -> Uid {
+        let usual = key.uid(self.input.environment);
+        let Provider::Driver(driver) = provider else { return usual };
+        let replacing = key.replacing_uid(self.input.environment, driver);
+        let is_there = self.input.made_by.contains_key(&replacing);
+        let is_another_s = self.input.made_by.get(&usual).is_some_and(|maker| maker != driver);
+        if is_there || is_another_s { replacing } else { usual }
     }
 
     /// Finds what a node refers to.
@@ -476,6 +521,29 @@ pub fn dependents_first(after: &BTreeMap<Uid, BTreeSet<Uid>>) -> Vec<Uid> {
         }
     }
     ordered
+}
+
+/// What has to be gone before each of these can go: in an order in which they
+/// can go one by one, those before it that need it.
+pub fn gone_before(
+    order: &[Uid],
+    after: &BTreeMap<Uid, BTreeSet<Uid>>,
+) -> BTreeMap<Uid, BTreeSet<Uid>> {
+    let mut before: BTreeMap<Uid, BTreeSet<Uid>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for uid in order {
+        before.entry(uid.clone()).or_default();
+        seen.insert(uid);
+        for needed in after.get(uid).into_iter().flatten() {
+            // What went already can't wait: plans of different times can
+            // contradict each other.
+            if !seen.contains(needed) {
+                before.entry(needed.clone()).or_default().insert(uid.clone());
+            }
+        }
+    }
+    before.retain(|uid, _| seen.contains(uid));
+    before
 }
 
 /// Walks along unmet needs until something comes up twice.

@@ -37,6 +37,7 @@ fn graph(workloads: Value, list: &[(&str, &str, Value)]) -> Result<ResourceGraph
         environment_type: &"development".parse().unwrap(),
         set: &set(workloads),
         definitions: &definitions(list),
+        made_by: &BTreeMap::new(),
     })
 }
 

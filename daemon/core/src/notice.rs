@@ -9,7 +9,7 @@ use crate::journal::{StreamId, Version};
 use crate::seeded::{Bug, seeded};
 
 /// Types of notices, for documentation and for checking subscriptions.
-pub const TYPES: [&str; 9] = [
+pub const TYPES: [&str; 16] = [
     "deployment.queued",
     "deployment.started",
     "deployment.planned",
@@ -19,6 +19,13 @@ pub const TYPES: [&str; 9] = [
     "deployment.cancelled",
     "deployment.superseded",
     "deployment.needs-operator",
+    "teardown.queued",
+    "teardown.started",
+    "teardown.planned",
+    "teardown.succeeded",
+    "teardown.failed",
+    "teardown.cancelled",
+    "teardown.needs-operator",
 ];
 
 /// What a notifier gets.
@@ -47,25 +54,25 @@ pub fn notice(
     event: &Event,
     record: &DeploymentRecord,
 ) -> Option<Notice> {
-    let notice_type = match event {
-        Event::DeploymentQueued { .. } => "deployment.queued",
-        Event::DeploymentStarted { .. } => "deployment.started",
-        Event::DeploymentPlanned { .. } => "deployment.planned",
-        Event::DeploymentSuperseded { .. } => "deployment.superseded",
-        Event::DeploymentEnded { outcome, .. } => match outcome {
-            Outcome::Succeeded => "deployment.succeeded",
-            Outcome::RolledBack if seeded(Bug::NoticeForgotten) => return None,
-            Outcome::Failed => "deployment.failed",
-            Outcome::RolledBack => "deployment.rolled-back",
-            Outcome::Cancelled => "deployment.cancelled",
-            Outcome::Superseded => "deployment.superseded",
-            Outcome::NeedsOperator => "deployment.needs-operator",
-        },
+    let what = match event {
+        Event::DeploymentQueued { .. } => "queued",
+        Event::DeploymentStarted { .. } => "started",
+        Event::DeploymentPlanned { .. } => "planned",
+        Event::DeploymentSuperseded { .. } => "superseded",
+        Event::DeploymentEnded { outcome: Outcome::RolledBack, .. }
+            if seeded(Bug::NoticeForgotten) =>
+        {
+            return None;
+        }
+        Event::DeploymentEnded { outcome, .. } => outcome.as_str(),
         _ => return None,
     };
+    // Whoever waits for a deployment must not take the end of an environment
+    // for one.
+    let kind = if record.request.teardown.is_some() { "teardown" } else { "deployment" };
     Some(Notice {
         id: format!("{stream}/{}", version.0),
-        notice_type: notice_type.to_owned(),
+        notice_type: format!("{kind}.{what}"),
         time: at,
         application: record.environment.application.to_string(),
         environment: record.environment.environment.to_string(),

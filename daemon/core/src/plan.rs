@@ -46,15 +46,40 @@ pub struct Plan {
     pub unused: Vec<UnusedResource>,
     /// The environment's values over its type's.
     pub values: BTreeMap<String, Value>,
-    /// What makes the manifests.
-    pub templater: PlannedTemplater,
-    /// How they are rolled out.
-    pub strategy: PlannedStrategy,
+    /// What makes the manifests; none when the environment is taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templater: Option<PlannedTemplater>,
+    /// How they are rolled out; none when the environment is taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<PlannedStrategy>,
     /// Whether fields are taken over from others.
     pub take_over_fields: bool,
     /// What has to hold before execution begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// The environment is taken away: its objects, those of `unused` that don't
+    /// stay, and its document.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub teardown: bool,
+}
+
+impl Plan {
+    /// Names of resources that are made anew, with the loss of what is in the
+    /// old ones.
+    pub fn replaced(&self) -> BTreeSet<String> {
+        let anew = self
+            .resources
+            .iter()
+            .filter(|(_, planned)| planned.action == DriverAction::Replace)
+            .filter_map(|(uid, _)| self.graph.nodes.get(uid))
+            .map(|node| node.key.to_string());
+        let destroyed = self
+            .unused
+            .iter()
+            .filter(|old| old.replaced_by.is_some() && old.when_unused == WhenUnused::Destroy)
+            .map(|old| old.key.to_string());
+        anew.chain(destroyed).collect()
+    }
 }
 
 /// What runs before a plan is executed.
@@ -122,6 +147,12 @@ pub struct UnusedResource {
     /// How safe it is to repeat what its driver does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectLevel>,
+    /// Those of the same plan that have to be gone before it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gone_before: BTreeSet<Uid>,
+    /// What takes its place: made by another driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<Uid>,
 }
 
 /// A templater, pinned, and the baseline it uses.

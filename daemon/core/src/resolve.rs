@@ -141,7 +141,11 @@ impl Context<'_> {
                 .cloned()
                 .ok_or_else(|| error("neither the environment nor its type has it".into())),
             ("resources", [key, keys @ ..]) => match parse_key(key) {
-                Some(key) => self.output(&key.uid(self.environment), keys, &reference.text),
+                Some(key) => {
+                    let uid = self.graph.uid_of(&key, self.environment);
+                    let uid = uid.unwrap_or_else(|| key.uid(self.environment));
+                    self.output(&uid, keys, &reference.text)
+                }
                 None => Err(error("expected resources.TYPE[/CLASS][#ID].OUTPUT".into())),
             },
             _ => Err(error("expected context, resource, values or resources".into())),
@@ -294,6 +298,7 @@ mod tests {
             environment_type: &"development".parse().unwrap(),
             set: &set,
             definitions: &definitions,
+            made_by: &BTreeMap::new(),
         })
         .unwrap();
         (set, graph, environment)

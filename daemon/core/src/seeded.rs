@@ -92,6 +92,15 @@ seeded_bugs! {
     /// What others need is destroyed before them.
     UndoneInForwardOrder: "I8", "deployd-engine",
         "resources::i8_what_others_need_is_destroyed_after_them";
+    /// An environment is forgotten as soon as it is known what has to go.
+    ForgottenTooEarly: "I8", "deployd-engine",
+        "teardown::i8_a_driver_that_refuses_stops_it_and_the_environment_stays";
+    /// Resources are made anew although nobody has confirmed it.
+    ReplacedUnconfirmed: "I12", "deployd-engine",
+        "replacing::i12_what_holds_data_is_not_replaced_unless_somebody_says_so";
+    /// A resource whose provisioning was begun and did not end is forgotten.
+    BegunForgotten: "I8", "deployd-engine",
+        "teardown::i8_what_was_begun_and_never_recorded_goes_too";
     /// What is wanted is pruned with what is not.
     WantedOnesPruned: "I8", "deployd-engine",
         "crashes::i4_i5_i6_i8_i10_the_canonical_deployments_keep_every_promise";
@@ -120,6 +129,9 @@ seeded_bugs! {
     /// The clock on the wall decides who comes first.
     WallClockOrdersTheQueue: "I15", "deployd-engine",
         "time::i15_a_clock_that_is_set_back_changes_no_order";
+    /// A clock that jumps ahead ends environments.
+    JumpBelieved: "I15", "deployd-engine",
+        "expiry::i15_a_clock_that_jumps_ahead_and_back_ends_nothing";
     /// A secret's value is written to a deployment's log.
     SecretInALog: "I16", "deployd-engine",
         "secrets::i16_a_canary_is_found_in_the_cluster_s_secret_only";

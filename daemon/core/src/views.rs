@@ -1,6 +1,8 @@
 //! What people and programs get to see: answers of the engine, as the HTTP
 //! interface serves them and the command line reads them.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +12,7 @@ use crate::config::{Document, DocumentKey};
 use crate::deployment::{DeploymentRecord, EnvironmentState};
 use crate::graph::Uid;
 use crate::plan::{Plan, Preview};
-use crate::ports::LogLevel;
+use crate::ports::{LogLevel, PluginRef};
 use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
@@ -23,6 +25,62 @@ pub struct Applied {
     pub dry_run: bool,
     /// In the order in which they were applied.
     pub documents: Vec<AppliedDocument>,
+    /// Resources that are there and that come from elsewhere with the next
+    /// deployment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affected: Vec<AffectedResource>,
+}
+
+/// A resource that is there, and what a change of documents means for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AffectedResource {
+    /// Where it is.
+    pub environment: EnvironmentId,
+    /// Its uid.
+    pub uid: Uid,
+    /// `postgres#backend.db`.
+    pub name: String,
+    /// The definition that it was provisioned by.
+    pub from: DefinitionRef,
+    /// The definition that would be for it; none when none would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DefinitionRef>,
+    /// Whether it would be made anew by another driver, and be destroyed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
+    /// Why it would have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl std::fmt::Display for AffectedResource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { environment, name, from, to, replace, problem, .. } = self;
+        write!(f, "{environment} {name}: from {from} to ")?;
+        match (to, problem) {
+            (Some(to), _) if *replace => write!(f, "{to}, made anew by another driver"),
+            (Some(to), _) => write!(f, "{to}"),
+            (None, Some(problem)) => write!(f, "none: {problem}"),
+            (None, None) => write!(f, "none"),
+        }
+    }
+}
+
+/// What a definition said at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DefinitionRef {
+    /// Its name.
+    pub name: Name,
+    /// What it said.
+    pub digest: Digest,
+}
+
+impl std::fmt::Display for DefinitionRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hex = self.digest.hex();
+        write!(f, "{}@{}", self.name, hex.get(..12).unwrap_or(&hex))
+    }
 }
 
 /// What became of a document.
@@ -47,6 +105,8 @@ pub enum DocumentChange {
     Changed,
     /// It was there as it is.
     Unchanged,
+    /// It was there, and is no more.
+    Removed,
 }
 
 /// A document as it is kept.
@@ -136,6 +196,10 @@ pub struct DeployRequest {
     /// Refuse to execute any plan but the one with this digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_plan: Option<Digest>,
+    /// Let resources be replaced: made anew by another driver, and the old ones
+    /// destroyed with what is in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm_replace: bool,
 }
 
 /// A plan and what it shows.
@@ -162,24 +226,98 @@ pub struct EnvironmentView {
     pub state: EnvironmentState,
     /// Images of what runs: `workload/container` and image.
     pub images: Vec<(String, String)>,
+    /// When it is taken away, unless something is deployed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
+}
+
+/// How to take an environment away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TeardownRequest {
+    /// Resources that stay, with what they need: types (`postgres`), or names
+    /// (`postgres#backend.db`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Refuse to execute any plan but the one with this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_plan: Option<Digest>,
+}
+
+/// Which resources are wanted: those for which all that is given holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResourceFilter {
+    /// Of this application.
+    pub application: Option<Name>,
+    /// Of this environment.
+    pub environment: Option<EnvironmentId>,
+    /// Of this type: `postgres`.
+    #[serde(rename = "type")]
+    pub resource_type: Option<String>,
+    /// By this definition.
+    pub definition: Option<Name>,
+    /// By the driver of this `Plugin` document.
+    pub driver: Option<Name>,
+}
+
+impl ResourceFilter {
+    /// Whether a resource is wanted.
+    pub fn lets_through(&self, view: &ResourceView) -> bool {
+        let application = &view.environment.application;
+        let driver = view.driver.as_ref().map(|driver| driver.name.as_str());
+        self.application.as_ref().is_none_or(|wanted| wanted == application)
+            && self.environment.as_ref().is_none_or(|wanted| *wanted == view.environment)
+            && self.resource_type.as_ref().is_none_or(|wanted| *wanted == view.resource_type)
+            && self
+                .definition
+                .as_ref()
+                .is_none_or(|wanted| Some(wanted) == view.definition.as_ref())
+            && self.driver.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == driver)
+    }
 }
 
 /// A resource that is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceView {
+    /// Whose it is.
+    pub environment: EnvironmentId,
     /// Its uid.
     pub uid: Uid,
     /// `postgres#backend.db`.
     pub name: String,
+    /// `postgres`.
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    /// The name of the definition that it was provisioned by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Name>,
+    /// What that definition said then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_digest: Option<Digest>,
+    /// Whether it says the same now.
+    pub definition_is_current: bool,
+    /// The driver that provisioned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<PluginRef>,
     /// Its outputs; secrets are references.
     pub outputs: Value,
     /// The deployment that provisioned it last.
     pub deployment: DeploymentId,
     /// When.
     pub at: Timestamp,
+    /// When it was provisioned first, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Whether anything asks for it.
     pub in_use: bool,
+    /// Workloads that ask for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub used_by: BTreeSet<String>,
 }
 
 /// A page of history, newest first.

@@ -9,17 +9,21 @@ use deployd_core::config::{
 };
 use deployd_core::journal::{StreamId, Version};
 use deployd_core::matching;
-use deployd_core::ports::{Batch, PluginInfo};
+use deployd_core::ports::{Batch, Index, PluginInfo, Put};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{Applied, AppliedDocument, DocumentChange, StoredDocument};
-use deployd_core::{Digest, EnvironmentId, Name};
+use deployd_core::{Actor, Digest, EnvironmentId, Name, Timestamp};
 use serde_json::json;
 
+use crate::affected::confirmed;
 use crate::error::Problem;
 use crate::journal::{StoreOrEngine, until_no_conflict};
 use crate::pinned::remember;
 use crate::records::{DOCUMENTS, PLUGINS, all, document_key, document_range, get, put};
 use crate::{Caller, Engine, EngineError, Inner};
+
+/// Documents that were removed: kind, application, name -> their last version.
+const REMOVED: Index = Index("removed-documents");
 
 impl Engine {
     /// Applies documents: all of them, or none. They have been read and checked
@@ -31,11 +35,32 @@ impl Engine {
         documents: Vec<Document>,
         dry_run: bool,
     ) -> Result<Applied, EngineError> {
+        self.apply_documents(caller, documents, dry_run, false).await
+    }
+
+    /// The same, also where resources that are there come from elsewhere by it:
+    /// from another definition, or from none.
+    pub async fn apply_by_force(
+        &self,
+        caller: &Caller,
+        documents: Vec<Document>,
+    ) -> Result<Applied, EngineError> {
+        self.apply_documents(caller, documents, false, true).await
+    }
+
+    async fn apply_documents(
+        &self,
+        caller: &Caller,
+        documents: Vec<Document>,
+        dry_run: bool,
+        force: bool,
+    ) -> Result<Applied, EngineError> {
         if let Some(answer) = self.inner.replayed(caller).await? {
             return Ok(answer);
         }
         let plugins = self.inner.check(&documents).await?;
-        until_no_conflict(|| self.inner.try_apply(caller, &documents, &plugins, dry_run)).await
+        let apply = || self.inner.try_apply(caller, &documents, &plugins, dry_run, force);
+        until_no_conflict(apply).await
     }
 
     /// The answer to documents that were applied before with the same
@@ -117,6 +142,7 @@ impl Inner {
         documents: &[Document],
         plugins: &[PluginInfo],
         dry_run: bool,
+        force: bool,
     ) -> Result<Applied, StoreOrEngine> {
         let stream = StreamId::configuration();
         let store = &*self.ports.store;
@@ -125,7 +151,9 @@ impl Inner {
         let at = self.ports.clock.now();
         let mut batch = Batch::default();
         let mut events = Vec::new();
-        let mut applied = Applied { dry_run, documents: Vec::new() };
+        let before = self.configuration().await?;
+        let affected = self.affected(&before, &before.with(documents)).await?;
+        let mut applied = Applied { dry_run, documents: Vec::new(), affected };
         let mut ordered: Vec<&Document> = documents.iter().collect();
         let rank = |kind| DocumentKind::ALL.iter().position(|other| *other == kind);
         ordered.sort_by_key(|document| rank(document.key().kind));
@@ -134,7 +162,9 @@ impl Inner {
             let digest = Digest::of_json(document).map_err(EngineError::bug)?;
             let before: Option<StoredDocument> = get(store, DOCUMENTS, &document_key(&key)).await?;
             let (change, version) = match &before {
-                None => (DocumentChange::Created, 1),
+                None => {
+                    (DocumentChange::Created, self.removed_version(&key).await?.saturating_add(1))
+                }
                 Some(stored) if stored.digest == digest => {
                     (DocumentChange::Unchanged, stored.version)
                 }
@@ -143,6 +173,9 @@ impl Inner {
             applied.documents.push(AppliedDocument { key: key.clone(), change, version });
             if change == DocumentChange::Unchanged {
                 continue;
+            }
+            if let Document::Environment(d) = document {
+                self.not_while_torn_down(&d.spec.application, &d.metadata.name).await?;
             }
             let actor = caller.actor.clone();
             let document = document.clone();
@@ -172,6 +205,7 @@ impl Inner {
         if dry_run {
             return Ok(applied);
         }
+        confirmed(&applied.affected, force)?;
         if !events.is_empty() {
             batch.appends.push(deployd_core::ports::Append {
                 stream,
@@ -182,7 +216,13 @@ impl Inner {
         }
         let answer = self.commit(caller, applied, batch, &[]).await?;
         self.changes.announce();
+        self.expiry.ring();
         Ok(answer)
+    }
+
+    /// The last version of a document that was removed; 0 if there was none.
+    async fn removed_version(&self, key: &DocumentKey) -> Result<u64, EngineError> {
+        Ok(get(&*self.ports.store, REMOVED, &document_key(key)).await?.unwrap_or(0))
     }
 
     /// Loads all plugins that documents name. What can't be loaded is logged,
@@ -220,11 +260,36 @@ impl Inner {
         let stored: Vec<StoredDocument> =
             all(&*self.ports.store, DOCUMENTS, document_range(None)).await?;
         let mut configuration = Configuration::default();
+        for document in &stored {
+            if let Document::Environment(d) = &document.document {
+                let (application, environment) =
+                    (d.spec.application.clone(), d.metadata.name.clone());
+                let id = EnvironmentId { application, environment };
+                configuration.applied_at.insert(id, document.at);
+            }
+        }
         configuration.add(stored.into_iter().map(|stored| stored.document));
         let configuration = Arc::new(configuration);
         *remembered() = Some((head.version, configuration.clone()));
         Ok(configuration)
     }
+}
+
+/// Adds to a batch that a document is no more. Its versions go on if it comes
+/// again, and what it said stays in the journal.
+pub(crate) async fn removed_document(
+    engine: &Inner,
+    actor: &Actor,
+    stored: &StoredDocument,
+    mut batch: Batch,
+) -> Result<Batch, EngineError> {
+    let key = document_key(&stored.key);
+    batch.puts.push(put(REMOVED, key.clone(), &stored.version)?);
+    batch.puts.push(Put { index: DOCUMENTS, key, value: None });
+    let StoredDocument { key, version, digest, .. } = stored;
+    let note =
+        json!({"type": "document-removed", "key": key, "version": version, "digest": digest});
+    engine.note(StreamId::configuration(), actor, note, batch).await
 }
 
 /// The configuration, and the version of its stream before it was read.
@@ -236,6 +301,8 @@ pub(crate) struct Configuration {
     pub(crate) applications: BTreeMap<Name, ApplicationSpec>,
     pub(crate) workloads: BTreeMap<(Name, Name), deployd_core::score::Workload>,
     pub(crate) environments: BTreeMap<EnvironmentId, EnvironmentSpec>,
+    /// When their documents were applied.
+    pub(crate) applied_at: BTreeMap<EnvironmentId, Timestamp>,
     pub(crate) environment_types: BTreeMap<Name, EnvironmentTypeSpec>,
     pub(crate) definitions: BTreeMap<Name, ResourceDefinitionSpec>,
     pub(crate) plugins: BTreeMap<Name, deployd_core::config::PluginSpec>,

@@ -2,6 +2,7 @@
 
 use deployd_core::Fault;
 use deployd_core::ports::{StoreError, VaultError};
+use deployd_core::views::AffectedResource;
 use serde::{Deserialize, Serialize};
 
 /// Something that is wrong with a request.
@@ -42,6 +43,15 @@ pub enum EngineError {
         /// What is in the way, and what to do.
         message: String,
     },
+    /// Resources that are there would come from elsewhere.
+    #[error(
+        "resources that are there would come from another definition, or none: {}; force it if that is meant",
+        affected(.resources)
+    )]
+    Affects {
+        /// At least one.
+        resources: Vec<AffectedResource>,
+    },
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used before for a different request; choose another key")]
     KeyReuse,
@@ -54,6 +64,11 @@ pub enum EngineError {
     /// The vault failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+fn affected(resources: &[AffectedResource]) -> String {
+    let lines: Vec<String> = resources.iter().map(ToString::to_string).collect();
+    lines.join("; ")
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -101,6 +116,7 @@ impl EngineError {
                 Fault::invalid("invalid-request", self.to_string()).with_detail(detail)
             }
             Self::Conflict { message } => Fault::conflict("conflict", message),
+            Self::Affects { .. } => Fault::conflict("resources-affected", self.to_string()),
             Self::KeyReuse => Fault::conflict("idempotency-key-reuse", self.to_string()),
             // The store being busy or another one having been quicker passes.
             Self::Store(_) => Fault::transient("store", self.to_string()),

@@ -242,12 +242,14 @@ impl Inner {
             },
             comment: None,
             expected_plan: None,
+            confirm_replace: false,
+            teardown: None,
         };
         batch.objects.push(content);
         let deployment = self.new_deployment_id();
         let entry = self.environment(id).await?;
         let events = queue(&entry.state, &deployment, request)
-            .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
+            .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
         let mut one = self.prepare(id, &entry, &caller.actor, &events).await?;
         merge(&mut batch, std::mem::take(&mut one.batch));
         Ok((Route { deployment: Some(deployment), ..arrival.route(id) }, batch, Some(one)))

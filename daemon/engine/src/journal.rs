@@ -56,6 +56,13 @@ impl Draft<'_> {
         &self.after
     }
 
+    /// Whether the last event says that the environment is gone.
+    pub(crate) fn ends_environment(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| {
+            record.request.teardown.is_some() && record.outcome == Some(Outcome::Succeeded)
+        })
+    }
+
     /// How many events there are.
     pub(crate) fn len(&self) -> usize {
         self.events.len()

@@ -23,9 +23,12 @@ impl Inner {
         node: &Node,
         lender: &EnvironmentId,
     ) -> Result<(BorrowedResource, Provisioned), EngineError> {
-        let uid = node.key.uid(lender);
         let entry = self.environment(lender).await?;
-        let Some(active) = entry.state.resources.get(&uid) else {
+        // The newest, where one takes the place of another.
+        let name = node.key.to_string();
+        let of_key = entry.state.resources.iter().filter(|(_, active)| active.name == name);
+        let newest = of_key.max_by_key(|(_, active)| active.since.unwrap_or_default());
+        let Some((uid, active)) = newest else {
             return Err(EngineError::invalid(
                 node.key.to_string(),
                 format!(
@@ -35,7 +38,7 @@ impl Inner {
             ));
         };
         let provisioned = content(&*self.ports.store, "resource", active.provisioned).await?;
-        let lender = lender.clone();
+        let (lender, uid) = (lender.clone(), uid.clone());
         Ok((BorrowedResource { lender, uid, provisioned: active.provisioned }, provisioned))
     }
 

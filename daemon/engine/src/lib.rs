@@ -13,10 +13,12 @@
 //! ```
 
 mod access;
+mod affected;
 mod configuration;
 mod effects;
 mod environments;
 mod error;
+mod expiry;
 mod intake;
 mod journal;
 mod keyed;
@@ -27,9 +29,11 @@ mod pinned;
 mod planner;
 mod records;
 mod requests;
+mod resources;
 mod secrets;
 mod signature;
 mod tasks;
+mod teardown;
 mod watch;
 mod worker;
 
@@ -151,6 +155,7 @@ pub(crate) struct Inner {
     pub(crate) changes: watch::Changes,
     pub(crate) environments: environments::Remembered,
     pub(crate) configured: configuration::Configured,
+    pub(crate) expiry: expiry::Bell,
 }
 
 impl Engine {
@@ -171,6 +176,7 @@ impl Engine {
                 changes: watch::Changes::default(),
                 environments: environments::Remembered::default(),
                 configured: configuration::Configured::default(),
+                expiry: expiry::Bell::default(),
             }),
         }
     }
@@ -182,6 +188,7 @@ impl Engine {
         self.inner.load_plugins().await?;
         worker::start(&self.inner).await?;
         outbox::start(&self.inner);
+        expiry::start(&self.inner);
         Ok(())
     }
 

@@ -16,12 +16,13 @@ use deployd_core::ports::{
 use deployd_core::resolve::{self, Context, Missing};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::{DeploymentSet, diff};
-use deployd_core::{Digest, EnvironmentId, Name};
+use deployd_core::{EnvironmentId, Name};
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
 use crate::error::Problem;
 use crate::records::{PLUGINS, content, get};
+use crate::resources::Made;
 use crate::{EngineError, Inner};
 
 /// A plan, content that it names, and what drivers foresee.
@@ -50,11 +51,16 @@ impl Inner {
             configuration.environment_types.get(&spec.environment_type).ok_or_else(|| {
                 EngineError::not_found(format!("environment type {}", spec.environment_type))
             })?;
+        let made = self.made(state).await?;
+        let driver = |made: &Made| Some(made.driver.as_ref()?.name.parse().ok()?);
+        let made_by: BTreeMap<Uid, Name> =
+            made.iter().filter_map(|(uid, made)| Some((uid.clone(), driver(made)?))).collect();
         let graph = graph::build(&GraphInput {
             environment: id,
             environment_type: &spec.environment_type,
             set,
             definitions: &configuration.definitions,
+            made_by: &made_by,
         })
         .map_err(|errors| EngineError::Invalid {
             problems: errors
@@ -88,7 +94,7 @@ impl Inner {
                 })
             }
         };
-        let unused = self.unused(id, &configuration, state, &graph).await?;
+        let unused = self.unused(id, &configuration, &made, &graph).await?;
         let mut plan = Plan {
             version: PLAN_VERSION,
             environment: id.clone(),
@@ -101,20 +107,22 @@ impl Inner {
             borrowed: BTreeMap::new(),
             unused,
             values,
-            templater: PlannedTemplater {
+            templater: Some(PlannedTemplater {
                 plugin: templater_info.plugin,
                 baseline,
                 config: plugin_config(&configuration, &templater.plugin),
-            },
-            strategy: PlannedStrategy {
+            }),
+            strategy: Some(PlannedStrategy {
                 plugin: strategy_info.plugin,
                 config: json!(strategy.config),
-            },
+            }),
             take_over_fields: environment_type.take_over_fields,
             gates: Vec::new(),
+            teardown: false,
         };
         objects.push(set_object);
         let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
+        Self::plan_replacements(&mut plan)?;
         Ok(Planned { plan, objects, outputs })
     }
 
@@ -226,36 +234,38 @@ impl Inner {
         &self,
         id: &EnvironmentId,
         configuration: &Configuration,
-        state: &EnvironmentState,
+        made: &BTreeMap<Uid, Made>,
         graph: &graph::ResourceGraph,
     ) -> Result<Vec<UnusedResource>, EngineError> {
         let mut unused = BTreeMap::new();
         let mut needs = BTreeMap::new();
-        // Most came with the same few plans: each is read once.
-        let mut by_plan: BTreeMap<Digest, Vec<&Uid>> = BTreeMap::new();
-        for (uid, resource) in &*state.resources {
+        for (uid, Made { node, effect, .. }) in made {
             let provided = graph.nodes.get(uid).map(|node| &node.provider);
-            if !matches!(provided, Some(Provider::Driver(_))) {
-                by_plan.entry(resource.plan).or_default().push(uid);
+            if matches!(provided, Some(Provider::Driver(_))) {
+                continue;
             }
-        }
-        for (digest, uids) in by_plan {
-            let plan: Plan = content(&*self.ports.store, "plan", digest).await?;
-            for uid in uids {
-                let Some(node) = plan.graph.nodes.get(uid) else { continue };
-                // What the definition says today counts, if it is still there.
-                let when_unused = configuration
+            let replaced_by = graph
+                .uid_of(&node.key, id)
+                .filter(|by| by != uid && matches!(provider(graph, by), Some(Provider::Driver(_))));
+            // What the definition says today counts, if it is still there.
+            let when_unused = match &replaced_by {
+                Some(_) => WhenUnused::Destroy,
+                None => configuration
                     .definitions
                     .get(&node.definition)
-                    .map_or(node.when_unused, |definition| definition.when_unused);
-                let key = node.key.clone();
-                needs.insert(uid.clone(), node.after.clone());
-                let effect = plan.resources.get(uid).map(|planned| planned.effect);
-                let lent_to = BTreeSet::new();
-                let resource =
-                    UnusedResource { uid: uid.clone(), key, when_unused, lent_to, effect };
-                unused.insert(uid.clone(), resource);
-            }
+                    .map_or(node.when_unused, |definition| definition.when_unused),
+            };
+            needs.insert(uid.clone(), node.after.clone());
+            let resource = UnusedResource {
+                uid: uid.clone(),
+                key: node.key.clone(),
+                when_unused,
+                lent_to: BTreeSet::new(),
+                effect: *effect,
+                gone_before: BTreeSet::new(),
+                replaced_by,
+            };
+            unused.insert(uid.clone(), resource);
         }
         if unused.values().any(|resource| resource.when_unused == WhenUnused::Destroy) {
             for (uid, lent_to) in self.loans(id).await? {
@@ -270,7 +280,36 @@ impl Inner {
         if seeded(Bug::UndoneInForwardOrder) {
             order.reverse();
         }
-        Ok(order.iter().filter_map(|uid| unused.remove(uid)).collect())
+        let mut gone_before = graph::gone_before(&order, &needs);
+        let in_order = order.iter().filter_map(|uid| {
+            let gone_before = gone_before.remove(uid).unwrap_or_default();
+            Some(UnusedResource { gone_before, ..unused.remove(uid)? })
+        });
+        Ok(in_order.collect())
+    }
+
+    /// Says which resources are made anew by another driver. An environment does
+    /// not move to another cluster or namespace: what is in the old one would
+    /// stay there for ever.
+    fn plan_replacements(plan: &mut Plan) -> Result<(), EngineError> {
+        let mut problems = Vec::new();
+        for old in &plan.unused {
+            let Some(by) = &old.replaced_by else { continue };
+            let resource_type = old.key.resource_type.as_str();
+            let way = matches!(resource_type, graph::CLUSTER | graph::NAMESPACE);
+            if way && old.key == graph::ResourceKey::of_environment(resource_type) {
+                let message = "another driver would make it anew, and the environment can't move \
+                    there with what it has; delete the environment and apply it again";
+                problems.push(Problem::new(old.key.to_string(), message));
+            }
+            if let Some(planned) = plan.resources.get_mut(by)
+                && planned.action == DriverAction::Create
+            {
+                planned.action = DriverAction::Replace;
+                planned.summary.push(format!("made anew by {}", planned.driver.name));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(EngineError::Invalid { problems }) }
     }
 
     /// Manifests as far as they are known, and how they differ from what was
@@ -298,8 +337,9 @@ impl Inner {
         let log = CallLog::default();
         let input = self.render_input(plan, set, outputs, Missing::Preview).await?;
         let scope = scope(plan, "");
-        self.need(&plan.templater.plugin).await?;
-        let call = Call { plugin: &plan.templater.plugin, scope: &scope, log: &log };
+        let templater = &templater_of(plan)?.plugin;
+        self.need(templater).await?;
+        let call = Call { plugin: templater, scope: &scope, log: &log };
         // The rest of the plan is worth seeing without it, and what is wrong.
         let (rendered, problem) = match self.ports.templaters.render(call, &input).await {
             Ok(rendered) => (owned(set, rendered), None),
@@ -328,8 +368,9 @@ impl Inner {
         log: &CallLog,
     ) -> Result<Manifests, EngineError> {
         let input = self.render_input(plan, set, outputs, missing).await?;
-        self.need(&plan.templater.plugin).await?;
-        let call = Call { plugin: &plan.templater.plugin, scope, log };
+        let templater = &templater_of(plan)?.plugin;
+        self.need(templater).await?;
+        let call = Call { plugin: templater, scope, log };
         let rendered = self.ports.templaters.render(call, &input).await?;
         let namespace = namespace(plan, outputs, missing)?;
         Ok(Manifests { namespace, objects: owned(set, rendered) })
@@ -349,7 +390,8 @@ impl Inner {
             workloads.push(resolve::workload(&context, name, workload)?);
         }
         let namespace = namespace(plan, outputs, missing)?;
-        let baseline = match plan.templater.baseline {
+        let templater = templater_of(plan)?;
+        let baseline = match templater.baseline {
             Some(digest) => {
                 let bytes = self.ports.store.object(digest).await?.unwrap_or_default();
                 String::from_utf8(bytes).map_err(EngineError::bug)?
@@ -360,10 +402,20 @@ impl Inner {
             workloads,
             values: json!(plan.values),
             baseline,
-            config: plan.templater.config.clone(),
+            config: templater.config.clone(),
             target: json!({"namespace": namespace}),
         })
     }
+}
+
+/// The templater of a plan that renders something.
+fn templater_of(plan: &Plan) -> Result<&PlannedTemplater, EngineError> {
+    plan.templater.as_ref().ok_or_else(|| EngineError::bug("a plan without a templater"))
+}
+
+/// Where a resource of a graph comes from.
+fn provider<'g>(graph: &'g graph::ResourceGraph, uid: &Uid) -> Option<&'g Provider> {
+    graph.nodes.get(uid).map(|node| &node.provider)
 }
 
 /// A templater's objects, and whose they are.

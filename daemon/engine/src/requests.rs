@@ -5,16 +5,15 @@ use std::sync::Arc;
 use deployd_core::artifact::with_images;
 use deployd_core::deployment::projection::{self, BY_ENVIRONMENT, DEPLOYMENTS};
 use deployd_core::deployment::{
-    Deployed, DeploymentRecord, Event, Mode, Origin, Outcome, Request, Steps, queue,
+    DeploymentRecord, Event, Mode, Origin, Outcome, Request, Steps, queue,
 };
 use deployd_core::plan::{Manifests, Plan};
-use deployd_core::ports::{Order, Provisioned};
+use deployd_core::ports::{Object, Order};
 use deployd_core::set::{DeploymentSet, patch};
-use deployd_core::views::{
-    DeployRequest, EnvironmentView, HistoryPage, LogEntry, PlanView, ResourceView,
-};
+use deployd_core::views::{DeployRequest, EnvironmentView, HistoryPage, LogEntry, PlanView};
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
+use crate::configuration::Configuration;
 use crate::environments::EnvironmentEntry;
 use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
 use crate::records::{below, content, decode, deployment, head_of_deployment, named_set, object};
@@ -53,25 +52,10 @@ impl Engine {
             origin,
             comment: request.comment,
             expected_plan: request.expected_plan,
+            confirm_replace: request.confirm_replace,
+            teardown: None,
         };
-        let deployment = self.inner.new_deployment_id();
-        let record = until_no_conflict(|| async {
-            let entry = self.inner.environment(&id).await?;
-            let events = queue(&entry.state, &deployment, wanted.clone())
-                .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
-            let mut appended = self.inner.prepare(&id, &entry, &caller.actor, &events).await?;
-            let record = appended
-                .record
-                .clone()
-                .ok_or_else(|| EngineError::bug("a request without an event"))?;
-            let batch = std::mem::take(&mut appended.batch);
-            let batch = with_objects(batch, vec![content.clone()]);
-            self.inner.commit(caller, record, batch, &[appended]).await
-        })
-        .await?;
-        Counts::count(&self.inner.counts.accepted);
-        self.inner.workers.wake(&self.inner, &id);
-        Ok(record)
+        self.inner.accept(caller, &id, wanted, content).await
     }
 
     /// Ends a deployment: at once when it still waits, else as soon as what it
@@ -202,8 +186,8 @@ impl Engine {
     pub async fn environments(&self) -> Result<Vec<EnvironmentView>, EngineError> {
         let configuration = self.inner.configuration().await?;
         let mut views = Vec::with_capacity(configuration.environments.len());
-        for (id, spec) in &configuration.environments {
-            views.push(self.inner.view(id, &spec.environment_type).await?);
+        for id in configuration.environments.keys() {
+            views.push(self.inner.view(id, &configuration).await?);
         }
         Ok(views)
     }
@@ -211,34 +195,7 @@ impl Engine {
     /// An environment.
     pub async fn environment(&self, id: &EnvironmentId) -> Result<EnvironmentView, EngineError> {
         let configuration = self.inner.configuration().await?;
-        let spec = configuration
-            .environments
-            .get(id)
-            .ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
-        self.inner.view(id, &spec.environment_type).await
-    }
-
-    /// Resources of an environment.
-    pub async fn resources(&self, id: &EnvironmentId) -> Result<Vec<ResourceView>, EngineError> {
-        let store = &*self.inner.ports.store;
-        let entry = self.inner.environment(id).await?;
-        let in_use = match &entry.state.deployed {
-            Some(Deployed { plan, .. }) => content::<Plan>(store, "plan", *plan).await?.graph.nodes,
-            None => Default::default(),
-        };
-        let mut views = Vec::with_capacity(entry.state.resources.len());
-        for (uid, resource) in &*entry.state.resources {
-            let provisioned: Provisioned = content(store, "resource", resource.provisioned).await?;
-            views.push(ResourceView {
-                in_use: in_use.contains_key(uid),
-                uid: uid.clone(),
-                name: resource.name.clone(),
-                outputs: provisioned.outputs,
-                deployment: resource.deployment.clone(),
-                at: resource.at,
-            });
-        }
-        Ok(views)
+        self.inner.view(id, &configuration).await
     }
 
     /// At most `max` lines of a deployment's log after one (0: from the first).
@@ -280,9 +237,37 @@ impl Engine {
 }
 
 impl Inner {
+    /// Accepts a deployment. When this returns, it is on stable storage.
+    pub(crate) async fn accept(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &EnvironmentId,
+        wanted: Request,
+        set: Object,
+    ) -> Result<DeploymentRecord, EngineError> {
+        let deployment = self.new_deployment_id();
+        let record = until_no_conflict(|| async {
+            let entry = self.environment(id).await?;
+            let events = queue(&entry.state, &deployment, wanted.clone())
+                .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
+            let mut appended = self.prepare(id, &entry, &caller.actor, &events).await?;
+            let record = appended
+                .record
+                .clone()
+                .ok_or_else(|| EngineError::bug("a request without an event"))?;
+            let batch = std::mem::take(&mut appended.batch);
+            let batch = with_objects(batch, vec![set.clone()]);
+            self.commit(caller, record, batch, &[appended]).await
+        })
+        .await?;
+        Counts::count(&self.counts.accepted);
+        self.workers.wake(self, id);
+        Ok(record)
+    }
+
     /// The answer of a request that came before. Whoever repeats it may never
     /// have got the answer, and the worker never its bell.
-    async fn asked_before(
+    pub(crate) async fn asked_before(
         self: &Arc<Self>,
         caller: &Caller,
     ) -> Result<Option<DeploymentRecord>, EngineError> {
@@ -317,8 +302,12 @@ impl Inner {
     async fn view(
         &self,
         id: &EnvironmentId,
-        environment_type: &deployd_core::Name,
+        configuration: &Configuration,
     ) -> Result<EnvironmentView, EngineError> {
+        let spec = configuration
+            .environments
+            .get(id)
+            .ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
         let store = &*self.ports.store;
         let state = self.environment(id).await?.state.clone();
         let images = match &state.deployed {
@@ -330,8 +319,9 @@ impl Inner {
                 .collect(),
             None => Vec::new(),
         };
-        let environment_type = environment_type.clone();
-        Ok(EnvironmentView { id: id.clone(), environment_type, state, images })
+        let environment_type = spec.environment_type.clone();
+        let ends = configuration.ends(id, &state);
+        Ok(EnvironmentView { id: id.clone(), environment_type, state, images, ends })
     }
 
     /// Where a request wants to deploy.

@@ -134,6 +134,7 @@ pub(crate) async fn start(engine: &Arc<Inner>) -> Result<(), EngineError> {
 pub(crate) async fn stop(engine: &Arc<Inner>) {
     engine.workers.stop();
     engine.outbox.ring();
+    engine.expiry.ring();
     let mut tasks = engine.tasks.take();
     let all_ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(STOP_WAIT, all_ended).await.is_err() {
@@ -486,8 +487,12 @@ impl Worker {
         let mut draft = engine.draft(&self.id, entry, &Actor::deployd());
         let mut batch = Batch::default();
         let mut over = Vec::new();
+        let mut forgotten = false;
         for Record { event, objects, lines } in records {
             draft.push(&event).await?;
+            let begins = draft.after().state.teardown().is_some()
+                && matches!(event, Event::DeploymentPlanned { .. });
+            forgotten |= begins && seeded(Bug::ForgottenTooEarly);
             batch.objects.extend(objects);
             batch.puts.extend(lines);
         }
@@ -504,6 +509,7 @@ impl Worker {
                 if let Event::DeploymentEnded { deployment, .. } = event {
                     over.push(deployment.clone());
                 }
+                forgotten |= draft.ends_environment();
             }
         }
         if draft.len() == 0 {
@@ -519,6 +525,9 @@ impl Worker {
         batch.appends = of_events.appends;
         batch.puts.extend(of_events.puts);
         batch.outbox = of_events.outbox;
+        if forgotten {
+            batch = engine.forget_environment(&self.id, batch).await?;
+        }
         let apart = match seeded(Bug::OutboxApart) {
             true => Batch { outbox: std::mem::take(&mut batch.outbox), ..Batch::default() },
             false => Batch::default(),

@@ -68,6 +68,8 @@ codes! {
     Conflict = "conflict", CONFLICT, "It does not fit to how things are";
     /// The body is too large.
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
+    /// Resources that are there would come from elsewhere.
+    ResourcesAffected = "resources-affected", CONFLICT, "Resources that are there would come from elsewhere";
     /// Path and query are too long.
     UriTooLong = "uri-too-long", URI_TOO_LONG, "The address is too long";
     /// The body has another media type than the operation reads.

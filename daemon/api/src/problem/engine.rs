@@ -34,6 +34,23 @@ fn of_engine(error: &EngineError) -> Box<Problem> {
             Problem::new(Code::InvalidRequest, detail).with_errors(items.collect())
         }
         EngineError::Conflict { .. } => Problem::new(Code::Conflict, sentence(error)),
+        EngineError::Affects { resources } => {
+            let detail = format!(
+                "{} of those that are there would come from another definition or driver, or from none; nothing was changed.",
+                match resources.len() {
+                    1 => "1 resource".to_owned(),
+                    many => format!("{many} resources"),
+                }
+            );
+            let items = resources.iter().map(|resource| ProblemItem {
+                field: Some(format!("{} {}", resource.environment, resource.name)),
+                found: Some(resource.from.to_string()),
+                expected: None,
+                message: resource.to_string(),
+                ..ProblemItem::default()
+            });
+            Problem::new(Code::ResourcesAffected, detail).with_errors(items.collect())
+        }
         EngineError::KeyReuse => Problem::new(Code::IdempotencyKeyReuse, sentence(error)),
         EngineError::Fault(fault) => of_fault(fault),
         EngineError::Store(error) => of_store(error),
@@ -137,6 +154,7 @@ mod tests {
             (EngineError::NotFound { what: "deployment x".into() }, 404, "not-found"),
             (EngineError::Invalid { problems: vec![] }, 422, "invalid-request"),
             (EngineError::Conflict { message: "it is there".into() }, 409, "conflict"),
+            (EngineError::Affects { resources: vec![] }, 409, "resources-affected"),
             (EngineError::KeyReuse, 422, "idempotency-key-reuse"),
             (fault(FaultClass::Transient), 503, "unavailable"),
             (fault(FaultClass::Conflict), 409, "conflict"),

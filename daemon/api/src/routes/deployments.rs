@@ -105,13 +105,13 @@ pub(super) fn operations(operations: Operations) -> Operations {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DryRun {
+pub(super) struct DryRun {
     /// Do nothing; answer with the plan.
     #[serde(default)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
-type PlannedOrAccepted = Either<Found<PlanView>, Accepted<DeploymentRecord>>;
+pub(super) type PlannedOrAccepted = Either<Found<PlanView>, Accepted<DeploymentRecord>>;
 
 async fn deploy(
     api: Api,
@@ -125,7 +125,7 @@ async fn deploy(
     Ok(Either::Second(accepted(record)))
 }
 
-fn accepted(record: DeploymentRecord) -> Accepted<DeploymentRecord> {
+pub(super) fn accepted(record: DeploymentRecord) -> Accepted<DeploymentRecord> {
     let location = format!("/v1/deployments/{}", record.id);
     Accepted { value: record, location }
 }
@@ -271,19 +271,24 @@ struct RedeployRequest {
     comment: Option<String>,
     /// Refuse to execute any plan but the one with this digest.
     expected_plan: Option<Digest>,
+    /// Let resources be replaced: made anew by another driver, and the old ones
+    /// destroyed with what is in them.
+    #[serde(default)]
+    confirm_replace: bool,
 }
 
 async fn redeploy(
     api: Api,
     asked: Asked<Id, Nothing, MaybeJson<RedeployRequest>>,
 ) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
-    let MaybeJson(RedeployRequest { comment, expected_plan }) = asked.body;
+    let MaybeJson(RedeployRequest { comment, expected_plan, confirm_replace }) = asked.body;
     let earlier = api.engine().deployment(&asked.path.id).await?;
     let request = DeployRequest {
         environment: Some(earlier.environment),
         redeploy: Some(earlier.id),
         comment,
         expected_plan,
+        confirm_replace,
         ..DeployRequest::default()
     };
     Ok(accepted(api.engine().deploy(&asked.caller, request).await?))

@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::limits::DOCUMENTS_BYTES_MAX;
-use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
+use crate::operation::{Operation, Operations, Verb::Delete, Verb::Get, Verb::Post};
 use crate::problem::{Code, Problem, ProblemItem};
 
 const APPLY: Operation = Operation::new(
@@ -54,12 +54,21 @@ const GET_OF_APPLICATION: Operation = Operation::new(
     "An environment or a workload of an application",
 );
 
+const REMOVE: Operation = Operation::new(
+    Delete,
+    "/v1/documents/{kind}/{name}",
+    Needs(TokenScope::Admin),
+    "removeDocument",
+    "Removes a resource definition, a plugin or a subscription that no document names",
+);
+
 pub(super) fn operations(operations: Operations) -> Operations {
     operations
         .add(APPLY, apply)
         .add(LIST, list)
         .add(GET, get)
         .add(GET_OF_APPLICATION, get_of_application)
+        .add(REMOVE, remove)
 }
 
 /// Files of documents.
@@ -75,6 +84,10 @@ struct ApplyRequest {
     /// Say what would change, and change nothing.
     #[serde(default)]
     dry_run: bool,
+    /// Also where resources that are there come from another definition by it,
+    /// or from none.
+    #[serde(default)]
+    force: bool,
 }
 
 /// A file with documents.
@@ -107,11 +120,15 @@ async fn apply(
     let Json(request) = asked.body;
     let stored = api.engine().documents(None).await?;
     let stored: Vec<Document> = stored.into_iter().map(|stored| stored.document).collect();
-    let dry_run = request.dry_run;
+    let (dry_run, force) = (request.dry_run, request.force);
     // Eight megabytes of YAML take longer than others should wait.
     let read = tokio::task::spawn_blocking(move || documents(request, &stored)).await;
     let documents = read.map_err(|_| Problem::internal())??;
-    Ok(Found(api.engine().apply(&asked.caller, documents, dry_run).await?))
+    let engine = api.engine();
+    Ok(Found(match force && !dry_run {
+        true => engine.apply_by_force(&asked.caller, documents).await?,
+        false => engine.apply(&asked.caller, documents, dry_run).await?,
+    }))
 }
 
 fn documents(request: ApplyRequest, stored: &[Document]) -> Result<Vec<Document>, Box<Problem>> {
@@ -188,6 +205,24 @@ struct Key {
 async fn get(api: Api, asked: Asked<Key>) -> Result<Found<StoredDocument>, Box<Problem>> {
     let Key { kind, name } = asked.path;
     one(&api, DocumentKey { kind, application: None, name }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Removing {
+    /// Also where resources that are there lose their definition or driver.
+    #[serde(default)]
+    force: bool,
+    /// Say what that would mean, and change nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn remove(api: Api, asked: Asked<Key, Removing>) -> Result<Found<Applied>, Box<Problem>> {
+    let Key { kind, name } = asked.path;
+    let Removing { force, dry_run } = asked.query;
+    let key = DocumentKey { kind, application: None, name };
+    Ok(Found(api.engine().remove_document(&asked.caller, &key, force, dry_run).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]

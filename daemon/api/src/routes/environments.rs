@@ -1,15 +1,20 @@
 //! Environments: what runs where, and what is there.
 
-use deployd_core::views::{EnvironmentView, ResourceView, TokenScope};
+use deployd_core::deployment::Teardown;
+use deployd_core::views::{
+    EnvironmentView, ResourceFilter, ResourceView, TeardownRequest, TokenScope,
+};
 use deployd_core::{EnvironmentId, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::deployments::{DryRun, PlannedOrAccepted, accepted};
 use crate::access::Access::Needs;
-use crate::answer::Found;
+use crate::answer::{Either, Found};
 use crate::api::Api;
-use crate::asked::Asked;
-use crate::operation::{Operation, Operations, Verb::Get};
+use crate::asked::{Asked, Nothing};
+use crate::body::MaybeJson;
+use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
 
 const LIST: Operation = Operation::new(
@@ -36,8 +41,29 @@ const RESOURCES: Operation = Operation::new(
     "Resources that are there",
 );
 
+const ALL_RESOURCES: Operation = Operation::new(
+    Get,
+    "/v1/resources",
+    Needs(TokenScope::Read),
+    "listAllResources",
+    "Resources that are there, of all environments",
+);
+
+const DELETE: Operation = Operation::new(
+    Post,
+    "/v1/environments/{application}/{environment}/delete",
+    Needs(TokenScope::Admin),
+    "deleteEnvironment",
+    "Takes an environment away with all it has; or, with `dry_run`, says what that would do",
+);
+
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(LIST, list).add(GET, get).add(RESOURCES, resources)
+    operations
+        .add(LIST, list)
+        .add(GET, get)
+        .add(RESOURCES, resources)
+        .add(ALL_RESOURCES, all_resources)
+        .add(DELETE, delete)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,6 +86,27 @@ async fn list(api: Api, _: Asked) -> Result<Found<Vec<EnvironmentView>>, Box<Pro
 
 async fn get(api: Api, asked: Asked<Place>) -> Result<Found<EnvironmentView>, Box<Problem>> {
     Ok(Found(api.engine().environment(&asked.path.into()).await?))
+}
+
+async fn all_resources(
+    api: Api,
+    asked: Asked<Nothing, ResourceFilter>,
+) -> Result<Found<Vec<ResourceView>>, Box<Problem>> {
+    Ok(Found(api.engine().all_resources(&asked.query).await?))
+}
+
+async fn delete(
+    api: Api,
+    asked: Asked<Place, DryRun, MaybeJson<TeardownRequest>>,
+) -> Result<PlannedOrAccepted, Box<Problem>> {
+    let id = asked.path.into();
+    let MaybeJson(request) = asked.body;
+    if asked.query.dry_run {
+        let teardown = Teardown { keep: request.keep };
+        return Ok(Either::First(Found(api.engine().plan_teardown(&id, &teardown).await?)));
+    }
+    let record = api.engine().teardown(&asked.caller, &id, request).await?;
+    Ok(Either::Second(accepted(record)))
 }
 
 async fn resources(

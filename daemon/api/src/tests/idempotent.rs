@@ -101,6 +101,14 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             while !stage.get(environment).send().await.text.contains("\"pending\"") {}
             Write::bare(path).leaves(202, "resume-requested")
         }
+        "deleteEnvironment" => {
+            stage.deployed().await;
+            let path = "/v1/environments/shop/development/delete";
+            Write::json(path, &json!({"comment": "a"}), &json!({})).leaves(202, "deployment-queued")
+        }
+        "removeDocument" => {
+            Write::bare("/v1/documents/Subscription/ci").leaves(200, "document-removed")
+        }
         "redeliverNotification" => {
             stage.deployed().await;
             loop {

@@ -33,6 +33,54 @@ async fn documents_are_kept_with_their_versions() {
 }
 
 #[tokio::test]
+async fn what_is_in_use_is_not_taken_away_by_the_way() {
+    let stage = Stage::shop().await;
+    stage.deployed().await;
+    let all = stage.get("/v1/resources").send().await.is(200, "").json();
+    let cluster = all.as_array().unwrap().iter().find(|it| it["type"] == "k8s-cluster").unwrap();
+    assert_eq!(cluster["environment"], "shop/development");
+    assert_eq!(cluster["driver"]["name"], "driver");
+    assert_eq!(cluster["definitionIsCurrent"], true);
+    let none = stage.get("/v1/resources?application=blog").send().await.is(200, "").json();
+    assert_eq!(none, json!([]));
+    stage.get("/v1/resources?kind=x").send().await.is(400, "invalid-parameter");
+
+    let definition = cluster["definition"].as_str().unwrap();
+    let path = |query: &str| format!("/v1/documents/ResourceDefinition/{definition}{query}");
+    let remove = |query: &str| stage.ask(Method::DELETE, &path(query)).scope(TokenScope::Admin);
+    let dry = remove("?dry_run=true").send().await.is(200, "").json();
+    assert_eq!(dry["affected"][0]["name"], "k8s-cluster#environment");
+    let refused = remove("").send().await.is(409, "resources-affected").json();
+    assert_eq!(refused["errors"][0]["field"], "shop/development k8s-cluster#environment");
+    remove("?force=true").send().await.is(200, "");
+    remove("?force=true").send().await.is(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_environment_is_taken_away_and_its_history_stays() {
+    let stage = Stage::shop().await;
+    let earlier = stage.deployed().await;
+    let path = "/v1/environments/shop/development/delete";
+    let deploy = stage.ask(Method::POST, path).scope(TokenScope::Deploy);
+    deploy.send().await.is(403, "forbidden");
+    let planned = format!("{path}?dry_run=true");
+    let plan = stage.post(&planned).send().await.is(200, "").json();
+    assert_eq!(plan["plan"]["teardown"], true);
+    stage.post(path).json(&json!({"keep": ["mysql"]})).send().await.is(422, "invalid-request");
+    let asked = stage.post(path).json(&json!({"expectedPlan": plan["digest"]})).send().await;
+    let id = asked.is(202, "").json()["id"].as_str().unwrap().to_owned();
+    // The stream ends with the deployment.
+    stage.get(&format!("/v1/deployments/{id}/events")).send().await.is(200, "");
+    stage.get("/v1/environments/shop/development").send().await.is(404, "not-found");
+    stage.post(path).send().await.is(404, "not-found");
+    stage.get(&format!("/v1/deployments/{earlier}/manifests")).send().await.is(200, "");
+    let history = stage.get("/v1/deployments?environment=shop/development").send().await;
+    let history = history.is(200, "").json();
+    assert_eq!(history["deployments"][0]["outcome"], "succeeded");
+    assert_eq!(stage.get("/v1/resources").send().await.is(200, "").json(), json!([]));
+}
+
+#[tokio::test]
 async fn tokens_are_made_used_and_revoked() {
     let stage = Stage::empty().await;
     let new = json!({"name": "robot", "scope": "ci"});

@@ -64,6 +64,9 @@ pub struct DeployArgs {
     /// Execute nothing but the plan with this digest, as `deployd plan` shows it
     #[arg(long, value_name = "DIGEST")]
     pub expect_plan: Option<Digest>,
+    /// Let resources be made anew by another driver, with the loss of what is in the old ones
+    #[arg(long)]
+    pub confirm_replace: bool,
     /// Whether to follow it.
     #[command(flatten)]
     pub watching: Watching,

@@ -11,7 +11,8 @@ use deployd_core::secret::{KeyReport, Link};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{
     Announced, Applied, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret, LogEntry,
-    NewToken, PlanView, ResourceView, SecretView, StoredDocument, TokenScope, TokenView,
+    NewToken, PlanView, ResourceFilter, ResourceView, SecretView, StoredDocument, TeardownRequest,
+    TokenScope, TokenView,
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
 use http::Method;
@@ -33,6 +34,9 @@ pub struct DocumentFiles {
     pub beside: Vec<BesideFile>,
     /// Change nothing.
     pub dry_run: bool,
+    /// Also where resources that are there come from elsewhere by it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// A file that a document names.
@@ -103,6 +107,58 @@ impl Client {
         kind: Option<DocumentKind>,
     ) -> Result<Vec<StoredDocument>, CliError> {
         self.ask(self.get(&["v1", "documents"])?.query("kind", kind)).await
+    }
+
+    /// Removes a document that belongs to no application.
+    pub async fn remove_document(
+        &self,
+        kind: DocumentKind,
+        name: &Name,
+        force: bool,
+        dry_run: bool,
+    ) -> Result<Applied, CliError> {
+        let url = self.url(["v1", "documents", &kind.to_string(), name.as_str()])?;
+        let asked = Request::new(Method::DELETE, url)
+            .query("force", force.then_some(true))
+            .query("dry_run", dry_run.then_some(true));
+        self.ask(asked).await
+    }
+
+    /// Takes an environment away.
+    pub async fn delete_environment(
+        &self,
+        id: &EnvironmentId,
+        request: &TeardownRequest,
+    ) -> Result<DeploymentRecord, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.post(&["v1", "environments", application, environment, "delete"])?;
+        self.ask(asked.json(request)?).await
+    }
+
+    /// What taking an environment away would do.
+    pub async fn plan_of_deletion(
+        &self,
+        id: &EnvironmentId,
+        request: &TeardownRequest,
+    ) -> Result<PlanView, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.post(&["v1", "environments", application, environment, "delete"])?;
+        self.ask(asked.query("dry_run", Some(true)).json(request)?).await
+    }
+
+    /// Resources of all environments.
+    pub async fn all_resources(
+        &self,
+        filter: &ResourceFilter,
+    ) -> Result<Vec<ResourceView>, CliError> {
+        let asked = self
+            .get(&["v1", "resources"])?
+            .query("application", filter.application.as_ref())
+            .query("environment", filter.environment.as_ref())
+            .query("type", filter.resource_type.as_ref())
+            .query("definition", filter.definition.as_ref())
+            .query("driver", filter.driver.as_ref());
+        self.ask(asked).await
     }
 
     /// Announces artifacts.
@@ -194,12 +250,6 @@ impl Client {
     pub async fn environment(&self, id: &EnvironmentId) -> Result<EnvironmentView, CliError> {
         let (application, environment) = (id.application.as_str(), id.environment.as_str());
         self.ask(self.get(&["v1", "environments", application, environment])?).await
-    }
-
-    /// Resources of an environment.
-    pub async fn resources(&self, id: &EnvironmentId) -> Result<Vec<ResourceView>, CliError> {
-        let (application, environment) = (id.application.as_str(), id.environment.as_str());
-        self.ask(self.get(&["v1", "environments", application, environment, "resources"])?).await
     }
 
     /// A deployment set.

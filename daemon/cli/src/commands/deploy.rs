@@ -17,6 +17,7 @@ pub(super) async fn deploy(context: &mut Context<'_>, args: DeployArgs) -> Resul
         selection::request(context, &client, &args.environment, &args.selection).await?;
     request.comment = args.comment;
     request.expected_plan = args.expect_plan;
+    request.confirm_replace = args.confirm_replace;
     let record = client.deploy(&request).await?;
     accepted(context, &client, record, args.watching.wanted()).await
 }
@@ -47,7 +48,8 @@ pub(super) async fn watch(context: &mut Context<'_>, args: WatchArgs) -> Result<
     watched(context, &client, &DeploymentId(args.id)).await
 }
 
-async fn accepted(
+/// Follows what was accepted, or says that it was.
+pub(super) async fn accepted(
     context: &mut Context<'_>,
     client: &Client,
     record: DeploymentRecord,

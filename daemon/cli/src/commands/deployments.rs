@@ -166,10 +166,12 @@ fn what(record: &DeploymentRecord) -> String {
         Origin::Artifact { image, .. } => short(image),
         Origin::Request => String::new(),
         Origin::Redeploy { of } => format!("as {of}"),
+        Origin::Expired { .. } => "its time to live was over".to_owned(),
     };
     match (&record.request.comment, origin.is_empty()) {
         (Some(comment), true) => comment.clone(),
         (Some(comment), false) => format!("{comment} ({origin})"),
+        (None, true) if record.request.teardown.is_some() => "taken away".to_owned(),
         (None, true) => "asked for".to_owned(),
         (None, false) => origin,
     }

@@ -5,17 +5,17 @@ use deployd_core::views::{Applied, DocumentChange};
 
 use super::validate::{excerpt, with_excerpt};
 use super::{Context, sources};
-use crate::args::{ApplyArgs, DocumentsArgs};
+use crate::args::{ApplyArgs, DocumentsArgs, DocumentsCommand, RemoveArgs};
 use crate::client::{DocumentFiles, Problem};
 use crate::error::CliError;
 use crate::exit;
-use crate::output::{Output, Table, Tone, ago};
+use crate::output::{Output, Table, Tone, ago, clean};
 
 pub(super) async fn apply(context: &mut Context<'_>, args: ApplyArgs) -> Result<u8, CliError> {
     let files = sources::documents(context, &args.files)?;
     let beside = sources::beside(&files)?;
     let client = context.client()?;
-    let request = DocumentFiles { files, beside, dry_run: args.dry_run };
+    let request = DocumentFiles { files, beside, dry_run: args.dry_run, force: args.force };
     let applied = match client.apply(&request).await {
         Ok(applied) => applied,
         Err(CliError::Problem(problem))
@@ -48,12 +48,13 @@ fn complain(output: &mut Output, files: &[SourceFile], problem: &Problem) {
 }
 
 fn show(output: &mut Output, applied: &Applied) -> Result<(), CliError> {
-    let mut counts = [0u32; 3];
+    let mut counts = [0u32; 4];
     for document in &applied.documents {
         let (index, mark, tone, word) = match document.change {
             DocumentChange::Created => (0, "+", Tone::Good, "created"),
             DocumentChange::Changed => (1, "~", Tone::Warn, "changed"),
             DocumentChange::Unchanged => (2, "=", Tone::Dim, "unchanged"),
+            DocumentChange::Removed => (3, "-", Tone::Bad, "removed"),
         };
         if let Some(count) = counts.get_mut(index) {
             *count += 1;
@@ -61,15 +62,36 @@ fn show(output: &mut Output, applied: &Applied) -> Result<(), CliError> {
         let mark = output.paint.tone(tone, mark);
         output.line(format!("{mark} {} {word} (version {})", document.key, document.version))?;
     }
-    let [created, changed, unchanged] = counts;
+    for affected in &applied.affected {
+        output
+            .line(output.paint.tone(Tone::Warn, format!("! {}", clean(&affected.to_string()))))?;
+    }
+    let [created, changed, unchanged, removed] = counts;
     let dry = if applied.dry_run { "dry run, nothing was stored: " } else { "" };
-    output.note(format!("{dry}{created} created, {changed} changed, {unchanged} unchanged"))
+    let removed = if removed > 0 { format!(", {removed} removed") } else { String::new() };
+    output.note(format!(
+        "{dry}{created} created, {changed} changed, {unchanged} unchanged{removed}"
+    ))?;
+    if applied.dry_run && !applied.affected.is_empty() {
+        output.note("resources that are there would come from elsewhere: this needs --force")?;
+    }
+    Ok(())
 }
 
 pub(super) async fn documents(
     context: &mut Context<'_>,
     args: DocumentsArgs,
 ) -> Result<u8, CliError> {
+    if let Some(DocumentsCommand::Remove(args)) = args.command {
+        let RemoveArgs { kind, name, dry_run, force } = args;
+        let removed = context.client()?.remove_document(kind, &name, force, dry_run).await?;
+        if context.output.is_human() {
+            show(context.output, &removed)?;
+        } else {
+            context.output.document(&removed)?;
+        }
+        return Ok(exit::OK);
+    }
     let documents = context.client()?.documents(args.kind).await?;
     let output = &mut *context.output;
     if !output.is_human() {

@@ -1,13 +1,15 @@
-//! Shows environments, what runs in them, and what is there.
+//! Shows environments, what runs in them, and what is there; takes them away.
 
-use deployd_core::views::{EnvironmentView, ResourceView};
+use deployd_core::ports::PluginRef;
+use deployd_core::views::{EnvironmentView, ResourceFilter, ResourceView, TeardownRequest};
+use deployd_core::{Digest, Timestamp};
 use serde_json::Value;
 
-use super::Context;
-use crate::args::EnvironmentArgs;
+use super::{Context, deploy, plan_text};
+use crate::args::{EnvironmentArgs, EnvironmentCommand, EnvironmentDeleteArgs, ResourcesArgs};
 use crate::error::CliError;
 use crate::exit;
-use crate::output::{Output, Table, Tone, ago, clean, short};
+use crate::output::{Output, Table, Tone, ago, clean, lasted, short};
 
 pub(super) async fn environments(context: &mut Context<'_>) -> Result<u8, CliError> {
     let views = context.client()?.environments().await?;
@@ -16,7 +18,8 @@ pub(super) async fn environments(context: &mut Context<'_>) -> Result<u8, CliErr
         output.document(&views)?;
         return Ok(exit::OK);
     }
-    let mut table = Table::new(["environment", "type", "runs", "since", "active", "queued"]);
+    let mut table =
+        Table::new(["environment", "type", "runs", "since", "active", "queued", "ends"]);
     for view in &views {
         let deployed = view.state.deployed.as_ref();
         table.row([
@@ -26,6 +29,7 @@ pub(super) async fn environments(context: &mut Context<'_>) -> Result<u8, CliErr
             deployed.map_or_else(String::new, |deployed| ago(deployed.at, output.now)),
             view.state.active.as_ref().map_or_else(|| "-".to_owned(), |a| a.id.to_string()),
             view.state.queue.len().to_string(),
+            ends(view, output.now),
         ]);
     }
     if table.is_empty() {
@@ -36,17 +40,66 @@ pub(super) async fn environments(context: &mut Context<'_>) -> Result<u8, CliErr
     Ok(exit::OK)
 }
 
+/// When an environment ends, if it does: `in 2d 3h`, or that it is going.
+fn ends(view: &EnvironmentView, now: Timestamp) -> String {
+    match view.ends {
+        _ if view.state.teardown().is_some() => "now".to_owned(),
+        Some(ends) if ends > now => format!("in {}", lasted(ends.ms_since(now))),
+        Some(_) => "soon".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
 pub(super) async fn environment(
     context: &mut Context<'_>,
     args: EnvironmentArgs,
 ) -> Result<u8, CliError> {
-    let view = context.client()?.environment(&args.environment).await?;
+    let id = match (args.command, args.environment) {
+        (Some(EnvironmentCommand::List), _) | (None, None) => return environments(context).await,
+        (Some(EnvironmentCommand::Delete(args)), _) => return delete(context, args).await,
+        (None, Some(id)) => id,
+    };
+    let view = context.client()?.environment(&id).await?;
     if context.output.is_human() {
         describe(context.output, &view)?;
     } else {
         context.output.document(&view)?;
     }
     Ok(exit::OK)
+}
+
+/// Shows what would go, asks, and has it go.
+async fn delete(context: &mut Context<'_>, args: EnvironmentDeleteArgs) -> Result<u8, CliError> {
+    let EnvironmentDeleteArgs { environment, keep, dry_run, yes, comment, watching } = args;
+    let mut request = TeardownRequest { keep, comment, expected_plan: None };
+    let client = context.client()?;
+    if dry_run || !yes {
+        let view = client.plan_of_deletion(&environment, &request).await?;
+        if dry_run && !context.output.is_human() {
+            context.output.document(&view)?;
+            return Ok(exit::OK);
+        }
+        if context.output.is_human() {
+            plan_text::show(context.output, &view, true)?;
+        }
+        if dry_run {
+            return Ok(exit::OK);
+        }
+        if !context.typed {
+            let text = format!(
+                "nobody is there to be asked whether {environment} is to be taken away; --yes says so"
+            );
+            return Err(CliError::Input(text));
+        }
+        if !context.confirmed(&format!("Take {environment} away? [y/N] "))? {
+            context.output.note("nothing was changed")?;
+            return Ok(exit::FAILED);
+        }
+        // What was shown is what is done.
+        request.expected_plan = Some(view.digest);
+    }
+    let record = client.delete_environment(&environment, &request).await?;
+    deploy::accepted(context, &client, record, watching.wanted()).await
 }
 
 fn describe(output: &mut Output, view: &EnvironmentView) -> Result<(), CliError> {
@@ -70,6 +123,9 @@ fn describe(output: &mut Output, view: &EnvironmentView) -> Result<(), CliError>
         output.line(format!("  queued    deployment {} #{} by {by}", queued.id, queued.number))?;
     }
     output.line(format!("  resources {}", view.state.resources.len()))?;
+    if let Some(at) = view.ends {
+        output.line(format!("  ends      {at} ({})", ends(view, output.now)))?;
+    }
     if view.images.is_empty() {
         return Ok(());
     }
@@ -83,25 +139,41 @@ fn describe(output: &mut Output, view: &EnvironmentView) -> Result<(), CliError>
 
 pub(super) async fn resources(
     context: &mut Context<'_>,
-    args: EnvironmentArgs,
+    args: ResourcesArgs,
 ) -> Result<u8, CliError> {
-    let resources = context.client()?.resources(&args.environment).await?;
+    let ResourcesArgs { environment, application, resource_type, definition, driver } = args;
+    // One that nobody knows is not the same as one without resources.
+    let client = context.client()?;
+    let filter = ResourceFilter { application, environment, resource_type, definition, driver };
+    let resources = client.all_resources(&filter).await?;
+    if let Some(id) = filter.environment.as_ref().filter(|_| resources.is_empty()) {
+        client.environment(id).await?;
+    }
     let output = &mut *context.output;
     if !output.is_human() {
         output.document(&resources)?;
         return Ok(exit::OK);
     }
-    let mut table = Table::new(["resource", "uid", "in use", "deployment", "when", "outputs"]);
+    let mut table = Table::new([
+        "environment",
+        "resource",
+        "used by",
+        "definition",
+        "driver",
+        "since",
+        "uid",
+        "outputs",
+    ]);
     for resource in &resources {
-        let ResourceView { uid, name, deployment, at, in_use, outputs } = resource;
-        let used = if *in_use { ("yes", Tone::Plain) } else { ("no", Tone::Warn) };
         table.toned([
-            (name.clone(), Tone::Plain),
-            (uid.to_string(), Tone::Plain),
-            (used.0.to_owned(), used.1),
-            (deployment.to_string(), Tone::Plain),
-            (ago(*at, output.now), Tone::Plain),
-            (outputs_text(outputs), Tone::Plain),
+            (resource.environment.to_string(), Tone::Plain),
+            (resource.name.clone(), Tone::Plain),
+            used_by(resource),
+            definition_text(resource),
+            (driver_text(resource), Tone::Plain),
+            (ago(resource.since.unwrap_or(resource.at), output.now), Tone::Plain),
+            (resource.uid.to_string(), Tone::Plain),
+            (outputs_text(&resource.outputs), Tone::Plain),
         ]);
     }
     if table.is_empty() {
@@ -110,6 +182,40 @@ pub(super) async fn resources(
         output.table(&table)?;
     }
     Ok(exit::OK)
+}
+
+fn used_by(resource: &ResourceView) -> (String, Tone) {
+    if !resource.in_use {
+        return ("nobody".to_owned(), Tone::Warn);
+    }
+    if resource.used_by.is_empty() {
+        return ("the environment".to_owned(), Tone::Plain);
+    }
+    let users: Vec<&str> = resource.used_by.iter().map(String::as_str).collect();
+    (users.join(", "), Tone::Plain)
+}
+
+/// `postgres@c25ad05ca5e8`, and whether it says something else by now.
+fn definition_text(resource: &ResourceView) -> (String, Tone) {
+    let name = resource.definition.as_ref().map(ToString::to_string).unwrap_or_default();
+    let text = format!("{name}@{}", start(resource.definition_digest));
+    if resource.definition_is_current {
+        (text, Tone::Plain)
+    } else {
+        (format!("{text} (changed since)"), Tone::Warn)
+    }
+}
+
+fn driver_text(resource: &ResourceView) -> String {
+    let of = |driver: &PluginRef| format!("{}@{}", driver.name, start(Some(driver.digest)));
+    resource.driver.as_ref().map(of).unwrap_or_default()
+}
+
+/// Enough of a digest for people.
+fn start(digest: Option<Digest>) -> String {
+    let mut hex = digest.map(|digest| digest.hex()).unwrap_or_default();
+    hex.truncate(12);
+    hex
 }
 
 /// `host=db, port=5432`.

@@ -14,17 +14,21 @@ const VALUE_CHARS_MAX: usize = 100;
 pub(super) fn show(output: &mut Output, view: &PlanView, brief: bool) -> Result<(), CliError> {
     let PlanView { digest, plan, preview } = view;
     let paint = output.paint;
-    let title = format!("Plan for {} ({})", plan.environment, plan.environment_type);
+    let what = if plan.teardown { "Plan to take away" } else { "Plan for" };
+    let title = format!("{what} {} ({})", plan.environment, plan.environment_type);
     output.line(paint.tone(Tone::Strong, title))?;
     match &plan.previous {
+        Some(previous) if plan.teardown => {
+            output.line(format!("  deployment {} runs there", previous.deployment))?;
+        }
         Some(previous) => output.line(format!("  on top of deployment {}", previous.deployment))?,
         None => output.line("  nothing runs there yet")?,
     }
-    output.line(format!("  set {}", plan.set))?;
-    output.line(format!(
-        "  templater {}, strategy {}",
-        plan.templater.plugin.name, plan.strategy.plugin.name
-    ))?;
+    if let (Some(templater), Some(strategy)) = (&plan.templater, &plan.strategy) {
+        output.line(format!("  set {}", plan.set))?;
+        let (templater, strategy) = (&templater.plugin.name, &strategy.plugin.name);
+        output.line(format!("  templater {templater}, strategy {strategy}"))?;
+    }
     for gate in &plan.gates {
         output.line(paint.tone(Tone::Warn, format!("  waits: {}", clean(&gate.message))))?;
     }
@@ -32,6 +36,15 @@ pub(super) fn show(output: &mut Output, view: &PlanView, brief: bool) -> Result<
     changes(output, &preview.changes, brief)?;
     output.line("")?;
     output.line(format!("{digest}"))?;
+    let replaced = plan.replaced();
+    if !replaced.is_empty() {
+        let names: Vec<String> = replaced.iter().map(|name| clean(name)).collect();
+        let text = format!("made anew, what is in the old is lost: {}", names.join(", "));
+        output.line(paint.tone(Tone::Bad, text))?;
+    }
+    if plan.teardown {
+        return output.note("history, plans, sets, manifests and the journal stay");
+    }
     output.note(format!(
         "`deployd deploy {} --expect-plan {digest}` executes this plan and no other",
         plan.environment
@@ -56,7 +69,7 @@ fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
             (resource.summary.join("; "), Tone::Plain),
         ]);
     }
-    for (uid, borrowed) in &plan.borrowed {
+    for (uid, borrowed) in plan.borrowed.iter().filter(|_| !plan.teardown) {
         let name = plan.graph.nodes.get(uid).map_or_else(|| uid.to_string(), |n| n.key.to_string());
         table.toned([
             (name, Tone::Plain),
@@ -74,7 +87,7 @@ fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
             (unused.key.to_string(), Tone::Plain),
             (action.to_owned(), tone),
             (String::new(), Tone::Plain),
-            (unused_text(unused), Tone::Plain),
+            (unused_text(plan, unused), Tone::Plain),
         ]);
     }
     output.line("")?;
@@ -84,7 +97,19 @@ fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
     output.table(&table)
 }
 
-fn unused_text(unused: &UnusedResource) -> String {
+fn unused_text(plan: &Plan, unused: &UnusedResource) -> String {
+    let text = |uids: &mut dyn Iterator<Item = String>| uids.collect::<Vec<_>>().join(", ");
+    if plan.teardown {
+        let name = |uid: &deployd_core::graph::Uid| {
+            let found = plan.unused.iter().find(|one| one.uid == *uid);
+            found.map(|one| one.key.to_string())
+        };
+        let after = text(&mut unused.gone_before.iter().filter_map(name));
+        return if after.is_empty() { after } else { format!("after {after}") };
+    }
+    if let Some(by) = &unused.replaced_by {
+        return format!("{} is replaced by {by}", unused.uid);
+    }
     if unused.lent_to.is_empty() {
         return "nothing asks for it any more".to_owned();
     }

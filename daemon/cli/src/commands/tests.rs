@@ -324,6 +324,58 @@ async fn tables_for_people() {
 }
 
 #[tokio::test]
+async fn nothing_is_taken_away_that_nobody_has_said_yes_to() {
+    let digest = deployd_core::Digest::of(b"plan");
+    let plan = json!({
+        "digest": digest,
+        "plan": {
+            "version": 1, "environment": "shop/development", "environmentType": "development",
+            "set": digest, "workloads": [], "graph": {"nodes": {}, "names": {}}, "resources": {},
+            "values": {}, "takeOverFields": false, "teardown": true,
+            "unused": [{
+                "uid": "a", "key": {"type": "postgres", "class": "default", "id": "backend.db"},
+                "whenUnused": "destroy",
+            }],
+        },
+        "preview": {"manifests": {"namespace": "", "objects": []}, "changes": []},
+    });
+    let delete = ["env", "delete", "shop/development", "--no-watch"];
+    // A script is not asked.
+    let daemon = Daemon::new([Answer::json(200, &plan)]).await;
+    let script = ran(&daemon, &delete, "y\n").await;
+    assert_eq!(script.code, 6, "{}", script.err);
+    assert!(script.out.contains("postgres#backend.db") && script.err.contains("--yes"));
+    let daemon = Daemon::new([Answer::json(202, &record())]).await;
+    let yes = ran(&daemon, &[&delete[..], &["--yes", "--keep", "postgres"]].concat(), "").await;
+    assert_eq!(yes.code, 0, "{}", yes.err);
+    assert_eq!(daemon.seen()[0].json(), json!({"keep": ["postgres"]}));
+    // A person is.
+    for (typed, asked, code) in [("n\n", 1, 1), ("", 1, 1), ("y\n", 2, 0), ("Yes\n", 2, 0)] {
+        let answers = [Answer::json(200, &plan), Answer::json(202, &record())];
+        let daemon = Daemon::new(answers).await;
+        let arguments = [&["deployd", "--server", &daemon.url][..], &delete].concat();
+        let cli = Cli::try_parse_from(arguments).unwrap();
+        let Command::Client(command) = cli.command else { panic!() };
+        let out = Buffer::default();
+        let mut output = Output::to(
+            Box::new(out.clone()),
+            Box::new(Buffer::default()),
+            Format::Human,
+            Timestamp(0),
+        );
+        let mut input = typed.as_bytes();
+        let context =
+            Context { globals: &cli.globals, output: &mut output, input: &mut input, typed: true };
+        assert_eq!(run_with(context, command).await, code, "{typed:?}: {}", out.text());
+        assert_eq!(daemon.seen().len(), asked, "{typed:?}");
+        if asked == 2 {
+            let expected = json!({"expectedPlan": digest});
+            assert_eq!(daemon.seen()[1].json(), expected, "what was shown is what is done");
+        }
+    }
+}
+
+#[tokio::test]
 async fn logs_are_read_to_their_end() {
     let page: Vec<_> = (1..=500).map(|sequence| log(sequence, "line")).collect();
     let answers = || [Answer::json(200, &page), Answer::json(200, &[log(501, "last")])];

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::TimeToLive;
 use crate::Name;
 
 /// A place an application runs.
@@ -21,6 +22,11 @@ pub struct EnvironmentSpec {
     /// driver `template` and for the baseline.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
+    /// For so long it lives after the last deployment in it: then it is taken
+    /// away with all it has, as `deployd env delete` does. The type's when not
+    /// given; `never` where the type has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TimeToLive>,
 }
 
 /// What environments of a kind share.
@@ -38,6 +44,9 @@ pub struct EnvironmentTypeSpec {
     /// instead of failing with a conflict.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub take_over_fields: bool,
+    /// How long environments of this type live that say nothing themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TimeToLive>,
 }
 
 /// A templater and the platform's baseline for it.

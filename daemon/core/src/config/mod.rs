@@ -10,6 +10,7 @@ mod environment;
 mod plugin;
 mod resource_definition;
 mod subscription;
+mod time_to_live;
 
 pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
 pub use document::{
@@ -22,3 +23,4 @@ pub use plugin::{
 };
 pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
 pub use subscription::{SubscriptionSpec, glob_matches};
+pub use time_to_live::{InvalidTimeToLive, TimeToLive};

@@ -41,6 +41,22 @@ pub enum Origin {
         /// That deployment.
         of: DeploymentId,
     },
+    /// The environment's time to live was over.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// That an environment is taken away: its objects, its resources, and at last
+/// its document. What happened in it stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Teardown {
+    /// Resources that stay, with what they need: types (`postgres`), or names
+    /// (`postgres#backend.db`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
 }
 
 /// What is asked for.
@@ -59,6 +75,13 @@ pub struct Request {
     /// Execute nothing but the plan with this digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_plan: Option<Digest>,
+    /// That resources may be replaced: made anew by another driver, and the old
+    /// ones destroyed with what is in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm_replace: bool,
+    /// Take the environment away; the set is an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teardown: Option<Teardown>,
 }
 
 /// An event of an environment's stream.
@@ -216,13 +239,16 @@ pub struct DestroyStep {
     pub uid: Uid,
     /// Whether a repeat after an unknown outcome needs an operator.
     pub unsafe_to_repeat: bool,
+    /// Those of the same deployment that have to be gone before it; none when
+    /// the event is of a time in which one went after the other.
+    pub after: Option<Vec<Uid>>,
 }
 
 /// As it is stored: the uid alone says that it is safe.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum StoredDestroyStep {
-    /// Which; it is safe to repeat.
+    /// Which; it is safe to repeat, and goes after the one before it.
     Uid(Uid),
     /// Which, and how safe it is to repeat.
     #[serde(rename_all = "camelCase")]
@@ -231,14 +257,19 @@ enum StoredDestroyStep {
         uid: Uid,
         /// Whether a repeat after an unknown outcome needs an operator.
         unsafe_to_repeat: bool,
+        /// What has to be gone before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Vec<Uid>>,
     },
 }
 
 impl From<StoredDestroyStep> for DestroyStep {
     fn from(stored: StoredDestroyStep) -> Self {
         match stored {
-            StoredDestroyStep::Uid(uid) => Self { uid, unsafe_to_repeat: false },
-            StoredDestroyStep::Step { uid, unsafe_to_repeat } => Self { uid, unsafe_to_repeat },
+            StoredDestroyStep::Uid(uid) => Self { uid, unsafe_to_repeat: false, after: None },
+            StoredDestroyStep::Step { uid, unsafe_to_repeat, after } => {
+                Self { uid, unsafe_to_repeat, after }
+            }
         }
     }
 }
@@ -246,8 +277,10 @@ impl From<StoredDestroyStep> for DestroyStep {
 impl From<DestroyStep> for StoredDestroyStep {
     fn from(step: DestroyStep) -> Self {
         match step {
-            DestroyStep { uid, unsafe_to_repeat: false } => Self::Uid(uid),
-            DestroyStep { uid, unsafe_to_repeat } => Self::Step { uid, unsafe_to_repeat },
+            DestroyStep { uid, unsafe_to_repeat: false, after: None } => Self::Uid(uid),
+            DestroyStep { uid, unsafe_to_repeat, after } => {
+                Self::Step { uid, unsafe_to_repeat, after }
+            }
         }
     }
 }

@@ -12,12 +12,13 @@ mod state;
 mod steps;
 mod transition;
 
-pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep};
-pub use next::{Intent, QUEUE_MAX, QueueFull, RUNNING_MAX, interrupted, next, queue};
+pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Teardown};
+pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
-    Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
-    Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
+    Action, ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord,
+    EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
+    StepStatus,
 };
 pub use steps::{Shared, Steps};
 pub use transition::{Illegal, transition};

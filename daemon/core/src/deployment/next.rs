@@ -39,22 +39,34 @@ pub enum Intent {
     WakeAt(Timestamp),
 }
 
-/// Too many deployments wait.
+/// Why a deployment is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{QUEUE_MAX} deployments wait in this environment already")]
-pub struct QueueFull;
+pub enum NotQueued {
+    /// Too many deployments wait.
+    #[error("{QUEUE_MAX} deployments wait in this environment already")]
+    Full,
+    /// The environment is about to go.
+    #[error(
+        "deployment {0} takes this environment away; wait until it has ended, or cancel it while it waits"
+    )]
+    Teardown(DeploymentId),
+}
 
 /// The events that accept a request: it is queued, and an automatic one takes
-/// the place of automatic ones that still wait.
+/// the place of automatic ones that still wait; so does one that takes the
+/// environment away, after which nothing is accepted.
 pub fn queue(
     state: &EnvironmentState,
     deployment: &DeploymentId,
     request: Request,
-) -> Result<Vec<Event>, QueueFull> {
-    let superseded =
-        state.queue.iter().filter(|_| request.mode == Mode::Automatic).filter(|queued| {
-            queued.request.mode == Mode::Automatic || seeded(Bug::ManualOneSuperseded)
-        });
+) -> Result<Vec<Event>, NotQueued> {
+    if let Some(teardown) = state.teardown() {
+        return Err(NotQueued::Teardown(teardown.clone()));
+    }
+    let supersedes = request.mode == Mode::Automatic || request.teardown.is_some();
+    let superseded = state.queue.iter().filter(|_| supersedes).filter(|queued| {
+        queued.request.mode == Mode::Automatic || seeded(Bug::ManualOneSuperseded)
+    });
     let mut events: Vec<Event> = superseded
         .map(|queued| Event::DeploymentSuperseded {
             deployment: queued.id.clone(),
@@ -63,7 +75,7 @@ pub fn queue(
         .collect();
     let waiting = state.queue.len().saturating_sub(events.len());
     if waiting >= QUEUE_MAX && !seeded(Bug::QueueWithoutEnd) {
-        return Err(QueueFull);
+        return Err(NotQueued::Full);
     }
     events.push(Event::DeploymentQueued { deployment: deployment.clone(), request });
     Ok(events)
@@ -158,7 +170,9 @@ fn can_begin(active: &Deployment, step: &Step) -> bool {
         .after
         .iter()
         .all(|needed| active.step(needed).is_some_and(|step| step.status == StepStatus::Succeeded));
-    let open_gate = active.gates.is_empty() || step.kind == StepKind::Plan || is_closing(step);
+    let open_gate = active.gates.is_empty()
+        || step.kind == StepKind::Plan
+        || (is_closing(step) && !active.is_teardown());
     // What is brought back must not meet what is still being applied.
     let alone = !matches!(step.kind, StepKind::Restore)
         || !active.steps.iter().any(|other| other.status == StepStatus::Running);
@@ -181,8 +195,10 @@ fn end(active: &Deployment, stopping: bool) -> Option<Event> {
         Some(Event::DeploymentEnded { deployment: active.id.clone(), outcome, fault })
     };
     if let Some(stuck) = closing().find(|step| step.status == StepStatus::Failed) {
-        // Others may still be on their way.
-        let open = closing().any(|step| step.is_open());
+        // Others may still be on their way, or about to begin.
+        let open = closing().any(|step| {
+            step.is_open() || (step.status == StepStatus::Waiting && can_begin(active, step))
+        });
         let fault = stuck.fault.clone().or_else(|| active.failure.clone());
         let outcome = match seeded(Bug::FailedUndoSwallowed) {
             true => Outcome::RolledBack,

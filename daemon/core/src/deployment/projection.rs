@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::state::{
-    ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Queued, Step,
+    ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord, EnvironmentState,
+    Queued, Step,
 };
 use super::steps::{Shared, Steps};
 use super::transition::{record_of, record_queued};
 use crate::graph::Uid;
 use crate::journal::Version;
 use crate::ports::{Index, KeyRange, Put};
-use crate::{DeploymentId, Digest, EnvironmentId};
+use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 
 /// Environments: `application/environment` -> [`EnvironmentHead`].
 pub const ENVIRONMENTS: Index = Index("environments");
@@ -52,6 +53,13 @@ pub struct EnvironmentHead {
     /// As in [`EnvironmentState`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Digest>,
+    /// As in [`EnvironmentState`]: few, and only while something went wrong or
+    /// goes on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<Uid, BegunResource>,
+    /// As in [`EnvironmentState`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<Timestamp>,
 }
 
 impl EnvironmentHead {
@@ -63,6 +71,8 @@ impl EnvironmentHead {
             queue: state.queue.iter().map(|queued| queued.id.clone()).collect(),
             deployed: state.deployed.clone(),
             applied: state.applied.clone(),
+            begun: state.begun.clone(),
+            touched: state.touched,
         }
     }
 
@@ -81,9 +91,18 @@ impl EnvironmentHead {
             (Some(_), record) => Some(record?.work?),
         };
         let queue = queue.into_iter().map(queued).collect();
-        let Self { accepted, deployed, applied, .. } = self;
+        let Self { accepted, deployed, applied, begun, touched, .. } = self;
         let resources = resources.into();
-        Some(EnvironmentState { accepted, active, queue, deployed, resources, applied })
+        Some(EnvironmentState {
+            accepted,
+            active,
+            queue,
+            deployed,
+            resources,
+            applied,
+            begun,
+            touched,
+        })
     }
 }
 

@@ -35,6 +35,23 @@ pub struct EnvironmentState {
     /// was ever begun to be applied, and not pruned since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Digest>,
+    /// Resources that an earlier deployment has begun to provision, and of which
+    /// it is not known that they are there: it was ended in the middle, or failed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<Uid, BegunResource>,
+    /// When a deployment was last asked for here, or ended: from then on the
+    /// environment's time to live counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<Timestamp>,
+}
+
+impl EnvironmentState {
+    /// The deployment that takes the environment away, if one waits or runs.
+    pub fn teardown(&self) -> Option<&DeploymentId> {
+        let active = self.active.as_ref().filter(|active| active.request.teardown.is_some());
+        let queued = || self.queue.iter().find(|queued| queued.request.teardown.is_some());
+        active.map(|active| &active.id).or_else(|| queued().map(|queued| &queued.id))
+    }
 }
 
 fn has_none(resources: &BTreeMap<Uid, Shared<ActiveResource>>) -> bool {
@@ -85,6 +102,19 @@ pub struct ActiveResource {
     pub deployment: DeploymentId,
     /// When.
     pub at: Timestamp,
+    /// When it was provisioned first; not known of those that are older than
+    /// this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+/// A resource that may be there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BegunResource {
+    /// `postgres#backend.db`.
+    pub name: String,
+    /// The plan by which it was to be provisioned.
+    pub plan: Digest,
 }
 
 /// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
@@ -434,6 +464,11 @@ impl Deployment {
     /// somebody cancelled it.
     pub fn is_stopping(&self) -> bool {
         self.failure.is_some() || self.cancel.is_some()
+    }
+
+    /// Whether it takes the environment away.
+    pub fn is_teardown(&self) -> bool {
+        self.request.teardown.is_some()
     }
 
     /// Whether what was asked for is what runs, and only cleaning up is left.

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use super::event::{DestroyStep, Event};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
-    Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
+    Action, ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord,
+    EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
+    StepStatus,
 };
+use crate::graph::Uid;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 
@@ -44,7 +46,11 @@ pub fn transition(
             if state.active.as_ref().is_some_and(|active| active.id == *id) {
                 return Err(illegal("it is active already".to_owned()));
             }
+            if let Some(teardown) = state.teardown() {
+                return Err(illegal(format!("deployment {teardown} takes the environment away")));
+            }
             state.accepted = state.accepted.saturating_add(1);
+            state.touched = Some(at);
             let queued = Queued {
                 id: id.clone(),
                 number: state.accepted,
@@ -87,6 +93,7 @@ pub fn transition(
             let mut record = record_of(environment, &deployment);
             match ended {
                 Some((outcome, fault)) => {
+                    state.touched = Some(at);
                     record.ended = Some(at);
                     record.phase = Phase::Ended;
                     record.outcome = Some(outcome);
@@ -171,6 +178,11 @@ fn work(
             deployment.plan = Some(*plan);
             deployment.gates.clone_from(gates);
             deployment.destroy.clone_from(destroy);
+            if deployment.is_teardown() {
+                // Nothing is made, so that nothing is left to be brought back.
+                push_closing(deployment, Vec::new());
+                return Ok(None);
+            }
             for resource in resources {
                 let after = resource.after.iter().map(|uid| StepId(format!("provision:{uid}")));
                 let kind =
@@ -262,6 +274,9 @@ fn work(
             observe(deployment, json!({"outcome": "done"}));
         }
         Event::CancelRequested { reason, .. } => {
+            if deployment.is_committed() && deployment.is_teardown() {
+                return Err("its environment is being taken away already".to_owned());
+            }
             if deployment.is_committed() {
                 return Err("what was asked for runs already, and only cleaning up is left".into());
             }
@@ -278,9 +293,13 @@ fn work(
             if *outcome == Outcome::Succeeded && !runs {
                 return Err("what was asked for does not run".to_owned());
             }
+            remember_begun(state, deployment);
             // Also when cleaning up has failed: what was asked for runs.
             if deployment.is_committed() {
                 state.deployed = deployed(deployment, at);
+                if deployment.is_teardown() && *outcome == Outcome::Succeeded {
+                    state.applied.clear();
+                }
             }
             return Ok(Some((*outcome, fault.clone())));
         }
@@ -289,6 +308,20 @@ fn work(
         | Event::DeploymentStarted { .. } => return Err("it has begun already".to_owned()),
     }
     Ok(None)
+}
+
+/// Remembers what a deployment has begun to provision and does not know to be
+/// there: whoever takes the environment away must not leave it behind.
+fn remember_begun(state: &mut EnvironmentState, deployment: &Deployment) {
+    let Some(plan) = deployment.plan.filter(|_| !seeded(Bug::BegunForgotten)) else { return };
+    for step in &deployment.steps {
+        if let StepKind::Provision { uid, name } = &step.kind
+            && step.started.is_some()
+            && !state.resources.contains_key(uid)
+        {
+            state.begun.insert(uid.clone(), BegunResource { name: name.clone(), plan });
+        }
+    }
 }
 
 fn push(deployment: &mut Deployment, id: &str, kind: StepKind, after: Vec<StepId>) {
@@ -360,16 +393,21 @@ fn succeeded(
             let (Some(provisioned), Some(plan)) = (result, deployment.plan) else {
                 return Err("a provisioned resource needs a result and a plan".to_owned());
             };
+            let since = state.resources.get(uid).map_or(Some(at), |known| known.since);
             let resource = ActiveResource {
                 name: name.clone(),
                 provisioned,
                 plan,
                 deployment: deployment.id.clone(),
                 at,
+                since,
             };
+            state.begun.remove(uid);
             state.resources.change().insert(uid.clone(), resource.into());
         }
         StepKind::Rollout { .. } => observe(deployment, json!({"outcome": "done"})),
+        // Objects of resources are still there, and go with them.
+        StepKind::Prune if deployment.is_teardown() => {}
         StepKind::Prune => {
             let kept = if deployment.is_restoring() {
                 state.deployed.as_ref().map(|deployed| deployed.manifests)
@@ -379,6 +417,7 @@ fn succeeded(
             state.applied = kept.into_iter().collect();
         }
         StepKind::Destroy { uid } => {
+            state.begun.remove(uid);
             state.resources.change().remove(uid);
         }
         StepKind::Plan | StepKind::Decide { .. } => {
@@ -454,18 +493,7 @@ fn decided(
             format!("the strategy has not come to an end in {ROUNDS_MAX} rounds"),
         )),
         Ok(Action::Complete {}) => {
-            push(deployment, "prune", StepKind::Prune, vec![step.clone()]);
-            // One after the other, in the order of the plan: what is taken away
-            // later may be what the earlier ones need.
-            let mut after = StepId("prune".to_owned());
-            for DestroyStep { uid, unsafe_to_repeat } in deployment.destroy.clone() {
-                let id = format!("destroy:{uid}");
-                let kind = StepKind::Destroy { uid };
-                let mut step = Step::new(&deployment.id, &*id, kind, vec![after]);
-                step.unsafe_to_repeat = unsafe_to_repeat;
-                deployment.steps.push(step);
-                after = StepId(id);
-            }
+            push_closing(deployment, vec![step.clone()]);
             None
         }
         Ok(Action::RollBack { reason }) => Some(roll_back_fault(deployment, reason)),
@@ -485,6 +513,26 @@ fn decided(
     if let Some(fault) = failure {
         deployment.failure.get_or_insert(fault);
         restore(state, deployment);
+    }
+}
+
+/// What is left to do once what was asked for runs: objects that nobody wants
+/// go, then resources, each after those that need it.
+fn push_closing(deployment: &mut Deployment, after: Vec<StepId>) {
+    push(deployment, "prune", StepKind::Prune, after);
+    let prune = StepId("prune".to_owned());
+    let destroy = |uid: &Uid| StepId(format!("destroy:{uid}"));
+    let mut before = prune.clone();
+    for DestroyStep { uid, unsafe_to_repeat, after } in deployment.destroy.clone() {
+        let id = destroy(&uid);
+        let after = match &after {
+            Some(after) => [prune.clone()].into_iter().chain(after.iter().map(destroy)).collect(),
+            None => vec![before],
+        };
+        let mut step = Step::new(&deployment.id, &*id.0, StepKind::Destroy { uid }, after);
+        step.unsafe_to_repeat = unsafe_to_repeat;
+        deployment.steps.push(step);
+        before = id;
     }
 }
 

@@ -174,6 +174,9 @@ impl Work {
 
     /// Removes what was applied since the last time, and is not wanted.
     pub(super) async fn prune(&self) -> Result<Ended, EngineError> {
+        if self.deployment.is_teardown() {
+            return self.prune_workloads().await;
+        }
         let store = &*self.engine.ports.store;
         let restoring = self.deployment.is_restoring();
         let (plan, kept) = match &self.state.deployed {
@@ -206,6 +209,55 @@ impl Work {
         let target = self.target(&plan, manifests.namespace.clone()).await?;
         let removed = self.engine.ports.cluster.prune(&target, &surplus, &self.log).await?;
         Ok(Ended::Done(Some(object(&removed)?)))
+    }
+
+    /// Removes everything that was applied but objects of resources, which go
+    /// with these.
+    async fn prune_workloads(&self) -> Result<Ended, EngineError> {
+        let Some(namespace) = self.last_namespace().await? else { return Ok(Ended::Done(None)) };
+        let mut surplus = BTreeSet::new();
+        for digest in &self.state.applied {
+            surplus.extend(self.manifests_at(*digest).await?.references());
+        }
+        let of_resources = self.of_resources(&namespace, |_| true).await?;
+        let surplus: Vec<ObjectRef> = surplus.difference(&of_resources).cloned().collect();
+        self.prune_all(&namespace, surplus).await
+    }
+
+    /// Removes the objects of a resource that is gone, as far as they are no
+    /// other resource's.
+    pub(super) async fn prune_resource(&self, uid: &Uid) -> Result<Ended, EngineError> {
+        let Some(namespace) = self.last_namespace().await? else { return Ok(Ended::Done(None)) };
+        let its = self.of_resources(&namespace, |other| other == uid).await?;
+        let of_others = self.of_resources(&namespace, |other| other != uid).await?;
+        self.prune_all(&namespace, its.difference(&of_others).cloned().collect()).await
+    }
+
+    async fn prune_all(
+        &self,
+        namespace: &str,
+        objects: Vec<ObjectRef>,
+    ) -> Result<Ended, EngineError> {
+        if objects.is_empty() {
+            return Ok(Ended::Done(None));
+        }
+        let plan = self.plan().await?;
+        let target = self.target(&plan, namespace.to_owned()).await?;
+        let removed = self.engine.ports.cluster.prune(&target, &objects, &self.log).await?;
+        Ok(Ended::Done(Some(object(&removed)?)))
+    }
+
+    /// Where objects were applied last: as the manifests say, or the resource
+    /// that is the namespace. None where nothing ever was.
+    async fn last_namespace(&self) -> Result<Option<String>, EngineError> {
+        if let Some(last) = self.state.applied.last() {
+            return Ok(Some(self.manifests_at(*last).await?.namespace.clone()));
+        }
+        let plan = self.plan().await?;
+        let uid = graph::ResourceKey::of_environment(graph::NAMESPACE).uid(&self.environment);
+        let there = self.resources(&plan, [&uid].into_iter()).await?;
+        let name = there.get(&uid).and_then(|it| it.outputs.get("name")).and_then(Value::as_str);
+        Ok(name.map(str::to_owned))
     }
 
     /// Objects of resources that stay, whether anything asks for them or not.

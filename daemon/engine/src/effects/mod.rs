@@ -14,7 +14,7 @@ use deployd_core::deployment::{
     StepStatus,
 };
 use deployd_core::graph::{self, Uid};
-use deployd_core::plan::{Manifests, Plan};
+use deployd_core::plan::{Manifests, Plan, UnusedResource};
 use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Put, Scope};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::DeploymentSet;
@@ -205,9 +205,14 @@ impl Work {
     }
 
     async fn plan_step(&self) -> Result<Ended, EngineError> {
-        let set = self.set().await?;
-        let planned =
-            self.engine.plan(&self.environment, &self.state, &set, &self.deployment.id.0).await?;
+        let (environment, state) = (&self.environment, &self.state);
+        let planned = match &self.deployment.request.teardown {
+            Some(teardown) => self.engine.teardown_plan(environment, state, teardown).await?,
+            None => {
+                let set = self.set().await?;
+                self.engine.plan(environment, state, &set, &self.deployment.id.0).await?
+            }
+        };
         let expected = self.deployment.request.expected_plan;
         if let Some(expected) = expected.filter(|_| !seeded(Bug::PlanNotCompared)) {
             let found = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
@@ -220,6 +225,21 @@ impl Work {
                 )
                 .into());
             }
+        }
+        // Whoever has approved the plan has seen it.
+        let confirmed = self.deployment.request.confirm_replace || expected.is_some();
+        let replaced = planned.plan.replaced();
+        if !replaced.is_empty() && !confirmed && !seeded(Bug::ReplacedUnconfirmed) {
+            let names: Vec<&str> = replaced.iter().map(String::as_str).collect();
+            return Err(Fault::denied(
+                "replace-not-confirmed",
+                format!(
+                    "{} would be made anew, and what is in the old lost; deploy with --confirm-replace, or with the plan that shows it, if that is meant",
+                    names.join(", ")
+                ),
+            )
+            .with_detail(serde_json::json!({ "replaced": replaced }))
+            .into());
         }
         let count = planned.plan.graph.nodes.len();
         self.log.line(LogLevel::Info, format!("planned: {count} resources"));
@@ -340,6 +360,10 @@ fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event
             })
         })
         .collect();
+    let goes = |uid: &Uid| {
+        let of_it = |unused: &&UnusedResource| unused.uid == *uid;
+        plan.unused.iter().find(of_it).is_some_and(|one| one.when_unused == WhenUnused::Destroy)
+    };
     let destroy = plan
         .unused
         .iter()
@@ -347,6 +371,7 @@ fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event
         .map(|unused| DestroyStep {
             uid: unused.uid.clone(),
             unsafe_to_repeat: unused.effect.is_some_and(is_unsafe),
+            after: Some(unused.gone_before.iter().filter(|uid| goes(uid)).cloned().collect()),
         })
         .collect();
     Event::DeploymentPlanned {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deployd_core::Fault;
-use deployd_core::graph::Uid;
+use deployd_core::graph::{CLUSTER, ResourceKey, Uid};
 use deployd_core::ports::{Call, LogLevel, Progress};
 use deployd_core::resolve::Missing;
 use deployd_core::seeded::{Bug, seeded};
@@ -50,7 +50,9 @@ impl Work {
     /// Takes away a resource that nothing asks for any more, with the plugin and
     /// the inputs that it was provisioned by.
     pub(super) async fn destroy(&self, uid: &Uid) -> Result<Ended, EngineError> {
-        let Some(active) = self.state.resources.get(uid) else { return Ok(Ended::Done(None)) };
+        let active = self.state.resources.get(uid).map(|active| (&active.name, active.plan));
+        let begun = || self.state.begun.get(uid).map(|begun| (&begun.name, begun.plan));
+        let Some((name, made_by)) = active.or_else(begun) else { return Ok(Ended::Done(None)) };
         // Since the plan was made, somebody may have come to use it.
         if let Some(users) = self.engine.loans(&self.environment).await?.get(uid) {
             let users: Vec<String> = users.iter().map(ToString::to_string).collect();
@@ -58,13 +60,13 @@ impl Work {
                 "resource-lent",
                 format!(
                     "{} is used by {}; deploy these without it, or delete them, first",
-                    active.name,
+                    name,
                     users.join(", ")
                 ),
             )
             .into());
         }
-        let plan = self.plan_at(active.plan).await?;
+        let plan = self.plan_at(made_by).await?;
         let set = self.set_at(plan.set).await?;
         let resources = self.resources_for(&plan, uid).await?;
         let planned = plan
@@ -80,10 +82,18 @@ impl Work {
         let scope = self.scope(&plan);
         self.engine.need(&planned.driver).await?;
         let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
+        // What leads to its objects goes with it: they have to go before.
+        let is_way = *uid == ResourceKey::of_environment(CLUSTER).uid(&self.environment);
+        if self.deployment.is_teardown() && is_way {
+            self.prune_resource(uid).await?;
+        }
         match self.engine.ports.drivers.destroy(call, &request, self.token()).await? {
             Progress::Done(()) => {
+                if self.deployment.is_teardown() && !is_way {
+                    self.prune_resource(uid).await?;
+                }
                 self.engine.ports.vault.remove_owner(&uid.0).await?;
-                self.log.line(LogLevel::Info, format!("{} is gone", active.name));
+                self.log.line(LogLevel::Info, format!("{name} is gone"));
                 Ok(Ended::Done(None))
             }
             Progress::Pending { token, poll_after_ms, message } => {

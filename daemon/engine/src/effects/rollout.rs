@@ -25,13 +25,17 @@ impl Work {
     pub(super) async fn decide(&self, observation: Option<&Value>) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
         let manifests = self.rendered().await?;
+        let strategy = plan
+            .strategy
+            .as_ref()
+            .ok_or_else(|| EngineError::bug("a rollout without a strategy"))?;
         let context = StrategyContext {
-            config: plan.strategy.config.clone(),
+            config: strategy.config.clone(),
             workloads: workloads(&plan, &manifests, self.state.deployed.is_some()),
         };
         let scope = self.scope(&plan);
-        self.engine.need(&plan.strategy.plugin).await?;
-        let call = Call { plugin: &plan.strategy.plugin, scope: &scope, log: &self.log };
+        self.engine.need(&strategy.plugin).await?;
+        let call = Call { plugin: &strategy.plugin, scope: &scope, log: &self.log };
         let strategies = &self.engine.ports.strategies;
         let decision = match (observation, &self.deployment.rollout) {
             (Some(observation), Some(rollout)) => {

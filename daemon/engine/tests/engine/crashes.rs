@@ -9,6 +9,7 @@ use std::time::Duration;
 use deployd_core::config::{Document, WhenUnused};
 use deployd_core::deployment::Outcome;
 use deployd_core::outbox::MessageStatus;
+use deployd_core::views::TeardownRequest;
 use deployd_core::{DeploymentId, Fault};
 use deployd_engine::{Caller, Engine, EngineError};
 use serde_json::json;
@@ -18,7 +19,7 @@ use crate::documents::{self, artifact, definition, image};
 use crate::fakes::life::Life;
 use crate::fakes::strikes::Strike;
 use crate::history::Seen;
-use crate::world::{Stage, World, deployment_of, development, keyed};
+use crate::world::{Stage, World, assert_succeeded, deployment_of, development, keyed};
 
 /// Somebody who repeats what was not answered, with the same key.
 struct Client {
@@ -102,6 +103,16 @@ impl Client {
         let deployment = deployment_of(&announced);
         self.world.saw(Seen::Acknowledged { deployments: vec![deployment.0.clone()] });
         deployment
+    }
+
+    async fn take_away(&mut self) -> DeploymentId {
+        let record = self
+            .done("away", |engine, caller| async move {
+                engine.teardown(&caller, &development(), TeardownRequest::default()).await
+            })
+            .await;
+        self.world.saw(Seen::Acknowledged { deployments: vec![record.id.0.clone()] });
+        record.id
     }
 
     async fn outcome(&mut self, id: &DeploymentId) -> Outcome {
@@ -229,6 +240,73 @@ async fn demo(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Ran {
     }
 }
 
+/// The canonical deletion: of an environment in which two versions ran, the
+/// second without the database, which is still there.
+async fn deletion(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Deleted {
+    let stage = Stage::new().await;
+    assert_succeeded(&stage.deployed("1").await);
+    stage.apply(vec![documents::workload("shop", "backend", json!({}), json!({}))]).await;
+    assert_succeeded(&stage.deployed("2").await);
+    stage.all_told().await;
+    stage.engine.stop().await;
+    let world = stage.world;
+    {
+        let mut planned = world.strikes.lock().unwrap();
+        planned.calls.clear();
+        planned.at = strikes.iter().copied().collect();
+    }
+    let mut client = Client::new(world.clone(), crashes).await;
+    let id = client.take_away().await;
+    let outcome = client.outcome(&id).await;
+    client.all_told().await;
+    client.engine.stop().await;
+    world.strikes.lock().unwrap().at.clear();
+    let documents: Vec<_> =
+        documents::platform().into_iter().chain(documents::shop("shop")).collect();
+    let replayed = check(&world, &documents).await;
+    assert_eq!(replayed[0].records.len(), 3, "I2: asked twice is once, and nothing is lost");
+    let fault = replayed[0].records[&id].fault.clone();
+    Deleted { world, outcome, fault, points: client.life.passed(), ends: client.ends.clone() }
+}
+
+/// What a run of the canonical deletion came to.
+struct Deleted {
+    world: Arc<World>,
+    outcome: Outcome,
+    fault: Option<Fault>,
+    points: usize,
+    ends: Vec<String>,
+}
+
+impl Deleted {
+    /// The environment is gone, and nothing that it had is left anywhere; or it
+    /// is still there, and knows of everything that is.
+    async fn check_whole(&self) {
+        let world = &self.world;
+        let there: Vec<String> = world.drivers().there.keys().cloned().collect();
+        let known = index(world, "resources").await;
+        for uid in &there {
+            let is_known = known.keys().any(|key| key.ends_with(uid.as_bytes()));
+            assert!(is_known, "I8: an orphan: {uid}");
+        }
+        let document = b"Environment\0shop\0development".to_vec();
+        let is_there = index(world, "documents").await.contains_key(&document);
+        let succeeded = self.outcome == Outcome::Succeeded;
+        assert_eq!(is_there, !succeeded, "I8: it is gone when all of it is: {:?}", self.fault);
+    }
+
+    /// All that holds when nothing goes wrong for good.
+    async fn check_all(&self) {
+        assert_eq!(self.outcome, Outcome::Succeeded, "{:?}", self.fault);
+        self.check_whole().await;
+        let world = &self.world;
+        assert!(world.drivers().there.is_empty(), "I8: {:?}", world.drivers().there);
+        assert!(world.cluster().objects.is_empty(), "I8: {:?}", world.cluster().names());
+        assert_eq!(world.vault.lock().unwrap().len(), 1, "I8: only the operator's own secret");
+        assert_eq!(index(world, "resources").await.len(), 0);
+    }
+}
+
 /// The backend needs no database any more, and what nobody needs is destroyed.
 fn without_database() -> Vec<Document> {
     let inputs = json!({"namespace": "${resources.k8s-namespace.name}"});
@@ -302,6 +380,51 @@ fn i7_a_crash_at_any_point_is_resumed() {
         *places.entry(ran.ends[0].clone()).or_default() += 1;
     }
     println!("crashed at each of {points} points, of {} kinds: {places:#?}", places.len());
+}
+
+/// Runs the canonical deletion with something going wrong.
+fn deleted(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Deleted {
+    let what = format!("crashes at {crashes:?}, {strikes:?}");
+    let ran = std::panic::catch_unwind(|| run(deletion(crashes, strikes)));
+    ran.unwrap_or_else(|_| panic!("{what}"))
+}
+
+#[test]
+fn i7_i8_a_crash_at_any_point_of_a_deletion_leaves_no_orphans() {
+    let points = deleted(Vec::new(), &[]).points;
+    assert!(points > 60, "{points}");
+    for point in 1..=points {
+        let ran = deleted(vec![point], &[]);
+        assert_eq!(ran.ends.len(), 1, "point {point}");
+        run(ran.check_all());
+    }
+    let mut twice = 0;
+    for first in (5..points).step_by(if long() { 1 } else { 17 }) {
+        for second in [1, 3, 8, 21] {
+            run(deleted(vec![first, second], &[]).check_all());
+            twice += 1;
+        }
+    }
+    println!("crashed at each of {points} points of a deletion, and {twice} times twice");
+}
+
+#[test]
+fn i7_i8_a_failure_of_any_call_of_a_deletion_leaves_no_orphans() {
+    let ran = deleted(Vec::new(), &[]);
+    let calls = ran.world.strikes.lock().unwrap().calls.clone();
+    let mut ends = BTreeMap::<String, usize>::new();
+    for (place, name) in (1..).zip(&calls) {
+        for strike in Strike::ALL {
+            let ran = deleted(Vec::new(), &[(place, strike)]);
+            run(ran.check_whole());
+            if strike != Strike::FailsForGood {
+                assert_eq!(ran.outcome, Outcome::Succeeded, "{name}, {strike:?}: {:?}", ran.fault);
+                run(ran.check_all());
+            }
+            *ends.entry(format!("{strike:?} {:?}", ran.outcome)).or_default() += 1;
+        }
+    }
+    println!("{} calls of a deletion failed: {ends:#?}", calls.len());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
 use deployd_core::ports::StoreError;
-use deployd_core::views::DeployRequest;
+use deployd_core::views::{DeployRequest, TeardownRequest};
 use deployd_core::{EnvironmentId, Fault};
 use deployd_engine::{Caller, Engine, EngineError};
 use serde_json::json;
@@ -194,7 +194,7 @@ impl Simulation {
         let caller = keyed(&format!("request-{}", self.requests), "");
         let application = APPLICATIONS[self.chance.below(2) as usize];
         let version = self.chance.below(6).to_string();
-        let (kind, word) = (self.chance.below(11), self.chance.next());
+        let (kind, word) = (self.chance.below(12), self.chance.next());
         // Most builds say their place, and some come late.
         let place = (word % 5 > 0).then(|| self.requests as u64 + word % 4);
         loop {
@@ -238,6 +238,16 @@ impl Simulation {
         stage.all_told().await;
         self.engine.stop().await;
         let replayed = check(&self.world, &all()).await;
+        for uid in self.world.drivers().there.keys() {
+            let known = replayed.iter().any(|one| {
+                one.state
+                    .resources
+                    .keys()
+                    .chain(one.state.begun.keys())
+                    .any(|known| known.0 == *uid)
+            });
+            assert!(known, "I8: an orphan: {uid}");
+        }
         // A copy of the store is written to the disk for it, so not every time.
         if self.seed.is_multiple_of(10) {
             assert!(!holds(&everything(&self.world).await, "canary"), "I16");
@@ -304,6 +314,25 @@ async fn ask(
             let version = (word / 3 % 3).to_string();
             let swapped = plugin(name, "driver", json!({"version": version}));
             engine.apply(caller, vec![swapped], false).await?;
+        }
+        10 => {
+            // It goes, and comes again with what it had not, or with what was kept.
+            let keep = match word % 3 {
+                0 => vec!["postgres".to_owned()],
+                _ => Vec::new(),
+            };
+            let id = match word % 5 {
+                0 => format!("{application}/production").parse().unwrap(),
+                _ => development.clone(),
+            };
+            if engine.environment(&id).await.is_err() {
+                let again =
+                    documents::environment(application, id.environment.as_str(), "development");
+                engine.apply(caller, vec![again], false).await?;
+                return Ok(accepted);
+            }
+            let request = TeardownRequest { keep, ..TeardownRequest::default() };
+            accepted.push(engine.teardown(caller, &id, request).await?.id.0);
         }
         _ => {
             let when_unused = if word.is_multiple_of(2) { "keep" } else { "destroy" };

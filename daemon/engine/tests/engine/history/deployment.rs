@@ -39,6 +39,12 @@ pub(super) struct Deployment {
     pub(super) steps: BTreeMap<String, Step>,
     resources: BTreeMap<String, Resource>,
     destroy: Vec<String>,
+    /// Those of them that must not be repeated without knowing.
+    unsafe_destroys: BTreeSet<String>,
+    /// Whether the environment is taken away.
+    pub(super) teardown: bool,
+    /// Whether some of what it has stays.
+    pub(super) keeps: bool,
     /// What the strategy said last.
     action: String,
     cancelled: bool,
@@ -68,8 +74,10 @@ fn is_closing(step: &str) -> bool {
 }
 
 impl Deployment {
-    pub(super) fn new(id: String, expected_plan: Option<String>) -> Self {
-        Self { id, expected_plan, ..Self::default() }
+    pub(super) fn new(id: String, expected_plan: Option<String>, teardown: Option<bool>) -> Self {
+        let keeps = teardown == Some(true);
+        let teardown = teardown.is_some();
+        Self { id, expected_plan, teardown, keeps, ..Self::default() }
     }
 
     fn is(&self, step: &str, status: Status) -> bool {
@@ -93,7 +101,7 @@ impl Deployment {
     }
 
     pub(super) fn is_committed(&self) -> bool {
-        self.action == "complete"
+        self.action == "complete" || (self.teardown && self.is_done("plan"))
     }
 
     /// Resources that are there, and what each comes after.
@@ -133,6 +141,9 @@ impl Deployment {
     fn in_order(&self, name: &str, there: &BTreeMap<String, BTreeSet<String>>) -> Verdict {
         let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
         let round = rest.parse::<u32>().unwrap_or(0);
+        if self.teardown && !matches!(kind, "plan" | "prune" | "destroy") {
+            return Err(format!("I12: {name}, and the environment is taken away"));
+        }
         match kind {
             "plan" => Ok(()),
             "provision" => {
@@ -190,7 +201,13 @@ impl Deployment {
             let known = Resource { after, is_unsafe };
             self.resources.insert(text(resource, "uid").to_owned(), known);
         }
-        self.destroy = texts(&body["destroy"]);
+        for step in body["destroy"].as_array().into_iter().flatten() {
+            let uid = step.as_str().unwrap_or_else(|| text(step, "uid")).to_owned();
+            if step["unsafeToRepeat"] == true {
+                self.unsafe_destroys.insert(uid.clone());
+            }
+            self.destroy.push(uid);
+        }
         Ok(())
     }
 
@@ -223,7 +240,9 @@ impl Deployment {
 
     pub(super) fn interrupted(&mut self, name: &str) -> Verdict {
         let of = name.strip_prefix("provision:");
-        let is_unsafe = of.and_then(|uid| self.resources.get(uid)).is_some_and(|r| r.is_unsafe);
+        let destroyed = name.strip_prefix("destroy:");
+        let is_unsafe = of.and_then(|uid| self.resources.get(uid)).is_some_and(|r| r.is_unsafe)
+            || destroyed.is_some_and(|uid| self.unsafe_destroys.contains(uid));
         let step = self.open(name)?;
         if is_unsafe {
             self.unknown = true;

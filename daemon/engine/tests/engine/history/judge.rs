@@ -11,8 +11,9 @@ use super::deployment::{Deployment, Status};
 /// What is known of an environment.
 #[derive(Default)]
 struct Environment {
-    /// Who waits, and whether automatically.
-    queue: Vec<(String, bool, Option<String>)>,
+    /// Who waits, whether automatically, with which plan, and whether it takes
+    /// the environment away: then, whether anything stays.
+    queue: Vec<(String, bool, Option<String>, Option<bool>)>,
     active: Option<Deployment>,
     /// Whether there is something to go back to.
     deployed: bool,
@@ -102,7 +103,7 @@ impl Judge {
             Seen::Cluster { what, namespace } => {
                 let of = |name: &str| name.replace('/', "-") == *namespace;
                 let wanted = |step: &str| match *what {
-                    "prune" => step == "prune",
+                    "prune" => step == "prune" || step.starts_with("destroy:"),
                     _ => {
                         step == "apply-resources"
                             || step == "restore"
@@ -136,11 +137,16 @@ impl Judge {
                 ensure(self.accepted.insert(id.clone()), || format!("I2: {id} twice"))?;
                 let request = &body["request"];
                 let expected = request["expectedPlan"].as_str().map(str::to_owned);
-                environment.queue.push((id, request["mode"] == "automatic", expected));
+                let active = environment.active.as_ref().is_some_and(|active| active.teardown);
+                let going = active || environment.queue.iter().any(|(.., it)| it.is_some());
+                ensure(!going, || format!("I4: {id} is accepted where nothing will be"))?;
+                let teardown = request.get("teardown").map(|it| it.get("keep").is_some());
+                let automatic = request["mode"] == "automatic";
+                environment.queue.push((id, automatic, expected, teardown));
                 return Ok(());
             }
             "deployment-superseded" => {
-                let (_, automatic, _) = environment.queue.remove(waits()?);
+                let (_, automatic, ..) = environment.queue.remove(waits()?);
                 return ensure(automatic, || format!("I4: {id} is superseded, a person's"));
             }
             "deployment-ended" if place.is_some() => {
@@ -155,8 +161,8 @@ impl Judge {
                 let active = environment.active.as_ref().map(|active| &active.id);
                 ensure(active.is_none(), || format!("I4: {id} begins, and {active:?} is active"))?;
                 ensure(place == 0, || format!("I4: {id} begins before its turn"))?;
-                let (id, _, expected_plan) = environment.queue.remove(place);
-                environment.active = Some(Deployment::new(id, expected_plan));
+                let (id, _, expected_plan, teardown) = environment.queue.remove(place);
+                environment.active = Some(Deployment::new(id, expected_plan, teardown));
                 return Ok(());
             }
             _ => {}
@@ -191,6 +197,20 @@ impl Judge {
             "deployment-ended" => {
                 active.ended(text("outcome"), environment.deployed)?;
                 environment.deployed |= active.is_committed();
+                if active.teardown && active.is_committed() {
+                    environment.deployed = false;
+                    ensure(
+                        text("outcome") != "succeeded"
+                            || environment.there.is_empty()
+                            || active.keeps,
+                        || {
+                            format!(
+                                "I8: {id} has ended, and {:?} are still there",
+                                environment.there
+                            )
+                        },
+                    )?;
+                }
                 return Ok(());
             }
             other => return Err(format!("an event of no known type: {other}")),

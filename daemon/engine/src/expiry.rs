@@ -1,0 +1,168 @@
+//! Ends environments whose time to live is over.
+//!
+//! The clock on the wall says when that is, and it can be wrong. So an
+//! environment ends only after its time has been over for a while by a clock that
+//! can't be set: for [`SEEN`], or for [`SEEN_AFTER_JUMP`] when the clock on the wall
+//! has jumped ahead. A clock that is set back, or right again, ends nothing.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deployd_core::deployment::EnvironmentState;
+use deployd_core::seeded::{Bug, seeded};
+use deployd_core::{EnvironmentId, Timestamp};
+use futures::FutureExt;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::configuration::Configuration;
+use crate::{EngineError, Inner};
+
+/// Between looks, as long as any environment has a time to live.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// For so long an environment's time has to have been over, as this process has
+/// seen it: after a start with a wrong clock, time servers have set it by then.
+const SEEN: Duration = Duration::from_secs(15 * 60);
+
+/// The same when the clock on the wall has jumped ahead: long enough for somebody
+/// to notice.
+const SEEN_AFTER_JUMP: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is no jump: clocks are put right by seconds all the time.
+const JUMP_MS: u64 = 5 * 60_000;
+
+/// Rung when documents have changed, and at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Notify);
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Begins to look.
+pub(crate) fn start(engine: &Arc<Inner>) {
+    let inner = engine.clone();
+    engine.tasks.spawn(async move {
+        let mut watch = Watch::default();
+        while !inner.workers.is_stopping() {
+            let looked = AssertUnwindSafe(watch.look(&inner)).catch_unwind().await;
+            let again = match looked {
+                Ok(Ok(any)) => any,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "whether environments have come to their end is looked at again");
+                    true
+                }
+                Err(_) => {
+                    tracing::error!("the look for environments that end has panicked; please report it");
+                    true
+                }
+            };
+            tokio::select! {
+                () = inner.expiry.0.notified() => {}
+                () = tokio::time::sleep(LOOK), if again => {}
+            }
+        }
+    });
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+struct Watch {
+    /// When this look was, by both clocks.
+    last: Option<(Instant, Timestamp)>,
+    /// When the clock on the wall has jumped ahead.
+    jumped: Option<Instant>,
+    /// Since when it is seen that the time of an environment is over, and when
+    /// that was.
+    over: BTreeMap<EnvironmentId, (Instant, Timestamp)>,
+}
+
+impl Watch {
+    /// Looks once; whether any environment has a time to live.
+    async fn look(&mut self, engine: &Arc<Inner>) -> Result<bool, EngineError> {
+        let configuration = engine.configuration().await?;
+        let mut found = BTreeMap::new();
+        for id in configuration.environments.keys() {
+            if configuration.ttl_ms(id).is_none() {
+                continue;
+            }
+            let entry = engine.environment(id).await?;
+            if let Some(ends) = configuration.ends(id, &entry.state) {
+                // Nobody's deployment is ended by it.
+                let at_rest = entry.state.active.is_none() && entry.state.queue.is_empty();
+                found.insert(id.clone(), (ends, at_rest));
+            }
+        }
+        let any = !found.is_empty();
+        let now = (Instant::now(), engine.ports.clock.now());
+        for (id, ends) in self.see(now, &found) {
+            match engine.expire(&id, ends).await {
+                Ok(record) => {
+                    self.over.remove(&id);
+                    tracing::info!(environment = %id, deployment = %record.id, "its time is over");
+                }
+                // Somebody was quicker.
+                Err(EngineError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Which environments end now, of those that have a time to live: when each
+    /// ends, and whether it is at rest.
+    fn see(
+        &mut self,
+        (instant, now): (Instant, Timestamp),
+        environments: &BTreeMap<EnvironmentId, (Timestamp, bool)>,
+    ) -> Vec<(EnvironmentId, Timestamp)> {
+        if let Some((before, then)) = self.last.replace((instant, now)) {
+            let passed =
+                u64::try_from(instant.duration_since(before).as_millis()).unwrap_or(u64::MAX);
+            if now.ms_since(then) > passed.saturating_add(JUMP_MS) {
+                tracing::warn!(from = %then, to = %now, "the clock has jumped ahead: environments end a day later");
+                self.jumped = Some(instant);
+            }
+        }
+        self.jumped.take_if(|jumped| instant.duration_since(*jumped) > SEEN_AFTER_JUMP * 2);
+        let wait = match self.jumped {
+            _ if seeded(Bug::JumpBelieved) => Duration::ZERO,
+            Some(_) => SEEN_AFTER_JUMP,
+            None => SEEN,
+        };
+        let is_over = |id: &EnvironmentId| {
+            environments.get(id).filter(|(ends, at_rest)| *ends <= now && *at_rest)
+        };
+        self.over.retain(|id, (_, known)| is_over(id).is_some_and(|(ends, _)| ends == known));
+        let mut ended = Vec::new();
+        for (id, (ends, _)) in environments.iter().filter(|(id, _)| is_over(id).is_some()) {
+            let (since, _) = self.over.entry(id.clone()).or_insert((instant, *ends));
+            if instant.duration_since(*since) >= wait {
+                ended.push((id.clone(), *ends));
+            }
+        }
+        ended
+    }
+}
+
+impl Configuration {
+    /// The time to live of an environment: its own, or its type's.
+    fn ttl_ms(&self, id: &EnvironmentId) -> Option<u64> {
+        let spec = self.environments.get(id)?;
+        let of_type = || self.environment_types.get(&spec.environment_type)?.ttl;
+        spec.ttl.or_else(of_type)?.ms()
+    }
+
+    /// When an environment ends, as it is now: its time to live after the last
+    /// deployment, or after its document was applied.
+    pub(crate) fn ends(&self, id: &EnvironmentId, state: &EnvironmentState) -> Option<Timestamp> {
+        let ttl = self.ttl_ms(id)?;
+        let applied = self.applied_at.get(id).copied();
+        Some(applied.max(state.touched)?.plus_ms(ttl))
+    }
+}

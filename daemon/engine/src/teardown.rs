@@ -1,0 +1,393 @@
+//! Takes environments away: a deployment of nothing, which leaves nothing but
+//! what happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deployd_core::config::{DocumentKey, DocumentKind, WhenUnused};
+use deployd_core::deployment::projection::BY_ENVIRONMENT;
+use deployd_core::deployment::{
+    DeploymentRecord, EnvironmentState, Mode, Origin, Request, Teardown,
+};
+use deployd_core::graph::{self, CLUSTER, NAMESPACE, ResourceGraph, ResourceKey, Uid};
+use deployd_core::plan::{
+    Manifests, PLAN_VERSION, Plan, Preview, Previous, UnusedResource, changes,
+};
+use deployd_core::ports::{Batch, Order, Provisioned};
+use deployd_core::seeded::{Bug, seeded};
+use deployd_core::set::{DeploymentSet, diff};
+use deployd_core::views::{PlanView, StoredDocument, TeardownRequest};
+use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Name};
+
+use crate::configuration::removed_document;
+use crate::error::Problem;
+use crate::journal::StoreOrEngine;
+use crate::planner::Planned;
+use crate::records::{
+    DOCUMENTS, below, content, decode, document_key, get, head_of_deployment, object,
+};
+use crate::resources::Made;
+use crate::{Caller, Engine, EngineError, Inner};
+
+/// How many deployments are looked at to find the last one that had a plan.
+/// Those that have none never changed anything.
+const LOOK_BACK: usize = 50;
+
+impl Engine {
+    /// What taking an environment away would do. Nothing is stored and nothing
+    /// is done.
+    pub async fn plan_teardown(
+        &self,
+        id: &EnvironmentId,
+        teardown: &Teardown,
+    ) -> Result<PlanView, EngineError> {
+        let entry = self.inner.environment(id).await?;
+        let planned = self.inner.teardown_plan(id, &entry.state, teardown).await?;
+        let before: Manifests = match entry.state.applied.last() {
+            Some(last) => content(&*self.inner.ports.store, "manifests", *last).await?,
+            None => Manifests::default(),
+        };
+        let kept = self.inner.objects_of_kept(&planned.plan, &entry.state, &before).await?;
+        let changes = changes(&before, &kept);
+        let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
+        Ok(PlanView {
+            digest,
+            plan: planned.plan,
+            preview: Preview { changes, ..Preview::default() },
+        })
+    }
+
+    /// Accepts that an environment is taken away. When this returns, it is on
+    /// stable storage, and nothing more is deployed there.
+    pub async fn teardown(
+        &self,
+        caller: &Caller,
+        id: &EnvironmentId,
+        request: TeardownRequest,
+    ) -> Result<DeploymentRecord, EngineError> {
+        if let Some(answer) = self.inner.asked_before(caller).await? {
+            return Ok(answer);
+        }
+        let entry = self.inner.environment(id).await?;
+        // What is wrong with what was asked for is told at once.
+        let TeardownRequest { keep, comment, expected_plan } = request;
+        let teardown = Teardown { keep };
+        self.inner.teardown_plan(id, &entry.state, &teardown).await?;
+        let wanted = Request {
+            set: Digest::of_json(&nothing(id)).map_err(EngineError::bug)?,
+            mode: Mode::Manual,
+            origin: Origin::Request,
+            comment,
+            expected_plan,
+            confirm_replace: false,
+            teardown: Some(teardown),
+        };
+        self.inner.accept(caller, id, wanted, object(&nothing(id))?).await
+    }
+}
+
+/// The set of an environment that is to have nothing.
+fn nothing(id: &EnvironmentId) -> DeploymentSet {
+    DeploymentSet {
+        application: id.application.clone(),
+        workloads: BTreeMap::new(),
+        resources: BTreeMap::new(),
+    }
+}
+
+impl Inner {
+    /// Accepts that an environment whose time is over is taken away.
+    pub(crate) async fn expire(
+        self: &std::sync::Arc<Self>,
+        id: &EnvironmentId,
+        since: deployd_core::Timestamp,
+    ) -> Result<DeploymentRecord, EngineError> {
+        let wanted = Request {
+            set: Digest::of_json(&nothing(id)).map_err(EngineError::bug)?,
+            mode: Mode::Manual,
+            origin: Origin::Expired { at: since },
+            comment: None,
+            expected_plan: None,
+            confirm_replace: false,
+            teardown: Some(Teardown::default()),
+        };
+        let caller = Caller::new(Actor::deployd());
+        self.accept(&caller, id, wanted, object(&nothing(id))?).await
+    }
+
+    /// The plan of taking an environment away: what goes in which order, and
+    /// what stays.
+    pub(crate) async fn teardown_plan(
+        &self,
+        id: &EnvironmentId,
+        state: &EnvironmentState,
+        teardown: &Teardown,
+    ) -> Result<Planned, EngineError> {
+        let mut made = self.made(state).await?;
+        made.extend(self.begun(state).await?);
+        let last = match self.last_plan(id, state).await? {
+            Some(digest) => Some(content::<Plan>(&*self.ports.store, "plan", digest).await?),
+            None => None,
+        };
+        let configuration = self.configuration().await?;
+        let environment_type = match (configuration.environments.get(id), &last) {
+            (Some(spec), _) => spec.environment_type.clone(),
+            (None, Some(plan)) if is_something(state) => plan.environment_type.clone(),
+            _ => return Err(EngineError::not_found(format!("environment {id}"))),
+        };
+        let kept = self.kept(id, state, &made, teardown).await?;
+        let unused = self.in_order_of_going(id, &made, &kept).await?;
+        let set = nothing(id);
+        let set_object = object(&set)?;
+        let previous = match &state.deployed {
+            Some(deployed) => {
+                let old: DeploymentSet = content(&*self.ports.store, "set", deployed.set).await?;
+                let delta = diff(&old, &set).map_err(EngineError::bug)?;
+                Some(Previous { deployment: deployed.deployment.clone(), set: deployed.set, delta })
+            }
+            None => None,
+        };
+        // Where objects are: what is borrowed to get there stays borrowed
+        // until they are gone.
+        let ways = [CLUSTER, NAMESPACE].map(|kind| ResourceKey::of_environment(kind).uid(id));
+        let mut borrowed = last.map(|plan| plan.borrowed).unwrap_or_default();
+        borrowed.retain(|uid, _| ways.contains(uid));
+        let plan = Plan {
+            version: PLAN_VERSION,
+            environment: id.clone(),
+            environment_type,
+            set: set_object.digest,
+            previous,
+            workloads: Vec::new(),
+            graph: ResourceGraph::default(),
+            resources: BTreeMap::new(),
+            borrowed,
+            unused,
+            values: BTreeMap::new(),
+            templater: None,
+            strategy: None,
+            take_over_fields: false,
+            gates: Vec::new(),
+            teardown: true,
+        };
+        Ok(Planned { plan, objects: vec![set_object], outputs: BTreeMap::new() })
+    }
+
+    /// The plan by which something was last changed here.
+    async fn last_plan(
+        &self,
+        id: &EnvironmentId,
+        state: &EnvironmentState,
+    ) -> Result<Option<Digest>, EngineError> {
+        if let Some(deployed) = &state.deployed {
+            return Ok(Some(deployed.plan));
+        }
+        if let Some(newest) = state.resources.values().max_by_key(|resource| resource.at) {
+            return Ok(Some(newest.plan));
+        }
+        let store = &*self.ports.store;
+        let all = below(&[&id.to_string()]);
+        let page = store.scan(BY_ENVIRONMENT, all, Order::Descending, LOOK_BACK).await?;
+        for (_, bytes) in &page.entries {
+            let deployment: DeploymentId = decode("deployment id", bytes)?;
+            let record = head_of_deployment(store, &deployment).await?;
+            if let Some(plan) = record.work.and_then(|work| work.plan) {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What stays: what was asked to, and what that needs.
+    async fn kept(
+        &self,
+        id: &EnvironmentId,
+        state: &EnvironmentState,
+        made: &BTreeMap<Uid, Made>,
+        teardown: &Teardown,
+    ) -> Result<BTreeSet<Uid>, EngineError> {
+        let mut open = Vec::new();
+        let mut problems = Vec::new();
+        for wanted in &teardown.keep {
+            let is_meant = |made: &Made| {
+                made.node.key.resource_type == *wanted || made.node.key.to_string() == *wanted
+            };
+            let found: Vec<&Uid> =
+                made.iter().filter(|(_, made)| is_meant(made)).map(|(uid, _)| uid).collect();
+            if found.is_empty() {
+                let known: BTreeSet<String> =
+                    made.values().map(|made| made.node.key.to_string()).collect();
+                let known: Vec<String> = known.into_iter().collect();
+                let message = format!(
+                    "found {wanted:?}, expected the type or the name of a resource that is there: {}",
+                    known.join(", ")
+                );
+                problems.push(Problem::new("keep", message));
+            }
+            open.extend(found.into_iter().cloned());
+        }
+        if !problems.is_empty() {
+            return Err(EngineError::Invalid { problems });
+        }
+        let mut kept = BTreeSet::new();
+        while let Some(uid) = open.pop() {
+            let Some(one) = made.get(&uid) else { continue };
+            if !kept.insert(uid.clone()) {
+                continue;
+            }
+            open.extend(one.node.after.iter().cloned());
+            if let Some(active) = state.resources.get(&uid) {
+                let there: Provisioned =
+                    content(&*self.ports.store, "resource", active.provisioned).await?;
+                if !there.manifests.is_empty() {
+                    let ways = [CLUSTER, NAMESPACE];
+                    open.extend(ways.map(|kind| ResourceKey::of_environment(kind).uid(id)));
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    /// All resources, each after those that need it. Nothing is planned that
+    /// would take away what others use.
+    async fn in_order_of_going(
+        &self,
+        id: &EnvironmentId,
+        made: &BTreeMap<Uid, Made>,
+        kept: &BTreeSet<Uid>,
+    ) -> Result<Vec<UnusedResource>, EngineError> {
+        let needs = needs(id, made);
+        let mut order = graph::dependents_first(&needs);
+        if seeded(Bug::UndoneInForwardOrder) {
+            order.reverse();
+        }
+        let mut gone_before = graph::gone_before(&order, &needs);
+        let mut lent = if made.is_empty() { BTreeMap::new() } else { self.loans(id).await? };
+        lent.retain(|uid, _| made.contains_key(uid) && !kept.contains(uid));
+        if !lent.is_empty() {
+            let lines: Vec<String> = lent
+                .iter()
+                .filter_map(|(uid, users)| {
+                    let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+                    Some(format!("{} by {}", made.get(uid)?.node.key, users.join(", ")))
+                })
+                .collect();
+            let message = format!(
+                "others use resources of {id}: {}; delete these environments first, or keep the resources",
+                lines.join("; ")
+            );
+            return Err(Fault::conflict("resource-lent", message).into());
+        }
+        let unused = order.into_iter().filter_map(|uid| {
+            let one = made.get(&uid)?;
+            let goes = !kept.contains(&uid);
+            Some(UnusedResource {
+                key: one.node.key.clone(),
+                when_unused: if goes { WhenUnused::Destroy } else { WhenUnused::Keep },
+                lent_to: BTreeSet::new(),
+                effect: one.effect,
+                gone_before: gone_before.remove(&uid).unwrap_or_default(),
+                replaced_by: None,
+                uid,
+            })
+        });
+        Ok(unused.collect())
+    }
+
+    /// Objects that resources keep, in the namespace of those that were applied.
+    async fn objects_of_kept(
+        &self,
+        plan: &Plan,
+        state: &EnvironmentState,
+        applied: &Manifests,
+    ) -> Result<Manifests, EngineError> {
+        let mut kept = Manifests { namespace: applied.namespace.clone(), objects: Vec::new() };
+        for unused in plan.unused.iter().filter(|one| one.when_unused == WhenUnused::Keep) {
+            let of_it = deployd_core::plan::ObjectOwner::Resource(unused.uid.clone());
+            if state.resources.contains_key(&unused.uid) {
+                let objects = applied.objects.iter().filter(|object| object.owner == of_it);
+                kept.objects.extend(objects.cloned());
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Adds to the batch that ends a teardown that the environment's document
+    /// is gone, too: nobody sees one without the other.
+    pub(crate) async fn forget_environment(
+        &self,
+        id: &EnvironmentId,
+        batch: Batch,
+    ) -> Result<Batch, EngineError> {
+        let key = DocumentKey {
+            kind: DocumentKind::Environment,
+            application: Some(id.application.clone()),
+            name: id.environment.clone(),
+        };
+        let stored: Option<StoredDocument> =
+            get(&*self.ports.store, DOCUMENTS, &document_key(&key)).await?;
+        match stored {
+            Some(stored) => removed_document(self, &Actor::deployd(), &stored, batch).await,
+            // Whoever takes away what was kept has no document any more.
+            None => Ok(batch),
+        }
+    }
+
+    /// Refuses a change of the document of an environment that is being taken
+    /// away: it would go with it.
+    pub(crate) async fn not_while_torn_down(
+        &self,
+        application: &Name,
+        environment: &Name,
+    ) -> Result<(), StoreOrEngine> {
+        let id =
+            EnvironmentId { application: application.clone(), environment: environment.clone() };
+        match self.environment(&id).await?.state.teardown() {
+            Some(teardown) => {
+                let message = format!(
+                    "deployment {teardown} takes environment {id} away; apply it again once that has ended"
+                );
+                Err(EngineError::Conflict { message }.into())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether there is anything to take away.
+fn is_something(state: &EnvironmentState) -> bool {
+    state.deployed.is_some()
+        || !state.resources.is_empty()
+        || !state.begun.is_empty()
+        || !state.applied.is_empty()
+}
+
+/// What each needs: what its plan says, and what leads to its objects. The
+/// cluster goes last, the namespace before it.
+fn needs(id: &EnvironmentId, made: &BTreeMap<Uid, Made>) -> BTreeMap<Uid, BTreeSet<Uid>> {
+    let there = |uid: &Uid| made.contains_key(uid);
+    let mut needs: BTreeMap<Uid, BTreeSet<Uid>> = made
+        .iter()
+        .map(|(uid, one)| {
+            (uid.clone(), one.node.after.iter().filter(|n| there(n)).cloned().collect())
+        })
+        .collect();
+    for kind in [NAMESPACE, CLUSTER] {
+        let way = ResourceKey::of_environment(kind).uid(id);
+        if !there(&way) {
+            continue;
+        }
+        // What it needs itself can't wait for it.
+        let mut its = BTreeSet::from([way.clone()]);
+        let mut open = vec![way.clone()];
+        while let Some(uid) = open.pop() {
+            let more = needs.get(&uid).cloned().unwrap_or_default();
+            open.extend(more.into_iter().filter(|uid| its.insert(uid.clone())));
+        }
+        for (uid, needed) in &mut needs {
+            if !its.contains(uid) {
+                needed.insert(way.clone());
+            }
+        }
+    }
+    needs
+}
