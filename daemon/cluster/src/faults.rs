@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deployd_core::ports::ObjectRef;
+use deployd_core::ports::{ObjectRef, UNAUTHORIZED};
 use deployd_core::{Fault, FaultClass};
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ fn classify(status: &ApiStatus) -> (FaultClass, &'static str, &'static str) {
         400 | 413 | 415 | 422 => (Invalid, "object-invalid", immutable_advice(status)),
         401 => (
             Denied,
-            "cluster-unauthorized",
+            UNAUTHORIZED,
             "Renew the credentials of the cluster's access; they may have expired.",
         ),
         403 => (Denied, "cluster-forbidden", "Grant deployd's account the permission."),

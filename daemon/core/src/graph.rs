@@ -162,6 +162,8 @@ pub struct GraphInput<'a> {
     pub definitions: &'a BTreeMap<Name, ResourceDefinitionSpec>,
     /// The drivers of resources that are there.
     pub made_by: &'a BTreeMap<Uid, Name>,
+    /// The environment's values, its type's included.
+    pub values: &'a BTreeMap<String, Value>,
 }
 
 /// What is wrong with what a set asks for. All of it is reported at once.
@@ -327,6 +329,7 @@ impl Builder<'_> {
             application: self.input.environment.application.as_str(),
             environment: self.input.environment.environment.as_str(),
             environment_type: self.input.environment_type.as_str(),
+            values: self.input.values,
         };
         let (name, definition) = match matching::best(self.input.definitions, &subject) {
             Ok(found) => found,

@@ -38,6 +38,7 @@ fn graph(workloads: Value, list: &[(&str, &str, Value)]) -> Result<ResourceGraph
         set: &set(workloads),
         definitions: &definitions(list),
         made_by: &BTreeMap::new(),
+        values: &BTreeMap::new(),
     })
 }
 

@@ -5,7 +5,10 @@
 //! are for the class `default` only: a class is what a developer asked for, and
 //! must not be served by a definition that knows nothing of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use crate::Name;
 use crate::config::{Criteria, ResourceDefinitionSpec, glob_matches};
@@ -28,25 +31,25 @@ pub struct Subject<'a> {
     pub environment: &'a str,
     /// The environment's type.
     pub environment_type: &'a str,
+    /// The environment's values, its type's included.
+    pub values: &'a BTreeMap<String, Value>,
 }
 
 /// How specific criteria are: greater wins. The digits, most significant
-/// first, are for id, environment, application, environment type: 2 for a
-/// name, 1 for a pattern, 0 for not given.
+/// first, are for id, environment, application, values, environment type: 2 for
+/// a name, 1 for a pattern, 0 for not given; that for values is their sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Specificity([u8; 4]);
+pub struct Specificity([usize; 5]);
 
 /// How specific these criteria are.
 pub fn specificity(criteria: &Criteria) -> Specificity {
-    let grade = |field: &Option<String>| match field {
-        None => 0,
-        Some(pattern) if pattern.contains('*') => 1,
-        Some(_) => 2,
-    };
+    let of = |pattern: &String| if pattern.contains('*') { 1 } else { 2 };
+    let grade = |field: &Option<String>| field.as_ref().map_or(0, of);
     Specificity([
         grade(&criteria.id),
         grade(&criteria.environment),
         grade(&criteria.application),
+        criteria.values.values().map(of).sum(),
         grade(&criteria.environment_type),
     ])
 }
@@ -61,6 +64,19 @@ pub fn matches(criteria: &Criteria, subject: &Subject<'_>) -> bool {
         && is(&criteria.environment, subject.environment)
         && is(&criteria.application, subject.application)
         && is(&criteria.environment_type, subject.environment_type)
+        && criteria.values.iter().all(|(name, pattern)| {
+            let text = subject.values.get(name).and_then(text_of);
+            text.is_some_and(|text| glob_matches(pattern, &text))
+        })
+}
+
+/// What a value is compared by.
+fn text_of(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// Why there is no definition for a resource.
@@ -174,6 +190,10 @@ fn overlap(a: &Criteria, b: &Criteria) -> bool {
         && both(&a.environment, &b.environment)
         && both(&a.application, &b.application)
         && both(&a.environment_type, &b.environment_type)
+        && a.values.iter().all(|(name, pattern)| {
+            let other = b.values.get(name);
+            other.is_none_or(|other| globs_overlap(pattern.as_bytes(), other.as_bytes()))
+        })
 }
 
 /// Whether a text exists that both patterns match.
@@ -201,6 +221,7 @@ fn globs_overlap(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::config::WhenUnused;
+    use serde_json::json;
 
     fn definition(criteria: &[Criteria]) -> ResourceDefinitionSpec {
         ResourceDefinitionSpec {
@@ -232,6 +253,7 @@ mod tests {
         application: "shop",
         environment: "development",
         environment_type: "development",
+        values: &BTreeMap::new(),
     };
 
     fn winner(list: &[(&str, &[Criteria])]) -> Result<String, MatchError> {
@@ -251,6 +273,34 @@ mod tests {
             "exact"
         );
         assert_eq!(winner(&[("any", &[]), ("prod", &[by_type("production")])]).unwrap(), "any");
+    }
+
+    fn by_values(values: &[(&str, &str)]) -> Criteria {
+        let pair = |(name, pattern): &(&str, &str)| ((*name).to_owned(), (*pattern).to_owned());
+        Criteria { values: values.iter().map(pair).collect(), ..Criteria::default() }
+    }
+
+    #[test]
+    fn a_region_chooses_among_definitions() {
+        let list = definitions(&[
+            ("any", &[]),
+            ("type", &[by_type("development")]),
+            ("eu", &[by_values(&[("region", "eu-*")])]),
+            ("eu-west", &[by_values(&[("region", "eu-west")])]),
+            ("eu-west-2", &[by_values(&[("region", "eu-west"), ("zone", "2")])]),
+            ("shop", &[Criteria { environment: Some("live".into()), ..Criteria::default() }]),
+        ]);
+        let winner = |values: Value| {
+            let values = serde_json::from_value(values).unwrap();
+            let subject = Subject { values: &values, ..SUBJECT };
+            best(&list, &subject).map(|(name, _)| name.to_string()).unwrap()
+        };
+        assert_eq!(winner(json!({})), "type");
+        assert_eq!(winner(json!({"region": "us-east"})), "type");
+        assert_eq!(winner(json!({"region": "eu-north"})), "eu");
+        assert_eq!(winner(json!({"region": "eu-west"})), "eu-west");
+        assert_eq!(winner(json!({"region": "eu-west", "zone": 2})), "eu-west-2");
+        assert_eq!(winner(json!({"region": ["eu-west"]})), "type");
     }
 
     #[test]
@@ -281,5 +331,10 @@ mod tests {
         assert_eq!(pairs(&[("a", &[by_type("dev*")]), ("b", &[by_type("*ment")])]), 1);
         assert_eq!(pairs(&[("a", &[by_type("dev*")]), ("b", &[by_type("prod*")])]), 0);
         assert_eq!(pairs(&[("a", &[by_type("x")]), ("b", &[by_application("y")])]), 0);
+        let region = |name: &str| by_values(&[("region", name)]);
+        assert_eq!(pairs(&[("a", &[region("eu")]), ("b", &[region("us")])]), 0);
+        assert_eq!(pairs(&[("a", &[region("eu-*")]), ("b", &[region("*-west")])]), 1);
+        // An environment can have both.
+        assert_eq!(pairs(&[("a", &[region("eu")]), ("b", &[by_values(&[("zone", "1")])])]), 1);
     }
 }

@@ -299,6 +299,7 @@ mod tests {
             set: &set,
             definitions: &definitions,
             made_by: &BTreeMap::new(),
+            values: &BTreeMap::new(),
         })
         .unwrap();
         (set, graph, environment)

@@ -55,12 +55,15 @@ impl Inner {
         let driver = |made: &Made| Some(made.driver.as_ref()?.name.parse().ok()?);
         let made_by: BTreeMap<Uid, Name> =
             made.iter().filter_map(|(uid, made)| Some((uid.clone(), driver(made)?))).collect();
+        let mut values = environment_type.values.clone();
+        values.extend(spec.values.clone());
         let graph = graph::build(&GraphInput {
             environment: id,
             environment_type: &spec.environment_type,
             set,
             definitions: &configuration.definitions,
             made_by: &made_by,
+            values: &values,
         })
         .map_err(|errors| EngineError::Invalid {
             problems: errors
@@ -68,8 +71,6 @@ impl Inner {
                 .map(|error| Problem::new(id.to_string(), error.to_string()))
                 .collect(),
         })?;
-        let mut values = environment_type.values.clone();
-        values.extend(spec.values.clone());
 
         let templater = &environment_type.templater;
         let strategy = &environment_type.strategy;

@@ -1,53 +1,131 @@
-//! Driver `k8s-cluster`: says how a cluster is reached. It makes nothing; it
-//! checks the definition and passes references to granted secrets on.
+//! Driver `k8s-cluster`: says how a cluster is reached. It makes nothing.
 //!
-//! | inputs | output `mode` | other outputs |
+//! | inputs | output `mode` | what stands in `kubeconfig` |
 //! | --- | --- | --- |
-//! | `kubeconfig_secret: NAME` | `kubeconfig` | `kubeconfig` |
-//! | `server`, `token_secret: NAME`, `ca_data?` | `token` | `server`, `kubeconfig` |
+//! | `kubeconfig_secret: NAME` | `kubeconfig` | a reference to the granted secret |
+//! | `server`, `token_secret: NAME` | `token` | a kubeconfig with a reference in it |
+//! | `server`, `service_account` | `token` | a kubeconfig with a token of the account |
+//! | `server`, `token_endpoint` | `token` | a kubeconfig with a token of the endpoint |
 //! | `in_cluster: true` | `in-cluster` | |
 //!
-//! `NAME` is the name that the operator's grant gives the secret. `kubeconfig`
-//! holds a reference, or a whole kubeconfig with a reference inside: who uses it
-//! need not care. This plugin never sees a value.
+//! With `server` goes `ca_data`, base64 of PEM, unless a public authority signed its
+//! certificate; with any, `name`, which messages call the cluster by.
+//!
+//! # Several clusters
+//!
+//! Each is a definition; its criteria say which environments are in it. The most
+//! specific one wins: values of an environment before its type.
+//!
+//! ```yaml
+//! apiVersion: deployd.dev/v1
+//! kind: ResourceDefinition
+//! metadata: { name: cluster-staging }
+//! spec:
+//!   type: k8s-cluster
+//!   driver: k8s-cluster
+//!   criteria: [{ environmentType: staging }]
+//!   inputs: { name: staging, kubeconfig_secret: staging }
+//! ---
+//! apiVersion: deployd.dev/v1
+//! kind: ResourceDefinition
+//! metadata: { name: cluster-production-eu }
+//! spec:
+//!   type: k8s-cluster
+//!   driver: k8s-cluster
+//!   criteria: [{ environmentType: production, values: { region: eu-* } }]
+//!   inputs:
+//!     name: production-eu
+//!     server: https://eu.k8s.example:6443
+//!     ca_data: LS0tLS1CRUdJTi...
+//!     service_account: { namespace: deployd, name: deployer }
+//! ---
+//! apiVersion: deployd.dev/v1
+//! kind: Plugin
+//! metadata: { name: k8s-cluster }
+//! spec:
+//!   kind: driver
+//!   source: { shipped: k8s-cluster }
+//!   grant:
+//!     secrets: { staging: staging-kubeconfig }
+//!     hosts:
+//!       # For service_account: the API server, with what the host adds.
+//!       - host: eu.k8s.example
+//!         port: 6443
+//!         scheme: https
+//!         methods: [POST]
+//!         ca: { secret: eu-ca }
+//!         credential: { secret: eu-deployer-token } # authorization: Bearer
+//! ```
+//!
+//! # Tokens that are granted secrets
+//!
+//! Whoever changes the secret (`deployd secret set`) rotates the token: the value is
+//! read anew for each use, and once more when the cluster does not let it in. This
+//! plugin never sees it.
+//!
+//! # Tokens that end
+//!
+//! `service_account` exchanges a long-lived credential of an account by the cluster's
+//! own API (`serviceaccounts/NAME/token`) for a token that lasts
+//! `expiration_seconds`. The account needs the permission to `create`
+//! `serviceaccounts/token`, by a role that names it. The credential is added by the
+//! host, as in the grant above, or is the granted secret `credential_secret`, which
+//! the grant has to let the plugin reveal.
+//!
+//! `token_endpoint` asks an OAuth 2 endpoint, as clouds have them in place of a
+//! program to execute:
+//!
+//! ```yaml
+//! token_endpoint: # Microsoft Entra ID, for AKS
+//!   url: https://login.microsoftonline.com/TENANT/oauth2/v2.0/token
+//!   form: { client_id: 0000-0000, scope: 6dae42f8-4368-4678-94ff-3960e28e3630/.default }
+//!   secret_form: { client_secret: aks-client-secret }
+//! ```
+//!
+//! ```yaml
+//! token_endpoint: # workload identity: a token that proves who deployd is
+//!   url: https://sts.googleapis.com/v1/token
+//!   form:
+//!     grant_type: urn:ietf:params:oauth:grant-type:token-exchange
+//!     audience: //iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/p
+//!     scope: https://www.googleapis.com/auth/cloud-platform
+//!     requested_token_type: urn:ietf:params:oauth:token-type:access_token
+//!     subject_token_type: urn:ietf:params:oauth:token-type:jwt
+//!   secret_form: { subject_token: identity-token }
+//! ```
+//!
+//! Each deployment gets a new token. When it ends stands in the output
+//! `expires_at_ms`, a secret output as `kubeconfig` is one: what stands for both stays
+//! the same, so that neither the record nor the plan of a deployment changes with
+//! them. The daemon provisions the resource once more before a token ends, and when
+//! the cluster does not let it in.
+//!
+//! Not supported: tokens that are signed URLs (EKS), and programs to execute.
+
+mod inputs;
+mod token;
 
 use deployd_plugin_sdk::driver::{
     Action, Driver, Planned, Progress, Provisioned, Removal, Request,
 };
 use deployd_plugin_sdk::{Fault, Host, Ignored, Secret, export_driver};
-use serde::Deserialize;
+use inputs::{Access, Inputs, Server};
 use serde_json::{Map, Value, json};
+use token::Token;
 
 struct Cluster;
 
 export_driver!(Cluster);
-
-/// What the platform's definition says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Inputs {
-    kubeconfig_secret: Option<String>,
-    server: Option<String>,
-    ca_data: Option<String>,
-    token_secret: Option<String>,
-    in_cluster: bool,
-}
-
-/// One of the ways to reach a cluster.
-enum Access<'a> {
-    Kubeconfig { secret: &'a str },
-    Token { server: &'a str, ca_data: Option<&'a str>, secret: &'a str },
-    InCluster,
-}
 
 impl Driver for Cluster {
     type Params = Ignored;
     type Inputs = Inputs;
     type State = ();
 
+    /// Asks nobody, and so can't say more of tokens than that there will be some.
     fn plan(request: &Request<Self>, host: &impl Host) -> Result<Planned, Fault> {
         let mut planned = Planned::new(Action::None);
-        planned.outputs = outputs(&request.inputs, host)?;
+        planned.outputs = known(&request.inputs, host)?;
         Ok(planned)
     }
 
@@ -56,13 +134,28 @@ impl Driver for Cluster {
         _: Option<&str>,
         host: &impl Host,
     ) -> Result<Progress<()>, Fault> {
+        let inputs = &request.inputs;
         let mut provisioned = Provisioned::new(());
-        provisioned.outputs = outputs(&request.inputs, host)?;
+        provisioned.outputs = known(inputs, host)?;
+        let issued = match inputs.access()? {
+            Access::ServiceAccount { server, account } => {
+                Some((server, token::of_account(server, account, host)?))
+            }
+            Access::TokenEndpoint { server, endpoint } => {
+                Some((server, token::of_endpoint(endpoint, host)?))
+            }
+            Access::Kubeconfig { .. } | Access::Token { .. } | Access::InCluster => None,
+        };
+        if let Some((server, Token { text, expires_ms })) = issued {
+            provisioned = provisioned
+                .secret_output("kubeconfig", kubeconfig(server, &text))
+                .secret_output("expires_at_ms", expires_ms.to_string());
+        }
         Ok(provisioned.into())
     }
 
     fn observe(request: &Request<Self>, host: &impl Host) -> Result<Option<Value>, Fault> {
-        Ok(Some(outputs(&request.inputs, host)?.into()))
+        Ok(Some(known(&request.inputs, host)?.into()))
     }
 
     fn destroy(_: &Request<Self>, _: Option<&str>, _: &impl Host) -> Result<Removal, Fault> {
@@ -70,64 +163,40 @@ impl Driver for Cluster {
     }
 }
 
-fn access(inputs: &Inputs) -> Result<Access<'_>, Fault> {
-    match inputs {
-        Inputs {
-            kubeconfig_secret: Some(secret),
-            server: None,
-            ca_data: None,
-            token_secret: None,
-            in_cluster: false,
-        } => Ok(Access::Kubeconfig { secret }),
-        Inputs {
-            kubeconfig_secret: None,
-            server: Some(server),
-            ca_data,
-            token_secret: Some(secret),
-            in_cluster: false,
-        } => Ok(Access::Token { server, ca_data: ca_data.as_deref(), secret }),
-        Inputs {
-            kubeconfig_secret: None,
-            server: None,
-            ca_data: None,
-            token_secret: None,
-            in_cluster: true,
-        } => Ok(Access::InCluster),
-        _ => Err(Fault::invalid(
-            "/inputs",
-            "either kubeconfig_secret, or server with token_secret, or in_cluster: true",
-        )),
+/// The outputs that need nobody else.
+fn known(inputs: &Inputs, host: &impl Host) -> Result<Map<String, Value>, Fault> {
+    let mut outputs = Map::new();
+    let mut put = |name: &str, value: &str| outputs.insert(name.to_owned(), value.into());
+    if let Some(name) = inputs.name() {
+        put("name", name);
     }
-}
-
-fn outputs(inputs: &Inputs, host: &impl Host) -> Result<Map<String, Value>, Fault> {
-    let outputs = match access(inputs)? {
+    match inputs.access()? {
         Access::Kubeconfig { secret } => {
-            let reference = host.open_secret(secret)?.reference();
-            json!({"mode": "kubeconfig", "kubeconfig": reference})
+            put("mode", "kubeconfig");
+            put("kubeconfig", &host.open_secret(secret)?.reference());
         }
-        Access::Token { server, ca_data, secret } => {
-            // A token that goes over the wire in the clear is no secret.
-            if !server.starts_with("https://") {
-                return Err(Fault::invalid("/inputs/server", "an https URL"));
-            }
+        Access::Token { server, secret } => {
             let token = host.open_secret(secret)?.reference();
-            let kubeconfig = kubeconfig(server, ca_data, &token);
-            json!({"mode": "token", "server": server, "kubeconfig": kubeconfig})
+            put("mode", "token");
+            put("server", server.url);
+            put("kubeconfig", &kubeconfig(server, &token));
         }
-        Access::InCluster => json!({"mode": "in-cluster"}),
-    };
-    Ok(match outputs {
-        Value::Object(outputs) => outputs,
-        _ => Map::new(),
-    })
+        Access::ServiceAccount { server, .. } | Access::TokenEndpoint { server, .. } => {
+            put("mode", "token");
+            put("server", server.url);
+        }
+        Access::InCluster => {
+            put("mode", "in-cluster");
+        }
+    }
+    Ok(outputs)
 }
 
 /// A kubeconfig file; JSON is YAML too.
-fn kubeconfig(server: &str, ca_data: Option<&str>, token: &str) -> String {
-    let cluster = match ca_data {
-        Some(ca) => json!({"server": server, "certificate-authority-data": ca}),
-        None => json!({"server": server}),
+fn kubeconfig(server: Server<'_>, token: &str) -> String {
+    let cluster = match server.ca_data {
+        Some(ca) => json!({"server": server.url, "certificate-authority-data": ca}),
+        None => json!({"server": server.url}),
     };
     json!({
         "apiVersion": "v1",
@@ -141,62 +210,4 @@ fn kubeconfig(server: &str, ca_data: Option<&str>, token: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use deployd_plugin_sdk::secret;
-    use deployd_plugin_sdk::testing::{self, FakeHost};
-
-    fn provision(inputs: &Value) -> Result<Map<String, Value>, Fault> {
-        let host = FakeHost::new()
-            .grant_secret("prod-kubeconfig", "VALUE")
-            .grant_secret("prod-token", "VALUE");
-        let request = testing::request::<Cluster>(&json!({}), inputs)?;
-        match Cluster::provision(&request, None, &host)? {
-            Progress::Done(provisioned) => Ok(provisioned.outputs),
-            Progress::Pending(_) => panic!("nothing to wait for"),
-        }
-    }
-
-    #[test]
-    fn a_kubeconfig_is_passed_on_as_a_reference() {
-        let outputs = provision(&json!({"kubeconfig_secret": "prod-kubeconfig"})).unwrap();
-        assert_eq!(outputs["mode"], "kubeconfig");
-        assert_eq!(outputs["kubeconfig"], "⟦secret:granted/prod-kubeconfig⟧");
-    }
-
-    #[test]
-    fn a_token_goes_into_a_kubeconfig_as_a_reference() {
-        let inputs =
-            json!({"server": "https://k:6443", "ca_data": "Q0E=", "token_secret": "prod-token"});
-        let outputs = provision(&inputs).unwrap();
-        let text = outputs["kubeconfig"].as_str().unwrap();
-        assert!(secret::contains_reference(text) && !text.contains("VALUE"));
-        let config: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(config["clusters"][0]["cluster"]["server"], "https://k:6443");
-    }
-
-    #[test]
-    fn in_cluster_needs_no_secret() {
-        let outputs = provision(&json!({"in_cluster": true})).unwrap();
-        assert_eq!(Value::Object(outputs), json!({"mode": "in-cluster"}));
-    }
-
-    #[test]
-    fn a_secret_that_is_not_granted_is_denied() {
-        let fault = provision(&json!({"kubeconfig_secret": "other"})).unwrap_err();
-        assert!(matches!(fault, Fault::Denied(_)));
-    }
-
-    #[test]
-    fn mixed_and_half_ways_are_refused() {
-        for inputs in [
-            json!({}),
-            json!({"server": "https://k"}),
-            json!({"in_cluster": true, "kubeconfig_secret": "prod-kubeconfig"}),
-            json!({"server": "http://k", "token_secret": "prod-token"}),
-        ] {
-            let fault = provision(&inputs).unwrap_err();
-            assert!(matches!(fault, Fault::Invalid(_)), "{inputs}: {fault}");
-        }
-    }
-}
+mod tests;

@@ -97,4 +97,9 @@ pub struct Criteria {
     /// The resource's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Values of the environment, or of its type, by their names: `region: eu-*`.
+    /// A value that is a number or true or false is compared by its text; what
+    /// is a list or an object matches nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
 }

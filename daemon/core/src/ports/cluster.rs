@@ -11,6 +11,10 @@ use super::plugins::CallLog;
 use crate::Fault;
 use crate::secret::SecretValue;
 
+/// The code of the fault when a cluster does not know who asks: its access may
+/// have ended, or never was any.
+pub const UNAUTHORIZED: &str = "cluster-unauthorized";
+
 /// How to reach a cluster: what a `k8s-cluster` resource's outputs say, with
 /// the secrets among them revealed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ mod world;
 pub use catalog::{PluginCatalog, PluginInfo};
 pub use cluster::{
     ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
-    WorkloadFault,
+    UNAUTHORIZED, WorkloadFault,
 };
 pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,

@@ -11,6 +11,7 @@ use deployd_core::ports::{
 use deployd_core::secret::misplaced;
 use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::sensitive::{misplaced_message, objects};
 use super::{Ended, Leave, Work};
@@ -95,13 +96,22 @@ impl Work {
         if selected.is_empty() {
             return Ok(Vec::new());
         }
-        let target = self.target(plan, manifests.namespace.clone()).await?;
+        let mut reach = self.reach(plan, &manifests.namespace).await?;
         let objects = objects(&*self.engine.ports.vault, selected).await?;
         if seeded(Bug::SecretInALog) {
             self.log.line(LogLevel::Debug, format!("applying {:?}", objects.expose()));
         }
-        let request = ApplyRequest { target, objects, force: plan.take_over_fields };
-        Ok(self.engine.ports.cluster.apply(&request, &self.log).await?)
+        loop {
+            let request = ApplyRequest {
+                target: reach.target.clone(),
+                objects: objects.clone(),
+                force: plan.take_over_fields,
+            };
+            match self.engine.ports.cluster.apply(&request, &self.log).await {
+                Ok(references) => return Ok(references),
+                Err(fault) => self.again(plan, &mut reach, fault).await?,
+            }
+        }
     }
 
     /// Waits until objects are ready, as long as anybody wants to know.
@@ -115,8 +125,19 @@ impl Work {
         if references.is_empty() {
             return Ok(Waited::Ready);
         }
-        let target = self.target(plan, namespace.to_owned()).await?;
         let cluster = &self.engine.ports.cluster;
+        let began = Instant::now();
+        let ready = async {
+            let mut reach = self.reach(plan, namespace).await?;
+            loop {
+                let gone = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let left = deadline_ms.saturating_sub(gone);
+                match cluster.await_ready(&reach.target, references, left, &self.log).await {
+                    Ok(readiness) => return Ok::<_, EngineError>(readiness),
+                    Err(fault) => self.again(plan, &mut reach, fault).await?,
+                }
+            }
+        };
         let mut leave = self.leave.clone();
         let left = async {
             let left = leave.wait_for(|leave| *leave != Leave::Stay).await;
@@ -124,7 +145,7 @@ impl Work {
         };
         tokio::select! {
             biased;
-            readiness = cluster.await_ready(&target, references, deadline_ms, &self.log) => {
+            readiness = ready => {
                 match readiness? {
                     Readiness::Ready => Ok(Waited::Ready),
                     Readiness::Failed(faults) => Err(not_ready(&faults).into()),
@@ -206,8 +227,14 @@ impl Work {
         if surplus.is_empty() {
             return Ok(Ended::Done(None));
         }
-        let target = self.target(&plan, manifests.namespace.clone()).await?;
-        let removed = self.engine.ports.cluster.prune(&target, &surplus, &self.log).await?;
+        let mut reach = self.reach(&plan, &manifests.namespace).await?;
+        let removed = loop {
+            let cluster = &self.engine.ports.cluster;
+            match cluster.prune(&reach.target, &surplus, &self.log).await {
+                Ok(removed) => break removed,
+                Err(fault) => self.again(&plan, &mut reach, fault).await?,
+            }
+        };
         Ok(Ended::Done(Some(object(&removed)?)))
     }
 

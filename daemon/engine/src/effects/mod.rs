@@ -3,6 +3,7 @@
 mod apply;
 mod contents;
 mod provision;
+mod reach;
 mod rollout;
 mod sensitive;
 

@@ -4,16 +4,15 @@
 use deployd_core::Fault;
 use deployd_core::graph::{CLUSTER, ResourceKey};
 use deployd_core::plan::Plan;
-use deployd_core::ports::{ClusterAccess, SensitiveObjects, Target, Vault};
+use deployd_core::ports::{ClusterAccess, Provisioned, SensitiveObjects, Target, Vault};
 use deployd_core::secret::{Part, SecretValue, misplaced, parts};
 use serde_json::Value;
 
 use super::Work;
 use crate::EngineError;
-use crate::records::content;
 
 /// A text with its references replaced.
-async fn reveal(vault: &dyn Vault, text: &str) -> Result<Vec<u8>, EngineError> {
+pub(super) async fn reveal(vault: &dyn Vault, text: &str) -> Result<Vec<u8>, EngineError> {
     let mut revealed = Vec::with_capacity(text.len());
     for part in parts(text) {
         match part {
@@ -62,25 +61,14 @@ pub(super) fn misplaced_message(object: &Value, path: &str) -> String {
 }
 
 impl Work {
-    /// Where the objects of a plan go.
+    /// Where the objects of a plan go, by what is known of its cluster.
     pub(super) async fn target(
         &self,
         plan: &Plan,
+        cluster: &Provisioned,
         namespace: String,
     ) -> Result<Target, EngineError> {
-        let key = ResourceKey::of_environment(CLUSTER);
-        let store = &*self.engine.ports.store;
-        let uid = key.uid(&plan.environment);
-        let digest = match plan.borrowed.get(&uid) {
-            Some(borrowed) => borrowed.provisioned,
-            None => {
-                let active = self.state.resources.get(&uid);
-                active.ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?.provisioned
-            }
-        };
-        let provisioned: deployd_core::ports::Provisioned =
-            content(store, "resource", digest).await?;
-        let output = |name: &str| provisioned.outputs.get(name).and_then(Value::as_str);
+        let output = |name: &str| cluster.outputs.get(name).and_then(Value::as_str);
         let access = match (output("kubeconfig"), output("mode")) {
             (Some(kubeconfig), _) => {
                 let text = reveal(&*self.engine.ports.vault, kubeconfig).await?;
@@ -90,14 +78,11 @@ impl Work {
             _ => {
                 let message =
                     "its driver returned neither an output `kubeconfig` nor `mode: in-cluster`";
+                let key = ResourceKey::of_environment(CLUSTER);
                 return Err(EngineError::invalid(key.to_string(), message));
             }
         };
-        let name = provisioned
-            .outputs
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or(plan.environment.application.as_str());
+        let name = output("name").unwrap_or(plan.environment.application.as_str());
         Ok(Target { name: name.to_owned(), access, namespace })
     }
 }

@@ -24,6 +24,7 @@ mod job;
 mod large;
 mod lending;
 mod notifications;
+mod reach;
 mod repeats;
 mod replacing;
 mod requests;

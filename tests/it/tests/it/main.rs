@@ -9,6 +9,7 @@
 
 mod client;
 mod clock;
+mod clusters;
 mod commands;
 mod confinement;
 mod conformance;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deployd_core::Fault;
 use deployd_core::ports::{
     ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, Target,
-    WorkloadFault,
+    UNAUTHORIZED, WorkloadFault,
 };
+use deployd_core::{Fault, Timestamp};
 use serde_json::Value;
 
 use super::Instance;
@@ -33,6 +33,10 @@ pub struct ClusterWorld {
     pub away: bool,
     /// The access that was used last.
     pub kubeconfig: Option<String>,
+    /// When it lets an access in no longer.
+    pub ends: BTreeMap<String, Timestamp>,
+    /// How often it let nobody in.
+    pub refused: u32,
 }
 
 impl ClusterWorld {
@@ -50,6 +54,17 @@ impl ClusterWorld {
             true => Err(Fault::transient("unreachable", "nobody answers")),
             false => Ok(()),
         }
+    }
+
+    fn lets_in(&mut self, target: &Target, now: Timestamp) -> Result<(), Fault> {
+        let ClusterAccess::Kubeconfig(text) = &target.access else { return Ok(()) };
+        let text = String::from_utf8_lossy(text.expose()).into_owned();
+        if self.ends.get(&text).is_some_and(|end| *end <= now) {
+            self.refused += 1;
+            return Err(Fault::denied(UNAUTHORIZED, "Cluster main: Unauthorized."));
+        }
+        self.kubeconfig = Some(text);
+        Ok(())
     }
 
     fn holds(&self, object: &ObjectRef, texts: &BTreeSet<String>) -> bool {
@@ -80,9 +95,7 @@ impl Cluster for Instance {
             self.world.saw(Seen::cluster("apply", &request.target.namespace));
             let mut cluster = self.world.cluster.lock().unwrap();
             cluster.answers()?;
-            if let ClusterAccess::Kubeconfig(text) = &request.target.access {
-                cluster.kubeconfig = String::from_utf8(text.expose().to_vec()).ok();
-            }
+            cluster.lets_in(&request.target, self.world.now())?;
             let mut references = Vec::new();
             for object in request.objects.expose() {
                 let mut reference = ObjectRef::of(object).unwrap();
@@ -103,7 +116,7 @@ impl Cluster for Instance {
 
     async fn await_ready(
         &self,
-        _target: &Target,
+        target: &Target,
         objects: &[ObjectRef],
         deadline_ms: u64,
         _log: &CallLog,
@@ -112,6 +125,7 @@ impl Cluster for Instance {
         let (wait, verdict) = {
             let mut cluster = self.world.cluster.lock().unwrap();
             cluster.answers()?;
+            cluster.lets_in(target, self.world.now())?;
             cluster.calls.push(("await", names(objects)));
             let of = |wanted: &dyn Fn(&ObjectRef) -> Option<&'static str>| -> Vec<WorkloadFault> {
                 objects.iter().filter_map(|o| Some(fault(o, wanted(o)?))).collect()
@@ -136,7 +150,11 @@ impl Cluster for Instance {
             }
         };
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        self.operation("answer of a wait", async { Ok(verdict) }).await
+        self.operation("answer of a wait", async {
+            self.world.cluster.lock().unwrap().lets_in(target, self.world.now())?;
+            Ok(verdict)
+        })
+        .await
     }
 
     async fn prune(
@@ -149,6 +167,7 @@ impl Cluster for Instance {
             self.world.saw(Seen::cluster("prune", &target.namespace));
             let mut cluster = self.world.cluster.lock().unwrap();
             cluster.answers()?;
+            cluster.lets_in(target, self.world.now())?;
             if !cluster.prune_faults.is_empty() {
                 return Err(cluster.prune_faults.remove(0));
             }

@@ -36,6 +36,8 @@ pub struct Script {
     pub panics: bool,
     /// How long a call takes.
     pub takes_ms: u64,
+    /// Its kubeconfig is another one each time, and good for so long.
+    pub lasts_ms: Option<u64>,
     pub log: Vec<String>,
 }
 
@@ -183,6 +185,15 @@ impl Drivers for Instance {
 }
 
 impl Instance {
+    /// A kubeconfig that the cluster lets in for so long.
+    fn lasting(&self, request: &DriverRequest, lasts_ms: u64) -> String {
+        let made = self.world.drivers.lock().unwrap().calls_of("provision", "k8s-cluster").len();
+        let kubeconfig = format!("{}-{made}", canary(&request.uid, "kubeconfig"));
+        let end = self.world.now().plus_ms(lasts_ms);
+        self.world.cluster.lock().unwrap().ends.insert(kubeconfig.clone(), end);
+        kubeconfig
+    }
+
     async fn made(
         &self,
         call: Call<'_>,
@@ -238,8 +249,14 @@ impl Instance {
         }
         for name in &script.secrets {
             let secret = SecretRef { owner: request.uid.clone(), name: (*name).to_owned() };
-            let value = SecretValue::new(canary(&request.uid, name).into_bytes());
-            Vault::put(self, &secret, value)
+            let value = match (script.lasts_ms, *name) {
+                (Some(lasts_ms), "kubeconfig") => self.lasting(request, lasts_ms),
+                (Some(lasts_ms), "expires_at_ms") => {
+                    self.world.now().plus_ms(lasts_ms).0.to_string()
+                }
+                _ => canary(&request.uid, name),
+            };
+            Vault::put(self, &secret, SecretValue::new(value.into_bytes()))
                 .await
                 .map_err(|error| Fault::transient("vault", error.to_string()))?;
         }
