@@ -133,6 +133,20 @@ impl Inputs {
         Server { host: self.server.clone(), port: self.port }
     }
 
+    /// Whether the zone is this one.
+    pub(crate) fn is_zone(&self, zone: &str) -> bool {
+        self.zone().is_ok_and(|current| current.to_string() == zone)
+    }
+
+    /// The server of records that were made. It may have got another name since;
+    /// another zone may be elsewhere.
+    pub(crate) fn server_of(&self, made: &State) -> Server {
+        if self.is_zone(&made.zone) {
+            return self.server();
+        }
+        Server { host: made.server.clone(), port: made.port }
+    }
+
     /// The servers that are asked.
     pub(crate) fn authoritative(&self) -> Vec<Server> {
         if self.authoritative_servers.is_empty() {
@@ -144,6 +158,12 @@ impl Inputs {
 
     pub(crate) fn zone(&self) -> Result<DnsName, Fault> {
         hostname::parse("/inputs/zone", &self.zone)
+    }
+
+    /// Whether it depends on what is not there yet where the records would be.
+    pub(crate) fn place_is_known_later(&self) -> bool {
+        let place = [&self.server, &self.zone, &self.name, &self.key.name, &self.key.secret];
+        place.into_iter().any(|text| text.contains(KNOWN_LATER))
     }
 
     /// Where the records would be.
@@ -218,6 +238,17 @@ impl Wanted {
     /// The same, where other resources may not be there yet.
     pub(crate) fn planned(request: &Request<Dns>) -> Result<Self, Fault> {
         Self::read(request, true)
+    }
+
+    /// The same at the name that has the records, if there is one.
+    pub(crate) fn made(request: &Request<Dns>) -> Result<Self, Fault> {
+        let mut wanted = Self::read(request, true)?;
+        if let Some(state) = &request.state {
+            wanted.zone = hostname::parse("/state/zone", &state.zone)?;
+            wanted.name = hostname::below("/state/name", &state.name, &wanted.zone)?;
+            wanted.ownership = hostname::ownership("/state/name", &wanted.name)?;
+        }
+        Ok(wanted)
     }
 
     /// Whether the name is this one.

@@ -82,7 +82,7 @@ use propagation::Wait;
 use record::{Kind, RecordSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use session::{Server, Session};
+use session::Session;
 use std::collections::BTreeMap;
 use tsig::Key;
 use zone::{Found, Owner};
@@ -106,6 +106,10 @@ impl Driver for Dns {
     type State = State;
 
     fn plan(request: &Request<Self>, host: &impl Host) -> Result<Planned, Fault> {
+        if request.inputs.place_is_known_later() {
+            let known = request.state.as_ref().map_or(Action::Create, |_| Action::Update);
+            return Ok(Planned::new(known).line("records whose name or server is not known yet"));
+        }
         let wanted = Wanted::planned(request)?;
         let key = Key::open(&request.inputs.key, host)?;
         let mut session = Session::open(host, &request.inputs.server(), Some(&key))?;
@@ -168,9 +172,12 @@ impl Driver for Dns {
 
     /// What the server of the updates has, if it is ours.
     fn observe(request: &Request<Self>, host: &impl Host) -> Result<Option<Value>, Fault> {
-        let wanted = Wanted::planned(request)?;
+        let wanted = Wanted::made(request)?;
         let key = Key::open(&request.inputs.key, host)?;
-        let mut session = Session::open(host, &request.inputs.server(), Some(&key))?;
+        let inputs = &request.inputs;
+        let server =
+            request.state.as_ref().map_or_else(|| inputs.server(), |made| inputs.server_of(made));
+        let mut session = Session::open(host, &server, Some(&key))?;
         let found = zone::look(&mut session, &wanted, &Identity::of(request))?;
         match found.owner {
             Owner::Us { .. } => {
@@ -217,19 +224,12 @@ fn remove(
     let zone = hostname::parse("/state/zone", &state.zone)?;
     let name = hostname::below("/state/name", &state.name, &zone)?;
     let inputs = &request.inputs;
-    // The server may have got another name or key since; another zone may be
-    // elsewhere.
-    let same_zone = inputs.zone().is_ok_and(|current| current == zone);
-    let server = if same_zone {
-        inputs.server()
-    } else {
-        Server { host: state.server.clone(), port: state.port }
-    };
     let identity = Identity::of(request);
-    let mut session = Session::open(host, &server, Some(key))?;
+    let mut session = Session::open(host, &inputs.server_of(state), Some(key))?;
     zone::remove(&mut session, &zone, &name, &identity)?;
     drop(session);
-    if !same_zone {
+    if !inputs.is_zone(&state.zone) {
+        // Its servers are not among those that we know.
         return Ok(Removal::Done);
     }
     let pending = wait.for_all(|server| zone::is_gone(host, server, &name, &identity))?;

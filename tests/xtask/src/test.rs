@@ -76,7 +76,7 @@ const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 
 /// What tests of drivers, native and in the sandbox, need: the servers that they
 /// are for.
-const SERVER_PACKAGES: [&str; 1] = ["postgresql-15"];
+const SERVER_PACKAGES: [&str; 3] = ["bind9", "bind9-dnsutils", "postgresql-15"];
 
 /// What black-box tests need beside the daemon.
 const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];

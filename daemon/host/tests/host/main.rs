@@ -11,6 +11,7 @@
 
 mod calls;
 mod compiler;
+mod dns;
 mod fixtures_are_used;
 mod hostile;
 mod lanes;

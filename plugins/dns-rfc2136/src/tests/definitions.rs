@@ -5,7 +5,8 @@ use crate::definition::Wanted;
 use crate::record::Kind;
 use crate::{Dns, State};
 use deployd_plugin_sdk::Fault;
-use deployd_plugin_sdk::testing;
+use deployd_plugin_sdk::driver::{Action, Driver};
+use deployd_plugin_sdk::testing::{self, FakeHost};
 use serde_json::{Value, json};
 
 fn inputs(changes: Value) -> Value {
@@ -88,6 +89,15 @@ fn a_plan_knows_that_some_values_come_later() {
     let request = testing::request::<Dns>(&json!({}), &inputs).unwrap();
     assert!(Wanted::planned(&request).unwrap().known_later);
     Wanted::of(&request).unwrap_err();
+}
+
+#[test]
+fn a_plan_asks_nobody_where_it_does_not_know_whom() {
+    let inputs = inputs(json!({"name": "(known after provisioning: resources.app.name).b"}));
+    let request = testing::request::<Dns>(&json!({}), &inputs).unwrap();
+    // Neither server nor secret is granted.
+    let planned = Dns::plan(&request, &FakeHost::new()).unwrap();
+    assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0));
 }
 
 #[test]

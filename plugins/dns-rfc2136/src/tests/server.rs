@@ -191,6 +191,10 @@ fn drift_is_seen_and_healed() {
     assert_eq!(stage.observe().unwrap(), None);
     let outputs = stage.provision().unwrap().outputs;
     assert_eq!(stage.observe().unwrap(), Some(outputs.clone().into()));
+    // What is there is what was made, whatever comes next.
+    stage.with("name", json!("next.apps.example.com"));
+    assert_eq!(stage.observe().unwrap(), Some(outputs.clone().into()));
+    stage.with("name", json!(NAME));
     let by_hand = "update delete shop.apps.example.com A\n\
                    update add shop.apps.example.com 60 A 192.0.2.66";
     stage.pair.primary.nsupdate(by_hand).unwrap();
