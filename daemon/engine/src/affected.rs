@@ -9,6 +9,7 @@ use deployd_core::views::{
     AffectedResource, Applied, AppliedDocument, DefinitionRef, DocumentChange, StoredDocument,
 };
 use deployd_core::{Digest, EnvironmentId, Name};
+use serde_json::Value;
 
 use crate::configuration::{Configuration, removed_document};
 use crate::journal::{StoreOrEngine, until_no_conflict};
@@ -110,7 +111,9 @@ impl Inner {
             of.map(|(id, spec)| (id.clone(), spec.environment_type.clone())).collect()
         };
         let (old_types, new_types) = (types(before), types(after));
-        if before.definitions == after.definitions && old_types == new_types {
+        let same_values = before.environments == after.environments
+            && before.environment_types == after.environment_types;
+        if before.definitions == after.definitions && old_types == new_types && same_values {
             return Ok(affected);
         }
         for id in self.environments_ever().await? {
@@ -209,6 +212,7 @@ fn found(
         application: id.application.as_str(),
         environment: id.environment.as_str(),
         environment_type: environment_type.as_str(),
+        values: &configuration.values(id),
     };
     let (name, definition) = matching::best(&configuration.definitions, &subject)?;
     // A definition that can't be hashed is refused elsewhere.
@@ -217,6 +221,15 @@ fn found(
 }
 
 impl Configuration {
+    /// The values of an environment, its type's included; none where there is none.
+    pub(crate) fn values(&self, id: &EnvironmentId) -> BTreeMap<String, Value> {
+        let Some(spec) = self.environments.get(id) else { return BTreeMap::new() };
+        let shared = self.environment_types.get(&spec.environment_type);
+        let mut values = shared.map(|shared| shared.values.clone()).unwrap_or_default();
+        values.extend(spec.values.clone());
+        values
+    }
+
     /// The documents that name a plugin.
     fn users_of_plugin(&self, plugin: &Name) -> Vec<String> {
         let mut users = BTreeSet::new();

@@ -52,11 +52,10 @@ impl Inner {
                 EngineError::not_found(format!("environment type {}", spec.environment_type))
             })?;
         let made = self.made(state).await?;
-        let driver = |made: &Made| Some(made.driver.as_ref()?.name.parse().ok()?);
+        let driver = |made: &Made| made.driver.as_ref()?.name.parse().ok();
         let made_by: BTreeMap<Uid, Name> =
             made.iter().filter_map(|(uid, made)| Some((uid.clone(), driver(made)?))).collect();
-        let mut values = environment_type.values.clone();
-        values.extend(spec.values.clone());
+        let values = configuration.values(id);
         let graph = graph::build(&GraphInput {
             environment: id,
             environment_type: &spec.environment_type,

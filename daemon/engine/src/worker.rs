@@ -329,9 +329,9 @@ impl Worker {
         let contents = self.contents.clone();
         let (leave, left) = watch::channel(Leave::Stay);
         let handle = self.running.spawn(async move {
-            let performed =
-                effects::perform(engine, environment, entry, &deployment, &name, left, contents)
-                    .await;
+            let performing =
+                effects::perform(engine, environment, entry, &deployment, &name, left, contents);
+            let performed = Box::pin(performing).await;
             (deployment, name, performed)
         });
         self.flights.insert(step, Flight { deployment: of, task: handle.id(), leave });

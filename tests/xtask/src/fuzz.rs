@@ -16,8 +16,15 @@ use std::thread;
 const CARGO_FUZZ: &str = "0.13.2";
 
 /// All targets, as `tests/fuzz/Cargo.toml` has them.
-pub(crate) const TARGETS: [&str; 7] =
-    ["documents", "placeholders", "journal", "signatures", "plugin-values", "postgres", "dns-answers"];
+pub(crate) const TARGETS: [&str; 7] = [
+    "documents",
+    "placeholders",
+    "journal",
+    "signatures",
+    "plugin-values",
+    "postgres",
+    "dns-answers",
+];
 
 /// Lines of a fuzzer that has found something that are told: the end has the
 /// panic, the input and its file.

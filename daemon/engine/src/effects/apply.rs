@@ -227,14 +227,7 @@ impl Work {
         if surplus.is_empty() {
             return Ok(Ended::Done(None));
         }
-        let mut reach = self.reach(&plan, &manifests.namespace).await?;
-        let removed = loop {
-            let cluster = &self.engine.ports.cluster;
-            match cluster.prune(&reach.target, &surplus, &self.log).await {
-                Ok(removed) => break removed,
-                Err(fault) => self.again(&plan, &mut reach, fault).await?,
-            }
-        };
+        let removed = self.prune_objects(&plan, &manifests.namespace, &surplus).await?;
         Ok(Ended::Done(Some(object(&removed)?)))
     }
 
@@ -260,6 +253,23 @@ impl Work {
         self.prune_all(&namespace, its.difference(&of_others).cloned().collect()).await
     }
 
+    /// Removes objects; gives those that were there.
+    async fn prune_objects(
+        &self,
+        plan: &Plan,
+        namespace: &str,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<ObjectRef>, EngineError> {
+        let mut reach = self.reach(plan, namespace).await?;
+        loop {
+            let cluster = &self.engine.ports.cluster;
+            match cluster.prune(&reach.target, objects, &self.log).await {
+                Ok(removed) => return Ok(removed),
+                Err(fault) => self.again(plan, &mut reach, fault).await?,
+            }
+        }
+    }
+
     async fn prune_all(
         &self,
         namespace: &str,
@@ -269,8 +279,7 @@ impl Work {
             return Ok(Ended::Done(None));
         }
         let plan = self.plan().await?;
-        let target = self.target(&plan, namespace.to_owned()).await?;
-        let removed = self.engine.ports.cluster.prune(&target, &objects, &self.log).await?;
+        let removed = self.prune_objects(&plan, namespace, &objects).await?;
         Ok(Ended::Done(Some(object(&removed)?)))
     }
 

@@ -14,7 +14,6 @@ use deployd_core::ports::{
     VaultError,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
-use deployd_egress::{Broker, System};
 use deployd_host::compiler::Supervisor;
 use deployd_host::{
     Audit, Backoff, HostOptions, LoadError, LoadedInfo, PluginHost, Registration, Reveal,
@@ -130,14 +129,6 @@ impl Stage {
         let mut stage = Self::with_egress(state, first, compiler, out);
         stage.egress = loopback;
         stage
-    }
-
-    /// A host whose plugins speak to whom they are granted, for real.
-    pub fn in_the_open() -> Self {
-        let (state, first) = (tempfile::tempdir().unwrap(), Duration::from_secs(60));
-        Self::with_egress(state, first, None, |vault| {
-            Arc::new(Broker::new(Arc::new(System), vault.clone()))
-        })
     }
 
     /// A host with another way out; `egress` of the stage is of no use then.

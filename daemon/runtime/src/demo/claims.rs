@@ -5,6 +5,7 @@ use std::time::Duration;
 use deployd_cli::client::{HistoryQuery, NotificationQuery};
 use deployd_core::deployment::{DeploymentRecord, Outcome};
 use deployd_core::outbox::MessageStatus;
+use deployd_core::views::ResourceFilter;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -48,7 +49,7 @@ pub(super) async fn check(
     let outcome = record.outcome.map_or("none", Outcome::as_str);
     claim("the deployment succeeded", outcome == "succeeded", outcome.to_owned());
 
-    for resource in client.resources(&record.environment).await? {
+    for resource in client.all_resources(&here(record)).await? {
         found.resources.push((resource.name, resource.outputs));
     }
     let names: Vec<&str> = found.resources.iter().map(|(name, _)| name.as_str()).collect();
@@ -141,11 +142,16 @@ async fn secrets_are_secret(
         serde_json::to_string(&client.plan_of(&record.id).await?)?,
         serde_json::to_string(&client.deployment(&record.id).await?)?,
         serde_json::to_string(&client.logs(&record.id, 0, PAGE).await?)?,
-        serde_json::to_string(&client.resources(&record.environment).await?)?,
+        serde_json::to_string(&client.all_resources(&here(record)).await?)?,
         serde_json::to_string(&client.journal(0, PAGE).await?)?,
     ];
     told.extend(stage.receiver.deliveries().iter().map(|delivery| delivery.body.to_string()));
     let leaks = told.iter().filter(|text| text.contains(&password) || text.contains(&encoded));
     let leaks = leaks.count();
     Ok((leaks == 0 && password.len() >= 32, format!("{leaks} of {} places tell it", told.len())))
+}
+
+/// The resources of a deployment's environment.
+fn here(record: &DeploymentRecord) -> ResourceFilter {
+    ResourceFilter { environment: Some(record.environment.clone()), ..ResourceFilter::default() }
 }
