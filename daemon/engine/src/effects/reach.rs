@@ -109,7 +109,17 @@ impl Work {
     }
 
     async fn cluster_of(&self, plan: &Plan) -> Result<Cluster, EngineError> {
-        let usual = ResourceKey::of_environment(CLUSTER).uid(&plan.environment);
+        let key = ResourceKey::of_environment(CLUSTER);
+        // Where one takes the place of another, the plan says which; a plan that
+        // takes all away says nothing, and there is the newest.
+        let name = key.to_string();
+        let named = self.state.resources.iter().filter(|(_, active)| active.name == name);
+        let newest = named.max_by_key(|(_, active)| active.since.unwrap_or_default());
+        let usual = plan
+            .graph
+            .uid_of(&key, &plan.environment)
+            .or_else(|| newest.map(|(uid, _)| uid.clone()))
+            .unwrap_or_else(|| key.uid(&plan.environment));
         let none = || EngineError::bug("no k8s-cluster resource");
         let lent = match plan.borrowed.get(&usual) {
             Some(borrowed) => Some((borrowed, self.engine.environment(&borrowed.lender).await?)),
