@@ -208,10 +208,12 @@ impl Work {
     async fn plan_step(&self) -> Result<Ended, EngineError> {
         let (environment, state) = (&self.environment, &self.state);
         let planned = match &self.deployment.request.teardown {
-            Some(teardown) => self.engine.teardown_plan(environment, state, teardown).await?,
+            Some(teardown) => {
+                Box::pin(self.engine.teardown_plan(environment, state, teardown)).await?
+            }
             None => {
                 let set = self.set().await?;
-                self.engine.plan(environment, state, &set, &self.deployment.id.0).await?
+                Box::pin(self.engine.plan(environment, state, &set, &self.deployment.id.0)).await?
             }
         };
         let expected = self.deployment.request.expected_plan;

@@ -392,7 +392,7 @@ fn deleted(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Deleted {
 #[test]
 fn i7_i8_a_crash_at_any_point_of_a_deletion_leaves_no_orphans() {
     let points = deleted(Vec::new(), &[]).points;
-    assert!(points > 60, "{points}");
+    assert!(points > 50, "{points}");
     for point in 1..=points {
         let ran = deleted(vec![point], &[]);
         assert_eq!(ran.ends.len(), 1, "point {point}");
@@ -414,7 +414,10 @@ fn i7_i8_a_failure_of_any_call_of_a_deletion_leaves_no_orphans() {
     let calls = ran.world.strikes.lock().unwrap().calls.clone();
     let mut ends = BTreeMap::<String, usize>::new();
     for (place, name) in (1..).zip(&calls) {
-        for strike in Strike::ALL {
+        // Each call in one way, and in all of them in the long run.
+        let all = &Strike::ALL;
+        let of_this = if long() { &all[..] } else { &all[place % 5..=place % 5] };
+        for strike in of_this.iter().copied() {
             let ran = deleted(Vec::new(), &[(place, strike)]);
             run(ran.check_whole());
             if strike != Strike::FailsForGood {
