@@ -8,7 +8,7 @@ use wasmtime::component::Component;
 
 use crate::bindings::{driver_v0_1, notifier_v0_1, strategy_v0_1, templater_v0_1};
 use crate::engine;
-use crate::interfaces::wasi;
+use crate::interfaces::{http, wasi};
 use crate::limits;
 use crate::plugin::Exports;
 
@@ -135,13 +135,13 @@ fn list(names: &[String]) -> String {
 fn notes(unknown: &[String]) -> String {
     let mut notes = String::new();
     let has = |prefix: &str| unknown.iter().any(|name| name.starts_with(prefix));
-    if has("wasi:http") || has("wasi:sockets") {
+    if has("wasi:sockets") {
         notes.push_str(
-            ". Plugins have no network of their own: wasi:http and wasi:sockets are not offered, \
-             drivers have deployd:host/net",
+            ". Plugins have no sockets of their own: drivers have deployd:host/net, and \
+             wasi:http/outgoing-handler",
         );
     }
-    if has("deployd:host/") {
+    if has("deployd:host/") || has("wasi:http/") {
         notes.push_str(
             ". Plugins of pure kinds have nothing but a log: the same input gives the same output",
         );
@@ -263,7 +263,9 @@ impl Contract {
                 let (name, hosted) = split(offered);
                 name == interface && same_track(version, hosted)
             });
-            if wasi::OFFERED.contains(&interface) && same_track(version, wasi::VERSION) {
+            let offered = wasi::OFFERED.contains(&interface)
+                || (!limits::is_pure(self.kind) && http::OFFERED.contains(&interface));
+            if offered && same_track(version, wasi::VERSION) {
                 wasi = true;
             } else if !ours {
                 unknown.push(import.clone());
@@ -279,7 +281,11 @@ impl Contract {
                 .imports
                 .iter()
                 .map(|name| (*name).to_owned())
-                .chain([format!("wasi:cli, clocks, filesystem, io, random @{}", wasi::VERSION)])
+                .chain([format!(
+                    "wasi:cli, clocks, filesystem, {}io, random @{}",
+                    if limits::is_pure(self.kind) { "" } else { "http, " },
+                    wasi::VERSION
+                )])
                 .collect(),
         })
     }

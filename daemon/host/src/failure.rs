@@ -7,6 +7,7 @@ use deployd_core::Fault;
 use serde_json::{Value, json};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
 use crate::limits::{self, Limits, bytes_text};
 use crate::record::{CallRecord, LimitHit};
@@ -99,6 +100,16 @@ fn stopped(error: &wasmtime::Error, record: &CallRecord) -> Fault {
             format!("it ended itself with exit status {status} instead of returning"),
         );
     }
+    if error.downcast_ref::<FieldMapError>().is_some() {
+        return Fault::bug(
+            "plugin-too-many-fields",
+            format!(
+                "the header fields of an HTTP request may have {} together; \
+                 this limit is the same for all plugins",
+                bytes_text(limits::HTTP_FIELDS_BYTES)
+            ),
+        );
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Fault::bug(
             "plugin-stack-overflow",
@@ -163,7 +174,9 @@ fn untyped(text: String, record: &CallRecord) -> Fault {
             ),
         );
     }
-    if has("component handles") || has("resource table has no free keys") {
+    let full =
+        ["component handles", "store handle limit exceeded", "resource table has no free keys"];
+    if full.into_iter().any(has) {
         return too_many_handles();
     }
     if has("resource limit exceeded") {

@@ -125,6 +125,21 @@ pub const NET_CONNECTIONS: usize = 16;
 /// Bytes of one connection in each direction, TLS included: what a call could
 /// keep in its memory, and no transfer of files.
 pub const NET_STREAM_BYTES: u64 = 64 * 1024 * 1024;
+/// HTTP requests that a call may make: lists of APIs have pages, of a hundred
+/// things each, and what has more pages returns `pending`.
+pub const HTTP_REQUESTS: usize = 64;
+/// Requests of a call that are under way at the same time; more wait for them.
+pub const HTTP_AT_ONCE: usize = 4;
+/// The body of a request or of an answer: as much as a result may have.
+pub const HTTP_BODY_BYTES: usize = RESULT_BYTES;
+/// Bodies of all requests and answers of a call together: they are in the
+/// host's memory until the guest has taken them.
+pub const HTTP_BYTES: usize = 32 * MIB;
+/// What a guest may write to a body at once; twice as much waits for each body.
+pub const HTTP_CHUNK_BYTES: usize = 16 * KIB;
+/// All header fields of a request or of an answer together: twice what most
+/// servers take.
+pub const HTTP_FIELDS_BYTES: usize = 32 * KIB;
 /// Random bytes per request of a guest.
 pub const RANDOM_BYTES: u64 = 64 * 1024;
 /// The longest alphabet of a generated secret, in characters.

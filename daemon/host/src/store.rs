@@ -8,6 +8,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::interfaces::clock;
+use crate::interfaces::http::HttpAccess;
 use crate::interfaces::net::NetAccess;
 use crate::interfaces::secrets::SecretAccess;
 use crate::limits::{self, Limits};
@@ -24,6 +25,8 @@ pub(crate) struct CallState {
     pub(crate) now_ms: u64,
     /// Made when a guest first asks for it: most never do.
     pub(crate) wasi: Option<WasiCtx>,
+    /// The same.
+    pub(crate) http: Option<HttpAccess>,
     ticks_left: u64,
     space: Space,
 }
@@ -53,6 +56,7 @@ pub(crate) fn new_store(
         table,
         now_ms: clock::now_ms(),
         wasi: None,
+        http: None,
         ticks_left: 0,
         space,
     };

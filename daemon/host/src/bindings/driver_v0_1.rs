@@ -14,6 +14,7 @@ use super::host_v0_1::deployd::host::{clock, log, net, secrets};
 use super::host_v0_1::deployd::types::types;
 use super::host_v0_1::scope_to_wit;
 use crate::document::{Misbehaviour, Reader, at_most, no_longer};
+use crate::interfaces::http;
 use crate::interfaces::secrets::name_fits;
 use crate::interfaces::wasi;
 use crate::limits;
@@ -63,6 +64,7 @@ pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<E
     net::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     if with_wasi {
         wasi::link(&mut linker)?;
+        http::link(&mut linker)?;
     }
     let component = DriverPluginPre::new(linker.instantiate_pre(component)?)?;
     Ok(Exports::Driver(Box::new(Driver(component))))

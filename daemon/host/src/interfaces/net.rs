@@ -51,6 +51,11 @@ impl NetAccess {
         Self { egress, access, asked: 0 }
     }
 
+    /// The way out, and what of it this call may use.
+    pub(crate) fn shared(&self) -> (Option<Arc<dyn Egress>>, Access) {
+        (self.egress.clone(), self.access.clone())
+    }
+
     async fn connect(
         &mut self,
         host: &str,

@@ -30,7 +30,7 @@ use crate::store::CallState;
 /// The version that is linked; others of its track fit.
 pub(crate) const VERSION: &str = "0.2.12";
 
-/// What is linked, of WASI 0.2. Sockets and HTTP are not.
+/// What is linked, of WASI 0.2. Sockets are not, and HTTP stands in `http.rs`.
 pub(crate) const OFFERED: [&str; 20] = [
     "wasi:cli/environment",
     "wasi:cli/exit",

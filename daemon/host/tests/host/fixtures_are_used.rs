@@ -1,8 +1,9 @@
 //! No fixture without a test.
 
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     include_str!("calls.rs"),
     include_str!("hostile.rs"),
+    include_str!("http.rs"),
     include_str!("loading.rs"),
     include_str!("net.rs"),
     include_str!("quarantine.rs"),

@@ -10,10 +10,12 @@
 )]
 
 mod calls;
+mod cloudflare;
 mod compiler;
 mod dns;
 mod fixtures_are_used;
 mod hostile;
+mod http;
 mod lanes;
 mod loading;
 mod net;

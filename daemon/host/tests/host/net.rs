@@ -91,7 +91,7 @@ impl Egress for Loopback {
     }
 
     async fn exchange(&self, _: &Access, _: Exchange) -> Result<Exchanged, EgressError> {
-        unreachable!("plugins have no HTTP yet")
+        unreachable!("the tests of HTTP have a real broker")
     }
 }
 
@@ -111,7 +111,7 @@ fn grant() -> Grant {
     Grant { hosts: vec![host], ..Grant::default() }
 }
 
-async fn provisioned(
+pub async fn provisioned(
     stage: &Stage,
     fixture: &str,
     asks: &str,

@@ -14,6 +14,7 @@ use deployd_core::ports::{
     VaultError,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_egress::{Broker, Network};
 use deployd_host::compiler::Supervisor;
 use deployd_host::{
     Audit, Backoff, HostOptions, LoadError, LoadedInfo, PluginHost, Registration, Reveal,
@@ -129,6 +130,14 @@ impl Stage {
         let mut stage = Self::with_egress(state, first, compiler, out);
         stage.egress = loopback;
         stage
+    }
+
+    /// A host with the real broker, over this network.
+    pub fn over(network: Arc<dyn Network>) -> Self {
+        let out = |vault: &Arc<MemoryVault>| -> Arc<dyn Egress> {
+            Arc::new(Broker::new(network, vault.clone()))
+        };
+        Self::with_egress(tempfile::tempdir().unwrap(), Duration::from_secs(60), None, out)
     }
 
     /// A host with another way out; `egress` of the stage is of no use then.

@@ -44,6 +44,7 @@ const ALONE: &[&str] = &["deployd-core", "deployd-practice", "deployd-plugin-sdk
 const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime", &["deployd-host"]),
     ("wasmtime-wasi", &["deployd-host"]),
+    ("wasmtime-wasi-http", &["deployd-host"]),
     ("kube", &["deployd-cluster"]),
     ("k8s-openapi", &["deployd-cluster"]),
     ("redb", &["deployd-store"]),
