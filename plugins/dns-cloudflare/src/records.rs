@@ -97,7 +97,8 @@ impl Records {
         }
         // As they are, quotes and all: only the API has them in quotes.
         wanted.extend(self.txt.iter().map(|text| (Kind::Txt, text.clone())));
-        if !cname.is_empty() && !(self.a.is_empty() && self.aaaa.is_empty()) {
+        let addresses = self.a.len() + self.aaaa.len();
+        if !cname.is_empty() && addresses > 0 {
             return Err(Fault::invalid(
                 "/inputs/records/CNAME",
                 "a name that is another's alias has no addresses of its own",

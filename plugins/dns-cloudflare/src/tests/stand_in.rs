@@ -42,7 +42,7 @@ pub struct StandIn {
 pub const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 pub const ZONE_NAME: &str = "example.com";
 
-fn ok(result: Value, info: Option<Value>) -> Answer {
+fn ok(result: &Value, info: Option<Value>) -> Answer {
     let mut body = json!({"success": true, "errors": [], "messages": [], "result": result});
     if let (Some(body), Some(info)) = (body.as_object_mut(), info) {
         body.insert("result_info".into(), info);
@@ -130,7 +130,7 @@ impl StandIn {
             ("POST", ["zones", _, "dns_records"]) => self.write(None, asked.body),
             ("PATCH", ["zones", _, "dns_records", id]) => self.write(Some(id), asked.body),
             ("DELETE", ["zones", _, "dns_records", id]) => match self.records.remove(*id) {
-                Some(_) => ok(json!({"id": id}), None),
+                Some(_) => ok(&json!({"id": id}), None),
                 None => error(404, 81044, "Record does not exist."),
             },
             _ => error(405, 10405, "Method not allowed for this authentication scheme"),
@@ -146,7 +146,7 @@ impl StandIn {
         };
         let count = usize::from(found);
         let info = json!({"page": 1, "per_page": 20, "count": count, "total_count": count, "total_pages": 1});
-        ok(zones, Some(info))
+        ok(&zones, Some(info))
     }
 
     fn list(&self, rest: &str) -> Answer {
@@ -163,7 +163,7 @@ impl StandIn {
         let shown: Vec<_> = all.iter().skip((page - 1) * size).take(size).collect();
         let info = json!({"page": page, "per_page": size, "count": shown.len(),
             "total_count": all.len(), "total_pages": pages});
-        ok(json!(shown), Some(info))
+        ok(&json!(shown), Some(info))
     }
 
     /// Makes a record, or changes the given fields of one.
@@ -225,7 +225,7 @@ impl StandIn {
         if record["proxied"] == true {
             record["ttl"] = json!(1);
         }
-        ok(self.store(record), None)
+        ok(&self.store(record), None)
     }
 
     fn store(&mut self, mut record: Value) -> Value {
