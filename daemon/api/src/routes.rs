@@ -3,6 +3,7 @@
 mod artifacts;
 mod deployments;
 mod documents;
+mod drift;
 mod environments;
 mod journal;
 mod metrics;
@@ -32,6 +33,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(deployments::operations)
         .with(progress::operations)
         .with(environments::operations)
+        .with(drift::operations)
         .with(sets::operations)
         .with(notifications::operations)
         .with(secrets::operations)

@@ -3,6 +3,7 @@
 mod daemon;
 mod deployments;
 mod documents;
+mod drift;
 mod global;
 mod operations;
 mod values;
@@ -18,6 +19,7 @@ pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
     EnvironmentDeleteArgs, RemoveArgs, ResourcesArgs, SchemaArgs, SchemaKind, ValidateArgs,
 };
+pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
 pub use operations::{
     AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
@@ -44,6 +46,8 @@ Exit codes:
   12  the watched deployment was cancelled
   13  the watched deployment was superseded by a newer one
   14  the watched deployment needs an operator
+  15  what is there differs from what was deployed
+  16  nothing was found to differ, and not everything could be compared
  130  interrupted; a deployment that was watched goes on
 
 Examples:
@@ -135,6 +139,8 @@ pub enum ClientCommand {
     Environment(EnvironmentArgs),
     /// List the resources that are there, and what made them
     Resources(ResourcesArgs),
+    /// Compare what is there with what was deployed
+    Drift(DriftArgs),
     /// List the documents that are applied, or remove one
     Documents(DocumentsArgs),
     /// Print the JSON Schema of a kind of document

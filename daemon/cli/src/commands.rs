@@ -4,6 +4,7 @@ mod artifacts;
 mod deploy;
 mod deployments;
 mod documents;
+mod drift;
 mod environments;
 mod journal;
 mod logs;
@@ -110,6 +111,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Environments => environments::environments(context).await,
         ClientCommand::Environment(args) => environments::environment(context, args).await,
         ClientCommand::Resources(args) => environments::resources(context, args).await,
+        ClientCommand::Drift(args) => drift::drift(context, args).await,
         ClientCommand::Documents(args) => documents::documents(context, args).await,
         ClientCommand::Schema(args) => offline::schema(context, &args),
         ClientCommand::Notifications(command) => {

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deployd_core::Fault;
-use deployd_core::ports::{ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, Target};
+use deployd_core::drift::ObjectCheck;
+use deployd_core::ports::{
+    ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
+};
 
 use crate::client::{Clients, Session};
 use crate::faults::{self, Doing};
@@ -84,6 +87,16 @@ impl Cluster for KubeCluster {
     ) -> Result<Vec<ObjectRef>, Fault> {
         let session = self.session(target).await?;
         session.prune(&target.namespace, objects, log).await
+    }
+
+    async fn compare(
+        &self,
+        target: &Target,
+        objects: &SensitiveObjects,
+        log: &CallLog,
+    ) -> Result<Vec<ObjectCheck>, Fault> {
+        let session = self.clients.session(target, &self.options).await?;
+        session.compare(&target.namespace, objects, log).await
     }
 
     async fn version(&self, target: &Target) -> Result<String, Fault> {

@@ -15,6 +15,7 @@ mod access;
 mod apply;
 mod client;
 mod cluster;
+mod compare;
 mod conflict;
 mod diagnose;
 mod discovery;

@@ -118,7 +118,7 @@ fn is_settled_after(resource: &Resource) -> bool {
 }
 
 /// Whether applying the object would change nothing about the live one.
-fn is_as_applied(object: &Value, live: &Value) -> bool {
+pub(crate) fn is_as_applied(object: &Value, live: &Value) -> bool {
     let mut entries = items(live, "/metadata/managedFields").iter().filter(|entry| {
         text(entry, "/manager") == Some(FIELD_MANAGER)
             && text(entry, "/operation") == Some("Apply")

@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod config;
 pub mod deployment;
 pub mod digest;
+pub mod drift;
 pub mod egress;
 pub mod fault;
 pub mod graph;

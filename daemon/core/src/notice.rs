@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Timestamp;
 use crate::deployment::{DeploymentRecord, Event, Outcome};
 use crate::journal::{StreamId, Version};
 use crate::seeded::{Bug, seeded};
+use crate::{EnvironmentId, Timestamp};
 
 /// Types of notices, for documentation and for checking subscriptions.
-pub const TYPES: [&str; 16] = [
+pub const TYPES: [&str; 19] = [
     "deployment.queued",
     "deployment.started",
     "deployment.planned",
@@ -26,6 +26,9 @@ pub const TYPES: [&str; 16] = [
     "teardown.failed",
     "teardown.cancelled",
     "teardown.needs-operator",
+    "drift.found",
+    "drift.gone",
+    "drift.healing-given-up",
 ];
 
 /// What a notifier gets.
@@ -42,18 +45,57 @@ pub struct Notice {
     pub application: String,
     /// The environment.
     pub environment: String,
-    /// What is known of the deployment. No secrets: records have none.
+    /// What is known of the deployment, or of drift. No secrets: records have none.
     pub data: Value,
 }
 
-/// The notice of an event, if others are told of such events.
+/// The notice of an event, if others are told of such events. The record is that
+/// of the deployment which the event has changed, if it has changed one.
 pub fn notice(
+    environment: &EnvironmentId,
     stream: &StreamId,
     version: Version,
     at: Timestamp,
     event: &Event,
-    record: &DeploymentRecord,
+    record: Option<&DeploymentRecord>,
 ) -> Option<Notice> {
+    let (notice_type, data) = match record {
+        Some(record) => of_deployment(event, record)?,
+        None => of_drift(event)?,
+    };
+    Some(Notice {
+        id: format!("{stream}/{}", version.0),
+        notice_type,
+        time: at,
+        application: environment.application.to_string(),
+        environment: environment.environment.to_string(),
+        data,
+    })
+}
+
+/// What is told of drift: numbers. Who wants to know more asks for the report.
+fn of_drift(event: &Event) -> Option<(String, Value)> {
+    match event {
+        Event::DriftChanged { deployment, report, summary, new, gone } => {
+            let notice_type = if summary.findings > 0 { "drift.found" } else { "drift.gone" };
+            let data = json!({
+                "deployment": deployment,
+                "report": report,
+                "summary": summary,
+                "new": new,
+                "gone": gone,
+            });
+            Some((notice_type.to_owned(), data))
+        }
+        Event::HealingGivenUp { deployment, heals } => {
+            let data = json!({"deployment": deployment, "heals": heals});
+            Some(("drift.healing-given-up".to_owned(), data))
+        }
+        _ => None,
+    }
+}
+
+fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Value)> {
     let what = match event {
         Event::DeploymentQueued { .. } => "queued",
         Event::DeploymentStarted { .. } => "started",
@@ -70,22 +112,16 @@ pub fn notice(
     // Whoever waits for a deployment must not take the end of an environment
     // for one.
     let kind = if record.request.teardown.is_some() { "teardown" } else { "deployment" };
-    Some(Notice {
-        id: format!("{stream}/{}", version.0),
-        notice_type: format!("{kind}.{what}"),
-        time: at,
-        application: record.environment.application.to_string(),
-        environment: record.environment.environment.to_string(),
-        data: json!({
-            "deployment": record.id,
-            "number": record.number,
-            "actor": record.actor,
-            "origin": record.request.origin,
-            "comment": record.request.comment,
-            "set": record.request.set,
-            "plan": record.work.as_ref().and_then(|work| work.plan),
-            "outcome": record.outcome,
-            "fault": record.fault,
-        }),
-    })
+    let data = json!({
+        "deployment": record.id,
+        "number": record.number,
+        "actor": record.actor,
+        "origin": record.request.origin,
+        "comment": record.request.comment,
+        "set": record.request.set,
+        "plan": record.work.as_ref().and_then(|work| work.plan),
+        "outcome": record.outcome,
+        "fault": record.fault,
+    });
+    Some((format!("{kind}.{what}"), data))
 }

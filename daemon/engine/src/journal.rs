@@ -77,7 +77,7 @@ impl Draft<'_> {
             matches!(event, Event::DeploymentSuperseded { .. }) && seeded(Bug::ProjectionForgotten);
         if !forgotten {
             self.changes
-                .add(&self.environment, &self.after.state, &after, &record)
+                .add(&self.environment, &self.after.state, &after, record.as_ref())
                 .map_err(EngineError::bug)?;
         }
         self.after = EnvironmentEntry { version: self.after.version.next(), state: after };
@@ -88,7 +88,9 @@ impl Draft<'_> {
             body: serde_json::to_value(event).map_err(EngineError::bug)?,
         });
         let version = self.after.version;
-        if let Some(notice) = notice(&self.stream, version, self.at, event, &record) {
+        let told =
+            notice(&self.environment, &self.stream, version, self.at, event, record.as_ref());
+        if let Some(notice) = told {
             let configuration = self.engine.configuration().await?;
             let document = serde_json::to_value(&notice).map_err(EngineError::bug)?;
             for (name, spec) in &configuration.subscriptions {
@@ -99,8 +101,8 @@ impl Draft<'_> {
                 }
             }
         }
-        self.ended.extend(record.outcome);
-        self.record = Some(record);
+        self.ended.extend(record.as_ref().and_then(|record| record.outcome));
+        self.record = record;
         Ok(())
     }
 

@@ -15,6 +15,7 @@
 mod access;
 mod affected;
 mod configuration;
+mod drift;
 mod effects;
 mod environments;
 mod error;
@@ -151,6 +152,7 @@ pub(crate) struct Inner {
     pub(crate) logs: logs::Sequences,
     pub(crate) workers: worker::Workers,
     pub(crate) outbox: outbox::Bell,
+    pub(crate) drift: drift::Stop,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) changes: watch::Changes,
     pub(crate) environments: environments::Remembered,
@@ -172,6 +174,7 @@ impl Engine {
                 logs: logs::Sequences::default(),
                 workers: worker::Workers::default(),
                 outbox: outbox::Bell::default(),
+                drift: drift::Stop::default(),
                 tasks: tasks::Tasks::default(),
                 changes: watch::Changes::default(),
                 environments: environments::Remembered::default(),
@@ -189,6 +192,7 @@ impl Engine {
         worker::start(&self.inner).await?;
         outbox::start(&self.inner);
         expiry::start(&self.inner);
+        drift::start(&self.inner);
         Ok(())
     }
 

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use deployd_core::drift::ObjectCheck;
 use deployd_core::journal::{EventRecord, Head, StreamId, Version};
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{
     Accepted, Answer, ApplyRequest, Batch, Call, CallLog, Claim, Cluster, DriverPlan,
     DriverRequest, Drivers, FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, LogLines,
-    ObjectRef, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal, Sender, Store,
-    StoreError, Target, VerifyReport, WorkerId,
+    ObjectRef, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal, Sender,
+    SensitiveObjects, Store, StoreError, Target, VerifyReport, WorkerId,
 };
 use deployd_core::{Digest, Fault, Timestamp};
 use deployd_engine::Ports;
@@ -141,6 +142,15 @@ impl Cluster for Crashing<dyn Cluster> {
         log: &CallLog,
     ) -> Result<Vec<ObjectRef>, Fault> {
         effect("prune", "", self.0.prune(target, objects, log)).await
+    }
+
+    async fn compare(
+        &self,
+        target: &Target,
+        objects: &SensitiveObjects,
+        log: &CallLog,
+    ) -> Result<Vec<ObjectCheck>, Fault> {
+        self.0.compare(target, objects, log).await
     }
 
     async fn version(&self, target: &Target) -> Result<String, Fault> {

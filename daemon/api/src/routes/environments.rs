@@ -67,7 +67,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Place {
+pub(super) struct Place {
     /// The application.
     application: Name,
     /// The environment.

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
+use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, Clock, Cluster, Decision, DriverAction, DriverPlan,
     DriverRequest, Drivers, LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing,
     PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness, Recipe,
-    Removal, RenderInput, Sender, Strategies, StrategyContext, Target, Templaters, Vault,
-    VaultAdmin, VaultError,
+    Removal, RenderInput, Sender, SensitiveObjects, Strategies, StrategyContext, Target,
+    Templaters, Vault, VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -296,6 +297,20 @@ impl Cluster for Outside {
         _: &CallLog,
     ) -> Result<Vec<ObjectRef>, Fault> {
         Ok(objects.to_vec())
+    }
+
+    async fn compare(
+        &self,
+        target: &Target,
+        objects: &SensitiveObjects,
+        _: &CallLog,
+    ) -> Result<Vec<ObjectCheck>, Fault> {
+        let of = |object: &serde_json::Value| {
+            let mut object = ObjectRef::of(object)?;
+            object.namespace.get_or_insert_with(|| target.namespace.clone());
+            Some(ObjectCheck { object, drift: Ok(Vec::new()) })
+        };
+        Ok(objects.expose().iter().filter_map(of).collect())
     }
 
     async fn version(&self, _: &Target) -> Result<String, Fault> {

@@ -144,6 +144,15 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let to = |name: &str| json!({"path": scratch.join(name)});
             Write::json(operation.path, &to("a"), &to("b"))
         }
+        "checkDrift" => {
+            stage.deployed().await;
+            Write::bare("/v1/environments/shop/development/drift")
+        }
+        "healDrift" => {
+            stage.deployed().await;
+            Write::bare("/v1/environments/shop/development/drift/heal")
+                .leaves(202, "deployment-queued")
+        }
         other => panic!("{other} writes, and has no example here"),
     }
 }

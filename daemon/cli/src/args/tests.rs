@@ -59,6 +59,8 @@ fn lines_that_are_right() {
         "deployd manifests x --out d -o json",
         "deployd envs",
         "deployd env shop/dev",
+        "deployd drift shop/dev --last -o json",
+        "deployd drift shop/dev --heal",
         "deployd documents --kind environment",
         "deployd schema all",
         "deployd schema Environment",

@@ -3,6 +3,7 @@
 use deployd_core::artifact::Artifact;
 use deployd_core::config::DocumentKind;
 use deployd_core::deployment::DeploymentRecord;
+use deployd_core::drift::DriftReport;
 use deployd_core::journal::EventRecord;
 use deployd_core::outbox::{Message, MessageStatus};
 use deployd_core::plan::{Manifests, Plan};
@@ -250,6 +251,25 @@ impl Client {
     pub async fn environment(&self, id: &EnvironmentId) -> Result<EnvironmentView, CliError> {
         let (application, environment) = (id.application.as_str(), id.environment.as_str());
         self.ask(self.get(&["v1", "environments", application, environment])?).await
+    }
+
+    /// What the last check of an environment for drift has found.
+    pub async fn drift(&self, id: &EnvironmentId) -> Result<DriftReport, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        self.ask(self.get(&["v1", "environments", application, environment, "drift"])?).await
+    }
+
+    /// Checks an environment for drift.
+    pub async fn check_drift(&self, id: &EnvironmentId) -> Result<DriftReport, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        self.ask(self.post(&["v1", "environments", application, environment, "drift"])?).await
+    }
+
+    /// Deploys again what is deployed, taking fields over from others.
+    pub async fn heal_drift(&self, id: &EnvironmentId) -> Result<DeploymentRecord, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let path = ["v1", "environments", application, environment, "drift", "heal"];
+        self.ask(self.post(&path)?).await
     }
 
     /// A deployment set.

@@ -167,6 +167,7 @@ fn what(record: &DeploymentRecord) -> String {
         Origin::Request => String::new(),
         Origin::Redeploy { of } => format!("as {of}"),
         Origin::Expired { .. } => "its time to live was over".to_owned(),
+        Origin::Drift { of } => format!("drift of {of}"),
     };
     match (&record.request.comment, origin.is_empty()) {
         (Some(comment), true) => comment.clone(),

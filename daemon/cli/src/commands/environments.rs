@@ -126,6 +126,11 @@ fn describe(output: &mut Output, view: &EnvironmentView) -> Result<(), CliError>
     if let Some(at) = view.ends {
         output.line(format!("  ends      {at} ({})", ends(view, output.now)))?;
     }
+    if let Some(drift) = view.state.drift.as_ref().filter(|drift| drift.findings > 0) {
+        let when = ago(drift.at, output.now);
+        let text = format!("  drift     {} findings ({when}); see `deployd drift`", drift.findings);
+        output.line(paint.tone(Tone::Warn, text))?;
+    }
     if view.images.is_empty() {
         return Ok(());
     }

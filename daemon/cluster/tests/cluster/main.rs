@@ -14,6 +14,7 @@
 mod access;
 mod answers;
 mod applying;
+mod comparing;
 mod failing;
 mod faults;
 mod logs;

@@ -6,7 +6,7 @@ use crate::path::Path;
 use crate::shown;
 
 /// Patterns of the core's types, and what they mean to a person.
-pub(super) const PATTERNS: [(&str, &str); 12] = [
+pub(super) const PATTERNS: [(&str, &str); 13] = [
     (
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         "1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit",
@@ -28,6 +28,10 @@ pub(super) const PATTERNS: [(&str, &str); 12] = [
         "minutes, hours or days, like 90m, 48h or 14d, or never",
     ),
     ("^[A-Za-z0-9_-]+$", "letters, digits, \"-\" and \"_\""),
+    (
+        "^([1-9][0-9]{0,3}m|[1-9][0-9]?h|[1-7]d)$",
+        "minutes, hours or days, a week at most, like \"10m\", \"1h\" or \"1d\"",
+    ),
     ("^[^=]+$", "text without \"=\""),
     ("^0?[0-7]{3}$", "an octal mode such as \"0644\""),
     (r"^\d+(?:m|\.\d+)?$", "processor time such as \"250m\", \"1\" or \"1.5\""),

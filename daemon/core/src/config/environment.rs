@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TimeToLive;
+use super::drift::DriftSpec;
 use crate::Name;
 
 /// A place an application runs.
@@ -47,6 +48,9 @@ pub struct EnvironmentTypeSpec {
     /// How long environments of this type live that say nothing themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<TimeToLive>,
+    /// Scheduled checks for drift; none when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftSpec>,
 }
 
 /// A templater and the platform's baseline for it.

@@ -6,6 +6,7 @@
 
 mod application;
 mod document;
+mod drift;
 mod environment;
 mod plugin;
 mod resource_definition;
@@ -16,6 +17,7 @@ pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
 pub use document::{
     API_VERSION, ApplicationWorkload, Document, DocumentKey, DocumentKind, Envelope, Metadata,
 };
+pub use drift::{DriftSpec, Every, Heal, InvalidEvery};
 pub use environment::{EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice};
 pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,

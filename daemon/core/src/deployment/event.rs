@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::state::{Outcome, StepId};
+use crate::drift::DriftSummary;
 use crate::graph::Uid;
 use crate::plan::Gate;
 use crate::{DeploymentId, Digest, Fault, Timestamp};
@@ -36,6 +37,12 @@ pub enum Origin {
     },
     /// Somebody asked for a set, or for a delta to what runs.
     Request,
+    /// What is there differs from what was deployed, and what was deployed is
+    /// deployed again, taking fields over from others.
+    Drift {
+        /// The deployment that brought it.
+        of: DeploymentId,
+    },
     /// Somebody asked for the set of an earlier deployment.
     Redeploy {
         /// That deployment.
@@ -215,6 +222,27 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<Fault>,
     },
+    /// A check has found other differences between what is there and what was
+    /// deployed than the one before it, or none any more.
+    DriftChanged {
+        /// By whose record it was compared.
+        deployment: DeploymentId,
+        /// The report, by content.
+        report: Digest,
+        /// It in numbers.
+        summary: DriftSummary,
+        /// How many findings are new.
+        new: u32,
+        /// How many findings are gone.
+        gone: u32,
+    },
+    /// Drift was healed too often: it is left to people.
+    HealingGivenUp {
+        /// By whose record it was compared.
+        deployment: DeploymentId,
+        /// How often it was tried.
+        heals: u32,
+    },
 }
 
 /// A resource to provision.
@@ -302,7 +330,9 @@ impl Event {
             | Self::RolloutDecided { deployment, .. }
             | Self::ResumeRequested { deployment }
             | Self::CancelRequested { deployment, .. }
-            | Self::DeploymentEnded { deployment, .. } => deployment,
+            | Self::DeploymentEnded { deployment, .. }
+            | Self::DriftChanged { deployment, .. }
+            | Self::HealingGivenUp { deployment, .. } => deployment,
         }
     }
 
@@ -323,6 +353,8 @@ impl Event {
             Self::ResumeRequested { .. } => "resume-requested",
             Self::CancelRequested { .. } => "cancel-requested",
             Self::DeploymentEnded { .. } => "deployment-ended",
+            Self::DriftChanged { .. } => "drift-changed",
+            Self::HealingGivenUp { .. } => "healing-given-up",
         }
     }
 }

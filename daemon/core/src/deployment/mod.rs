@@ -4,6 +4,7 @@
 //! [`transition`] is the only place where legality is decided, used live and on
 //! replay. [`next`] says what should happen now. Both are pure.
 
+mod drift;
 mod event;
 mod next;
 pub mod projection;

@@ -17,6 +17,7 @@ use super::state::{
 };
 use super::steps::{Shared, Steps};
 use super::transition::{record_of, record_queued};
+use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::journal::Version;
 use crate::ports::{Index, KeyRange, Put};
@@ -60,6 +61,9 @@ pub struct EnvironmentHead {
     /// As in [`EnvironmentState`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touched: Option<Timestamp>,
+    /// As in [`EnvironmentState`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftState>,
 }
 
 impl EnvironmentHead {
@@ -73,6 +77,7 @@ impl EnvironmentHead {
             applied: state.applied.clone(),
             begun: state.begun.clone(),
             touched: state.touched,
+            drift: state.drift.clone(),
         }
     }
 
@@ -91,7 +96,7 @@ impl EnvironmentHead {
             (Some(_), record) => Some(record?.work?),
         };
         let queue = queue.into_iter().map(queued).collect();
-        let Self { accepted, deployed, applied, begun, touched, .. } = self;
+        let Self { accepted, deployed, applied, begun, touched, drift, .. } = self;
         let resources = resources.into();
         Some(EnvironmentState {
             accepted,
@@ -102,6 +107,7 @@ impl EnvironmentHead {
             applied,
             begun,
             touched,
+            drift,
         })
     }
 }
@@ -160,7 +166,7 @@ pub struct Changes {
 
 impl Changes {
     /// Adds what one event has changed: from the state before it to the one
-    /// after, and the record that it gave.
+    /// after, and the record that it gave, if it gave one.
     ///
     /// Fails only where a part can't be JSON, which no part of ours is.
     pub fn add(
@@ -168,8 +174,10 @@ impl Changes {
         environment: &EnvironmentId,
         before: &EnvironmentState,
         after: &EnvironmentState,
-        record: &DeploymentRecord,
+        record: Option<&DeploymentRecord>,
     ) -> Result<(), serde_json::Error> {
+        // What changes no deployment changes the head at most.
+        let Some(record) = record else { return Ok(()) };
         let known = known(environment, before, &record.id);
         let id = record.id.0.as_bytes();
         if known.is_none() {

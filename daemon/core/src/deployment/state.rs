@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::event::{DestroyStep, Request};
 use super::steps::{Shared, Steps};
+use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
 use crate::seeded::{Bug, seeded};
@@ -43,6 +44,10 @@ pub struct EnvironmentState {
     /// environment's time to live counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touched: Option<Timestamp>,
+    /// What is known of differences between what is there and what was deployed;
+    /// nothing, as long as there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftState>,
 }
 
 impl EnvironmentState {

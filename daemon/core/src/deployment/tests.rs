@@ -50,7 +50,7 @@ impl<'a> World<'a> {
             transition(&environment(), self.state.clone(), self.now, &Actor::deployd(), &event)?;
         self.history.push((self.now, event));
         let mut changes = projection::Changes::default();
-        changes.add(&environment(), &self.state, &state, &record).unwrap();
+        changes.add(&environment(), &self.state, &state, record.as_ref()).unwrap();
         let version = Version(self.history.len() as u64);
         let puts = changes.finish(&environment(), version, &state).unwrap();
         self.changed = puts.iter().map(|put| put.value.as_ref().map_or(0, Vec::len)).sum();
@@ -61,7 +61,7 @@ impl<'a> World<'a> {
             }
         }
         self.state = state;
-        self.last = Some(record);
+        self.last = record;
         Ok(())
     }
 

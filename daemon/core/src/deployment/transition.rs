@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::drift;
 use super::event::{DestroyStep, Event};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
@@ -26,19 +27,23 @@ pub struct Illegal {
     pub reason: String,
 }
 
-/// The state after an event, and the record of the deployment that it is about.
+/// The state after an event, and the record of the deployment that it is about;
+/// none for an event that is about what is there, and changes no deployment.
 pub fn transition(
     environment: &EnvironmentId,
     mut state: EnvironmentState,
     at: Timestamp,
     actor: &Actor,
     event: &Event,
-) -> Result<(EnvironmentState, DeploymentRecord), Illegal> {
+) -> Result<(EnvironmentState, Option<DeploymentRecord>), Illegal> {
     let illegal = |reason: String| Illegal {
         event: event.kind(),
         deployment: event.deployment().clone(),
         reason,
     };
+    if let Event::DriftChanged { .. } | Event::HealingGivenUp { .. } = event {
+        return Ok((drift::drifted(state, at, event).map_err(illegal)?, None));
+    }
     let id = event.deployment();
     let waiting = state.queue.iter().position(|queued| queued.id == *id);
     let record = match (event, waiting) {
@@ -59,6 +64,7 @@ pub fn transition(
                 request: request.clone(),
             };
             state.queue.push(queued.clone());
+            drift::queued(&mut state, request, at);
             if seeded(Bug::WallClockOrdersTheQueue) {
                 state.queue.sort_by_key(|queued| queued.at);
             }
@@ -104,7 +110,7 @@ pub fn transition(
             record
         }
     };
-    Ok((state, record))
+    Ok((state, Some(record)))
 }
 
 pub(super) fn record_queued(
@@ -300,12 +306,15 @@ fn work(
                 if deployment.is_teardown() && *outcome == Outcome::Succeeded {
                     state.applied.clear();
                 }
+                drift::deployed(state, &deployment.request);
             }
             return Ok(Some((*outcome, fault.clone())));
         }
         Event::DeploymentQueued { .. }
         | Event::DeploymentSuperseded { .. }
-        | Event::DeploymentStarted { .. } => return Err("it has begun already".to_owned()),
+        | Event::DeploymentStarted { .. }
+        | Event::DriftChanged { .. }
+        | Event::HealingGivenUp { .. } => return Err("it has begun already".to_owned()),
     }
     Ok(None)
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::plugins::CallLog;
 use crate::Fault;
+use crate::drift::ObjectCheck;
 use crate::secret::SecretValue;
 
 /// The code of the fault when a cluster does not know who asks: its access may
@@ -198,6 +199,20 @@ pub trait Cluster: Send + Sync + 'static {
         objects: &[ObjectRef],
         log: &CallLog,
     ) -> Result<Vec<ObjectRef>, Fault>;
+
+    /// Compares objects with those that are there, and changes nothing: by what
+    /// our field manager has applied, and by a server-side apply as a dry run where
+    /// that does not settle it. Fields that the objects do not set are not
+    /// compared; of values in Secrets only whether they differ is said.
+    ///
+    /// Returns each object in the order given. A fault is about all of them: the
+    /// cluster can't be reached, or does not let us in.
+    async fn compare(
+        &self,
+        target: &Target,
+        objects: &SensitiveObjects,
+        log: &CallLog,
+    ) -> Result<Vec<ObjectCheck>, Fault>;
 
     /// Whether the cluster answers, and which version it is; for `doctor`.
     async fn version(&self, target: &Target) -> Result<String, Fault>;

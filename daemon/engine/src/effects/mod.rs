@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deployd_core::deployment::{
-    Deployment, DestroyStep, EnvironmentState, Event, ResourceStep, Step, StepId, StepKind,
+    Deployment, DestroyStep, EnvironmentState, Event, Origin, ResourceStep, Step, StepId, StepKind,
     StepStatus,
 };
 use deployd_core::graph::{self, Uid};
@@ -29,6 +29,7 @@ use crate::records::{content, object};
 use crate::{EngineError, Inner};
 
 pub(crate) use contents::Contents;
+pub(crate) use sensitive::objects;
 
 /// What is to be recorded of a step.
 #[derive(Debug, Clone)]
@@ -207,7 +208,7 @@ impl Work {
 
     async fn plan_step(&self) -> Result<Ended, EngineError> {
         let (environment, state) = (&self.environment, &self.state);
-        let planned = match &self.deployment.request.teardown {
+        let mut planned = match &self.deployment.request.teardown {
             Some(teardown) => {
                 Box::pin(self.engine.teardown_plan(environment, state, teardown)).await?
             }
@@ -216,6 +217,9 @@ impl Work {
                 Box::pin(self.engine.plan(environment, state, &set, &self.deployment.id.0)).await?
             }
         };
+        // What others have changed is what this is for.
+        let heals = matches!(self.deployment.request.origin, Origin::Drift { .. });
+        planned.plan.take_over_fields |= heals;
         let expected = self.deployment.request.expected_plan;
         if let Some(expected) = expected.filter(|_| !seeded(Bug::PlanNotCompared)) {
             let found = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
@@ -311,18 +315,7 @@ impl Work {
         plan: &Plan,
         uids: impl Iterator<Item = &Uid>,
     ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
-        let store = &*self.engine.ports.store;
-        let mut found = BTreeMap::new();
-        for uid in uids {
-            if let Some(borrowed) = plan.borrowed.get(uid) {
-                let there: Provisioned = content(store, "resource", borrowed.provisioned).await?;
-                found.insert(uid.clone(), Provisioned { manifests: Vec::new(), ..there });
-            } else if let Some(active) = self.state.resources.get(uid) {
-                let provisioned = content(store, "resource", active.provisioned).await?;
-                found.insert(uid.clone(), provisioned);
-            }
-        }
-        Ok(found)
+        self.engine.provisioned(&self.state, plan, uids).await
     }
 
     /// What is there of a resource, and of what it refers to.
@@ -333,6 +326,30 @@ impl Work {
     ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
         let after = plan.graph.nodes.get(uid).into_iter().flat_map(|node| &node.after);
         self.resources(plan, after.chain([uid])).await
+    }
+}
+
+impl Inner {
+    /// What is there of these resources; what is borrowed, without its objects,
+    /// which are its lender's.
+    pub(crate) async fn provisioned(
+        &self,
+        state: &EnvironmentState,
+        plan: &Plan,
+        uids: impl Iterator<Item = &Uid>,
+    ) -> Result<BTreeMap<Uid, Provisioned>, EngineError> {
+        let store = &*self.ports.store;
+        let mut found = BTreeMap::new();
+        for uid in uids {
+            if let Some(borrowed) = plan.borrowed.get(uid) {
+                let there: Provisioned = content(store, "resource", borrowed.provisioned).await?;
+                found.insert(uid.clone(), Provisioned { manifests: Vec::new(), ..there });
+            } else if let Some(active) = state.resources.get(uid) {
+                let provisioned = content(store, "resource", active.provisioned).await?;
+                found.insert(uid.clone(), provisioned);
+            }
+        }
+        Ok(found)
     }
 }
 

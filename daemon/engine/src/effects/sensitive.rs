@@ -9,7 +9,7 @@ use deployd_core::secret::{Part, SecretValue, misplaced, parts};
 use serde_json::Value;
 
 use super::Work;
-use crate::EngineError;
+use crate::{EngineError, Inner};
 
 /// A text with its references replaced.
 pub(super) async fn reveal(vault: &dyn Vault, text: &str) -> Result<Vec<u8>, EngineError> {
@@ -26,7 +26,7 @@ pub(super) async fn reveal(vault: &dyn Vault, text: &str) -> Result<Vec<u8>, Eng
 }
 
 /// Objects with the values of their secrets.
-pub(super) async fn objects(
+pub(crate) async fn objects(
     vault: &dyn Vault,
     objects: Vec<Value>,
 ) -> Result<SensitiveObjects, EngineError> {
@@ -68,10 +68,22 @@ impl Work {
         cluster: &Provisioned,
         namespace: String,
     ) -> Result<Target, EngineError> {
+        self.engine.target(plan, cluster, namespace).await
+    }
+}
+
+impl Inner {
+    /// Where the objects of a plan go, by what is known of its cluster.
+    pub(crate) async fn target(
+        &self,
+        plan: &Plan,
+        cluster: &Provisioned,
+        namespace: String,
+    ) -> Result<Target, EngineError> {
         let output = |name: &str| cluster.outputs.get(name).and_then(Value::as_str);
         let access = match (output("kubeconfig"), output("mode")) {
             (Some(kubeconfig), _) => {
-                let text = reveal(&*self.engine.ports.vault, kubeconfig).await?;
+                let text = reveal(&*self.ports.vault, kubeconfig).await?;
                 ClusterAccess::Kubeconfig(SecretValue::new(text))
             }
             (None, Some("in-cluster")) => ClusterAccess::InCluster,

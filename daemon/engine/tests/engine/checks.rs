@@ -67,7 +67,7 @@ fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> 
         )
         .unwrap_or_else(|illegal| panic!("I10: {illegal}"));
         let mut changes = Changes::default();
-        changes.add(&replayed.id, &replayed.state, &state, &after).unwrap();
+        changes.add(&replayed.id, &replayed.state, &state, after.as_ref()).unwrap();
         for put in changes.finish(&replayed.id, record.version, &state).unwrap() {
             let key = (put.index.0, put.key);
             match put.value {
@@ -86,15 +86,20 @@ fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> 
         | Event::StepInterrupted { deployment, step }
         | Event::RolloutDecided { deployment, step, .. } = &event
         {
-            let step = after.work.as_ref().unwrap().step(step).unwrap();
+            let step = after.as_ref().unwrap().work.as_ref().unwrap().step(step).unwrap();
             if matches!(step.status, StepStatus::Succeeded | StepStatus::Failed) {
                 let key = (deployment.clone(), step.id.0.clone());
                 *replayed.terminal.entry(key).or_default() += 1;
             }
         }
-        if let Some(notice) =
-            notice(&record.stream, record.version, record.event.at, &event, &after)
-        {
+        if let Some(notice) = notice(
+            &replayed.id,
+            &record.stream,
+            record.version,
+            record.event.at,
+            &event,
+            after.as_ref(),
+        ) {
             for document in documents {
                 let Document::Subscription(d) = document else { continue };
                 if d.spec.matches(&notice.notice_type, &notice.application, &notice.environment) {
@@ -103,7 +108,9 @@ fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> 
                 }
             }
         }
-        replayed.records.insert(after.id.clone(), after);
+        if let Some(after) = after {
+            replayed.records.insert(after.id.clone(), after);
+        }
     }
     replayed
 }

@@ -84,6 +84,16 @@ pub fn environment_type(name: &str, strategy_config: Value) -> Document {
     document(DocumentKind::EnvironmentType, name, spec)
 }
 
+/// A type whose environments are checked for drift.
+pub fn checked_environment_type(name: &str, drift: Value) -> Document {
+    let spec = json!({
+        "templater": {"plugin": "templater", "baseline": "the platform's"},
+        "strategy": {"plugin": "rolling", "config": {}},
+        "drift": drift,
+    });
+    document(DocumentKind::EnvironmentType, name, spec)
+}
+
 pub fn subscription(name: &str, events: &[&str]) -> Document {
     let spec = json!({
         "notifier": "webhook", "events": events,

@@ -17,6 +17,7 @@ mod checks;
 mod crashes;
 mod documents;
 mod expiry;
+mod drift;
 mod fakes;
 mod history;
 mod isolation;

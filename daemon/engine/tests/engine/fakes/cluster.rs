@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deployd_core::drift::{Difference, Drift, ObjectCheck};
 use deployd_core::ports::{
-    ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, Target,
-    UNAUTHORIZED, WorkloadFault,
+    ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness,
+    SensitiveObjects, Target, UNAUTHORIZED, WorkloadFault,
 };
 use deployd_core::{Fault, Timestamp};
 use serde_json::Value;
@@ -29,6 +30,11 @@ pub struct ClusterWorld {
     /// Faults of pruning, first to last.
     pub prune_faults: Vec<Fault>,
     pub ready_after_ms: u64,
+    /// Objects that somebody makes this of, each time they are applied.
+    pub undone: BTreeMap<String, Value>,
+    /// Objects that can't be compared.
+    pub unseen: BTreeSet<String>,
+    pub compare_takes_ms: u64,
     /// Nobody answers.
     pub away: bool,
     /// The access that was used last.
@@ -105,7 +111,8 @@ impl Cluster for Instance {
                     // What came before it is applied all the same.
                     return Err(faults.remove(0));
                 }
-                cluster.objects.insert(reference.clone(), object.clone());
+                let kept = cluster.undone.get(&reference.name).unwrap_or(object).clone();
+                cluster.objects.insert(reference.clone(), kept);
                 references.push(reference);
             }
             cluster.calls.push(("apply", names(&references)));
@@ -178,6 +185,45 @@ impl Cluster for Instance {
             Ok(found)
         })
         .await
+    }
+
+    async fn compare(
+        &self,
+        target: &Target,
+        objects: &SensitiveObjects,
+        _log: &CallLog,
+    ) -> Result<Vec<ObjectCheck>, Fault> {
+        self.look("compare", async { Ok::<(), Fault>(()) }).await?;
+        let wait = self.world.cluster.lock().unwrap().compare_takes_ms;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        self.life.alive().await;
+        let mut cluster = self.world.cluster.lock().unwrap();
+        cluster.answers()?;
+        let mut checks = Vec::new();
+        for object in objects.expose() {
+            let mut reference = ObjectRef::of(object).unwrap();
+            reference.namespace.get_or_insert_with(|| target.namespace.clone());
+            let drift = match cluster.objects.get(&reference) {
+                _ if cluster.unseen.contains(&reference.name) => {
+                    Err(Fault::denied("forbidden", "it can't be looked at"))
+                }
+                None => Ok(vec![Drift::Missing]),
+                Some(live) if live == object => Ok(Vec::new()),
+                Some(live) => Ok(vec![Drift::FieldDiffers {
+                    path: ".".to_owned(),
+                    values: Difference {
+                        recorded: Some(object["spec"].clone()),
+                        live: Some(live["spec"].clone()),
+                        hidden: false,
+                    },
+                    by: vec!["somebody".to_owned()],
+                }]),
+            };
+            checks.push(ObjectCheck { object: reference, drift });
+        }
+        let references: Vec<ObjectRef> = checks.iter().map(|c| c.object.clone()).collect();
+        cluster.calls.push(("compare", names(&references)));
+        Ok(checks)
     }
 
     async fn version(&self, _target: &Target) -> Result<String, Fault> {

@@ -33,6 +33,8 @@ pub struct Script {
     /// Faults of the preview, first to last.
     pub plan_faults: Vec<Fault>,
     pub destroy_fault: Option<Fault>,
+    /// What it observes; its outputs when not given.
+    pub observed: Option<Result<Option<Value>, Fault>>,
     pub panics: bool,
     /// How long a call takes.
     pub takes_ms: u64,
@@ -162,7 +164,14 @@ impl Drivers for Instance {
         request: &DriverRequest,
     ) -> Result<Option<Value>, Fault> {
         self.life.alive().await;
-        Ok(self.world.drivers.lock().unwrap().there.get(&request.uid).cloned())
+        let script = self.script(request);
+        match script.observed {
+            Some(observed) => observed,
+            None => {
+                let is_there = self.world.drivers.lock().unwrap().there.contains_key(&request.uid);
+                Ok(is_there.then(|| script.outputs.clone()))
+            }
+        }
     }
 
     async fn destroy(

@@ -165,6 +165,12 @@ impl Judge {
                 environment.active = Some(Deployment::new(id, expected_plan, teardown));
                 return Ok(());
             }
+            "drift-changed" | "healing-given-up" => {
+                let active = environment.active.as_ref().map(|active| &active.id);
+                return ensure(active.is_none(), || {
+                    format!("{} while {active:?} is active", text("type"))
+                });
+            }
             _ => {}
         }
         let mut active = environment

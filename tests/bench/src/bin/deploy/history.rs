@@ -35,7 +35,7 @@ pub(crate) async fn grow(data: &Path, id: &EnvironmentId, count: usize) -> anyho
                 let (event, new) = renamed(record, &first, *number)?;
                 let (after, deployment) =
                     transition(id, state.clone(), new.at, &new.actor, &event)?;
-                changes.add(id, &state, &after, &deployment)?;
+                changes.add(id, &state, &after, deployment.as_ref())?;
                 state = after;
                 version = version.next();
                 events.push(new);

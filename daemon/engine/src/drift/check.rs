@@ -1,0 +1,154 @@
+//! One comparison: resources by their drivers, objects by their cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use deployd_core::Fault;
+use deployd_core::deployment::{ActiveResource, Deployed, EnvironmentState};
+use deployd_core::drift::{Check, Compared, ObjectCheck, Subject, outputs};
+use deployd_core::graph::{CLUSTER, ResourceKey, Uid};
+use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
+use deployd_core::ports::{Call, CallLog, Provisioned};
+use deployd_core::resolve::Missing;
+use deployd_core::set::DeploymentSet;
+use futures::stream::{self, StreamExt};
+use serde_json::Value;
+
+use crate::effects::objects;
+use crate::planner::{context, request, scope};
+use crate::records::content;
+use crate::{EngineError, Inner};
+
+/// Resources of one environment that are observed at a time: their drivers may
+/// all ask the same server.
+const OBSERVED_AT_ONCE: usize = 4;
+
+/// The longest that observing one resource may take. A driver asks a server a
+/// question or two.
+const OBSERVE_MAX: Duration = Duration::from_secs(60);
+
+/// The longest that comparing all objects of an environment may take.
+const COMPARE_MAX: Duration = Duration::from_secs(300);
+
+impl Inner {
+    /// Compares all that was deployed. What can't be compared is in it too.
+    pub(super) async fn compare(
+        &self,
+        state: &EnvironmentState,
+        deployed: &Deployed,
+    ) -> Result<Vec<Compared>, EngineError> {
+        let looks: Vec<_> = state
+            .resources
+            .iter()
+            .map(|(uid, active)| async move {
+                let observed = tokio::time::timeout(OBSERVE_MAX, self.observe(state, uid, active));
+                let check = match observed.await {
+                    Ok(Ok(check)) => check,
+                    Ok(Err(error)) => failed(error.into_fault()),
+                    Err(_) => Check::Unknown(late("observing it", OBSERVE_MAX)),
+                };
+                let name = active.name.clone();
+                Compared { subject: Subject::Resource { uid: uid.clone(), name }, check }
+            })
+            .collect();
+        let mut checked: Vec<Compared> =
+            stream::iter(looks).buffered(OBSERVED_AT_ONCE).collect().await;
+        checked.extend(self.compare_objects(state, deployed).await?);
+        Ok(checked)
+    }
+
+    /// Asks the driver that has made a resource, in the version that has made it.
+    async fn observe(
+        &self,
+        state: &EnvironmentState,
+        uid: &Uid,
+        active: &ActiveResource,
+    ) -> Result<Check, EngineError> {
+        let store = &*self.ports.store;
+        let plan: Plan = content(store, "plan", active.plan).await?;
+        let set: DeploymentSet = content(store, "set", plan.set).await?;
+        let planned = plan
+            .resources
+            .get(uid)
+            .ok_or_else(|| EngineError::bug(format!("resource {uid} is in no plan")))?;
+        let after = plan.graph.nodes.get(uid).into_iter().flat_map(|node| &node.after);
+        let there = self.provisioned(state, &plan, after.chain([uid])).await?;
+        let known: BTreeMap<Uid, Value> =
+            there.iter().map(|(uid, made)| (uid.clone(), made.outputs.clone())).collect();
+        let recorded: Provisioned = content(store, "resource", active.provisioned).await?;
+        let context = context(&plan, &known, Missing::Preview);
+        let request = request(&context, &set, uid, Some(&recorded), "")?;
+        let (scope, log) = (scope(&plan, ""), CallLog::default());
+        self.need(&planned.driver).await?;
+        let call = Call { plugin: &planned.driver, scope: &scope, log: &log };
+        let observed = self.ports.drivers.observe(call, &request).await?;
+        Ok(Check::Compared(outputs(&recorded.outputs, observed.as_ref())))
+    }
+
+    /// Compares the objects that were deployed, and those of resources that are
+    /// kept though nothing asks for them.
+    async fn compare_objects(
+        &self,
+        state: &EnvironmentState,
+        deployed: &Deployed,
+    ) -> Result<Vec<Compared>, EngineError> {
+        let store = &*self.ports.store;
+        let plan: Plan = content(store, "plan", deployed.plan).await?;
+        let mut manifests: Manifests = content(store, "manifests", deployed.manifests).await?;
+        let mut known: BTreeSet<_> = manifests.references();
+        for active in state.resources.values() {
+            let made: Provisioned = content(store, "resource", active.provisioned).await?;
+            for object in made.manifests {
+                if manifests.reference(&object).is_some_and(|one| known.insert(one)) {
+                    manifests.objects.push(Manifest { owner: ObjectOwner::Environment, object });
+                }
+            }
+        }
+        if manifests.objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let compared = async {
+            let all = manifests.of(|_| true);
+            let revealed = objects(&*self.ports.vault, all).await?;
+            let key = ResourceKey::of_environment(CLUSTER);
+            let uid = plan.graph.uid_of(&key, &plan.environment);
+            let uid = uid.ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?;
+            let cluster = self.provisioned(state, &plan, [&uid].into_iter()).await?.remove(&uid);
+            let cluster = cluster.ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?;
+            let target = self.target(&plan, &cluster, manifests.namespace.clone()).await?;
+            let log = CallLog::default();
+            Ok::<_, EngineError>(self.ports.cluster.compare(&target, &revealed, &log).await?)
+        };
+        let fault = match tokio::time::timeout(COMPARE_MAX, compared).await {
+            Ok(Ok(checks)) => return Ok(checks.into_iter().map(of_object).collect()),
+            Ok(Err(error)) => error.into_fault(),
+            Err(_) => late("comparing the objects", COMPARE_MAX),
+        };
+        // Each of them is unknown: a cluster that is away has no drift, and is not
+        // well either.
+        let unknown = |object| Compared {
+            subject: Subject::Object(object),
+            check: Check::Unknown(fault.clone()),
+        };
+        Ok(known.into_iter().map(unknown).collect())
+    }
+}
+
+fn of_object(ObjectCheck { object, drift }: ObjectCheck) -> Compared {
+    let check = match drift {
+        Ok(drift) => Check::Compared(drift),
+        Err(fault) => Check::Unknown(fault),
+    };
+    Compared { subject: Subject::Object(object), check }
+}
+
+/// The code of the fault of a plugin that can't do what it was asked.
+const UNSUPPORTED: &str = "plugin-unsupported";
+
+fn failed(fault: Fault) -> Check {
+    if fault.code == UNSUPPORTED { Check::Unsupported } else { Check::Unknown(fault) }
+}
+
+fn late(what: &str, limit: Duration) -> Fault {
+    Fault::transient("check-timeout", format!("{what} took longer than {} s", limit.as_secs()))
+}
