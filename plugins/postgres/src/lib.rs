@@ -38,7 +38,8 @@
 //! ```
 //!
 //! Outputs are those that Score's `postgres` has: `host`, `port`, `name` (and
-//! `database`, the same), `username`, `password`; and `url`. Beside them stands
+//! `database`, the same), `username`, `password`; `url`; and `password-1` and so
+//! on, which lead to the same password as `password` does. Beside them stands
 //! what drift is seen by: `owner`, `connection_limit`, `extensions` and
 //! `can_log_in`. A workload may have `params: {extensions, connection_limit}`.
 //!
@@ -185,8 +186,8 @@ impl Driver for Postgres {
         }
         planned.summary.extend(steps.into_iter().map(|step| step.line));
         let known = request.state.as_ref().filter(|_| password.is_none());
-        let reference = known.map(|state| state.password.reference(&request.uid));
-        planned.outputs = outputs(request, &wanted, &there, inside.as_ref(), reference.as_deref());
+        let known = known.map(|state| &state.password);
+        planned.outputs = outputs(request, &wanted, &there, inside.as_ref(), known);
         // What is not there yet will be as wanted.
         planned.outputs.retain(|_, value| !value.is_null());
         Ok(planned)
@@ -250,8 +251,7 @@ impl Driver for Postgres {
         let there = There::look(&mut session, &wanted.database, &wanted.role)?;
         session.close();
 
-        let reference = password.reference(&request.uid);
-        let outputs = outputs(request, &wanted, &there, Some(&inside), Some(&reference));
+        let outputs = outputs(request, &wanted, &there, Some(&inside), Some(&password));
         let secrets =
             value.map(|value| password.names().map(|name| (name, value.clone())).collect());
         let mut provisioned = Provisioned::new(State {
@@ -276,9 +276,8 @@ impl Driver for Postgres {
         if !there.database_is_of(&request.uid, &wanted.role) {
             return Ok(None);
         }
-        let known = there.password() == Some(&state.password.id);
-        let reference = known.then(|| state.password.reference(&request.uid));
-        let outputs = outputs(request, &wanted, &there, inside.as_ref(), reference.as_deref());
+        let known = Some(&state.password).filter(|known| there.password() == Some(&known.id));
+        let outputs = outputs(request, &wanted, &there, inside.as_ref(), known);
         Ok(Some(Value::Object(outputs)))
     }
 
@@ -446,8 +445,9 @@ fn outputs(
     wanted: &Wanted,
     there: &There,
     inside: Option<&Inside>,
-    password: Option<&str>,
+    password: Option<&Password>,
 ) -> Map<String, Value> {
+    let reference = password.map(|password| password.reference(&request.uid));
     let (role, database) = (there.role.as_ref(), there.database.as_ref());
     let installed = inside.map(|inside| {
         let wanted = wanted.extensions.intersection(&inside.extensions);
@@ -459,8 +459,8 @@ fn outputs(
         "name": wanted.database,
         "database": wanted.database,
         "username": wanted.role,
-        "password": password,
-        "url": password.map(|password| url(request, wanted, password)),
+        "password": reference,
+        "url": reference.as_ref().map(|reference| url(request, wanted, reference)),
         "owner": database.map(|database| &database.owner),
         "encoding": database.map(|database| &database.encoding),
         "connection_limit": role.and_then(|role| role.connection_limit),
@@ -468,10 +468,14 @@ fn outputs(
             .filter(|_| database.is_none_or(|database| database.allows_connections)),
         "extensions": installed,
     });
-    match outputs {
-        Value::Object(outputs) => outputs,
-        _ => Map::new(),
+    let Value::Object(mut outputs) = outputs else { return Map::new() };
+    // The host makes an output of each secret that a call gives it; so they are
+    // there after other calls, too.
+    for name in password.into_iter().flat_map(Password::names) {
+        let reference = secret::reference(&request.uid, &name);
+        outputs.insert(name, reference.into());
     }
+    outputs
 }
 
 /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`; passwords are made
