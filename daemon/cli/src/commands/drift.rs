@@ -35,8 +35,8 @@ fn describe(output: &mut Output, report: &DriftReport) -> Result<(), CliError> {
     let (paint, summary) = (output.paint, report.summary);
     let title = paint.tone(Tone::Strong, report.environment.to_string());
     let verdict = match (summary.drifted, summary.unknown) {
-        (0, 0) => paint.tone(Tone::Good, "no drift".to_owned()),
-        (0, _) => paint.tone(Tone::Warn, "not known".to_owned()),
+        (0, 0) => paint.tone(Tone::Good, "no drift"),
+        (0, _) => paint.tone(Tone::Warn, "not known"),
         (drifted, _) => paint.tone(Tone::Bad, format!("{drifted} differ")),
     };
     let when = ago(report.at, output.now);
