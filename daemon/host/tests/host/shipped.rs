@@ -71,8 +71,12 @@ pub async fn load_with(stage: &Stage, id: &str, grant: &Grant) -> PluginRef {
 fn each_has_a_test() {
     for one in shipped() {
         let loaded = format!("(&stage, \"{}\"", one.manifest.id);
-        let tests =
-            [include_str!("shipped.rs"), include_str!("cloudflare.rs"), include_str!("dns.rs")];
+        let tests = [
+            include_str!("shipped.rs"),
+            include_str!("cloudflare.rs"),
+            include_str!("dns.rs"),
+            include_str!("object_store.rs"),
+        ];
         assert!(tests.iter().any(|test| test.contains(&loaded)), "no call of {}", one.manifest.id);
     }
 }

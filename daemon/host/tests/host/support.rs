@@ -39,6 +39,13 @@ impl MemoryVault {
         let secrets = self.0.lock().unwrap();
         secrets.get(&secret).map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
     }
+
+    /// Everything that is secret now.
+    pub fn values(&self) -> Vec<String> {
+        let secrets = self.0.lock().unwrap();
+        let text = |value: &SecretValue| String::from_utf8(value.expose().to_vec()).unwrap();
+        secrets.values().map(text).collect()
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! Against a real server.
 
-use super::seaweedfs::{POWERLESS, SeaweedFs, now_ms, send};
+use super::connected::{host, now_ms, send};
+use super::seaweedfs::{POWERLESS, SeaweedFs};
 use super::*;
 use crate::account::Body;
 use crate::answer::Answer;
@@ -10,7 +11,8 @@ use deployd_plugin_sdk::secret;
 /// One server for all, because it takes seconds to start; each on a bucket of its own.
 #[test]
 fn on_a_real_server() {
-    let server = SeaweedFs::start();
+    let folder = tempfile::tempdir().unwrap();
+    let server = SeaweedFs::start(folder.path()).unwrap();
     a_bucket_has_credentials_that_are_good_for_it_alone(&server);
     a_repeat_changes_nothing(&server);
     after_a_crash_everything_converges(&server);
@@ -66,7 +68,7 @@ impl Client<'_> {
 }
 
 fn admin(server: &SeaweedFs) -> Client<'_> {
-    Client { server, id: ADMIN.to_owned(), key: ADMIN_KEY.to_owned() }
+    Client { server, id: ADMIN.0.to_owned(), key: ADMIN.1.to_owned() }
 }
 
 fn workload<'a>(server: &'a SeaweedFs, provisioned: &Provisioned<State>) -> Client<'a> {
@@ -77,7 +79,7 @@ fn workload<'a>(server: &'a SeaweedFs, provisioned: &Provisioned<State>) -> Clie
 }
 
 fn a_bucket_has_credentials_that_are_good_for_it_alone(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     assert!(admin(server).may("PUT", "/not-of-deployd"));
     let request = of(server, "r-one", "one-bucket", json!({}));
     let provisioned = provision(&request, &host).unwrap();
@@ -106,7 +108,7 @@ fn a_bucket_has_credentials_that_are_good_for_it_alone(server: &SeaweedFs) {
 }
 
 fn a_repeat_changes_nothing(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     let mut request = of(server, "r-two", "two-bucket", json!({}));
     let first = provision(&request, &host).unwrap();
     keep(&mut request, &first);
@@ -125,7 +127,7 @@ fn a_repeat_changes_nothing(server: &SeaweedFs) {
 }
 
 fn after_a_crash_everything_converges(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     let request = of(server, "r-three", "three-bucket", json!({}));
     let Progress::Pending(pending) = ObjectStore::provision(&request, None, &host).unwrap() else {
         panic!("it is not said that there was no bucket");
@@ -155,7 +157,7 @@ fn after_a_crash_everything_converges(server: &SeaweedFs) {
 }
 
 fn what_belongs_to_others_is_a_conflict(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     let by_hand = of(server, "r-four", "not-of-deployd", json!({}));
     let fault = provision(&by_hand, &host).unwrap_err();
     assert!(matches!(&fault, Fault::Conflict(_)), "{fault}");
@@ -180,7 +182,7 @@ fn what_belongs_to_others_is_a_conflict(server: &SeaweedFs) {
 }
 
 fn keys_are_rotated_one_deployment_apart(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     let with = |rotation: &str| {
         let more = json!({"credentials": {"mode": "iam", "rotation": rotation}});
         of(server, "r-five", "five-bucket", more)
@@ -209,7 +211,7 @@ fn keys_are_rotated_one_deployment_apart(server: &SeaweedFs) {
 }
 
 fn settings_follow_the_definition(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     let more = json!({"versioning": true, "expire_days": 30});
     let mut request = of(server, "r-six", "six-bucket", more);
     let first = provision(&request, &host).unwrap();
@@ -232,7 +234,7 @@ fn settings_follow_the_definition(server: &SeaweedFs) {
 }
 
 fn what_is_full_is_kept_or_emptied_as_the_definition_says(server: &SeaweedFs) {
-    let host = server.host();
+    let host = host();
     let with = |on_destroy: &str| {
         let more = json!({"versioning": true, "on_destroy": on_destroy});
         of(server, "r-seven", "seven-bucket", more)
@@ -269,7 +271,7 @@ fn wrong_keys_and_clocks_are_told_apart(server: &SeaweedFs) {
     let with_key =
         |key: &str| FakeHost::new().grant_secret("admin", key).at_ms(now_ms()).answer(send);
     let table = [
-        (fault(with_key("wrong"), ADMIN), "the secret key is not that of the access key id"),
+        (fault(with_key("wrong"), ADMIN.0), "the secret key is not that of the access key id"),
         (fault(with_key("wrong"), "NOBODY"), "knows no such access key id"),
         (fault(with_key(POWERLESS.1), POWERLESS.0), "the access key does not allow it"),
     ];
@@ -278,8 +280,8 @@ fn wrong_keys_and_clocks_are_told_apart(server: &SeaweedFs) {
         let text = fault.to_string();
         assert!(text.contains(expected) && !text.contains("wrong"), "{text}");
     }
-    let late = server.host().at_ms(now_ms() - 3_600_000);
-    let fault = fault(late, ADMIN);
+    let late = host().at_ms(now_ms() - 3_600_000);
+    let fault = fault(late, ADMIN.0);
     assert!(matches!(&fault, Fault::Unavailable { .. }), "{fault}");
     assert!(fault.to_string().contains("clocks"), "{fault}");
 }
