@@ -1,7 +1,11 @@
 mod bad_answers;
 mod connected;
 #[path = "../../../tests/fixtures/src/seaweedfs.rs"]
-#[allow(dead_code, unreachable_pub, reason = "a part of the crate `fixtures`, used from two places")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a part of the crate `fixtures`, used from two places"
+)]
 mod seaweedfs;
 mod served;
 
@@ -9,8 +13,8 @@ use super::*;
 use deployd_plugin_sdk::driver::Request;
 use deployd_plugin_sdk::http;
 use deployd_plugin_sdk::testing::{self, FakeHost};
-use serde_json::Map;
 use seaweedfs::ADMIN;
+use serde_json::Map;
 
 /// 2026-11-21, where no real server looks at the clock.
 const NOW_MS: u64 = 1_795_230_000_000;
