@@ -41,7 +41,6 @@ async fn stage(port: u16) -> (Stage, PluginRef) {
         hosts: vec![granted],
         secrets: [("admin".to_owned(), "store-admin".to_owned())].into(),
         reveal: vec!["admin".to_owned()],
-        generate_secrets: true,
         ..Grant::default()
     };
     let plugin = load_with(&stage, "object-store", &grant).await;
