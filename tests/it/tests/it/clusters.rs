@@ -109,8 +109,9 @@ impl Production {
     }
 }
 
-async fn deploy(stage: &Stage, environment: &str) -> Value {
-    let request = json!({"environment": environment});
+/// Deploys to another environment what ran in the first.
+async fn deploy(stage: &Stage, set: &Value, environment: &str) -> Value {
+    let request = json!({"environment": environment, "setDigest": set});
     let accepted = stage.client.post("/v1/deployments", &request).await.ok();
     stage.ended(accepted["id"].as_str().unwrap()).await
 }
@@ -126,23 +127,24 @@ async fn type_and_region_choose_the_cluster_and_its_token_is_rotated() {
         stage.practice.objects().get("deployments.apps", namespace, "frontend").is_some()
     };
 
-    stage.deployed('1').await;
+    let first = stage.deployed('1').await;
+    let set = stage.deployment(&first).await["request"]["set"].clone();
     assert!(has(NAMESPACE) && !production.has(NAMESPACE));
-    let record = deploy(&stage, "shop/live").await;
+    let record = deploy(&stage, &set, "shop/live").await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
     assert!(production.has("shop-live") && !has("shop-live"));
-    let record = deploy(&stage, "shop/far").await;
+    let record = deploy(&stage, &set, "shop/far").await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
     assert!(has("shop-far") && !production.has("shop-far"), "another region, and no cluster there");
 
     // Another token, and the one before is worth nothing: told apart from all else.
     let rotated = production.kubeconfig().await;
-    let record = deploy(&stage, "shop/live").await;
+    let record = deploy(&stage, &set, "shop/live").await;
     assert_eq!(record["fault"]["code"], "cluster-unauthorized", "{record:#}");
     assert_eq!(record["fault"]["class"], "denied", "{record:#}");
     let message = record["fault"]["message"].as_str().unwrap();
     assert!(message.contains("cluster production-eu"), "{message}");
     stage.secret("production", &rotated).await;
-    let record = deploy(&stage, "shop/live").await;
+    let record = deploy(&stage, &set, "shop/live").await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
 }

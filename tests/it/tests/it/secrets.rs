@@ -26,6 +26,9 @@ const IN_VAULT: &str = "whsec_dmF1bHQtdmF1bHQtdmF1bHQtdmF1bHQtdmF1bHQ=";
 const IN_ENVIRONMENT: &str = "whsec_ZW52LWVudi1lbnYtZW52LWVudi1lbnYtZW52LWU=";
 const IN_KUBERNETES: &str = "whsec_azhzLWs4cy1rOHMtazhzLWs4cy1rOHMtazhzLWs=";
 
+/// What somebody writes over a password in the cluster.
+const DRIFTED: &str = "dr1fted-dr1fted-dr1fted";
+
 /// Everything that is logged, but for compilers' thousands of lines.
 const LOG: &str = "debug,cranelift=warn,regalloc2=warn,wasmtime=warn";
 
@@ -126,6 +129,16 @@ async fn i16_secrets_are_nowhere_but_in_the_cluster() {
     let password = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
     assert_eq!(password.len(), 32);
 
+    // Somebody changes it, which a check for drift finds.
+    let cluster = Client::new(stage.practice.url(), stage.practice.token());
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/secrets/backend-db-postgres");
+    let change = json!({"stringData": {"password": DRIFTED}});
+    let request = cluster.request(reqwest::Method::PATCH, &path).body(change.to_string());
+    Client::send(request.header("content-type", "application/merge-patch+json")).await.ok();
+    let path = format!("/v1/environments/{ENVIRONMENT}/drift");
+    let report = stage.client.post(&path, &json!({})).await.ok();
+    assert!(report.to_string().contains("backend-db-postgres"), "{report:#}");
+
     let mut places = Places::default();
     places.answers(&stage.client).await;
     places.commands(&stage, [&first, &second]).await;
@@ -151,6 +164,7 @@ async fn i16_secrets_are_nowhere_but_in_the_cluster() {
     let secrets = [
         ("the operator's secret", CANARY.as_bytes().to_vec()),
         ("the generated password", password.into_bytes()),
+        ("what the password was changed to", DRIFTED.as_bytes().to_vec()),
         ("the key of webhooks that was set", key(SIGNING_SECRET)),
         ("the key of webhooks in Vault", key(IN_VAULT)),
         ("the key of webhooks in the environment", key(IN_ENVIRONMENT)),
