@@ -78,8 +78,8 @@ const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 /// are for.
 const SERVER_PACKAGES: [&str; 3] = ["bind9", "bind9-dnsutils", "postgresql-15"];
 
-/// What black-box tests need beside the daemon.
-const BLACK_BOX_PACKAGES: [&str; 1] = ["libfaketime"];
+/// What a black-box test with a clock that jumps needs.
+const CLOCK_PACKAGES: [&str; 1] = ["libfaketime"];
 
 /// Builds the daemon twice: one that can be ended at any write and effect, and
 /// the one that people run.
@@ -180,7 +180,8 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             }
             Part::BlackBox => {
                 tally.begin("the daemon as its users run it");
-                apt::need(&BLACK_BOX_PACKAGES, "a test with a clock that jumps")?;
+                apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
+                apt::need(&SERVER_PACKAGES, "tests of the sample's staging")?;
                 tools::openbao(root)?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use deployd_practice::{Practice, PracticeOptions};
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{Answer, Client};
-use crate::daemon::{Daemon, Start, free_port, was_killed};
+use crate::client::Answer;
+use crate::daemon::{Start, free_port};
+use crate::patient::{Patient, pause};
 use crate::program::{Build, deployd};
 use crate::receiver::Receiver;
 use crate::sample;
@@ -107,7 +108,7 @@ impl Lane {
         let practice = lane.practice().await;
         let mut session = Session::begin(lane.start(&prepared), None);
         session.set_up(&practice, &lane.receiver).await;
-        assert!(session.daemon.stop().await.success(), "{}", session.daemon.log());
+        assert!(session.patient.daemon.stop().await.success(), "{}", session.patient.daemon.log());
         lane
     }
 
@@ -148,12 +149,13 @@ impl Lane {
         let mut session = Session::begin(self.start(&folder), Some(point));
         if during == During::SetUp {
             session.set_up(&practice, &self.receiver).await;
-            if session.crashes == 0 {
+            if session.patient.crashes == 0 {
                 return false;
             }
         }
         session.deploy(&practice, &self.receiver).await;
-        session.crashes > 0
+        assert!(session.patient.crashes <= 1, "it is killed only once");
+        session.patient.crashes > 0
     }
 }
 
@@ -181,14 +183,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A daemon that may be killed once, and a client that does not give up.
+/// A daemon that may be killed once, and its client.
 struct Session {
-    start: Start,
-    daemon: Daemon,
+    patient: Patient,
     effects: PathBuf,
-    crashes: u32,
-    /// Whether this daemon has been ready.
-    ready: bool,
 }
 
 impl Session {
@@ -200,84 +198,40 @@ impl Session {
             Some(point) => start.clone().env("DEPLOYD_CRASH_AT", point.to_string()),
             None => start.clone(),
         };
-        Self { daemon: first.spawn(), start, effects, crashes: 0, ready: false }
-    }
-
-    /// Sees to it that the daemon runs and is ready.
-    async fn up(&mut self) {
-        while self.daemon.ended().is_some() || !(self.ready || self.daemon.is_ready().await) {
-            self.again();
-        }
-        self.ready = true;
-    }
-
-    /// Starts it again, after it was killed.
-    fn again(&mut self) {
-        let status = self.daemon.ended().unwrap();
-        assert!(was_killed(status), "it ended by itself, {status}:\n{}", self.daemon.log());
-        self.crashes += 1;
-        assert_eq!(self.crashes, 1, "it is killed only once");
-        (self.daemon, self.ready) = (self.start.spawn(), false);
-    }
-
-    /// Asks until there is an answer.
-    async fn ask(&mut self, request: impl Fn(&Client) -> RequestBuilder) -> Answer {
-        loop {
-            self.up().await;
-            match Client::try_send(request(&self.daemon.client())).await {
-                Ok(answer) if answer.status != 503 => return answer,
-                Ok(_) | Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    }
-
-    async fn get(&mut self, path: &str) -> Value {
-        self.ask(|client| client.request(Method::GET, path)).await.ok()
-    }
-
-    async fn post(&mut self, path: &str, key: &str, body: &Value) -> Answer {
-        let request = |client: &Client| {
-            client.request(Method::POST, path).header("Idempotency-Key", key).json(body)
-        };
-        self.ask(request).await
+        Self { patient: Patient::new(first.spawn(), start), effects }
     }
 
     async fn set_up(&mut self, practice: &Practice, receiver: &Receiver) {
         for (name, value) in
             [("demo-cluster", practice.kubeconfig()), ("ci-webhook", SIGNING_SECRET.to_owned())]
         {
-            let path = format!("/v1/secrets/{name}");
-            let request = |client: &Client| {
-                let request = client.request(Method::PUT, &path);
-                request.header("Idempotency-Key", name).body(value.clone())
-            };
-            self.ask(request).await.ok();
+            self.patient.secret(name, &value).await;
         }
         let documents = sample::documents(receiver.url());
-        self.post("/v1/documents:apply", "documents", &documents).await.ok();
+        self.patient.post("/v1/documents:apply", "documents", &documents).await.ok();
     }
 
     async fn announce(&mut self, workload: &str) -> Answer {
-        self.post("/v1/artifacts", workload, &sample::image(workload, 'a')).await
+        self.patient.post("/v1/artifacts", workload, &sample::image(workload, 'a')).await
     }
 
     /// Deploys, looks at everything, and stops.
     async fn deploy(&mut self, practice: &Practice, receiver: &Receiver) {
-        let documents = self.get("/v1/documents").await;
+        let documents = self.patient.get("/v1/documents").await;
         let first = self.announce("frontend").await;
         let second = self.announce("backend").await;
         loop {
             self.end(&begun(&second), receiver).await;
-            assert_eq!(self.get("/v1/documents").await, documents);
+            assert_eq!(self.patient.get("/v1/documents").await, documents);
             self.check(&first, &second, practice, receiver).await;
-            let status = self.daemon.stop().await;
+            let status = self.patient.daemon.stop().await;
             if status.success() {
                 break;
             }
             // Killed at the last writes of all.
-            self.again();
+            self.patient.again();
         }
-        let data = self.start.data.display().to_string();
+        let data = self.patient.start.data.display().to_string();
         let said = deployd(["doctor", "--data", &data]).await;
         assert_eq!(said.code, Some(0), "{said:?}");
         assert!(said.out.contains("all sound"), "{said:?}");
@@ -294,9 +248,9 @@ impl Session {
         assert_eq!(self.announce("frontend").await.text, first.text);
         assert_eq!(self.announce("backend").await.text, second.text);
         let id = begun(second);
-        let history = self.get("/v1/deployments").await;
+        let history = self.patient.get("/v1/deployments").await;
         assert_eq!(ids(&history["deployments"], "id"), [id.as_str()], "{history:#}");
-        let environment = self.get(&format!("/v1/environments/{ENVIRONMENT}")).await;
+        let environment = self.patient.get(&format!("/v1/environments/{ENVIRONMENT}")).await;
         assert_eq!(environment["state"]["accepted"], 1, "{environment:#}");
         assert_eq!(environment["state"]["deployed"]["deployment"], *id, "{environment:#}");
         assert!(environment["state"]["active"].is_null(), "{environment:#}");
@@ -312,7 +266,7 @@ impl Session {
         self.notifications(receiver).await;
 
         // All chains and contents are whole.
-        let report = self.ask(|client| client.request(Method::POST, "/v1/journal/verify")).await;
+        let report = self.patient.ask(|client| client.request(Method::POST, "/v1/journal/verify")).await;
         let report = report.ok();
         assert_eq!(report["broken"], json!([]), "{report:#}");
         assert_eq!(report["damaged"], json!([]), "{report:#}");
@@ -320,15 +274,9 @@ impl Session {
 
     /// Waits until the deployment has succeeded, and everybody was told.
     async fn end(&mut self, id: &str, receiver: &Receiver) {
-        loop {
-            let record = self.get(&format!("/v1/deployments/{id}")).await;
-            if record["outcome"].is_string() {
-                assert_eq!(record["outcome"], "succeeded", "{record:#}");
-                break;
-            }
-            pause().await;
-        }
-        while self.get("/v1/notifications?status=pending").await != json!([]) {
+        let record = self.patient.ended(id).await;
+        assert_eq!(record["outcome"], "succeeded", "{record:#}");
+        while self.patient.get("/v1/notifications?status=pending").await != json!([]) {
             pause().await;
         }
         assert!(receiver.deliveries().iter().any(|told| told.kind == "deployment.succeeded"));
@@ -336,7 +284,7 @@ impl Session {
 
     /// Each step was begun with one key, and has one result.
     async fn journal(&mut self, id: &str) {
-        let journal = self.get("/v1/journal?limit=500").await;
+        let journal = self.patient.get("/v1/journal?limit=500").await;
         let journal = journal.as_array().unwrap();
         assert!(journal.len() < 500);
         let mut keys = BTreeMap::<&str, BTreeSet<&str>>::new();
@@ -384,7 +332,7 @@ impl Session {
 
     /// All that was to be told was delivered, each under one id of its own.
     async fn notifications(&mut self, receiver: &Receiver) {
-        let messages = self.get("/v1/notifications?limit=500").await;
+        let messages = self.patient.get("/v1/notifications?limit=500").await;
         let list = messages.as_array().unwrap();
         assert!(list.iter().all(|message| message["status"] == "delivered"), "{messages:#}");
         let deliveries = receiver.deliveries();
@@ -401,11 +349,6 @@ impl Session {
 fn ids(list: &Value, field: &str) -> Vec<String> {
     let list = list.as_array().unwrap();
     list.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
-}
-
-/// Between two looks.
-async fn pause() {
-    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
 }
 
 /// Tries points until there are no more; gives how many there were.
