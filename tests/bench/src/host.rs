@@ -64,13 +64,27 @@ pub fn new_host(state: &Path) -> anyhow::Result<Arc<PluginHost>> {
 /// When the host refuses it.
 pub async fn register(host: &PluginHost, id: &str, one: &Shipped) -> anyhow::Result<PluginRef> {
     let grant = Grant { generate_secrets: one.manifest.asks.generate_secrets, ..Grant::default() };
+    register_with(host, id, one, &grant).await
+}
+
+/// The same, with what the operator grants.
+///
+/// # Errors
+///
+/// When the host refuses it.
+pub async fn register_with(
+    host: &PluginHost,
+    id: &str,
+    one: &Shipped,
+    grant: &Grant,
+) -> anyhow::Result<PluginRef> {
     let registration = Registration {
         name: id,
         kind: one.manifest.kind,
         component: Arc::clone(&one.component),
         manifest: &one.manifest_text,
         digest: None,
-        grant: &grant,
+        grant,
         config: None,
     };
     let loaded = host.register(registration).await.with_context(|| format!("plugin {id}"))?;

@@ -14,6 +14,7 @@ mod go_peer;
 mod hostile;
 mod intake;
 mod plugin_call;
+mod provision;
 mod render;
 mod report;
 
@@ -31,6 +32,8 @@ pub(crate) enum Name {
     PluginCall,
     /// An application becomes manifests, beside Helm and Kustomize.
     Render,
+    /// Databases and names on real servers, beside a native program.
+    Provision,
     /// Calls of a good plugin, by itself and beside hostile ones.
     Hostile,
     /// Requests taken for good, beside PostgreSQL and Restate.
@@ -77,6 +80,7 @@ pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<(
         Name::Deploy => return deploy::bench(root, environments, history),
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
+        Name::Provision => provision::bench(root, blocks)?,
         Name::Hostile => hostile::bench(root, blocks)?,
         Name::Intake => return intake::bench(root, blocks),
     };

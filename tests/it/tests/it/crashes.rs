@@ -266,7 +266,8 @@ impl Session {
         self.notifications(receiver).await;
 
         // All chains and contents are whole.
-        let report = self.patient.ask(|client| client.request(Method::POST, "/v1/journal/verify")).await;
+        let report =
+            self.patient.ask(|client| client.request(Method::POST, "/v1/journal/verify")).await;
         let report = report.ok();
         assert_eq!(report["broken"], json!([]), "{report:#}");
         assert_eq!(report["damaged"], json!([]), "{report:#}");

@@ -79,11 +79,7 @@ impl Servers {
 
     /// The sample's documents of staging, with these ports in them, and changed;
     /// as a request to apply them.
-    fn documents(
-        &self,
-        [postgresql, dns]: [u16; 2],
-        change: impl Fn(String) -> String,
-    ) -> Value {
+    fn documents(&self, [postgresql, dns]: [u16; 2], change: impl Fn(String) -> String) -> Value {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(root().join("daemon/sample/staging")).unwrap() {
             let path = entry.unwrap().path();
@@ -105,7 +101,9 @@ impl Servers {
 
     /// Databases that are not the server's own.
     fn databases(&self) -> Vec<String> {
-        self.lines("select datname from pg_database where datname <> 'postgres' and not datistemplate")
+        self.lines(
+            "select datname from pg_database where datname <> 'postgres' and not datistemplate",
+        )
     }
 
     /// Roles that are not the server's own.
