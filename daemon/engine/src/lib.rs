@@ -35,6 +35,7 @@ mod secrets;
 mod signature;
 mod tasks;
 mod teardown;
+mod unused;
 mod watch;
 mod worker;
 

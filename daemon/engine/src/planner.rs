@@ -1,20 +1,19 @@
 //! Makes plans: gathers what they are made of, asks drivers what they would do,
 //! and renders what is known already.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use deployd_core::config::{EffectLevel, PluginKind, Provider, WhenUnused};
+use deployd_core::config::{EffectLevel, PluginKind, Provider};
 use deployd_core::deployment::EnvironmentState;
 use deployd_core::graph::{self, GraphInput, Uid};
 use deployd_core::plan::{
     Manifest, Manifests, ObjectOwner, PLAN_VERSION, Plan, PlannedResource, PlannedStrategy,
-    PlannedTemplater, Preview, Previous, UnusedResource, changes, workload_order,
+    PlannedTemplater, Preview, Previous, changes, workload_order,
 };
 use deployd_core::ports::{
     Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, RenderInput, Scope,
 };
 use deployd_core::resolve::{self, Context, Missing};
-use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::{DeploymentSet, diff};
 use deployd_core::{EnvironmentId, Name};
 use serde_json::{Value, json};
@@ -122,7 +121,7 @@ impl Inner {
         };
         objects.push(set_object);
         let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
-        Self::plan_replacements(&mut plan)?;
+        self.plan_replacements(&mut plan, state).await?;
         Ok(Planned { plan, objects, outputs })
     }
 
@@ -229,89 +228,6 @@ impl Inner {
         if problems.is_empty() { Ok(outputs) } else { Err(EngineError::Invalid { problems }) }
     }
 
-    /// Resources that are there and that the graph has not.
-    async fn unused(
-        &self,
-        id: &EnvironmentId,
-        configuration: &Configuration,
-        made: &BTreeMap<Uid, Made>,
-        graph: &graph::ResourceGraph,
-    ) -> Result<Vec<UnusedResource>, EngineError> {
-        let mut unused = BTreeMap::new();
-        let mut needs = BTreeMap::new();
-        for (uid, Made { node, effect, .. }) in made {
-            let provided = graph.nodes.get(uid).map(|node| &node.provider);
-            if matches!(provided, Some(Provider::Driver(_))) {
-                continue;
-            }
-            let replaced_by = graph
-                .uid_of(&node.key, id)
-                .filter(|by| by != uid && matches!(provider(graph, by), Some(Provider::Driver(_))));
-            // What the definition says today counts, if it is still there.
-            let when_unused = match &replaced_by {
-                Some(_) => WhenUnused::Destroy,
-                None => configuration
-                    .definitions
-                    .get(&node.definition)
-                    .map_or(node.when_unused, |definition| definition.when_unused),
-            };
-            needs.insert(uid.clone(), node.after.clone());
-            let resource = UnusedResource {
-                uid: uid.clone(),
-                key: node.key.clone(),
-                when_unused,
-                lent_to: BTreeSet::new(),
-                effect: *effect,
-                gone_before: BTreeSet::new(),
-                replaced_by,
-            };
-            unused.insert(uid.clone(), resource);
-        }
-        if unused.values().any(|resource| resource.when_unused == WhenUnused::Destroy) {
-            for (uid, lent_to) in self.loans(id).await? {
-                if let Some(resource) = unused.get_mut(&uid) {
-                    resource.when_unused = WhenUnused::Keep;
-                    resource.lent_to = lent_to;
-                }
-            }
-        }
-        // What others need is taken away after them.
-        let mut order = graph::dependents_first(&needs);
-        if seeded(Bug::UndoneInForwardOrder) {
-            order.reverse();
-        }
-        let mut gone_before = graph::gone_before(&order, &needs);
-        let in_order = order.iter().filter_map(|uid| {
-            let gone_before = gone_before.remove(uid).unwrap_or_default();
-            Some(UnusedResource { gone_before, ..unused.remove(uid)? })
-        });
-        Ok(in_order.collect())
-    }
-
-    /// Says which resources are made anew by another driver. An environment does
-    /// not move to another cluster or namespace: what is in the old one would
-    /// stay there for ever.
-    fn plan_replacements(plan: &mut Plan) -> Result<(), EngineError> {
-        let mut problems = Vec::new();
-        for old in &plan.unused {
-            let Some(by) = &old.replaced_by else { continue };
-            let resource_type = old.key.resource_type.as_str();
-            let way = matches!(resource_type, graph::CLUSTER | graph::NAMESPACE);
-            if way && old.key == graph::ResourceKey::of_environment(resource_type) {
-                let message = "another driver would make it anew, and the environment can't move \
-                    there with what it has; delete the environment and apply it again";
-                problems.push(Problem::new(old.key.to_string(), message));
-            }
-            if let Some(planned) = plan.resources.get_mut(by)
-                && planned.action == DriverAction::Create
-            {
-                planned.action = DriverAction::Replace;
-                planned.summary.push(format!("made anew by {}", planned.driver.name));
-            }
-        }
-        if problems.is_empty() { Ok(()) } else { Err(EngineError::Invalid { problems }) }
-    }
-
     /// Manifests as far as they are known, and how they differ from what was
     /// applied last.
     pub(crate) async fn preview(
@@ -411,11 +327,6 @@ impl Inner {
 /// The templater of a plan that renders something.
 fn templater_of(plan: &Plan) -> Result<&PlannedTemplater, EngineError> {
     plan.templater.as_ref().ok_or_else(|| EngineError::bug("a plan without a templater"))
-}
-
-/// Where a resource of a graph comes from.
-fn provider<'g>(graph: &'g graph::ResourceGraph, uid: &Uid) -> Option<&'g Provider> {
-    graph.nodes.get(uid).map(|node| &node.provider)
 }
 
 /// A templater's objects, and whose they are.

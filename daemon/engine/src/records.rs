@@ -99,6 +99,30 @@ pub(crate) async fn get<T: DeserializeOwned>(
     store.get(index, key).await?.map(|bytes| decode(index.0, &bytes)).transpose()
 }
 
+/// All keys.
+pub(crate) fn everything() -> KeyRange {
+    KeyRange { start: Vec::new(), end: None }
+}
+
+/// All keys and values of a range, however many: read in pages, each as of its
+/// own time.
+pub(crate) async fn entries(
+    store: &dyn Store,
+    index: Index,
+    mut range: KeyRange,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
+    let mut entries = Vec::new();
+    loop {
+        let page = store.scan(index, range.clone(), Order::Ascending, SCAN_MAX).await?;
+        entries.extend(page.entries);
+        match entries.last().filter(|_| page.more) {
+            // The first key after the last one.
+            Some((last, _)) => range.start = last.iter().copied().chain([0]).collect(),
+            None => return Ok(entries),
+        }
+    }
+}
+
 /// All values of a range.
 pub(crate) async fn all<T: DeserializeOwned>(
     store: &dyn Store,

@@ -8,11 +8,11 @@ use deployd_core::deployment::projection::{ENVIRONMENTS, environment_of};
 use deployd_core::deployment::{Deployed, EnvironmentState};
 use deployd_core::graph::{Node, Uid};
 use deployd_core::plan::Plan;
-use deployd_core::ports::{KeyRange, Order, PluginRef, Provisioned};
+use deployd_core::ports::{PluginRef, Provisioned};
 use deployd_core::views::{ResourceFilter, ResourceView};
 use deployd_core::{Digest, EnvironmentId};
 
-use crate::records::{SCAN_MAX, content};
+use crate::records::{content, entries, everything};
 use crate::{Engine, EngineError, Inner};
 
 /// What a resource was made by.
@@ -51,12 +51,11 @@ impl Engine {
 impl Inner {
     /// All environments in which anything ever happened.
     pub(crate) async fn environments_ever(&self) -> Result<Vec<EnvironmentId>, EngineError> {
-        let all = KeyRange { start: Vec::new(), end: None };
-        let page = self.ports.store.scan(ENVIRONMENTS, all, Order::Ascending, SCAN_MAX).await?;
+        let all = entries(&*self.ports.store, ENVIRONMENTS, everything()).await?;
         let id = |key: &[u8]| {
             environment_of(key).ok_or_else(|| EngineError::bug("an environment without a name"))
         };
-        page.entries.iter().map(|(key, _)| id(key)).collect()
+        all.iter().map(|(key, _)| id(key)).collect()
     }
 
     /// What all resources of an environment were made by.

@@ -173,7 +173,7 @@ impl Inner {
     }
 
     /// The plan by which something was last changed here.
-    async fn last_plan(
+    pub(crate) async fn last_plan(
         &self,
         id: &EnvironmentId,
         state: &EnvironmentState,

@@ -108,6 +108,9 @@ fn unused_text(plan: &Plan, unused: &UnusedResource) -> String {
         return if after.is_empty() { after } else { format!("after {after}") };
     }
     if let Some(by) = &unused.replaced_by {
+        if let Some(borrowed) = plan.borrowed.get(by) {
+            return format!("it is borrowed from {} from now on", borrowed.lender);
+        }
         return format!("{} is replaced by {by}", unused.uid);
     }
     if unused.lent_to.is_empty() {

@@ -151,6 +151,11 @@ pub fn resource_keys(environment: &EnvironmentId) -> KeyRange {
     KeyRange::prefix(&key(&environment.to_string(), &[]))
 }
 
+/// The environment in the key of a resource.
+pub fn environment_of_resource(key: &[u8]) -> Option<EnvironmentId> {
+    environment_of(key.split(|byte| *byte == 0).next()?)
+}
+
 /// The uid in the key of a resource.
 pub fn uid_of(key: &[u8]) -> Option<Uid> {
     let place = key.iter().position(|byte| *byte == 0)?;

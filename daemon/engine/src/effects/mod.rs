@@ -255,6 +255,7 @@ impl Work {
 
     async fn render_step(&self) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
+        self.engine.still_lent(&plan).await?;
         let set = self.set().await?;
         let resources = self.resources(&plan, plan.graph.nodes.keys()).await?;
         let outputs: BTreeMap<Uid, Value> =

@@ -11,12 +11,16 @@ use serde_json::Value;
 
 use super::{Ended, Work};
 use crate::EngineError;
+use crate::lending::Loans;
 use crate::planner::{context, request};
 use crate::records::object;
 
 impl Work {
     pub(super) async fn provision(&self, uid: &Uid) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
+        if self.token().is_none() {
+            self.engine.still_lent(&plan).await?;
+        }
         let set = self.set().await?;
         let resources = self.resources_for(&plan, uid).await?;
         let outputs: BTreeMap<Uid, Value> = resources
@@ -53,8 +57,13 @@ impl Work {
         let active = self.state.resources.get(uid).map(|active| (&active.name, active.plan));
         let begun = || self.state.begun.get(uid).map(|begun| (&begun.name, begun.plan));
         let Some((name, made_by)) = active.or_else(begun) else { return Ok(Ended::Done(None)) };
-        // Since the plan was made, somebody may have come to use it.
-        if let Some(users) = self.engine.loans(&self.environment).await?.get(uid) {
+        // Since the plan was made, somebody may have come to use it. Whoever
+        // comes while its driver takes it away finds that it goes.
+        let loans = match self.token() {
+            None => self.engine.loans(&self.environment).await?,
+            Some(_) => Loans::new(),
+        };
+        if let Some(users) = loans.get(uid) {
             let users: Vec<String> = users.iter().map(ToString::to_string).collect();
             return Err(Fault::conflict(
                 "resource-lent",

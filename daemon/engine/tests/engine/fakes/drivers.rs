@@ -33,6 +33,10 @@ pub struct Script {
     /// Faults of the preview, first to last.
     pub plan_faults: Vec<Fault>,
     pub destroy_fault: Option<Fault>,
+    /// So often it is not gone yet, with each key.
+    pub destroy_pending: u32,
+    /// How long the preview takes.
+    pub plan_takes_ms: u64,
     /// What it observes; its outputs when not given.
     pub observed: Option<Result<Option<Value>, Fault>>,
     pub panics: bool,
@@ -139,6 +143,8 @@ impl Drivers for Instance {
     async fn plan(&self, call: Call<'_>, request: &DriverRequest) -> Result<DriverPlan, Fault> {
         self.look("plan", async { self.called(call) }).await?;
         self.began("plan", call, request, None);
+        let takes_ms = self.script(request).plan_takes_ms;
+        tokio::time::sleep(std::time::Duration::from_millis(takes_ms)).await;
         let mut drivers = self.world.drivers.lock().unwrap();
         let script = drivers.script(&request.resource_type);
         if !script.plan_faults.is_empty() {
@@ -186,7 +192,19 @@ impl Drivers for Instance {
             if let Some(fault) = self.script(request).destroy_fault {
                 return Err(fault);
             }
-            self.world.drivers.lock().unwrap().there.remove(&request.uid);
+            let pending = self.script(request).destroy_pending;
+            let mut drivers = self.world.drivers.lock().unwrap();
+            let polled = drivers.polled.entry(request.idempotency_key.clone()).or_default();
+            *polled += 1;
+            if *polled <= pending {
+                let message = "it is being taken away".to_owned();
+                return Ok(Progress::Pending {
+                    token: format!("removal of {}", request.uid),
+                    poll_after_ms: 1_000,
+                    message,
+                });
+            }
+            drivers.there.remove(&request.uid);
             Ok(Progress::Done(()))
         })
         .await
