@@ -25,7 +25,7 @@ pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Gra
         let before = hosts.len();
         hosts.extend(named.cloned());
         if hosts.len() == before {
-            refused.push(format!("to connect to {host} (grant.hosts)"));
+            refused.push(format!("it asks to connect to {host} (grant.hosts)"));
         }
     }
     let any = asks.secrets.iter().any(|name| name == ANY);
@@ -41,7 +41,7 @@ pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Gra
             Some(of_operator) => {
                 secrets.insert(name.to_owned(), of_operator.clone());
             }
-            None => refused.push(format!("the secret {name:?} (grant.secrets)")),
+            None => refused.push(format!("it asks for the secret {name:?} (grant.secrets)")),
         }
         if !asks.reveal_secrets {
             continue;
@@ -49,17 +49,26 @@ pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Gra
         if grant.reveal.iter().any(|granted| granted == name) {
             reveal.insert(name.to_owned());
         } else if !any {
-            refused.push(format!("to read the value of the secret {name:?} (grant.reveal)"));
+            refused
+                .push(format!("it asks to read the value of the secret {name:?} (grant.reveal)"));
         }
     }
+    if !asks.reveal_secrets && !grant.reveal.is_empty() {
+        // Who grants it counts on it: without this, the first deployment would tell.
+        refused.push(format!(
+            "it does not ask to read secrets (asks.reveal_secrets in its plugin.toml), and \
+             grant.reveal names {}; take that away, or use a version that asks",
+            grant.reveal.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+        ));
+    }
     if asks.generate_secrets && !grant.generate_secrets {
-        refused.push("to have secrets generated (grant.generateSecrets)".to_owned());
+        refused.push("it asks to have secrets generated (grant.generateSecrets)".to_owned());
     }
     if let Some(mib) = asks.memory_mib
         && limits::mebibytes(mib) > limits.memory_bytes
     {
         refused.push(format!(
-            "{mib} MiB of memory, where the limit is {} (grant.limits.memoryMib)",
+            "it asks for {mib} MiB of memory, where the limit is {} (grant.limits.memoryMib)",
             bytes_text(limits.memory_bytes)
         ));
     }
@@ -129,7 +138,6 @@ mod tests {
     fn nothing_is_had_that_was_not_asked_for() {
         let grant = Grant {
             secrets: [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned())].into(),
-            reveal: vec!["a".into(), "b".into()],
             generate_secrets: true,
             ..Grant::default()
         };
@@ -137,9 +145,23 @@ mod tests {
         let grants = resolve(&asks, &grant, &limits()).unwrap();
         assert_eq!(grants.secrets.keys().collect::<Vec<_>>(), ["a"]);
         assert!(grants.reveal.is_empty() && !grants.generate_secrets);
+        let grant = Grant { reveal: vec!["a".into(), "b".into()], ..grant };
         let asks = Asks { secrets: vec!["*".into()], reveal_secrets: true, ..Asks::default() };
         let grants = resolve(&asks, &grant, &limits()).unwrap();
         assert_eq!((grants.secrets.len(), grants.reveal.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_granted_for_reading_and_not_asked_for_is_said() {
+        let grant = Grant {
+            secrets: [("key".to_owned(), "of-the-operator".to_owned())].into(),
+            reveal: vec!["key".into()],
+            ..Grant::default()
+        };
+        let asks = Asks { secrets: vec!["*".into()], ..Asks::default() };
+        let refused = resolve(&asks, &grant, &limits()).unwrap_err();
+        assert!(refused[0].contains("\"key\"") && refused[0].contains("asks.reveal_secrets"));
+        assert!(resolve(&Asks { reveal_secrets: true, ..asks }, &grant, &limits()).is_ok());
     }
 
     #[test]

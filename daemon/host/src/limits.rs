@@ -62,6 +62,10 @@ pub const DRIVER_WALL: Duration = Duration::from_secs(30);
 pub const PURE_WALL: Duration = Duration::from_secs(10);
 /// Time by the clock of one call from a plugin into the host.
 pub const HOST_CALL_WALL: Duration = Duration::from_secs(10);
+/// What is left of a call when nothing of the host is waited for any more: time
+/// for a guest to say what it did not get, in a fault of its own. A server that is
+/// slow is then no strike against who asks it.
+pub const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// How often the epoch goes on: the time that a guest can hold a thread for.
 pub const TICK: Duration = Duration::from_millis(10);
 /// Calls of one plugin at the same time.
@@ -191,6 +195,14 @@ impl Limits {
             wall: milliseconds(overrides.wall_ms, wall),
             concurrency: count(overrides.concurrency, PLUGIN_CALLS),
         }
+    }
+}
+
+impl Limits {
+    /// How long after its start a call waits for the host at most. Where there is
+    /// little time at all, a quarter of it is for the answer.
+    pub(crate) fn waits(&self) -> Duration {
+        self.wall.saturating_sub(ANSWER_MARGIN.min(self.wall / 4))
     }
 }
 

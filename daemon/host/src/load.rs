@@ -83,8 +83,8 @@ pub enum LoadError {
     /// It does not fit the contract.
     #[error(transparent)]
     Contract(#[from] ContractError),
-    /// It asks for what is not granted.
-    #[error("it asks for what the operator does not grant: {}", refused.join("; "))]
+    /// It asks for what is not granted, or is granted what it does not ask for.
+    #[error("what it asks for and what the operator grants do not fit: {}", refused.join("; "))]
     NotGranted {
         /// All of it.
         refused: Vec<String>,

@@ -91,8 +91,8 @@ impl Session<'_> {
         let _running = plugin.stats.running();
         let record = Arc::new(CallRecord::default());
         let hand_over = HandOver { record: &record, log: self.call.log };
-        let store = self.new_store(Arc::clone(&record));
         let started = Instant::now();
+        let store = self.new_store(Arc::clone(&record), started);
         let call = {
             let (component, record) = (component.clone(), Arc::clone(&record));
             let (known, limits) = (std::mem::take(&mut self.known), plugin.limits);
@@ -138,7 +138,7 @@ impl Session<'_> {
         };
         let record = Arc::new(CallRecord::default());
         let _hand_over = HandOver { record: &record, log: self.call.log };
-        let mut store = self.new_store(Arc::clone(&record));
+        let mut store = self.new_store(Arc::clone(&record), Instant::now());
         let call = {
             let (component, record) = (component.clone(), Arc::clone(&record));
             let limits = self.plugin.limits;
@@ -181,8 +181,9 @@ impl Session<'_> {
         }
     }
 
-    fn new_store(&self, record: Arc<CallRecord>) -> Store<CallState> {
+    fn new_store(&self, record: Arc<CallRecord>, started: Instant) -> Store<CallState> {
         let plugin = &*self.plugin;
+        let ends = (started + plugin.limits.waits()).into();
         let secrets = SecretAccess {
             vault: Arc::clone(&self.shared.vault),
             audit: Arc::clone(&self.shared.audit),
@@ -191,13 +192,14 @@ impl Session<'_> {
             uid: self.uid.map(str::to_owned),
             may_generate: plugin.grants.generate_secrets,
             has_effects: self.has_effects,
+            ends,
             granted: Arc::clone(&plugin.grants.secrets),
             reveal: Arc::clone(&plugin.grants.reveal),
         };
         let net = NetAccess::new(
             self.shared.egress.clone(),
             Arc::clone(&plugin.grants.hosts),
-            &plugin.limits,
+            ends,
             Arc::clone(&record),
         );
         store::new_store(&self.shared.engine, plugin.kind, &plugin.limits, record, secrets, net)

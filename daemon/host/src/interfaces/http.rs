@@ -13,12 +13,13 @@ use deployd_core::ports::{Access, Egress, EgressError, Exchange, Exchanged, LogL
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use crate::interfaces::net::NetAccess;
+use crate::interfaces::net::{NetAccess, OVER, until};
 use crate::limits;
 use crate::record::CallRecord;
 use crate::store::CallState;
@@ -49,10 +50,11 @@ impl HttpAccess {
     fn new(net: &NetAccess, record: &Arc<CallRecord>) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(limits::HTTP_FIELDS_BYTES);
-        let (egress, access) = net.shared();
+        let (egress, access, ends) = net.shared();
         let requests = Requests {
             egress,
             access,
+            ends,
             record: Arc::clone(record),
             asked: 0,
             turns: Arc::new(Semaphore::new(limits::HTTP_AT_ONCE)),
@@ -68,6 +70,8 @@ struct Requests {
     /// The way out; none where the host was made without.
     egress: Option<Arc<dyn Egress>>,
     access: Access,
+    /// When nothing is waited for any more, of all uses together.
+    ends: Instant,
     record: Arc<CallRecord>,
     /// Requests that were made, also in vain.
     asked: usize,
@@ -114,6 +118,7 @@ impl WasiHttpHooks for Requests {
         let one = One {
             egress,
             access: within(&self.access, options),
+            ends: self.ends,
             record: Arc::clone(&self.record),
             turns: Arc::clone(&self.turns),
             carried: Arc::clone(&self.carried),
@@ -179,6 +184,7 @@ fn within(access: &Access, options: Option<RequestOptions>) -> Access {
 struct One {
     egress: Arc<dyn Egress>,
     access: Access,
+    ends: Instant,
     record: Arc<CallRecord>,
     turns: Arc<Semaphore>,
     carried: Arc<AtomicUsize>,
@@ -186,6 +192,13 @@ struct One {
 
 impl One {
     async fn make(self, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
+        match timeout_at(self.ends, self.exchange(request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.refused(OVER.to_owned(), Error::ConnectionReadTimeout)),
+        }
+    }
+
+    async fn exchange(&self, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
         // Never closed.
         let _turn = self.turns.acquire().await;
         let (head, body) = request.into_parts();
@@ -202,7 +215,8 @@ impl One {
         })??;
         let method = head.method.to_string();
         let exchange = Exchange { method, url: head.uri.to_string(), headers, body };
-        let answer = self.egress.exchange(&self.access, exchange).await;
+        let access = until(&self.access, self.ends);
+        let answer = self.egress.exchange(&access, exchange).await;
         self.answer(answer.map_err(|error| self.refused(error.to_string(), of(&error)))?)
     }
 

@@ -2,17 +2,19 @@
 //! by the host. Each use stands in the log of its call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deployd_core::FaultClass;
 use deployd_core::config::HostGrant;
 use deployd_core::ports::{
     Access, Connection, Egress, EgressError, EgressLimits, Security, TlsOptions, Use, Uses,
 };
+use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTableError};
 
 use crate::bindings::host_v0_1::deployd::host::net;
 use crate::bindings::host_v0_1::deployd::types::types as wit;
-use crate::limits::{self, Limits};
+use crate::limits;
 use crate::record::{CallRecord, LimitHit};
 use crate::store::CallState;
 
@@ -21,6 +23,8 @@ pub(crate) struct NetAccess {
     /// The way out; none where the host was made without.
     egress: Option<Arc<dyn Egress>>,
     access: Access,
+    /// When nothing is waited for any more, of all uses together.
+    ends: Instant,
     /// Connections that were asked for, also in vain.
     asked: usize,
 }
@@ -33,7 +37,7 @@ impl NetAccess {
     pub(crate) fn new(
         egress: Option<Arc<dyn Egress>>,
         grants: Arc<[HostGrant]>,
-        limits: &Limits,
+        ends: Instant,
         record: Arc<CallRecord>,
     ) -> Self {
         let limits = EgressLimits {
@@ -42,18 +46,18 @@ impl NetAccess {
             tls: limits::HOST_CALL_WALL,
             answer: limits::HOST_CALL_WALL,
             idle: limits::HOST_CALL_WALL,
-            // A stream does not outlive its call.
-            total: limits.wall,
+            // What is left of the call, when one is made.
+            total: Duration::ZERO,
             stream_bytes: limits::NET_STREAM_BYTES,
             body_bytes: limits::RESULT_BYTES,
         };
         let access = Access { grants, limits, uses: Arc::new(OnCall(record)) };
-        Self { egress, access, asked: 0 }
+        Self { egress, access, ends, asked: 0 }
     }
 
-    /// The way out, and what of it this call may use.
-    pub(crate) fn shared(&self) -> (Option<Arc<dyn Egress>>, Access) {
-        (self.egress.clone(), self.access.clone())
+    /// The way out, what of it this call may use, and until when.
+    pub(crate) fn shared(&self) -> (Option<Arc<dyn Egress>>, Access, Instant) {
+        (self.egress.clone(), self.access.clone(), self.ends)
     }
 
     async fn connect(
@@ -76,10 +80,35 @@ impl NetAccess {
             net::Security::Plaintext => Security::Plaintext,
             net::Security::Tls(options) => Security::Tls(from_wit(options)),
         };
-        let connected = egress.connect(&self.access, host, port, &security).await;
-        connected.map(OpenConnection).map_err(fault)
+        let access = until(&self.access, self.ends);
+        let connecting = egress.connect(&access, host, port, &security);
+        in_time(self.ends, connecting).await.map(OpenConnection)
     }
 }
+
+/// The access of what is begun now: a stream does not outlive its call.
+pub(crate) fn until(access: &Access, ends: Instant) -> Access {
+    let mut access = access.clone();
+    access.limits.total = ends.saturating_duration_since(Instant::now());
+    access
+}
+
+/// What a call waits for. When its time is over, it hears so while it still can
+/// do something about it.
+async fn in_time<T>(
+    ends: Instant,
+    waiting: impl Future<Output = Result<T, EgressError>>,
+) -> Result<T, wit::Fault> {
+    match tokio::time::timeout_at(ends, waiting).await {
+        Ok(outcome) => outcome.map_err(fault),
+        Err(_) => {
+            Err(wit::Fault::Unavailable(wit::Retry { message: OVER.to_owned(), after_ms: None }))
+        }
+    }
+}
+
+/// Why nothing is waited for any more.
+pub(crate) const OVER: &str = "the time of this call is over, and the other side was not done";
 
 /// Notes each use in the log of the call.
 struct OnCall(Arc<CallRecord>);
@@ -120,7 +149,7 @@ impl net::HostConnection for CallState {
         options: net::TlsOptions,
     ) -> wasmtime::Result<Result<(), wit::Fault>> {
         let open = self.table.get_mut(&handle)?;
-        Ok(open.0.start_tls(&from_wit(options)).await.map_err(fault))
+        Ok(in_time(self.net.ends, open.0.start_tls(&from_wit(options))).await)
     }
 
     async fn read(
@@ -130,7 +159,7 @@ impl net::HostConnection for CallState {
     ) -> wasmtime::Result<Result<Vec<u8>, wit::Fault>> {
         let open = self.table.get_mut(&handle)?;
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        Ok(open.0.read(max).await.map_err(fault))
+        Ok(in_time(self.net.ends, open.0.read(max)).await)
     }
 
     async fn write(
@@ -139,7 +168,7 @@ impl net::HostConnection for CallState {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), wit::Fault>> {
         let open = self.table.get_mut(&handle)?;
-        Ok(open.0.write(&bytes).await.map_err(fault))
+        Ok(in_time(self.net.ends, open.0.write(&bytes)).await)
     }
 
     async fn drop(&mut self, handle: Resource<OpenConnection>) -> wasmtime::Result<()> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use deployd_core::ports::{PluginRef, Recipe, Scope, Vault, VaultError};
 use deployd_core::secret::{OPERATOR, SecretRef};
+use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Resource, ResourceTableError};
 
 use crate::audit::{Audit, Reveal};
@@ -33,6 +34,8 @@ pub(crate) struct SecretAccess {
     /// Whether this call may change anything. When it may not, a reference to a
     /// secret that is not there yet is still a good one: its text is known.
     pub(crate) has_effects: bool,
+    /// When nothing is waited for any more.
+    pub(crate) ends: Instant,
     /// Granted names, and the operator's secrets behind them.
     pub(crate) granted: Arc<BTreeMap<String, String>>,
     /// Which of them may be revealed.
@@ -83,7 +86,7 @@ impl CallState {
         let recipe = checked(recipe)?;
         let secret = SecretRef { owner: uid, name };
         if access.has_effects {
-            within(access.vault.generate(&secret, &recipe)).await?;
+            within(access.ends, access.vault.generate(&secret, &recipe)).await?;
         }
         Ok(secret.to_string())
     }
@@ -103,7 +106,7 @@ impl secrets::HostSecret for CallState {
             ))));
         };
         let secret = SecretRef { owner: OPERATOR.to_owned(), name: of_operator.clone() };
-        match within(self.secrets.vault.contains(&secret)).await {
+        match within(self.secrets.ends, self.secrets.vault.contains(&secret)).await {
             Ok(true) => {}
             Ok(false) => return Ok(Err(from_vault(VaultError::NotFound(secret)))),
             Err(fault) => return Ok(Err(fault)),
@@ -135,7 +138,7 @@ impl secrets::HostSecret for CallState {
                 open.name
             ))));
         }
-        let value = match within(access.vault.get(&open.secret)).await {
+        let value = match within(access.ends, access.vault.get(&open.secret)).await {
             Ok(value) => value,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -180,9 +183,12 @@ fn checked(recipe: secrets::Recipe) -> Result<Recipe, wit::Fault> {
 }
 
 /// A call to the vault has a time of its own: the epoch does not stop what the
-/// host does.
-async fn within<T>(call: impl Future<Output = Result<T, VaultError>>) -> Result<T, wit::Fault> {
-    match tokio::time::timeout(limits::HOST_CALL_WALL, call).await {
+/// host does. It ends with the call's.
+async fn within<T>(
+    ends: Instant,
+    call: impl Future<Output = Result<T, VaultError>>,
+) -> Result<T, wit::Fault> {
+    match timeout_at(ends.min(Instant::now() + limits::HOST_CALL_WALL), call).await {
         Ok(outcome) => outcome.map_err(from_vault),
         Err(_) => Err(unavailable("the store of secrets does not answer".to_owned())),
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use deployd_core::Fault;
 use deployd_core::config::{Grant, HostGrant, LimitOverrides, PluginKind};
 use deployd_core::egress::find;
 use deployd_core::ports::{
     Access, Call, CallLog, Connection, Destination, Drivers, Egress, EgressError, Exchange,
     Exchanged, Progress, Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
+use deployd_core::{Fault, FaultClass};
 
 use crate::secrets::request;
 use crate::support::{Stage, component, scope};
@@ -171,12 +171,24 @@ async fn connections_of_a_call_are_limited() {
     assert_eq!(stage.egress.open.load(Ordering::SeqCst), 0);
 }
 
+/// A guest hears in time that its server says nothing, and is no worse for it.
 #[tokio::test]
-async fn a_server_that_says_nothing_ends_with_the_call() {
+async fn a_server_that_says_nothing_is_no_strike() {
     let stage = Stage::new();
     stage.egress.hangs.store(true, Ordering::SeqCst);
     let limits = LimitOverrides { wall_ms: Some(200), ..LimitOverrides::default() };
     let grant = Grant { limits, ..grant() };
-    let (refused, _) = provisioned(&stage, "driver-connects", ASKS, &grant).await;
-    assert_eq!(refused.unwrap_err().code, "plugin-timeout");
+    let bytes = component("driver-connects");
+    let kind = PluginKind::Driver;
+    let info = stage.register("slow", &bytes, kind, ASKS, &grant).await.unwrap();
+    let (scope, log) = (scope(), CallLog::default());
+    for _ in 0..4 {
+        let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
+        let fault = stage.host.provision(call, &request(), None).await.unwrap_err();
+        assert_eq!(fault.code, "plugin-unavailable", "{fault}");
+        assert_eq!(fault.class, FaultClass::Transient);
+        assert!(fault.message.contains("the time of this call is over"), "{fault}");
+    }
+    let status = stage.host.status();
+    assert_eq!((status[0].strikes, status[0].quarantined_until), (0, None));
 }

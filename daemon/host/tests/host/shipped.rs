@@ -1,5 +1,6 @@
 //! The plugins that come with the daemon, as `cargo xtask plugins` builds them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use deployd_core::ports::{
 };
 use deployd_host::{Manifest, Registration};
 use serde_json::{Value, json};
+use wasmparser::component_types::ComponentEntityType;
 
 use crate::secrets::request;
 use crate::support::{Stage, repository, scope};
@@ -79,6 +81,59 @@ fn each_has_a_test() {
         ];
         assert!(tests.iter().any(|test| test.contains(&loaded)), "no call of {}", one.manifest.id);
     }
+}
+
+/// The functions of the host's interfaces that a component imports, by interface.
+fn imported(component: &[u8]) -> BTreeMap<String, Vec<String>> {
+    let features = wasmparser::WasmFeatures::default();
+    let types = wasmparser::Validator::new_with_features(features).validate_all(component).unwrap();
+    let types = types.as_ref();
+    let mut found = BTreeMap::new();
+    for payload in wasmparser::Parser::new(0).parse_all(component) {
+        let wasmparser::Payload::ComponentImportSection(imports) = payload.unwrap() else {
+            continue;
+        };
+        for import in imports {
+            let name = import.unwrap().name.name;
+            let item = types.component_item_for_import(name);
+            let Some(ComponentEntityType::Instance(instance)) = item.map(|item| item.ty) else {
+                continue;
+            };
+            let functions = types[instance].exports.keys().cloned().collect();
+            // Imports of a component's parts have names of their own.
+            found.insert(name.to_owned(), functions);
+        }
+    }
+    found
+}
+
+/// What is imported and not asked for is refused at each use, whatever is granted.
+#[test]
+fn each_asks_for_what_it_imports() {
+    let mut reveals = Vec::new();
+    for one in shipped() {
+        let (id, asks) = (&one.manifest.id, &one.manifest.asks);
+        let imported = imported(&one.component);
+        let uses = |interface: &str, function: &str| {
+            let of = |(name, functions): (&String, &Vec<String>)| {
+                name.starts_with(interface) && functions.iter().any(|one| one.ends_with(function))
+            };
+            imported.iter().any(of)
+        };
+        let secrets = "deployd:host/secrets@";
+        assert_eq!(uses(secrets, "secret.open"), !asks.secrets.is_empty(), "{id}: asks.secrets");
+        assert_eq!(uses(secrets, "generate"), asks.generate_secrets, "{id}: generate_secrets");
+        assert_eq!(uses(secrets, "secret.reveal"), asks.reveal_secrets, "{id}: reveal_secrets");
+        let out = uses("deployd:host/net@", "connection.connect")
+            || uses("wasi:http/outgoing-handler@", "handle");
+        assert_eq!(out, !asks.hosts.is_empty(), "{id}: asks.hosts");
+        if asks.reveal_secrets {
+            reveals.push(one.manifest.id);
+        }
+    }
+    // The look itself is looked at.
+    reveals.sort();
+    assert_eq!(reveals, ["dns-rfc2136", "k8s-cluster", "object-store", "postgres"]);
 }
 
 #[tokio::test]
