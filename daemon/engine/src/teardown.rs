@@ -371,7 +371,9 @@ fn needs(id: &EnvironmentId, made: &BTreeMap<Uid, Made>) -> BTreeMap<Uid, BTreeS
             (uid.clone(), one.node.after.iter().filter(|n| there(n)).cloned().collect())
         })
         .collect();
-    for kind in [NAMESPACE, CLUSTER] {
+    // The cluster first: then the namespace is among those that need it, whether
+    // its definition says so or not, and the cluster can't come to need it.
+    for kind in [CLUSTER, NAMESPACE] {
         let way = ResourceKey::of_environment(kind).uid(id);
         if !there(&way) {
             continue;

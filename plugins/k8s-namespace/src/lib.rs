@@ -41,10 +41,13 @@ struct Inputs {
     default_deny_network: bool,
 }
 
-/// The name that was given: another one later is another namespace.
+/// The name that was given: another one later is another namespace. And what
+/// was made, so that a plan can tell whether that would change.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct State {
     name: String,
+    #[serde(default)]
+    manifests: Vec<Value>,
 }
 
 impl Driver for Namespace {
@@ -56,7 +59,10 @@ impl Driver for Namespace {
         let name = label(request)?;
         let planned = match &request.state {
             None => Planned::new(Action::Create).line(format!("namespace {name}")),
-            Some(state) if state.name == name => Planned::new(Action::Update),
+            Some(state) if state.name == name => {
+                let same = state.manifests == manifests(&name, request);
+                Planned::new(if same { Action::None } else { Action::Update })
+            }
             Some(state) => Planned::new(Action::Replace)
                 .line(format!("namespace {name} instead of {}", state.name)),
         };
@@ -69,16 +75,11 @@ impl Driver for Namespace {
         _: &impl Host,
     ) -> Result<Progress<State>, Fault> {
         let name = label(request)?;
-        let inputs = &request.inputs;
-        let mut provisioned = Provisioned::new(State { name: name.clone() })
-            .output("name", name.clone())
-            .manifest(namespace(&name, request));
-        if let Some(hard) = &inputs.quota {
-            provisioned = provisioned.manifest(quota(&name, hard));
-        }
-        if inputs.default_deny_network {
-            provisioned = provisioned.manifest(same_namespace_only(&name));
-        }
+        let manifests = manifests(&name, request);
+        let state = State { name: name.clone(), manifests: manifests.clone() };
+        let provisioned = manifests
+            .into_iter()
+            .fold(Provisioned::new(state).output("name", name), Provisioned::manifest);
         Ok(provisioned.into())
     }
 
@@ -99,6 +100,13 @@ fn label(request: &Request<Namespace>) -> Result<String, Fault> {
         return Err(Fault::invalid("/inputs/name", "a namespace needs a name"));
     }
     Ok(name::dns_label(&request.inputs.name))
+}
+
+fn manifests(name: &str, request: &Request<Namespace>) -> Vec<Value> {
+    let inputs = &request.inputs;
+    let quota = inputs.quota.as_ref().map(|hard| quota(name, hard));
+    let policy = inputs.default_deny_network.then(|| same_namespace_only(name));
+    [namespace(name, request)].into_iter().chain(quota).chain(policy).collect()
 }
 
 fn namespace(name: &str, request: &Request<Namespace>) -> Value {
@@ -175,10 +183,26 @@ mod tests {
     fn another_name_is_another_namespace() {
         let mut request =
             testing::request::<Namespace>(&json!({}), &json!({"name": "new"})).unwrap();
-        request.state = Some(State { name: "old".to_owned() });
+        request.state = Some(State { name: "old".to_owned(), manifests: Vec::new() });
         let planned = Namespace::plan(&request, &FakeHost::new()).unwrap();
         assert_eq!(planned.action, Action::Replace);
         assert_eq!(planned.summary, ["namespace new instead of old"]);
+    }
+
+    #[test]
+    fn what_stays_the_same_is_no_change() {
+        let inputs = |labels: Value| json!({"name": "x", "labels": labels});
+        let made = provision(&inputs(json!({"team": "a"})));
+        for (labels, action) in
+            [(json!({"team": "a"}), Action::None), (json!({"team": "b"}), Action::Update)]
+        {
+            let mut request = testing::request::<Namespace>(&json!({}), &inputs(labels)).unwrap();
+            request.state = Some(State {
+                name: made.state.name.clone(),
+                manifests: made.state.manifests.clone(),
+            });
+            assert_eq!(Namespace::plan(&request, &FakeHost::new()).unwrap().action, action);
+        }
     }
 
     #[test]

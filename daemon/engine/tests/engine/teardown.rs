@@ -76,6 +76,17 @@ async fn i8_nothing_is_left_of_an_environment_but_its_history() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn i8_the_cluster_goes_last_whether_the_namespace_refers_to_it_or_not() {
+    let stage = Stage::new().await;
+    let alone = definition("namespace", "k8s-namespace", "namespace", json!({}));
+    stage.engine.apply(&caller(), vec![alone], true).await.unwrap();
+    assert_succeeded(&stage.deployed("1").await);
+    assert_succeeded(&stage.torn_down(&[]).await);
+    assert_eq!(destroyed(&stage)[3..], ["k8s-namespace", "k8s-cluster"]);
+    assert_gone(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_environment_that_is_applied_again_begins_anew_and_its_history_goes_on() {
     let stage = Stage::new().await;
     assert_succeeded(&stage.deployed("1").await);

@@ -135,8 +135,8 @@ impl Servers {
 
 /// What the backend's container is told in the cluster, where alone it is told.
 fn database(practice: &Practice) -> Database {
-    let secrets = practice.objects().list("secrets", Some(NAMESPACE));
-    let value = secrets.iter().find_map(|secret| secret.pointer("/data/DATABASE_URL"));
+    let secrets = practice.objects().list("secrets", NAMESPACE);
+    let value = secrets.iter().find_map(|secret| secret.pointer("/data/api.DATABASE_URL"));
     let value = value.unwrap_or_else(|| panic!("{secrets:#?}")).as_str().unwrap();
     let url = String::from_utf8(STANDARD.decode(value).unwrap()).unwrap();
     let (account, place) = url.strip_prefix("postgres://").unwrap().split_once('@').unwrap();
