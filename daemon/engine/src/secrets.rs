@@ -3,7 +3,7 @@
 use deployd_core::Name;
 use deployd_core::secret::{KeyReport, Link, OPERATOR, SecretRef, SecretValue};
 use deployd_core::views::{LinkedSecret, SecretView};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::journal::until_no_conflict;
 use crate::{Caller, Engine, EngineError};
@@ -19,6 +19,7 @@ impl Engine {
         if let Some(answer) = self.inner.replayed(caller).await? {
             return Ok(answer);
         }
+        self.intend(caller, json!({"type": "secret-set-began", "name": name})).await?;
         self.inner.ports.vault.put(&of_operator(name), value).await?;
         let body = json!({"type": "secret-set", "name": name});
         until_no_conflict(|| self.inner.record(caller, (), body.clone(), Vec::new())).await
@@ -36,12 +37,22 @@ impl Engine {
             return Ok(answer);
         }
         let secret = of_operator(name);
+        self.intend(caller, json!({"type": "secret-link-began", "name": name, "from": from}))
+            .await?;
         self.inner.ports.vault_admin.link(&secret, from).await?;
         let problem = self.inner.ports.vault.get(&secret).await.err().map(|why| why.to_string());
         let linked = LinkedSecret { name: name.clone(), from: from.clone(), problem };
         let body = json!({"type": "secret-linked", "name": name, "from": from});
         until_no_conflict(|| self.inner.record(caller, linked.clone(), body.clone(), Vec::new()))
             .await
+    }
+
+    /// Journals what is about to be done with a secret. It counts from the moment
+    /// when it is done, whatever ends then: who did it is known before.
+    async fn intend(&self, caller: &Caller, body: Value) -> Result<(), EngineError> {
+        // Without the key of the request: this is not its answer.
+        let beginning = Caller::new(caller.actor.clone());
+        until_no_conflict(|| self.inner.record(&beginning, (), body.clone(), Vec::new())).await
     }
 
     /// Secrets that operators have set or linked.
@@ -62,10 +73,7 @@ impl Engine {
         if let Some(answer) = self.inner.replayed(caller).await? {
             return Ok(answer);
         }
-        // Without the key of the request: this is not its answer.
-        let beginning = Caller::new(caller.actor.clone());
-        let body = json!({"type": "secret-key-rotation-began"});
-        until_no_conflict(|| self.inner.record(&beginning, (), body.clone(), Vec::new())).await?;
+        self.intend(caller, json!({"type": "secret-key-rotation-began"})).await?;
         let report = self.inner.ports.vault_admin.rotate_key().await?;
         let newest = report.keys.first().map(|key| key.id.as_str());
         let body = json!({"type": "secret-key-rotated", "key": newest});

@@ -17,6 +17,8 @@ use deployd_core::secret::{KeyReport, KeyUse, KeyView};
 
 pub(crate) use file::KeyFiles;
 
+use crate::progress::Progress;
+
 /// Bytes of a key.
 pub(crate) const KEY: usize = 32;
 
@@ -176,10 +178,13 @@ impl Keyring {
         self.all().find(|key| key.id == id)
     }
 
-    /// What can be said of them when all secrets are wrapped with `settled`.
-    pub(crate) fn report(&self, settled: Option<KeyId>) -> KeyReport {
-        let settled = settled == Some(self.newest.id);
-        let old = if settled { KeyUse::Removable } else { KeyUse::Needed };
+    /// What can be said of them, as far as it is with wrapping all secrets with
+    /// the newest.
+    pub(crate) fn report(&self, progress: Progress) -> KeyReport {
+        let settled = progress.is_settled(self.newest.id);
+        // What no key has opened may be what an older one is kept for.
+        let removable = settled && progress.unreadable.is_empty();
+        let old = if removable { KeyUse::Removable } else { KeyUse::Needed };
         let view = |key: &Key, used| KeyView {
             id: key.id.to_string(),
             from: key.origin.to_string(),
@@ -187,7 +192,7 @@ impl Keyring {
         };
         let older = self.older.iter().map(|key| view(key, old));
         let keys = std::iter::once(view(&self.newest, KeyUse::Newest)).chain(older).collect();
-        KeyReport { settled, keys, unreadable: Vec::new() }
+        KeyReport { settled, keys, unreadable: progress.unreadable }
     }
 }
 
@@ -249,7 +254,7 @@ impl KeySettings {
     /// be read. No keys when there are none yet.
     pub fn look(&self, environment: &Environment) -> Result<Vec<KeyView>, KeyError> {
         Ok(match self.find(environment)?.ring() {
-            Ok(ring) => ring.report(None).keys,
+            Ok(ring) => ring.report(Progress::default()).keys,
             Err(_) => Vec::new(),
         })
     }

@@ -12,6 +12,7 @@
 //! | module | what it is about |
 //! | --- | --- |
 //! | [`keys`] | keys: where they come from, which of them are known |
+//! | [`progress`] | how far it is with wrapping all secrets with the newest key |
 //! | [`record`] | how a secret is written in the store |
 //! | [`vault`] | the port `Vault` over a store |
 //! | [`rewrap`] | from older keys and formats to the newest |
@@ -19,6 +20,7 @@
 
 mod generate;
 mod keys;
+mod progress;
 mod record;
 mod rewrap;
 mod sources;

@@ -1,27 +1,23 @@
 //! The port `Vault` over a store.
 
-use std::sync::{Arc, Mutex as Lock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use deployd_core::ports::{
-    Batch, Index, KeyRange, Order, Put, Random, Recipe, Store, Vault, VaultAdmin, VaultError,
+    Batch, Index, KeyRange, Order, Put, Random, Recipe, Store, StoreError, Vault, VaultAdmin,
+    VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
 use tokio::sync::Mutex;
 
 use crate::generate::generate;
-use crate::keys::{Environment, Found, KeyError, KeyId, KeySettings, Keyring};
+use crate::keys::{Environment, KeyError, KeySettings, Keyring};
+use crate::progress::{Progress, settle};
 use crate::record::{self, Kind, OVERHEAD, Unreadable};
 use crate::sources::Sources;
 
 /// Owner, zero byte, name -> a record.
 pub(crate) const SECRETS: Index = Index("secrets");
-
-/// Facts about the keys.
-const KEYS: Index = Index("secret-keys");
-
-/// The id of the key that all secrets in the store are wrapped with.
-const SETTLED: &[u8] = b"settled";
 
 /// The largest record: what the store takes as one value.
 pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
@@ -41,10 +37,9 @@ pub struct StoreVault {
     sources: Sources,
     /// One change at a time, so that "is it there?" and "put it there" are one.
     pub(crate) changing: Mutex<()>,
-    /// One rotation at a time.
-    rotating: Mutex<()>,
-    /// What no key opened when secrets were last wrapped anew.
-    unreadable: Lock<Vec<String>>,
+    /// One rotation at a time. What it holds are keys of which the newest was made
+    /// and is in its file, and the store may not know it yet.
+    rotating: Mutex<Option<Arc<Keyring>>>,
 }
 
 /// What is in the store of a secret.
@@ -69,19 +64,29 @@ impl StoreVault {
         environment: &Environment,
         sources: Sources,
     ) -> Result<Self, KeyError> {
-        let found = settings.find(environment)?;
-        let settled = fitting(&found, &*store).await?;
-        let all = KeyRange { start: Vec::new(), end: None };
-        let empty = store.scan(SECRETS, all, Order::Ascending, 1).await?.entries.is_empty();
+        let (at, asked) = (settings.clone(), environment.clone());
+        let found = on_a_thread(move || at.find(&asked)).await??;
+        let progress = Progress::of(&*store).await?;
+        let empty = is_empty(&*store).await?;
+        if !empty {
+            progress.fits(&found)?;
+        }
         let ring = match found.ring() {
             Ok(ring) => ring,
             Err(older) if older.is_empty() && !empty => {
                 return Err(KeyError::Lost { path: settings.file });
             }
-            Err(older) => KeySettings::first(settings.make(&*random, None)?, older),
+            Err(older) => {
+                let (at, random) = (settings.clone(), random.clone());
+                let made = on_a_thread(move || at.make(&*random, None)).await??;
+                KeySettings::first(made, older)
+            }
         };
-        if empty && settled != Some(ring.newest().id) {
-            settle(&*store, ring.newest().id).await?;
+        let newest = ring.newest().id;
+        if !empty {
+            progress.intend(&*store, newest).await?;
+        } else if !progress.is_settled(newest) {
+            settle(&*store, newest, Vec::new()).await?;
         }
         Ok(Self {
             store,
@@ -90,8 +95,7 @@ impl StoreVault {
             ring: RwLock::new(Arc::new(ring)),
             sources,
             changing: Mutex::new(()),
-            rotating: Mutex::new(()),
-            unreadable: Lock::new(Vec::new()),
+            rotating: Mutex::new(None),
         })
     }
 
@@ -101,24 +105,25 @@ impl StoreVault {
     /// goes on; when it is interrupted, it goes on with the next call.
     pub async fn settle(&self) -> Result<(), VaultError> {
         let _rotating = self.rotating.lock().await;
-        if self.is_settled().await? { Ok(()) } else { self.wrap_anew().await }
-    }
-
-    async fn is_settled(&self) -> Result<bool, VaultError> {
-        Ok(settled(&*self.store).await? == Some(self.ring().newest().id))
+        let progress = Progress::of(&*self.store).await?;
+        // What no key has opened, one that was restored since may open.
+        if progress.is_settled(self.ring().newest().id) && progress.unreadable.is_empty() {
+            return Ok(());
+        }
+        self.wrap_anew().await
     }
 
     async fn wrap_anew(&self) -> Result<(), VaultError> {
         let ring = self.ring();
         let rewrapped = self.rewrap_all(&ring).await?;
-        settle(&*self.store, ring.newest().id).await?;
+        let (count, unreadable) = (rewrapped.count, rewrapped.unreadable.len());
+        settle(&*self.store, ring.newest().id, rewrapped.unreadable).await?;
         tracing::info!(
             key = %ring.newest().id,
-            secrets = rewrapped.count,
-            unreadable = rewrapped.unreadable.len(),
+            secrets = count,
+            unreadable,
             "all secrets are wrapped with the newest key"
         );
-        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = rewrapped.unreadable;
         Ok(())
     }
 
@@ -127,9 +132,7 @@ impl StoreVault {
     }
 
     async fn report(&self) -> Result<KeyReport, VaultError> {
-        let settled = settled(&*self.store).await?;
-        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(KeyReport { unreadable, ..self.ring().report(settled) })
+        Ok(self.ring().report(Progress::of(&*self.store).await?))
     }
 
     async fn write(
@@ -185,18 +188,17 @@ fn unreadable(secret: &SecretRef, why: &Unreadable) -> VaultError {
     VaultError::Unreadable { secret: secret.clone(), reason: why.to_string() }
 }
 
-/// The key that all secrets in a store are wrapped with, if that is known; it
-/// is among those that were found.
-async fn fitting(found: &Found, store: &dyn Store) -> Result<Option<KeyId>, KeyError> {
-    let settled = settled(store).await?;
-    let known = found.ids();
-    match settled {
-        Some(needed) if !known.contains(&needed) => Err(KeyError::Unknown {
-            needed: needed.to_string(),
-            known: known.iter().map(ToString::to_string).collect(),
-        }),
-        settled => Ok(settled),
-    }
+async fn is_empty(store: &dyn Store) -> Result<bool, StoreError> {
+    let all = KeyRange { start: Vec::new(), end: None };
+    Ok(store.scan(SECRETS, all, Order::Ascending, 1).await?.entries.is_empty())
+}
+
+/// Does what waits for a disk where nobody else waits for it.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| StoreError::Stopped(format!("a change of key files ended: {error}")))
 }
 
 impl KeySettings {
@@ -212,19 +214,12 @@ impl KeySettings {
         environment: &Environment,
     ) -> Result<Option<KeyReport>, KeyError> {
         let found = self.find(environment)?;
-        let settled = fitting(&found, store).await?;
-        Ok(found.ring().ok().map(|ring| ring.report(settled)))
+        let progress = Progress::of(store).await?;
+        if !is_empty(store).await? {
+            progress.fits(&found)?;
+        }
+        Ok(found.ring().ok().map(|ring| ring.report(progress)))
     }
-}
-
-async fn settled(store: &dyn Store) -> Result<Option<KeyId>, deployd_core::ports::StoreError> {
-    let stored = store.get(KEYS, SETTLED).await?;
-    Ok(stored.and_then(|id| id.try_into().ok()).map(KeyId))
-}
-
-async fn settle(store: &dyn Store, id: KeyId) -> Result<(), deployd_core::ports::StoreError> {
-    let put = Put { index: KEYS, key: SETTLED.to_vec(), value: Some(id.0.to_vec()) };
-    store.append(Batch { puts: vec![put], ..Batch::default() }).await.map(drop)
 }
 
 fn key(secret: &SecretRef) -> Vec<u8> {
@@ -319,9 +314,15 @@ impl VaultAdmin for StoreVault {
     }
 
     async fn rotate_key(&self) -> Result<KeyReport, VaultError> {
-        let _rotating = self.rotating.lock().await;
-        if self.is_settled().await? {
-            self.new_key()?;
+        let mut made = self.rotating.lock().await;
+        let progress = Progress::of(&*self.store).await?;
+        if made.is_none() && progress.is_settled(self.ring().newest().id) {
+            *made = Some(Arc::new(self.new_key().await?));
+        }
+        if let Some(ring) = &*made {
+            progress.intend(&*self.store, ring.newest().id).await?;
+            *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring.clone();
+            *made = None;
         }
         self.wrap_anew().await?;
         self.report().await
@@ -329,8 +330,8 @@ impl VaultAdmin for StoreVault {
 }
 
 impl StoreVault {
-    /// Makes the newest key one that nobody has ever used.
-    fn new_key(&self) -> Result<(), VaultError> {
+    /// The keys with a newest one that nobody has ever used.
+    async fn new_key(&self) -> Result<Keyring, VaultError> {
         if let Some(name) = &self.settings.variable {
             return Err(VaultError::Key(format!(
                 "the key of secrets comes from the variable {name}, which deployd can't change: put \
@@ -339,12 +340,10 @@ impl StoreVault {
             )));
         }
         let before = self.ring();
-        let made = self
-            .settings
-            .make(&*self.random, Some(before.newest()))
-            .map_err(|error| VaultError::Key(format!("no new key was made: {error}")))?;
-        let ring = Arc::new(self.settings.with_newest(made, &before));
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
-        Ok(())
+        let (settings, random, old) = (self.settings.clone(), self.random.clone(), before.clone());
+        let made = on_a_thread(move || settings.make(&*random, Some(old.newest()))).await?;
+        let made =
+            made.map_err(|error| VaultError::Key(format!("no new key was made: {error}")))?;
+        Ok(self.settings.with_newest(made, &before))
     }
 }

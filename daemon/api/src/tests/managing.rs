@@ -104,7 +104,9 @@ async fn secrets_go_in_and_never_come_out() {
     let names = stage.get("/v1/secrets").send().await.is(200, "").json();
     assert_eq!(names, json!([{"name": "kubeconfig"}]));
     let journal = stage.get("/v1/journal").send().await.is(200, "").text;
-    assert!(journal.contains("secret-set") && !journal.contains("hunter2"));
+    assert!(!journal.contains("hunter2"));
+    let began = journal.find("\"secret-set-began\"").unwrap();
+    assert!(began < journal.find("\"secret-set\"").unwrap(), "{journal}");
 }
 
 #[tokio::test]
@@ -128,6 +130,12 @@ async fn secrets_are_linked_to_where_they_are_kept() {
     assert!(invalid.contains("vault:MOUNT/PATH#FIELD") && !invalid.contains("hunter2"));
     let journal = stage.get("/v1/journal").send().await.is(200, "").text;
     assert!(journal.contains("secret-linked") && journal.contains("vault:kv/shop/db#password"));
+    // What is about to be done is journalled first, and so also what is refused then.
+    let events: Vec<serde_json::Value> = serde_json::from_str(&journal).unwrap();
+    let kinds = events.iter().filter_map(|event| event["kind"].as_str());
+    let kinds: Vec<&str> = kinds.filter(|kind| kind.starts_with("secret")).collect();
+    assert_eq!(kinds, ["secret-link-began", "secret-linked", "secret-link-began"]);
+    assert_eq!(events.last().unwrap()["body"]["from"], "env:DB");
     let read = stage.ask(Method::PUT, "/v1/secrets/db/link").scope(TokenScope::Deploy);
     read.json(&json!({"from": "env:A"})).send().await.is(403, "forbidden");
 }

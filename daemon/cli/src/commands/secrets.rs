@@ -94,7 +94,8 @@ fn keys(output: &mut Output, report: &KeyReport) -> Result<(), CliError> {
     }
     if !report.unreadable.is_empty() {
         let names = clean(&report.unreadable.join(", "));
-        let text = format!("no key opens: {names}; set them anew");
+        let text =
+            format!("no key opens: {names}; set them anew, or restore their key and start again");
         output.note(output.paint.tone(Tone::Bad, text))?;
     }
     Ok(())

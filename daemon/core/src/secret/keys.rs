@@ -11,8 +11,8 @@ pub struct KeyReport {
     pub settled: bool,
     /// The newest first.
     pub keys: Vec<KeyView>,
-    /// Secrets (`owner/name`) that no key opens; they stay as they are. Known
-    /// since secrets were last wrapped anew.
+    /// Secrets (`owner/name`) that no key opens, the first thousand; they stay as
+    /// they are. Known since secrets were last wrapped anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
 }
@@ -36,7 +36,8 @@ pub struct KeyView {
 pub enum KeyUse {
     /// It wraps all that is written.
     Newest,
-    /// There may be secrets that only it opens.
+    /// There may be secrets that only it opens; so also as long as there are any
+    /// that can't be read.
     Needed,
     /// No secret in the store needs it; backups from before may.
     Removable,

@@ -274,3 +274,107 @@ async fn secrets_are_set_while_others_are_wrapped_anew() {
     }
     all_readable(&open(&store, folder.path()).await.unwrap()).await;
 }
+
+#[tokio::test]
+async fn a_key_that_something_was_wrapped_with_is_needed_before_the_rotation_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let crashing = Arc::new(Crashing::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = crashing.clone();
+    let vault = open(&store, folder.path()).await.unwrap();
+    fill(&vault).await;
+    // The key is noted, one batch is wrapped with it, and then it is over.
+    crashing.end_after(2, false);
+    vault.rotate_key().await.unwrap_err();
+    let newest = vault.ring().newest().id.to_string();
+    drop(vault);
+    crashing.live();
+    // Somebody puts the old key back in the place of the new one.
+    let current = key_file(folder.path());
+    let new = std::fs::read(&current).unwrap();
+    std::fs::rename(older(folder.path()).remove(0), &current).unwrap();
+    let refused = open(&store, folder.path()).await.map(drop).unwrap_err();
+    let KeyError::Unknown { needed, .. } = refused else { panic!("{refused}") };
+    assert_eq!(needed, newest, "what is wrapped with it would be lost");
+    // With both of them it goes on, and nothing is said to be done that is not.
+    std::fs::write(folder.path().join(format!("secrets-{newest}.key")), new).unwrap();
+    let vault = open(&store, folder.path()).await.unwrap();
+    all_readable(&vault).await;
+    let report = vault.keys().await.unwrap();
+    assert!(!report.settled, "{report:?}");
+    assert_eq!(uses(&report), [KeyUse::Newest, KeyUse::Needed]);
+    vault.settle().await.unwrap();
+    assert_eq!(uses(&vault.keys().await.unwrap()), [KeyUse::Newest, KeyUse::Removable]);
+    std::fs::remove_file(older(folder.path()).remove(0)).unwrap();
+    all_readable(&open(&store, folder.path()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_is_written_before_anything_is_wrapped_anew_has_its_key_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    fill(&open(&store, folder.path()).await.unwrap()).await;
+    let named = KeySettings { variable: Some("KEY".to_owned()), ..settings(folder.path()) };
+    let set = Variables::from([("KEY", STANDARD.encode([7; 32]))]);
+    let vault = open_with(&store, named.clone(), &set).await.unwrap();
+    vault.put(&secret("operator", "s0"), value("canary-0")).await.unwrap();
+    drop(vault);
+    // Back to the file alone: what was set since can't be read with it.
+    let refused = open(&store, folder.path()).await.map(drop).unwrap_err();
+    assert!(matches!(refused, KeyError::Unknown { .. }), "{refused}");
+    all_readable(&open_with(&store, named, &set).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_store_without_secrets_takes_any_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    drop(open(&store, folder.path()).await.unwrap());
+    for key in [[7; 32], [8; 32]] {
+        std::fs::write(key_file(folder.path()), key).unwrap();
+        let (settings, environment) =
+            (settings(folder.path()), super::environment(&Variables::new()));
+        assert!(settings.report(&*store, &environment).await.unwrap().is_some());
+        let vault = open(&store, folder.path()).await.unwrap();
+        let report = vault.keys().await.unwrap();
+        assert!(report.settled, "{report:?}");
+    }
+    fill(&open(&store, folder.path()).await.unwrap()).await;
+    std::fs::write(key_file(folder.path()), [9; 32]).unwrap();
+    assert!(open(&store, folder.path()).await.is_err(), "from now on it is another matter");
+}
+
+#[tokio::test]
+async fn no_key_is_removable_while_something_can_t_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let vault = open(&store, folder.path()).await.unwrap();
+    fill(&vault).await;
+    let (name, key) = (secret("operator", "s7"), b"operator\0s7".to_vec());
+    let sound = store.get(SECRETS, &key).await.unwrap().unwrap();
+    let put = async |value: Vec<u8>| {
+        let put = Put { index: SECRETS, key: key.clone(), value: Some(value) };
+        store.append(Batch { puts: vec![put], ..Batch::default() }).await.unwrap();
+    };
+    // Its key is said to be one that nobody has.
+    let mut strange = sound.clone();
+    strange[2] ^= 1;
+    put(strange).await;
+    let report = vault.rotate_key().await.unwrap();
+    assert!(report.settled);
+    assert_eq!(report.unreadable, ["operator/s7"]);
+    assert_eq!(uses(&report), [KeyUse::Newest, KeyUse::Needed]);
+    // The next process knows it as well, and looks again.
+    let vault = open(&store, folder.path()).await.unwrap();
+    assert_eq!(vault.keys().await.unwrap(), report);
+    vault.settle().await.unwrap();
+    assert_eq!(vault.keys().await.unwrap(), report);
+    // What was restored is wrapped anew with the rest.
+    put(sound).await;
+    vault.settle().await.unwrap();
+    let report = vault.keys().await.unwrap();
+    assert!(report.unreadable.is_empty(), "{report:?}");
+    assert_eq!(uses(&report), [KeyUse::Newest, KeyUse::Removable]);
+    std::fs::remove_file(older(folder.path()).remove(0)).unwrap();
+    let vault = open(&store, folder.path()).await.unwrap();
+    assert_eq!(vault.get(&name).await.unwrap(), value("canary-7"));
+}
