@@ -40,6 +40,10 @@ impl Remembered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), entry);
     }
 
+    pub(crate) fn count(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     pub(crate) fn forget(&self, id: &EnvironmentId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }

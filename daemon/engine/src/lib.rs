@@ -122,6 +122,9 @@ pub struct Counters {
     pub delivery_failures: u64,
     /// Environments that are being worked on.
     pub busy_environments: u64,
+    /// Environments whose state is in memory: those that are being worked on, and
+    /// for a moment those in which something has just happened.
+    pub remembered_environments: u64,
 }
 
 #[derive(Debug, Default)]
@@ -153,7 +156,7 @@ pub(crate) struct Inner {
     pub(crate) logs: logs::Sequences,
     pub(crate) workers: worker::Workers,
     pub(crate) outbox: outbox::Bell,
-    pub(crate) drift: drift::Stop,
+    pub(crate) drift: drift::Turns,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) changes: watch::Changes,
     pub(crate) environments: environments::Remembered,
@@ -175,7 +178,7 @@ impl Engine {
                 logs: logs::Sequences::default(),
                 workers: worker::Workers::default(),
                 outbox: outbox::Bell::default(),
-                drift: drift::Stop::default(),
+                drift: drift::Turns::default(),
                 tasks: tasks::Tasks::default(),
                 changes: watch::Changes::default(),
                 environments: environments::Remembered::default(),
@@ -230,6 +233,7 @@ impl Engine {
             delivered: get(&counts.delivered),
             delivery_failures: get(&counts.delivery_failures),
             busy_environments: self.inner.workers.busy(),
+            remembered_environments: self.inner.environments.count(),
         }
     }
 

@@ -19,6 +19,7 @@ use deployd_core::views::{PlanView, StoredDocument, TeardownRequest};
 use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Name};
 
 use crate::configuration::removed_document;
+use crate::drift;
 use crate::error::Problem;
 use crate::journal::StoreOrEngine;
 use crate::planner::Planned;
@@ -312,12 +313,14 @@ impl Inner {
     }
 
     /// Adds to the batch that ends a teardown that the environment's document
-    /// is gone, too: nobody sees one without the other.
+    /// is gone, too: nobody sees one without the other. So is what was found of
+    /// drift: the next environment of the name has nothing to do with it.
     pub(crate) async fn forget_environment(
         &self,
         id: &EnvironmentId,
-        batch: Batch,
+        mut batch: Batch,
     ) -> Result<Batch, EngineError> {
+        batch.puts.push(drift::forgotten(id));
         let key = DocumentKey {
             kind: DocumentKind::Environment,
             application: Some(id.application.clone()),

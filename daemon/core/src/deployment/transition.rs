@@ -305,6 +305,7 @@ fn work(
                 state.deployed = deployed(deployment, at);
                 if deployment.is_teardown() && *outcome == Outcome::Succeeded {
                     state.applied.clear();
+                    state.drift = None;
                 }
                 drift::deployed(state, &deployment.request);
             }

@@ -42,6 +42,24 @@ pub enum Subject {
     Object(ObjectRef),
 }
 
+impl Subject {
+    /// Whether what was found once is about what is asked for now. What is asked
+    /// for has a namespace always, as manifests fill it in; what a cluster has
+    /// looked at has none where its kind has none.
+    fn is(&self, asked: &Self) -> bool {
+        match (self, asked) {
+            (Self::Object(found), Self::Object(asked)) => {
+                let names = |object: &ObjectRef| {
+                    (object.api_version.clone(), object.kind.clone(), object.name.clone())
+                };
+                names(found) == names(asked)
+                    && (found.namespace.is_none() || found.namespace == asked.namespace)
+            }
+            _ => self == asked,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -223,6 +241,9 @@ pub struct DriftReport {
     /// that it does not differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unchecked>,
+    /// Why deployd does not heal it by itself, as it was decided last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_healed: Option<String>,
 }
 
 impl DriftReport {
@@ -256,7 +277,7 @@ impl DriftReport {
                     fault.message = cut(&fault.message, MESSAGE_BYTES_MAX);
                     fault.detail = Value::Null;
                     let known = before.into_iter().flat_map(|before| &before.findings);
-                    findings.extend(known.filter(|known| known.subject == subject).cloned());
+                    findings.extend(known.filter(|known| known.subject.is(&subject)).cloned());
                     summary.unknown += 1;
                     unknown.push(Unchecked { subject, fault });
                 }
@@ -277,7 +298,11 @@ impl DriftReport {
         summary.drifted = count(subjects.len());
         findings.truncate(FINDINGS_MAX);
         unknown.truncate(FINDINGS_MAX);
-        let mut report = Self { environment, deployment, at, summary, findings, unknown };
+        let decided = before.filter(|before| before.deployment == deployment);
+        let not_healed =
+            decided.filter(|_| summary.findings > 0).and_then(|before| before.not_healed.clone());
+        let mut report =
+            Self { environment, deployment, at, summary, findings, unknown, not_healed };
         while serde_json::to_vec(&report).is_ok_and(|bytes| bytes.len() > REPORT_BYTES_MAX) {
             report.findings.truncate(report.findings.len() / 2);
             report.unknown.truncate(report.unknown.len() / 2);

@@ -80,6 +80,50 @@ fn what_can_t_be_seen_is_neither_gone_nor_well() {
 }
 
 #[test]
+fn what_has_no_namespace_is_the_same_when_it_can_t_be_seen() {
+    let role = |namespace: Option<&str>| {
+        Subject::Object(ObjectRef {
+            api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+            kind: "ClusterRole".to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: "reader".to_owned(),
+        })
+    };
+    let found = Check::Compared(vec![field(".rules", "kubectl")]);
+    let first = report(1, vec![(role(None), found)], None);
+    // Manifests fill a namespace in, whether its kind has one or not.
+    let blind = report(2, vec![(role(Some("shop")), unknown())], Some(&first));
+    assert_eq!(blind.findings, first.findings);
+    assert!(changes(Some(&first), &blind).is_empty());
+    let seen = report(3, vec![(role(None), Check::Compared(vec![]))], Some(&blind));
+    assert_eq!(changes(Some(&blind), &seen).gone.len(), 1);
+    // What has one is another one elsewhere.
+    let at = |namespace: &str| {
+        let mut subject = object("Deployment", "web");
+        if let Subject::Object(object) = &mut subject {
+            object.namespace = Some(namespace.to_owned());
+        }
+        subject
+    };
+    let found = vec![(at("a"), Check::Compared(vec![field(".a", "kubectl")]))];
+    let first = report(1, found, None);
+    let checked = vec![(at("a"), Check::Compared(vec![])), (at("b"), unknown())];
+    assert!(!report(2, checked, Some(&first)).has_drift());
+}
+
+#[test]
+fn why_it_is_not_healed_is_said_as_long_as_it_is_so() {
+    let web = |found| vec![(object("Service", "web"), Check::Compared(found))];
+    let mut first = report(1, web(vec![Drift::Missing]), None);
+    first.not_healed = Some("for a reason".to_owned());
+    let second = report(2, web(vec![Drift::Missing]), Some(&first));
+    assert_eq!(second.not_healed, first.not_healed);
+    assert_eq!(report(3, web(vec![]), Some(&second)).not_healed, None);
+    first.deployment = DeploymentId("another".to_owned());
+    assert_eq!(report(4, web(vec![Drift::Missing]), Some(&first)).not_healed, None);
+}
+
+#[test]
 fn a_report_is_never_larger_than_a_store_takes() {
     let long = "\u{1}".repeat(5_000);
     let drift = |n: usize| {

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use deployd_core::Fault;
-use deployd_core::deployment::{ActiveResource, Deployed, EnvironmentState};
+use deployd_core::deployment::{ActiveResource, Deployed, EnvironmentState, Shared};
 use deployd_core::drift::{Check, Compared, ObjectCheck, Subject, outputs};
-use deployd_core::graph::{CLUSTER, ResourceKey, Uid};
+use deployd_core::graph::Uid;
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{Call, CallLog, Provisioned};
 use deployd_core::resolve::Missing;
 use deployd_core::set::DeploymentSet;
+use deployd_core::{Fault, Timestamp};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
-use crate::effects::objects;
+use crate::effects::{Contents, Way, objects};
+use crate::environments::EnvironmentEntry;
 use crate::planner::{context, request, scope};
 use crate::records::content;
 use crate::{EngineError, Inner};
@@ -27,6 +28,10 @@ const OBSERVED_AT_ONCE: usize = 4;
 /// question or two.
 const OBSERVE_MAX: Duration = Duration::from_secs(60);
 
+/// The longest that observing all resources of an environment may take: behind a
+/// server that hangs, each of them would take its own time, four by four.
+const OBSERVE_ALL_MAX: Duration = Duration::from_secs(300);
+
 /// The longest that comparing all objects of an environment may take.
 const COMPARE_MAX: Duration = Duration::from_secs(300);
 
@@ -34,27 +39,38 @@ impl Inner {
     /// Compares all that was deployed. What can't be compared is in it too.
     pub(super) async fn compare(
         &self,
-        state: &EnvironmentState,
+        entry: &EnvironmentEntry,
         deployed: &Deployed,
+        at: Timestamp,
     ) -> Result<Vec<Compared>, EngineError> {
-        let looks: Vec<_> = state
-            .resources
-            .iter()
-            .map(|(uid, active)| async move {
-                let observed = tokio::time::timeout(OBSERVE_MAX, self.observe(state, uid, active));
-                let check = match observed.await {
-                    Ok(Ok(check)) => check,
-                    Ok(Err(error)) => failed(error.into_fault()),
-                    Err(_) => Check::Unknown(late("observing it", OBSERVE_MAX)),
-                };
-                let name = active.name.clone();
-                Compared { subject: Subject::Resource { uid: uid.clone(), name }, check }
-            })
-            .collect();
-        let mut checked: Vec<Compared> =
-            stream::iter(looks).buffered(OBSERVED_AT_ONCE).collect().await;
-        checked.extend(self.compare_objects(state, deployed).await?);
+        let mut checked = self.observe_all(&entry.state).await;
+        checked.extend(self.compare_objects(entry, deployed, at).await?);
         Ok(checked)
+    }
+
+    /// Has all resources observed, as far as there is time for it.
+    async fn observe_all(&self, state: &EnvironmentState) -> Vec<Compared> {
+        let looks = state.resources.iter().map(|(uid, active)| async move {
+            let observed = tokio::time::timeout(OBSERVE_MAX, self.observe(state, uid, active));
+            let check = match observed.await {
+                Ok(Ok(check)) => check,
+                Ok(Err(error)) => failed(error.into_fault()),
+                Err(_) => Check::Unknown(late("observing it", OBSERVE_MAX)),
+            };
+            (uid, check)
+        });
+        let looks: Vec<_> = looks.collect();
+        let over = tokio::time::sleep(OBSERVE_ALL_MAX);
+        let mut checks: BTreeMap<&Uid, Check> =
+            stream::iter(looks).buffer_unordered(OBSERVED_AT_ONCE).take_until(over).collect().await;
+        let compared = |(uid, active): (&Uid, &Shared<ActiveResource>)| {
+            let check = checks.remove(uid).unwrap_or_else(|| {
+                Check::Unknown(late("observing the resources of the environment", OBSERVE_ALL_MAX))
+            });
+            let subject = Subject::Resource { uid: uid.clone(), name: active.name.clone() };
+            Compared { subject, check }
+        };
+        state.resources.iter().map(compared).collect()
     }
 
     /// Asks the driver that has made a resource, in the version that has made it.
@@ -89,14 +105,15 @@ impl Inner {
     /// kept though nothing asks for them.
     async fn compare_objects(
         &self,
-        state: &EnvironmentState,
+        entry: &EnvironmentEntry,
         deployed: &Deployed,
+        at: Timestamp,
     ) -> Result<Vec<Compared>, EngineError> {
         let store = &*self.ports.store;
         let plan: Plan = content(store, "plan", deployed.plan).await?;
         let mut manifests: Manifests = content(store, "manifests", deployed.manifests).await?;
         let mut known: BTreeSet<_> = manifests.references();
-        for active in state.resources.values() {
+        for active in entry.state.resources.values() {
             let made: Provisioned = content(store, "resource", active.provisioned).await?;
             for object in made.manifests {
                 if manifests.reference(&object).is_some_and(|one| known.insert(one)) {
@@ -110,14 +127,29 @@ impl Inner {
         let compared = async {
             let all = manifests.of(|_| true);
             let revealed = objects(&*self.ports.vault, all).await?;
-            let key = ResourceKey::of_environment(CLUSTER);
-            let uid = plan.graph.uid_of(&key, &plan.environment);
-            let uid = uid.ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?;
-            let cluster = self.provisioned(state, &plan, [&uid].into_iter()).await?.remove(&uid);
-            let cluster = cluster.ok_or_else(|| EngineError::bug("no k8s-cluster resource"))?;
-            let target = self.target(&plan, &cluster, manifests.namespace.clone()).await?;
-            let log = CallLog::default();
-            Ok::<_, EngineError>(self.ports.cluster.compare(&target, &revealed, &log).await?)
+            let (contents, log) = (Contents::default(), CallLog::default());
+            let way = Way {
+                engine: self,
+                state: &entry.state,
+                plan: &plan,
+                deployment: "",
+                key: format!("drift-{}-{}", plan.environment, at.0),
+                contents: &contents,
+                log: &log,
+            };
+            // To renew the access is to ask a driver for something: not beside a
+            // deployment, which may be about to take the cluster away.
+            self.unchanged(&plan.environment, entry).await?;
+            let mut reach = way.reach(&manifests.namespace).await?;
+            loop {
+                match self.ports.cluster.compare(&reach.target, &revealed, &log).await {
+                    Ok(checks) => return Ok::<_, EngineError>(checks),
+                    Err(fault) => {
+                        self.unchanged(&plan.environment, entry).await?;
+                        way.again(&mut reach, fault).await?;
+                    }
+                }
+            }
         };
         let fault = match tokio::time::timeout(COMPARE_MAX, compared).await {
             Ok(Ok(checks)) => return Ok(checks.into_iter().map(of_object).collect()),

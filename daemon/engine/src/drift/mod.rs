@@ -2,23 +2,21 @@
 //! often as their types say ([`schedule`]).
 
 mod check;
+mod heal;
 mod schedule;
+mod turns;
 
-use std::sync::Arc;
+use deployd_core::EnvironmentId;
+use deployd_core::deployment::{Deployed, DeploymentRecord, Event, Mode};
+use deployd_core::drift::{DriftReport, changes};
+use deployd_core::ports::{Batch, Index, Put};
 
-use deployd_core::config::Heal;
-use deployd_core::deployment::{Deployed, DeploymentRecord, Event, Mode, Origin, Request, queue};
-use deployd_core::drift::{DriftReport, Healing, changes, healing};
-use deployd_core::plan::Plan;
-use deployd_core::ports::{Batch, DriverAction, Index};
-use deployd_core::set::DeploymentSet;
-use deployd_core::{Actor, EnvironmentId};
-
-pub(crate) use schedule::{Stop, start};
+pub(crate) use schedule::start;
+pub(crate) use turns::Turns;
 
 use crate::environments::EnvironmentEntry;
 use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
-use crate::records::{content, get, object, put};
+use crate::records::{get, object, put};
 use crate::{Caller, Engine, EngineError, Inner};
 
 /// The last report of an environment. Not made of events: a check that finds
@@ -42,6 +40,7 @@ impl Engine {
             return Ok(answer);
         }
         self.inner.known(id).await?;
+        let _turn = self.inner.drift.begin(id)?;
         self.inner.look_for_drift(caller, id).await
     }
 
@@ -64,7 +63,7 @@ impl Engine {
             return Ok(answer);
         }
         self.inner.known(id).await?;
-        let record = until_no_conflict(|| self.inner.heal(caller, id, Mode::Manual)).await?;
+        let record = until_no_conflict(|| self.inner.heal(caller, id, Mode::Manual, None)).await?;
         self.inner.workers.wake(&self.inner, id);
         Ok(record)
     }
@@ -91,18 +90,11 @@ impl Inner {
         let entry = self.environment(id).await?;
         let deployed = idle(id, &entry)?;
         let at = self.ports.clock.now();
-        let checked = self.compare(&entry.state, &deployed).await?;
+        let checked = self.compare(&entry, &deployed, at).await?;
         let before = self.last_report(id).await?;
         let deployment = deployed.deployment.clone();
         let report = DriftReport::new(id.clone(), deployment.clone(), at, checked, before.as_ref());
-        let overtaken = || EngineError::Conflict {
-            message: format!(
-                "something has happened in {id} while it was compared, so that the comparison says nothing; ask again"
-            ),
-        };
-        if self.environment(id).await?.version != entry.version {
-            return Err(overtaken());
-        }
+        self.unchanged(id, &entry).await?;
         // What was told last is what counts: a report that was kept and not told
         // has told nothing new.
         let found = changes(before.as_ref(), &report);
@@ -123,113 +115,42 @@ impl Inner {
             let mut appended = self.prepare(id, &entry, &caller.actor, &[event]).await?;
             let mut batch = with_objects(std::mem::take(&mut appended.batch), vec![content]);
             batch.puts.push(keep);
-            self.commit(caller, report, batch, &[appended]).await
+            let stored = self.commit(caller, report, batch, &[appended]).await;
+            // Nobody works on it, who would look at it again and forget it then.
+            self.environments.forget(id);
+            stored
         };
         match stored {
             Ok(report) => Ok(report),
-            Err(StoreOrEngine::Conflict) => Err(overtaken()),
+            Err(StoreOrEngine::Conflict) => Err(overtaken(id)),
             Err(StoreOrEngine::Engine(error)) => Err(error),
         }
     }
 
-    /// What a scheduled check has found is healed, where that is wanted.
-    pub(super) async fn heal_by_itself(
-        self: &Arc<Self>,
+    /// Refuses when something has happened in an environment since.
+    async fn unchanged(
+        &self,
         id: &EnvironmentId,
-        report: &DriftReport,
-        heal: Heal,
+        since: &EnvironmentEntry,
     ) -> Result<(), EngineError> {
-        let entry = self.environment(id).await?;
-        let Some(state) = &entry.state.drift else { return Ok(()) };
-        let caller = Caller::new(Actor::deployd());
-        match healing(heal, report, state, self.ports.clock.now()) {
-            Healing::Nothing | Healing::Later(_) => {}
-            Healing::Never(why) => tracing::debug!(environment = %id, %why, "drift is not healed"),
-            Healing::GiveUp => {
-                let deployment = report.deployment.clone();
-                let event = Event::HealingGivenUp { deployment, heals: state.heals };
-                let mut appended = self.prepare(id, &entry, &caller.actor, &[event]).await?;
-                let batch = std::mem::take(&mut appended.batch);
-                self.ports.store.append(batch).await?;
-                self.appended(&appended);
-            }
-            Healing::Now => {
-                if let Some(why) = self.brings_more(id, &entry).await? {
-                    tracing::warn!(environment = %id, why, "drift is not healed by itself");
-                    return Ok(());
-                }
-                match self.heal(&caller, id, Mode::Automatic).await {
-                    Ok(_) => self.workers.wake(self, id),
-                    // Somebody was quicker, and deploys.
-                    Err(StoreOrEngine::Conflict) => {}
-                    Err(StoreOrEngine::Engine(error)) => return Err(error),
-                }
-            }
+        match self.environment(id).await?.version == since.version {
+            true => Ok(()),
+            false => Err(overtaken(id)),
         }
-        Ok(())
     }
+}
 
-    /// Whether deploying again would do more than heal: documents or plugins have
-    /// changed since, or a driver would make something anew. That is for people.
-    async fn brings_more(
-        &self,
-        id: &EnvironmentId,
-        entry: &EnvironmentEntry,
-    ) -> Result<Option<&'static str>, EngineError> {
-        let deployed = idle(id, entry)?;
-        let store = &*self.ports.store;
-        let set: DeploymentSet = content(store, "set", deployed.set).await?;
-        let recorded: Plan = content(store, "plan", deployed.plan).await?;
-        let now = self.plan(id, &entry.state, &set, "").await?.plan;
-        let drivers = |plan: &Plan| -> Vec<_> {
-            plan.resources.iter().map(|(uid, one)| (uid.clone(), one.driver.clone())).collect()
-        };
-        let is_same = now.graph == recorded.graph
-            && now.values == recorded.values
-            && now.templater == recorded.templater
-            && now.strategy == recorded.strategy
-            && now.environment_type == recorded.environment_type
-            && drivers(&now) == drivers(&recorded);
-        if !is_same {
-            return Ok(Some("documents or plugins have changed since it was deployed"));
-        }
-        let harms = |action| {
-            matches!(action, DriverAction::Create | DriverAction::Replace | DriverAction::Destroy)
-        };
-        let harmed = now.resources.values().any(|planned| harms(planned.action));
-        Ok(harmed.then_some("a driver would make a resource anew"))
+fn overtaken(id: &EnvironmentId) -> EngineError {
+    EngineError::Conflict {
+        message: format!(
+            "something has happened in {id} while it was compared, so that the comparison says nothing; ask again"
+        ),
     }
+}
 
-    /// Asks for a deployment of what is deployed.
-    async fn heal(
-        &self,
-        caller: &Caller,
-        id: &EnvironmentId,
-        mode: Mode,
-    ) -> Result<DeploymentRecord, StoreOrEngine> {
-        let entry = self.environment(id).await?;
-        let deployed = idle(id, &entry)?;
-        let request = Request {
-            set: deployed.set,
-            mode,
-            origin: Origin::Drift { of: deployed.deployment.clone() },
-            comment: None,
-            expected_plan: None,
-            confirm_replace: false,
-            teardown: None,
-        };
-        let events = queue(&entry.state, &self.new_deployment_id(), request)
-            .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
-        let mut appended = self.prepare(id, &entry, &caller.actor, &events).await?;
-        let record = appended
-            .record
-            .clone()
-            .ok_or_else(|| EngineError::bug("a request without an event"))?;
-        let batch = std::mem::take(&mut appended.batch);
-        let record = self.commit(caller, record, batch, &[appended]).await?;
-        crate::Counts::count(&self.counts.accepted);
-        Ok(record)
-    }
+/// What takes the last report of an environment away.
+pub(crate) fn forgotten(id: &EnvironmentId) -> Put {
+    Put { index: REPORTS, key: key(id), value: None }
 }
 
 /// What runs in an environment in which nothing goes on.

@@ -1,14 +1,14 @@
 //! Checks that come by themselves: as often as the environment's type says, a few
 //! at a time, and never where a deployment is under way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deployd_core::config::DriftSpec;
 use deployd_core::{Actor, Digest, EnvironmentId, Timestamp};
-use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 
 use crate::{Caller, EngineError, Inner};
 
@@ -31,32 +31,15 @@ const SPREAD_MS: u64 = 60_000;
 pub(crate) fn start(engine: &Arc<Inner>) {
     let inner = engine.clone();
     engine.tasks.spawn(async move {
-        let mut schedule = Schedule { began: inner.ports.clock.now(), next: HashMap::new() };
-        let rounds = async {
-            loop {
-                if let Err(error) = schedule.round(&inner).await {
-                    tracing::warn!(%error, "drift is looked for again in a while");
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
+        let mut schedule = Schedule::new(inner.ports.clock.now());
         tokio::select! {
             biased;
             // A check has changed nothing before its end: it is dropped.
-            () = inner.drift.0.notified() => {}
-            () = rounds => {}
+            () = inner.drift.end() => {}
+            () = schedule.run(&inner) => {}
         }
+        schedule.running.shutdown().await;
     });
-}
-
-/// Ends the checks.
-#[derive(Debug, Default)]
-pub(crate) struct Stop(Notify);
-
-impl Stop {
-    pub(crate) fn ring(&self) {
-        self.0.notify_one();
-    }
 }
 
 /// When environments are checked next, as far as this process knows. Over a
@@ -64,45 +47,88 @@ impl Stop {
 struct Schedule {
     began: Timestamp,
     next: HashMap<EnvironmentId, Timestamp>,
+    /// What is due and has not begun; who has waited longest comes first.
+    waiting: VecDeque<(EnvironmentId, DriftSpec)>,
+    /// They are not waited for before there is looked for more: a check that
+    /// takes long keeps one place, and holds up nobody else.
+    running: JoinSet<Ended>,
+    under_way: HashMap<task::Id, EnvironmentId>,
 }
 
+/// When there is to be another check, if one came to nothing.
+type Ended = Option<Timestamp>;
+
 impl Schedule {
-    async fn round(&mut self, engine: &Arc<Inner>) -> Result<(), EngineError> {
+    fn new(began: Timestamp) -> Self {
+        Self {
+            began,
+            next: HashMap::new(),
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+            under_way: HashMap::new(),
+        }
+    }
+
+    async fn run(&mut self, engine: &Arc<Inner>) {
+        loop {
+            if let Err(error) = self.look(engine).await {
+                tracing::warn!(%error, "drift is looked for again in a while");
+            }
+            let mut look = pin!(tokio::time::sleep(LOOK));
+            loop {
+                self.begin(engine);
+                tokio::select! {
+                    () = &mut look => break,
+                    Some(ended) = self.running.join_next_with_id() => self.ended(ended),
+                }
+            }
+        }
+    }
+
+    /// Looks for what is due.
+    async fn look(&mut self, engine: &Arc<Inner>) -> Result<(), EngineError> {
         let mut due = Vec::new();
         let configuration = engine.configuration().await?;
         let now = engine.ports.clock.now();
+        let under_way: HashSet<&EnvironmentId> = self.under_way.values().collect();
         for (id, spec) in &configuration.environments {
             let of_type = configuration.environment_types.get(&spec.environment_type);
             let Some(drift) = of_type.and_then(|of_type| of_type.drift.clone()) else { continue };
+            if under_way.contains(id) {
+                continue;
+            }
             if let Some(since) = self.due(engine, id, &drift, now).await? {
                 due.push((since, id.clone(), drift));
             }
         }
         self.next.retain(|id, _| configuration.environments.contains_key(id));
-        drop(configuration);
-        // Who has waited longest comes first.
         due.sort_by_key(|(since, ..)| std::cmp::Reverse(*since));
-        let mut running = JoinSet::new();
-        for (_, id, drift) in due {
-            if running.len() >= AT_ONCE {
-                self.checked(running.join_next().await);
-            }
-            // Also for a check that panics: it must not come again at once.
-            self.next.insert(id.clone(), now.plus_ms(drift.every.ms()));
-            running.spawn(check(engine.clone(), id, drift));
-        }
-        while let Some(ended) = running.join_next().await {
-            self.checked(Some(ended));
-        }
+        self.waiting = due.into_iter().map(|(_, id, drift)| (id, drift)).collect();
         Ok(())
     }
 
-    /// Notes when there is to be another check, if one came to nothing.
-    fn checked(&mut self, ended: Option<Result<(EnvironmentId, Option<Timestamp>), JoinError>>) {
-        match ended {
-            Some(Ok((id, Some(again)))) => drop(self.next.insert(id, again)),
-            Some(Ok((_, None))) | None => {}
-            Some(Err(error)) => tracing::error!(%error, "a check for drift has panicked"),
+    /// Begins as many of those that wait as there are places for.
+    fn begin(&mut self, engine: &Arc<Inner>) {
+        while self.running.len() < AT_ONCE {
+            let Some((id, drift)) = self.waiting.pop_front() else { return };
+            // Also for a check that panics: it must not come again at once.
+            let now = engine.ports.clock.now();
+            self.next.insert(id.clone(), now.plus_ms(drift.every.ms()));
+            let handle = self.running.spawn(check(engine.clone(), id.clone(), drift));
+            self.under_way.insert(handle.id(), id);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, Ended), JoinError>) {
+        let (task, again) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a check for drift has panicked");
+                (error.id(), None)
+            }
+        };
+        if let (Some(id), Some(again)) = (self.under_way.remove(&task), again) {
+            self.next.insert(id, again);
         }
     }
 
@@ -143,23 +169,19 @@ fn spread(id: &EnvironmentId) -> u64 {
 
 /// Checks one, and heals it where that is wanted. What comes between is no
 /// failure: there will be another.
-async fn check(
-    engine: Arc<Inner>,
-    id: EnvironmentId,
-    drift: DriftSpec,
-) -> (EnvironmentId, Option<Timestamp>) {
+async fn check(engine: Arc<Inner>, id: EnvironmentId, drift: DriftSpec) -> Ended {
     let caller = Caller::new(Actor::deployd());
-    let checked = match engine.look_for_drift(&caller, &id).await {
-        Ok(report) => engine.heal_by_itself(&id, &report, drift.heal).await,
-        Err(error) => Err(error),
+    let checked = async {
+        let _turn = engine.drift.begin(&id)?;
+        let report = engine.look_for_drift(&caller, &id).await?;
+        engine.heal_by_itself(&id, report, drift.heal).await
     };
-    match &checked {
-        Ok(()) => return (id, None),
+    match checked.await {
+        Ok(()) => return None,
         Err(error @ EngineError::Conflict { .. }) => {
             tracing::debug!(environment = %id, %error, "not checked for drift");
         }
         Err(error) => tracing::warn!(environment = %id, %error, "not checked for drift"),
     }
-    let again = engine.ports.clock.now().plus_ms(AGAIN_MS.min(drift.every.ms()));
-    (id, Some(again))
+    Some(engine.ports.clock.now().plus_ms(AGAIN_MS.min(drift.every.ms())))
 }

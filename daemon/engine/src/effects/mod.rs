@@ -29,6 +29,7 @@ use crate::records::{content, object};
 use crate::{EngineError, Inner};
 
 pub(crate) use contents::Contents;
+pub(crate) use reach::Way;
 pub(crate) use sensitive::objects;
 
 /// What is to be recorded of a step.

@@ -9,19 +9,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use deployd_core::deployment::EnvironmentState;
 use deployd_core::graph::{CLUSTER, ResourceKey, Uid};
 use deployd_core::plan::Plan;
-use deployd_core::ports::{Call, LogLevel, Progress, Provisioned, Target, UNAUTHORIZED};
+use deployd_core::ports::{Call, CallLog, LogLevel, Progress, Provisioned, Target, UNAUTHORIZED};
 use deployd_core::resolve::Missing;
 use deployd_core::{Digest, Fault};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Work;
 use super::sensitive::reveal;
-use crate::EngineError;
-use crate::planner::{context, request};
+use super::{Contents, Work};
+use crate::planner::{context, request, scope};
 use crate::records::content;
+use crate::{EngineError, Inner};
 
 /// The output that says when access ends, in milliseconds since 1970.
 const EXPIRES: &str = "expires_at_ms";
@@ -34,9 +35,23 @@ const RENEW_BEFORE_MS: u64 = 60_000;
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(60);
 
 /// The way into a cluster.
-pub(super) struct Reach {
-    pub(super) target: Target,
+pub(crate) struct Reach {
+    pub(crate) target: Target,
     renewed: Option<Instant>,
+}
+
+/// What it takes to find the way into a plan's cluster, and to renew it: for steps
+/// of deployments, and for whoever else looks at what they have made.
+pub(crate) struct Way<'w> {
+    pub(crate) engine: &'w Inner,
+    pub(crate) state: &'w EnvironmentState,
+    pub(crate) plan: &'w Plan,
+    /// The deployment that asks, if it is one.
+    pub(crate) deployment: &'w str,
+    /// What the driver recognises a renewal by.
+    pub(crate) key: String,
+    pub(crate) contents: &'w Contents,
+    pub(crate) log: &'w CallLog,
 }
 
 /// The cluster of a plan: whose it is, and what is known of it.
@@ -52,7 +67,37 @@ struct Cluster {
 impl Work {
     /// The way into a plan's cluster.
     pub(super) async fn reach(&self, plan: &Plan, namespace: &str) -> Result<Reach, EngineError> {
-        let cluster = self.cluster_of(plan).await?;
+        self.way(plan).reach(namespace).await
+    }
+
+    /// Renews what is not let in any more; anything else that went wrong is
+    /// handed back.
+    pub(super) async fn again(
+        &self,
+        plan: &Plan,
+        reach: &mut Reach,
+        fault: Fault,
+    ) -> Result<(), EngineError> {
+        self.way(plan).again(reach, fault).await
+    }
+
+    fn way<'w>(&'w self, plan: &'w Plan) -> Way<'w> {
+        Way {
+            engine: &self.engine,
+            state: &self.state,
+            plan,
+            deployment: &self.deployment.id.0,
+            key: format!("{}-access-{}", self.step.key, self.step.attempts),
+            contents: &self.contents,
+            log: &self.log,
+        }
+    }
+}
+
+impl Way<'_> {
+    /// The way in, renewed where it is about to end.
+    pub(crate) async fn reach(&self, namespace: &str) -> Result<Reach, EngineError> {
+        let cluster = self.cluster_of(self.plan).await?;
         if let Some(expires_ms) = self.expires_ms(&cluster).await? {
             let now_ms = self.engine.ports.clock.now().0;
             if now_ms.saturating_add(RENEW_BEFORE_MS) >= expires_ms
@@ -65,29 +110,25 @@ impl Work {
                 self.log.line(LogLevel::Warn, message);
             }
         }
-        let target = self.target(plan, &cluster.provisioned, namespace.to_owned()).await?;
+        let namespace = namespace.to_owned();
+        let target = self.engine.target(self.plan, &cluster.provisioned, namespace).await?;
         Ok(Reach { target, renewed: None })
     }
 
     /// Renews what is not let in any more; anything else that went wrong is
     /// handed back.
-    pub(super) async fn again(
-        &self,
-        plan: &Plan,
-        reach: &mut Reach,
-        fault: Fault,
-    ) -> Result<(), EngineError> {
+    pub(crate) async fn again(&self, reach: &mut Reach, fault: Fault) -> Result<(), EngineError> {
         let is_fresh = reach.renewed.is_some_and(|at| at.elapsed() < BETWEEN_RENEWALS);
         if fault.code != UNAUTHORIZED || is_fresh {
             return Err(fault.into());
         }
-        let cluster = self.cluster_of(plan).await?;
+        let cluster = self.cluster_of(self.plan).await?;
         if self.expires_ms(&cluster).await?.is_some() {
             self.log.line(LogLevel::Warn, format!("{} The access is renewed.", fault.message));
             self.renew(&cluster).await?;
         }
         let namespace = reach.target.namespace.clone();
-        let target = self.target(plan, &cluster.provisioned, namespace).await?;
+        let target = self.engine.target(self.plan, &cluster.provisioned, namespace).await?;
         if target.access == reach.target.access {
             return Err(fault.into());
         }
@@ -134,9 +175,9 @@ impl Work {
         };
         let active = resources.get(uid).ok_or_else(none)?;
         let provisioned = provisioned.unwrap_or(active.provisioned);
-        let by = self.plan_at(active.plan).await?;
-        let after = by.graph.nodes.get(uid).into_iter().flat_map(|node| &node.after);
         let store = &*self.engine.ports.store;
+        let by = self.contents.plan.get(store, "plan", active.plan).await?;
+        let after = by.graph.nodes.get(uid).into_iter().flat_map(|node| &node.after);
         let mut outputs = BTreeMap::new();
         for other in after {
             let digest = match (by.borrowed.get(other), resources.get(other)) {
@@ -157,18 +198,18 @@ impl Work {
 
     /// Provisions a cluster once more. What comes of it is in the vault.
     async fn renew(&self, cluster: &Cluster) -> Result<(), EngineError> {
-        let plan = self.plan_at(cluster.plan).await?;
-        let set = self.set_at(plan.set).await?;
+        let store = &*self.engine.ports.store;
+        let plan = self.contents.plan.get(store, "plan", cluster.plan).await?;
+        let set = self.contents.set.get(store, "set", plan.set).await?;
         let planned = plan
             .resources
             .get(&cluster.uid)
             .ok_or_else(|| EngineError::bug("a cluster that is in no plan"))?;
         let context = context(&plan, &cluster.outputs, Missing::Fault);
-        let key = format!("{}-access-{}", self.step.key, self.step.attempts);
-        let request = request(&context, &set, &cluster.uid, Some(&cluster.provisioned), &key)?;
-        let scope = self.scope(&plan);
+        let request = request(&context, &set, &cluster.uid, Some(&cluster.provisioned), &self.key)?;
+        let scope = scope(&plan, self.deployment);
         self.engine.need(&planned.driver).await?;
-        let call = Call { plugin: &planned.driver, scope: &scope, log: &self.log };
+        let call = Call { plugin: &planned.driver, scope: &scope, log: self.log };
         match self.engine.ports.drivers.provision(call, &request, None).await? {
             Progress::Done(_) => {
                 self.log.line(LogLevel::Info, "the access to the cluster is renewed".to_owned());

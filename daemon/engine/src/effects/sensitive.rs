@@ -8,7 +8,6 @@ use deployd_core::ports::{ClusterAccess, Provisioned, SensitiveObjects, Target, 
 use deployd_core::secret::{Part, SecretValue, misplaced, parts};
 use serde_json::Value;
 
-use super::Work;
 use crate::{EngineError, Inner};
 
 /// A text with its references replaced.
@@ -58,18 +57,6 @@ pub(super) fn misplaced_message(object: &Value, path: &str) -> String {
         text("/kind"),
         text("/metadata/name"),
     )
-}
-
-impl Work {
-    /// Where the objects of a plan go, by what is known of its cluster.
-    pub(super) async fn target(
-        &self,
-        plan: &Plan,
-        cluster: &Provisioned,
-        namespace: String,
-    ) -> Result<Target, EngineError> {
-        self.engine.target(plan, cluster, namespace).await
-    }
 }
 
 impl Inner {

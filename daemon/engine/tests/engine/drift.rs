@@ -4,11 +4,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use deployd_core::config::{Document, DocumentKind};
 use deployd_core::deployment::Origin;
 use deployd_core::drift::{Drift, DriftReport, Subject};
 use deployd_core::journal::EventRecord;
 use deployd_core::ports::ObjectRef;
-use deployd_core::{Fault, FaultClass};
+use deployd_core::{EnvironmentId, Fault, FaultClass};
 use deployd_engine::EngineError;
 use serde_json::{Value, json};
 
@@ -16,11 +17,12 @@ use crate::checks::check;
 use crate::documents::{self, checked_environment_type, subscription};
 use crate::fakes::drivers::canary;
 use crate::fakes::life::Life;
-use crate::world::{Stage, assert_succeeded, caller, development, keyed};
+use crate::world::{Stage, World, assert_succeeded, caller, deployment_of, development, keyed};
 
 const YEARS_MS: i64 = 10 * 365 * 24 * 3_600_000;
 
-async fn stage(drift: Value) -> Stage {
+/// A shop that is checked as it is said here.
+pub async fn stage(drift: Value) -> Stage {
     let stage = Stage::new().await;
     stage.apply(vec![checked_environment_type("development", drift)]).await;
     assert_succeeded(&stage.deployed("1").await);
@@ -34,7 +36,7 @@ async fn unchecked() -> Stage {
 }
 
 /// Somebody changes a workload by hand.
-fn meddle(stage: &Stage) -> ObjectRef {
+pub fn meddle(stage: &Stage) -> ObjectRef {
     let mut cluster = stage.world.cluster();
     let found = cluster.objects.iter().find(|(object, _)| object.name == "backend");
     let object = found.map(|(object, _)| object.clone()).expect("a backend");
@@ -42,11 +44,12 @@ fn meddle(stage: &Stage) -> ObjectRef {
     object
 }
 
-async fn asked(stage: &Stage) -> DriftReport {
+/// What a check finds.
+pub async fn asked(stage: &Stage) -> DriftReport {
     stage.engine.check_drift(&caller(), &development()).await.unwrap()
 }
 
-async fn events(stage: &Stage, kind: &str) -> Vec<EventRecord> {
+pub async fn events(stage: &Stage, kind: &str) -> Vec<EventRecord> {
     stage.world.events().await.into_iter().filter(|record| record.event.kind == kind).collect()
 }
 
@@ -55,14 +58,15 @@ fn compared(stage: &Stage) -> usize {
 }
 
 /// How many deployments were there to heal.
-async fn heals(stage: &Stage) -> usize {
+pub async fn heals(stage: &Stage) -> usize {
     let page = stage.engine.history(Some(&development()), None, 100).await.unwrap();
     let heals =
         page.deployments.iter().filter(|one| matches!(one.request.origin, Origin::Drift { .. }));
     heals.count()
 }
 
-async fn minutes(minutes: u64) {
+/// Lets time go by.
+pub async fn minutes(minutes: u64) {
     tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
 }
 
@@ -217,72 +221,6 @@ async fn i15_checks_survive_restarts_and_clocks_that_jump() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn drift_is_healed_where_the_type_says_so() {
-    let stage = stage(json!({"every": "10m", "heal": "automatic"})).await;
-    minutes(5).await;
-    let object = meddle(&stage);
-    minutes(15).await;
-    assert_eq!(heals(&stage).await, 1);
-    assert_ne!(stage.world.cluster().objects[&object]["spec"], json!({"by": "hand"}));
-    minutes(15).await;
-    assert_eq!(stage.state().await.drift.unwrap().findings, 0);
-    minutes(600).await;
-    assert_eq!(heals(&stage).await, 1, "what is well is left alone");
-}
-
-#[tokio::test(start_paused = true)]
-async fn i15_a_fight_ends_and_somebody_is_told() {
-    for jump in [0, -YEARS_MS] {
-        let stage = stage(json!({"every": "10m", "heal": "automatic"})).await;
-        let object = meddle(&stage);
-        let theirs = stage.world.cluster().objects[&object].clone();
-        stage.world.cluster().undone.insert(object.name.clone(), theirs);
-        minutes(15).await;
-        stage.world.clock_off_ms.fetch_add(jump, Ordering::Relaxed);
-        minutes(24 * 60).await;
-        assert_eq!(heals(&stage).await, 4);
-        assert_eq!(events(&stage, "healing-given-up").await.len(), 1);
-        assert!(stage.state().await.drift.unwrap().gave_up);
-        // Somebody deploys: it is another matter.
-        stage.world.cluster().undone.clear();
-        assert_succeeded(&stage.deployed("2").await);
-        minutes(15).await;
-        let drift = stage.state().await.drift.unwrap();
-        assert!(!drift.gave_up && drift.findings == 0, "{drift:?}");
-        meddle(&stage);
-        minutes(15).await;
-        assert_eq!(heals(&stage).await, 5);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_resource_that_is_gone_is_for_people() {
-    let stage = stage(json!({"every": "1m", "heal": "automatic"})).await;
-    minutes(3).await;
-    stage.world.drivers().script("postgres").observed = Some(Ok(None));
-    meddle(&stage);
-    minutes(120).await;
-    assert_eq!(heals(&stage).await, 0, "an empty database in its place would hide it");
-    assert_eq!(stage.state().await.drift.unwrap().findings, 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn healing_brings_nothing_that_was_not_deployed() {
-    let stage = stage(json!({"every": "1m", "heal": "automatic"})).await;
-    minutes(3).await;
-    let drift = json!({"every": "1m", "heal": "automatic"});
-    let mut changed = checked_environment_type("development", drift);
-    if let deployd_core::config::Document::EnvironmentType(envelope) = &mut changed {
-        envelope.spec.values.insert("colour".to_owned(), json!("red"));
-    }
-    stage.apply(vec![changed]).await;
-    meddle(&stage);
-    minutes(60).await;
-    assert_eq!(heals(&stage).await, 0, "a person has to see the new value first");
-    assert_eq!(stage.state().await.drift.unwrap().findings, 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn i16_no_report_has_a_secret() {
     let stage = unchecked().await;
     for uid in stage.world.drivers().there.keys() {
@@ -296,4 +234,139 @@ async fn i16_no_report_has_a_secret() {
     for record in stage.world.events().await {
         assert!(!record.event.body.to_string().contains("canary"), "{record:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_renews_access_that_ends() {
+    let stage = Stage::new().await;
+    {
+        let mut drivers = stage.world.drivers();
+        let cluster = drivers.script("k8s-cluster");
+        cluster.secrets = vec!["kubeconfig", "expires_at_ms"];
+        cluster.lasts_ms = Some(3_600_000);
+    }
+    let drift = json!({"every": "30m"});
+    stage.apply(vec![checked_environment_type("development", drift)]).await;
+    assert_succeeded(&stage.deployed("1").await);
+    minutes(600).await;
+    let report = stage.engine.drift(&development()).await.unwrap();
+    assert_eq!((report.summary.unknown, report.summary.drifted), (0, 0), "{report:#?}");
+    assert_eq!(stage.world.cluster().refused, 0, "it is renewed before it ends");
+    let keys = |world: &World| -> Vec<String> {
+        let calls = world.drivers().calls_of("provision", "k8s-cluster");
+        calls.into_iter().map(|call| call.request.idempotency_key).collect()
+    };
+    asked(&stage).await;
+    let made = keys(&stage.world);
+    assert!((9..=12).contains(&made.len()), "{made:?}");
+    assert!(made[1..].iter().all(|key| key.starts_with("drift-shop/development-")), "{made:?}");
+    let different: std::collections::BTreeSet<_> = made.iter().collect();
+    assert_eq!(different.len(), made.len(), "each is one of its own");
+    // Whom the cluster lets in no longer, though there would be time.
+    let now = stage.world.now();
+    {
+        let mut cluster = stage.world.cluster();
+        let used = cluster.kubeconfig.clone().unwrap();
+        cluster.ends.insert(used, now);
+    }
+    let report = asked(&stage).await;
+    assert_eq!(report.summary.unknown, 0, "{report:#?}");
+    assert_eq!((stage.world.cluster().refused, keys(&stage.world).len()), (1, made.len() + 1));
+    // Nothing of it is a change of what is recorded.
+    assert!(events(&stage, "drift-changed").await.is_empty());
+}
+
+/// An application whose resources are so many, of a type that no other has.
+fn many(application: &str, count: usize) -> Vec<Document> {
+    let resources: serde_json::Map<String, Value> =
+        (0..count).map(|n| (format!("box{n}"), json!({"type": "mail"}))).collect();
+    let repository = documents::artifact_of(application, "mailer", "1").repository;
+    let rules = json!([{"repository": repository, "workload": "mailer"}]);
+    let spec = json!({"workloads": ["mailer"], "artifacts": rules, "flow": [
+        {"environment": "development", "automatic": {"ref": "refs/heads/main"}},
+    ]});
+    vec![
+        documents::definition("mail", "mail", "template", json!({})),
+        documents::workload(application, "mailer", json!({}), Value::Object(resources)),
+        documents::document(DocumentKind::Application, application, spec),
+        documents::environment(application, "development", "development"),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_holds_up_no_check_of_other_environments() {
+    let stage = stage(json!({"every": "1m"})).await;
+    let hanging: Vec<EnvironmentId> =
+        (0..3).map(|n| format!("mail{n}/development").parse().unwrap()).collect();
+    stage.world.drivers().script("mail").outputs = json!({"host": "mail.test"});
+    for id in &hanging {
+        stage.apply(many(id.application.as_str(), 60)).await;
+        let artifact = documents::artifact_of(id.application.as_str(), "mailer", "1");
+        let announced = stage.engine.announce(&caller(), vec![artifact]).await.unwrap();
+        assert_succeeded(&stage.end_of(&deployment_of(&announced)).await);
+    }
+    stage.world.drivers().script("mail").observing_takes_ms = 3_600_000;
+    minutes(10).await;
+    let of_shop = || {
+        let cluster = stage.world.cluster();
+        let is_shop = |names: &[String]| names.iter().any(|name| name == "backend");
+        cluster.calls.iter().filter(|(what, names)| *what == "compare" && is_shop(names)).count()
+    };
+    let before = of_shop();
+    minutes(30).await;
+    assert!((28..=31).contains(&(of_shop() - before)), "{} in 30 minutes", of_shop() - before);
+    for id in &hanging {
+        let report = stage.engine.drift(id).await.unwrap();
+        assert!(report.summary.unknown >= 60, "{report:#?}");
+        let age = stage.world.now().ms_since(report.at);
+        assert!(age < 15 * 60_000, "its checks come to an end too: {age} ms");
+        assert!(report.unknown.iter().all(|one| one.fault.code == "check-timeout"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_is_compared_once_at_a_time() {
+    let stage = unchecked().await;
+    stage.world.cluster().compare_takes_ms = 10_000;
+    let engine = stage.engine.clone();
+    let checking = tokio::spawn(async move { engine.check_drift(&caller(), &development()).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = stage.engine.check_drift(&caller(), &development()).await.unwrap_err();
+    assert!(second.to_string().contains("is being compared already"), "{second}");
+    checking.await.unwrap().unwrap();
+    assert_eq!(compared(&stage), 1);
+    asked(&stage).await;
+    // Who gives up asking is in nobody's way.
+    let engine = stage.engine.clone();
+    let checking = tokio::spawn(async move { engine.check_drift(&caller(), &development()).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    checking.abort();
+    assert!(checking.await.unwrap_err().is_cancelled());
+    asked(&stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_keeps_no_environment_in_memory() {
+    let stage = stage(json!({"every": "10m"})).await;
+    minutes(3).await;
+    assert_eq!(stage.engine.counters().remembered_environments, 0);
+    meddle(&stage);
+    minutes(15).await;
+    assert_eq!(events(&stage, "drift-changed").await.len(), 1);
+    assert_eq!(stage.engine.counters().remembered_environments, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_goes_with_the_environment() {
+    let stage = unchecked().await;
+    meddle(&stage);
+    assert!(asked(&stage).await.has_drift());
+    assert_succeeded(&stage.torn_down(&[]).await);
+    stage.apply(vec![documents::environment("shop", "development", "development")]).await;
+    assert_eq!(stage.state().await.drift, None);
+    let none = stage.engine.drift(&development()).await;
+    assert!(matches!(none, Err(EngineError::NotFound { .. })), "{none:?}");
+    let mut documents = documents::platform();
+    documents.extend(documents::shop("shop"));
+    check(&stage.world, &documents).await;
 }

@@ -19,6 +19,7 @@ mod documents;
 mod drift;
 mod expiry;
 mod fakes;
+mod healing;
 mod history;
 mod isolation;
 mod job;

@@ -199,6 +199,7 @@ impl Cluster for Instance {
         self.life.alive().await;
         let mut cluster = self.world.cluster.lock().unwrap();
         cluster.answers()?;
+        cluster.lets_in(target, self.world.now())?;
         let mut checks = Vec::new();
         for object in objects.expose() {
             let mut reference = ObjectRef::of(object).unwrap();

@@ -39,6 +39,8 @@ pub struct Script {
     pub plan_takes_ms: u64,
     /// What it observes; its outputs when not given.
     pub observed: Option<Result<Option<Value>, Fault>>,
+    /// How long it takes to observe.
+    pub observing_takes_ms: u64,
     pub panics: bool,
     /// How long a call takes.
     pub takes_ms: u64,
@@ -171,6 +173,8 @@ impl Drivers for Instance {
     ) -> Result<Option<Value>, Fault> {
         self.life.alive().await;
         let script = self.script(request);
+        tokio::time::sleep(std::time::Duration::from_millis(script.observing_takes_ms)).await;
+        self.life.alive().await;
         match script.observed {
             Some(observed) => observed,
             None => {
