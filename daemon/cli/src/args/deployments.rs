@@ -196,7 +196,8 @@ pub struct CancelArgs {
 The set is the same; values and resources are those of today.
 
 Examples:
-  deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --comment 'back to Tuesday'")]
+  deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --comment 'back to Tuesday'
+  deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --confirm-replace")]
 pub struct RedeployArgs {
     /// The earlier deployment
     #[arg(value_name = "ID")]
@@ -204,6 +205,9 @@ pub struct RedeployArgs {
     /// Why, for people
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub comment: Option<String>,
+    /// Let resources be made anew by another driver, with the loss of what is in the old ones
+    #[arg(long)]
+    pub confirm_replace: bool,
     /// Whether to follow it.
     #[command(flatten)]
     pub watching: Watching,

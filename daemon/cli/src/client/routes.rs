@@ -237,9 +237,11 @@ impl Client {
         &self,
         id: &DeploymentId,
         comment: Option<&str>,
+        confirm_replace: bool,
     ) -> Result<DeploymentRecord, CliError> {
         let asked = self.post(&["v1", "deployments", &id.0, "redeploy"])?;
-        self.ask(asked.json(&json!({"comment": comment}))?).await
+        let body = json!({"comment": comment, "confirmReplace": confirm_replace});
+        self.ask(asked.json(&body)?).await
     }
 
     /// All environments.

@@ -39,7 +39,8 @@ pub(super) async fn redeploy(
     args: RedeployArgs,
 ) -> Result<u8, CliError> {
     let client = context.client()?;
-    let record = client.redeploy(&DeploymentId(args.id), args.comment.as_deref()).await?;
+    let comment = args.comment.as_deref();
+    let record = client.redeploy(&DeploymentId(args.id), comment, args.confirm_replace).await?;
     accepted(context, &client, record, args.watching.wanted()).await
 }
 

@@ -66,6 +66,9 @@ fn describe(output: &mut Output, report: &DriftReport) -> Result<(), CliError> {
         output
             .line(format!("  {} resources have drivers that don't observe", summary.unsupported))?;
     }
+    if let Some(why) = &report.not_healed {
+        output.line(format!("  not healed: {}", clean(why)))?;
+    }
     Ok(())
 }
 

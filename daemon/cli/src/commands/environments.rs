@@ -1,5 +1,6 @@
 //! Shows environments, what runs in them, and what is there; takes them away.
 
+use deployd_core::drift::DriftState;
 use deployd_core::ports::PluginRef;
 use deployd_core::views::{EnvironmentView, ResourceFilter, ResourceView, TeardownRequest};
 use deployd_core::{Digest, Timestamp};
@@ -59,9 +60,15 @@ pub(super) async fn environment(
         (Some(EnvironmentCommand::Delete(args)), _) => return delete(context, args).await,
         (None, Some(id)) => id,
     };
-    let view = context.client()?.environment(&id).await?;
+    let client = context.client()?;
+    let view = client.environment(&id).await?;
     if context.output.is_human() {
-        describe(context.output, &view)?;
+        let not_healed = match drift_of(&view) {
+            // The rest is no less true for not knowing this.
+            Some(_) => client.drift(&id).await.ok().and_then(|report| report.not_healed),
+            None => None,
+        };
+        describe(context.output, &view, not_healed.as_deref())?;
     } else {
         context.output.document(&view)?;
     }
@@ -71,6 +78,13 @@ pub(super) async fn environment(
 /// Shows what would go, asks, and has it go.
 async fn delete(context: &mut Context<'_>, args: EnvironmentDeleteArgs) -> Result<u8, CliError> {
     let EnvironmentDeleteArgs { environment, keep, dry_run, yes, comment, watching } = args;
+    if !(dry_run || yes || context.output.is_human()) {
+        // Whoever is asked has to see what for, and there is no place for it here.
+        let text = format!(
+            "with this output nobody is asked whether {environment} is to be taken away: --yes takes it away, --dry-run gives the plan"
+        );
+        return Err(CliError::Input(text));
+    }
     let mut request = TeardownRequest { keep, comment, expected_plan: None };
     let client = context.client()?;
     if dry_run || !yes {
@@ -79,9 +93,7 @@ async fn delete(context: &mut Context<'_>, args: EnvironmentDeleteArgs) -> Resul
             context.output.document(&view)?;
             return Ok(exit::OK);
         }
-        if context.output.is_human() {
-            plan_text::show(context.output, &view, true)?;
-        }
+        plan_text::show(context.output, &view, true)?;
         if dry_run {
             return Ok(exit::OK);
         }
@@ -102,7 +114,18 @@ async fn delete(context: &mut Context<'_>, args: EnvironmentDeleteArgs) -> Resul
     deploy::accepted(context, &client, record, watching.wanted()).await
 }
 
-fn describe(output: &mut Output, view: &EnvironmentView) -> Result<(), CliError> {
+/// What is known of drift from what runs. What was found before says nothing.
+fn drift_of(view: &EnvironmentView) -> Option<&DriftState> {
+    let drift = view.state.drift.as_ref().filter(|drift| drift.findings > 0)?;
+    let deployed = view.state.deployed.as_ref()?;
+    (drift.deployment == deployed.deployment).then_some(drift)
+}
+
+fn describe(
+    output: &mut Output,
+    view: &EnvironmentView,
+    not_healed: Option<&str>,
+) -> Result<(), CliError> {
     let paint = output.paint;
     let title = paint.tone(Tone::Strong, view.id.to_string());
     output.line(format!("{title} ({})", view.environment_type))?;
@@ -126,10 +149,13 @@ fn describe(output: &mut Output, view: &EnvironmentView) -> Result<(), CliError>
     if let Some(at) = view.ends {
         output.line(format!("  ends      {at} ({})", ends(view, output.now)))?;
     }
-    if let Some(drift) = view.state.drift.as_ref().filter(|drift| drift.findings > 0) {
+    if let Some(drift) = drift_of(view) {
         let when = ago(drift.at, output.now);
         let text = format!("  drift     {} findings ({when}); see `deployd drift`", drift.findings);
         output.line(paint.tone(Tone::Warn, text))?;
+        if let Some(why) = not_healed {
+            output.line(format!("            not healed: {}", clean(why)))?;
+        }
     }
     if view.images.is_empty() {
         return Ok(());

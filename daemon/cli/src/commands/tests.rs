@@ -345,6 +345,20 @@ async fn nothing_is_taken_away_that_nobody_has_said_yes_to() {
     let script = ran(&daemon, &delete, "y\n").await;
     assert_eq!(script.code, 6, "{}", script.err);
     assert!(script.out.contains("postgres#backend.db") && script.err.contains("--yes"));
+    // Nobody is asked about a plan that has not been shown.
+    let daemon = nobody().await;
+    let arguments = [&["deployd", "--server", &daemon.url, "-o", "json"][..], &delete].concat();
+    let cli = Cli::try_parse_from(arguments).unwrap();
+    let Command::Client(command) = cli.command else { panic!() };
+    let (out, err) = (Buffer::default(), Buffer::default());
+    let mut output =
+        Output::to(Box::new(out.clone()), Box::new(err.clone()), Format::Json, Timestamp(0));
+    let mut input: &[u8] = b"y\n";
+    let context =
+        Context { globals: &cli.globals, output: &mut output, input: &mut input, typed: true };
+    assert_eq!(run_with(context, command).await, 6, "{}", err.text());
+    assert!(out.text().is_empty() && daemon.seen().is_empty(), "{}", out.text());
+    assert!(err.text().contains("--yes") && err.text().contains("--dry-run"), "{}", err.text());
     let daemon = Daemon::new([Answer::json(202, &record())]).await;
     let yes = ran(&daemon, &[&delete[..], &["--yes", "--keep", "postgres"]].concat(), "").await;
     assert_eq!(yes.code, 0, "{}", yes.err);
@@ -373,6 +387,58 @@ async fn nothing_is_taken_away_that_nobody_has_said_yes_to() {
             assert_eq!(daemon.seen()[1].json(), expected, "what was shown is what is done");
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_made_anew_by_a_redeployment_is_confirmed() {
+    let daemon = Daemon::new([Answer::json(202, &record()), Answer::json(202, &record())]).await;
+    let again = ["redeploy", "01jd", "--no-watch"];
+    assert_eq!(ran(&daemon, &again, "").await.code, 0);
+    assert_eq!(daemon.seen()[0].json()["confirmReplace"], false);
+    let confirmed = [&again[..], &["--confirm-replace"]].concat();
+    assert_eq!(ran(&daemon, &confirmed, "").await.code, 0);
+    assert_eq!(daemon.seen()[1].json()["confirmReplace"], true);
+}
+
+/// An environment in which this runs, and the drift of that was found last.
+fn drifted(deployed: &str, of: &str) -> Value {
+    let digest = Digest::of(b"");
+    json!({
+        "id": "shop/development", "environmentType": "development", "images": [],
+        "state": {
+            "accepted": 1, "queue": [], "resources": {},
+            "deployed": {
+                "deployment": deployed, "set": digest, "plan": digest, "manifests": digest,
+                "at": Timestamp(0),
+            },
+            "drift": {"deployment": of, "report": digest, "findings": 2, "at": Timestamp(0)},
+        },
+    })
+}
+
+#[tokio::test]
+async fn drift_is_shown_of_what_runs_and_why_it_is_not_healed() {
+    let report = json!({
+        "environment": "shop/development", "deployment": "new", "at": Timestamp(0),
+        "summary": {
+            "resources": 1, "objects": 1, "drifted": 1, "unsupported": 0, "unknown": 0,
+            "findings": 2,
+        },
+        "notHealed": "a driver would make a resource anew",
+    });
+    let answers = [Answer::json(200, &drifted("new", "new")), Answer::json(200, &report)];
+    let daemon = Daemon::new(answers).await;
+    let shown = ran(&daemon, &["env", "shop/development"], "").await;
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(shown.out.contains("2 findings"), "{}", shown.out);
+    assert!(shown.out.contains("not healed: a driver would make"), "{}", shown.out);
+    let daemon = Daemon::new([Answer::json(200, &report)]).await;
+    let last = ran(&daemon, &["drift", "shop/development", "--last"], "").await;
+    assert!(last.out.contains("not healed: a driver would make"), "{}{}", last.out, last.err);
+    // What was found before something else was deployed says nothing.
+    let daemon = Daemon::new([Answer::json(200, &drifted("new", "old"))]).await;
+    let shown = ran(&daemon, &["env", "shop/development"], "").await;
+    assert_eq!((shown.code, shown.out.contains("findings")), (0, false), "{}", shown.out);
 }
 
 #[tokio::test]
