@@ -143,7 +143,9 @@ impl Server {
                 return Ok(());
             }
             let log = self.log();
-            if log.contains("FATAL") || begun.elapsed() > PATIENCE {
+            // What it tells us when we ask too early is no failure.
+            let fatal = |line: &str| line.contains("FATAL") && !line.contains("is starting up");
+            if log.lines().any(fatal) || begun.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("the server does not start: {log}")));
             }
             std::thread::sleep(Duration::from_millis(20));

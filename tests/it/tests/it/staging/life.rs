@@ -145,6 +145,9 @@ async fn a_database_and_a_name_from_the_first_deployment_to_the_end() {
     let databases = servers.databases();
     let [kept] = databases.as_slice() else { panic!("{databases:?}") };
     assert_ne!(*kept, first.name);
+    // Nobody can connect to it until somebody wants it back.
+    let back = format!("alter database \"{kept}\" allow_connections true");
+    servers.postgresql.sql("postgres", &back).unwrap();
     assert_eq!(servers.postgresql.sql(kept, "select number from orders").unwrap(), "7");
     let gone = staging.stage.client.get(&format!("/v1/environments/{ENVIRONMENT}")).await;
     assert_eq!(gone.status, 404, "{gone:?}");
