@@ -24,7 +24,7 @@ use crate::heads::Heads;
 use crate::limits::{self, PREPARED_AT_ONCE_BYTES, QUEUE_BYTES_MAX, READERS};
 use crate::metered::Meter;
 use crate::open::{self, Opened, StoreOptions};
-use crate::readers::{Read, Readers};
+use crate::readers::{Extent, Read, Readers};
 use crate::request::{Answer, Command, Request};
 use crate::room::{Free, Room, free_at};
 use crate::sealed::Findings;
@@ -211,6 +211,7 @@ impl RedbStore {
     /// reads, for messages.
     async fn read_view<T: Send + 'static>(
         &self,
+        extent: Extent,
         what: impl Fn() -> String + Send + 'static,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -221,7 +222,7 @@ impl RedbStore {
             let _ = reply.send(guarded(&what, &findings, || read(view?)));
         });
         let closed = || StoreError::Stopped("it was closed".to_owned());
-        self.readers.submit(read).map_err(|_| closed())?;
+        self.readers.submit(extent, read).map_err(|_| closed())?;
         let found = answer.await.unwrap_or_else(|_| Err(closed()));
         self.noted(found)
     }
@@ -365,7 +366,7 @@ impl Store for RedbStore {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let name = key.0.clone();
         let what = move || format!("idempotency key {name}");
-        self.read_view(what, move |view| reads::accepted(view, &key, digest)).await
+        self.read_view(Extent::Few, what, move |view| reads::accepted(view, &key, digest)).await
     }
 
     async fn append(&self, batch: Batch) -> Result<Vec<Head>, StoreError> {
@@ -383,7 +384,7 @@ impl Store for RedbStore {
         let commits = self.heads.commits();
         let (asked, name) = (stream.clone(), stream.clone());
         let what = move || format!("the head of stream {name}");
-        let head = self.read_view(what, move |view| reads::head(view, &asked)).await?;
+        let head = self.read_view(Extent::Few, what, move |view| reads::head(view, &asked)).await?;
         self.heads.learn(commits, stream.clone(), head);
         Ok(head)
     }
@@ -396,13 +397,14 @@ impl Store for RedbStore {
     ) -> Result<Vec<EventRecord>, StoreError> {
         let (stream, name) = (stream.clone(), stream.clone());
         let what = move || format!("stream {name} from event {} on", from.0);
-        self.read_view(what, move |view| reads::read(view, &stream, from, max)).await
+        self.read_view(Extent::of(max), what, move |view| reads::read(view, &stream, from, max))
+            .await
     }
 
     async fn get(&self, index: Index, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let key = key.to_vec();
         let what = move || format!("a value of index {}", index.0);
-        self.read_view(what, move |view| reads::get(view, index, &key)).await
+        self.read_view(Extent::Few, what, move |view| reads::get(view, index, &key)).await
     }
 
     async fn scan(
@@ -413,17 +415,20 @@ impl Store for RedbStore {
         max: usize,
     ) -> Result<Page, StoreError> {
         let what = move || format!("a part of index {}", index.0);
-        self.read_view(what, move |view| reads::scan(view, index, &range, order, max)).await
+        self.read_view(Extent::of(max), what, move |view| {
+            reads::scan(view, index, &range, order, max)
+        })
+        .await
     }
 
     async fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let what = move || format!("object {digest}");
-        self.read_view(what, move |view| reads::object(view, digest)).await
+        self.read_view(Extent::Many, what, move |view| reads::object(view, digest)).await
     }
 
     async fn feed(&self, after: FeedPosition, max: usize) -> Result<Vec<FeedItem>, StoreError> {
         let what = move || format!("the feed after {}", after.0);
-        self.read_view(what, move |view| reads::feed(view, after, max)).await
+        self.read_view(Extent::of(max), what, move |view| reads::feed(view, after, max)).await
     }
 
     async fn feed_grown(&self, after: FeedPosition) -> Result<FeedPosition, StoreError> {
@@ -463,7 +468,8 @@ impl Store for RedbStore {
     }
 
     async fn outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read_view(|| "what is due in the outbox".to_owned(), reads::outbox_due).await
+        self.read_view(Extent::Few, || "what is due in the outbox".to_owned(), reads::outbox_due)
+            .await
     }
 
     async fn outbox_settle(&self, message: Message) -> Result<(), StoreError> {
@@ -474,7 +480,7 @@ impl Store for RedbStore {
     async fn outbox_get(&self, id: &MessageId) -> Result<Option<Message>, StoreError> {
         let (id, name) = (id.clone(), id.clone());
         let what = move || format!("message {name}");
-        self.read_view(what, move |view| reads::outbox_get(view, &id)).await
+        self.read_view(Extent::Few, what, move |view| reads::outbox_get(view, &id)).await
     }
 
     async fn outbox_list(
@@ -485,7 +491,8 @@ impl Store for RedbStore {
     ) -> Result<Vec<Message>, StoreError> {
         let what = || "a part of the outbox".to_owned();
         let read = move |view: &_| reads::outbox_list(view, status, after.as_ref(), max);
-        self.read_view(what, read).await
+        // Of those that are passed over there may be any number.
+        self.read_view(Extent::Many, what, read).await
     }
 
     async fn verify(&self) -> Result<VerifyReport, StoreError> {
