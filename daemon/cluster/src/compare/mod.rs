@@ -63,14 +63,15 @@ impl Session {
                     let draft = draft.prepared(&resource, namespace);
                     placed.push((place, resource, draft));
                 }
-                // With the definition of its kind, all objects of it have gone.
-                Ok(None) => {
-                    let drift = Ok(vec![Drift::Missing]);
-                    done(place, ObjectCheck { object: draft.reference, drift });
-                }
                 Err(fault) if is_about_all(&fault) => return Err(fault),
-                Err(fault) => {
-                    done(place, ObjectCheck { object: draft.reference, drift: Err(fault) });
+                unserved => {
+                    // With the definition of its kind, all objects of it have gone.
+                    let drift = unserved.map(|_| vec![Drift::Missing]);
+                    // Nobody says whether its kind has namespaces: it is the same
+                    // object as when somebody does.
+                    let mut object = draft.reference;
+                    object.namespace.get_or_insert_with(|| namespace.to_owned());
+                    done(place, ObjectCheck { object, drift });
                 }
             }
         }

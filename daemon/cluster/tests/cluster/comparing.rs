@@ -285,3 +285,26 @@ async fn what_can_t_be_seen_is_a_fault_and_not_well() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_has_its_namespace_also_where_nobody_knows_its_kind() {
+    on_a_simulated_cluster(async |stage, wire| {
+        let gadget = |group: &str| {
+            json!({"apiVersion": format!("{group}/v1"), "kind": "Gadget",
+                "metadata": {"name": "a"}})
+        };
+        wire.rule(|_, path| {
+            let refused = json!({"kind": "Status", "code": 403, "reason": "Forbidden",
+                "message": "not for you"});
+            path.contains("/refused.example.com/").then(|| Act::Status(403, refused))
+        });
+        let objects = vec![gadget("gone.example.com"), gadget("refused.example.com")];
+        let checks = compared(stage, objects).await.unwrap();
+        assert_eq!(checks[0].drift.as_ref().unwrap(), &[Drift::Missing]);
+        assert!(checks[1].drift.is_err(), "{checks:?}");
+        for check in checks {
+            assert_eq!(check.object.namespace.as_deref(), Some(stage.namespace()), "{check:?}");
+        }
+    })
+    .await;
+}
