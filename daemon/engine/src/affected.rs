@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deployd_core::config::{Document, DocumentKey, DocumentKind, Provider};
+use deployd_core::deployment::EnvironmentState;
+use deployd_core::graph::Uid;
+use deployd_core::journal::StreamId;
 use deployd_core::matching::{self, MatchError, Subject};
+use deployd_core::plan::Plan;
 use deployd_core::ports::Batch;
 use deployd_core::views::{
     AffectedResource, Applied, AppliedDocument, DefinitionRef, DocumentChange, StoredDocument,
@@ -13,7 +17,7 @@ use serde_json::Value;
 
 use crate::configuration::{Configuration, removed_document};
 use crate::journal::{StoreOrEngine, until_no_conflict};
-use crate::records::{DOCUMENTS, PLUGINS, document_key, get};
+use crate::records::{DOCUMENTS, PLUGINS, content, document_key, get};
 use crate::resources::Made;
 use crate::{Caller, Engine, EngineError, Inner};
 
@@ -42,6 +46,9 @@ impl Inner {
         force: bool,
         dry_run: bool,
     ) -> Result<Applied, StoreOrEngine> {
+        // Read before everything that the removal follows from: whoever changes
+        // a document appends here.
+        let head = self.ports.store.head(&StreamId::configuration()).await?;
         let before = self.configuration().await?;
         let stored: Option<StoredDocument> =
             get(&*self.ports.store, DOCUMENTS, &document_key(key)).await?;
@@ -87,7 +94,9 @@ impl Inner {
             return Ok(applied);
         }
         confirmed(&applied.affected, force)?;
-        let mut batch = removed_document(self, &caller.actor, &stored, Batch::default()).await?;
+        let at = self.ports.clock.now();
+        let batch = Batch::default();
+        let mut batch = removed_document(head.version, at, &caller.actor, &stored, batch)?;
         if key.kind == DocumentKind::Plugin {
             let key = key.name.as_str().as_bytes().to_vec();
             batch.puts.push(deployd_core::ports::Put { index: PLUGINS, key, value: None });
@@ -98,8 +107,8 @@ impl Inner {
         Ok(answer)
     }
 
-    /// Resources that are there and that would come from another definition, or
-    /// from another driver, or from none.
+    /// Resources that are there, or are borrowed, and that would come from
+    /// another definition, from another driver or lender, or from none.
     pub(crate) async fn affected(
         &self,
         before: &Configuration,
@@ -120,7 +129,8 @@ impl Inner {
             // What was kept of an environment that is gone is matched with nothing.
             let (Some(old), Some(new)) = (old_types.get(&id), new_types.get(&id)) else { continue };
             let entry = self.environment(&id).await?;
-            for (uid, made) in self.made(&entry.state).await? {
+            let borrowed = self.borrowed(&entry.state).await?;
+            for (uid, made) in self.made(&entry.state).await?.into_iter().chain(borrowed) {
                 let was = found(before, &id, old, &made);
                 let is = found(after, &id, new, &made);
                 let stays = match (&was, &is) {
@@ -134,7 +144,11 @@ impl Inner {
                 let maker = made.driver.as_ref().map(|driver| driver.name.as_str());
                 let (to, replace, problem) = match is {
                     Ok((name, provider, digest)) => {
-                        let same = matches!(&provider, Some(Provider::Driver(driver)) if Some(driver.as_str()) == maker);
+                        let same = match &provider {
+                            Some(Provider::Driver(driver)) => Some(driver.as_str()) == maker,
+                            Some(lender) => made.driver.is_none() && *lender == made.node.provider,
+                            None => false,
+                        };
                         (Some(DefinitionRef { name, digest }), !same, None)
                     }
                     Err(error) => (None, false, Some(error.to_string())),
@@ -158,6 +172,15 @@ impl Inner {
             }
         }
         Ok(affected)
+    }
+
+    /// What an environment borrows by what is deployed in it.
+    async fn borrowed(&self, state: &EnvironmentState) -> Result<Vec<(Uid, Made)>, EngineError> {
+        let Some(deployed) = &state.deployed else { return Ok(Vec::new()) };
+        let plan: Plan = content(&*self.ports.store, "plan", deployed.plan).await?;
+        let nodes = plan.graph.nodes.into_iter();
+        let of_others = nodes.filter(|(uid, _)| plan.borrowed.contains_key(uid));
+        Ok(of_others.map(|(uid, node)| (uid, Made { node, driver: None, effect: None })).collect())
     }
 
     /// Resources that are there and that a plugin has made: to take them away

@@ -7,9 +7,9 @@ use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
     ResourceDefinitionSpec, SubscriptionSpec,
 };
-use deployd_core::journal::{StreamId, Version};
+use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
-use deployd_core::ports::{Batch, Index, PluginInfo, Put};
+use deployd_core::ports::{Append, Batch, Index, PluginInfo, Put};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{Applied, AppliedDocument, DocumentChange, StoredDocument};
 use deployd_core::{Actor, Digest, EnvironmentId, Name, Timestamp};
@@ -183,7 +183,7 @@ impl Inner {
             batch.objects.push(crate::records::object(&stored.document)?);
             batch.puts.push(put(DOCUMENTS, document_key(&key), &stored)?);
             let body = json!({"type": "document-applied", "key": key, "version": version, "digest": digest});
-            events.push(deployd_core::journal::NewEvent {
+            events.push(NewEvent {
                 at,
                 actor: caller.actor.clone(),
                 kind: "document-applied".to_owned(),
@@ -207,12 +207,7 @@ impl Inner {
         }
         confirmed(&applied.affected, force)?;
         if !events.is_empty() {
-            batch.appends.push(deployd_core::ports::Append {
-                stream,
-                expect: head.version,
-                fence: None,
-                events,
-            });
+            batch.appends.push(Append { stream, expect: head.version, fence: None, events });
         }
         let answer = self.commit(caller, applied, batch, &[]).await?;
         self.changes.announce();
@@ -277,8 +272,12 @@ impl Inner {
 
 /// Adds to a batch that a document is no more. Its versions go on if it comes
 /// again, and what it said stays in the journal.
-pub(crate) async fn removed_document(
-    engine: &Inner,
+///
+/// `expect` is the version of configuration before everything was read that the
+/// removal follows from.
+pub(crate) fn removed_document(
+    expect: Version,
+    at: Timestamp,
     actor: &Actor,
     stored: &StoredDocument,
     mut batch: Batch,
@@ -287,9 +286,12 @@ pub(crate) async fn removed_document(
     batch.puts.push(put(REMOVED, key.clone(), &stored.version)?);
     batch.puts.push(Put { index: DOCUMENTS, key, value: None });
     let StoredDocument { key, version, digest, .. } = stored;
-    let note =
-        json!({"type": "document-removed", "key": key, "version": version, "digest": digest});
-    engine.note(StreamId::configuration(), actor, note, batch).await
+    let kind = "document-removed";
+    let body = json!({"type": kind, "key": key, "version": version, "digest": digest});
+    let event = NewEvent { at, actor: actor.clone(), kind: kind.to_owned(), body };
+    let stream = StreamId::configuration();
+    batch.appends.push(Append { stream, expect, fence: None, events: vec![event] });
+    Ok(batch)
 }
 
 /// The configuration, and the version of its stream before it was read.

@@ -93,18 +93,20 @@ impl Watch {
             }
             let entry = engine.environment(id).await?;
             if let Some(ends) = configuration.ends(id, &entry.state) {
-                // Nobody's deployment is ended by it.
-                let at_rest = entry.state.active.is_none() && entry.state.queue.is_empty();
-                found.insert(id.clone(), (ends, at_rest));
+                found.insert(id.clone(), (ends, is_at_rest(&entry.state)));
             }
         }
         let any = !found.is_empty();
         let now = (Instant::now(), engine.ports.clock.now());
         for (id, ends) in self.see(now, &found) {
             match engine.expire(&id, ends).await {
-                Ok(record) => {
+                Ok(Some(record)) => {
                     self.over.remove(&id);
                     tracing::info!(environment = %id, deployment = %record.id, "its time is over");
+                }
+                // Somebody has come to use it, or wants it for longer.
+                Ok(None) => {
+                    self.over.remove(&id);
                 }
                 // Somebody was quicker.
                 Err(EngineError::Conflict { .. }) => {}
@@ -148,6 +150,12 @@ impl Watch {
         }
         ended
     }
+}
+
+/// Whether nothing is done in an environment, nor waits to be: nobody's
+/// deployment is ended by its end.
+pub(crate) fn is_at_rest(state: &EnvironmentState) -> bool {
+    state.active.is_none() && state.queue.is_empty()
 }
 
 impl Configuration {

@@ -245,9 +245,26 @@ impl Inner {
         wanted: Request,
         set: Object,
     ) -> Result<DeploymentRecord, EngineError> {
+        let accepted = self.accept_if(caller, id, wanted, set, |_, _| true).await?;
+        accepted.ok_or_else(|| EngineError::bug("a request that was not accepted"))
+    }
+
+    /// Accepts a deployment, if something holds of its environment and of what
+    /// documents say at the moment at which it is accepted.
+    pub(crate) async fn accept_if(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &EnvironmentId,
+        wanted: Request,
+        set: Object,
+        holds: impl Fn(&EnvironmentEntry, &Configuration) -> bool,
+    ) -> Result<Option<DeploymentRecord>, EngineError> {
         let deployment = self.new_deployment_id();
         let record = until_no_conflict(|| async {
             let entry = self.environment(id).await?;
+            if !holds(&entry, &*self.configuration().await?) {
+                return Ok(None);
+            }
             let events = queue(&entry.state, &deployment, wanted.clone())
                 .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
             let mut appended = self.prepare(id, &entry, &caller.actor, &events).await?;
@@ -257,11 +274,13 @@ impl Inner {
                 .ok_or_else(|| EngineError::bug("a request without an event"))?;
             let batch = std::mem::take(&mut appended.batch);
             let batch = with_objects(batch, vec![set.clone()]);
-            self.commit(caller, record, batch, &[appended]).await
+            self.commit(caller, record, batch, &[appended]).await.map(Some)
         })
         .await?;
-        Counts::count(&self.counts.accepted);
-        self.workers.wake(self, id);
+        if record.is_some() {
+            Counts::count(&self.counts.accepted);
+            self.workers.wake(self, id);
+        }
         Ok(record)
     }
 

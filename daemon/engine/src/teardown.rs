@@ -2,6 +2,7 @@
 //! what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use deployd_core::config::{DocumentKey, DocumentKind, WhenUnused};
 use deployd_core::deployment::projection::BY_ENVIRONMENT;
@@ -9,6 +10,7 @@ use deployd_core::deployment::{
     DeploymentRecord, EnvironmentState, Mode, Origin, Request, Teardown,
 };
 use deployd_core::graph::{self, CLUSTER, NAMESPACE, ResourceGraph, ResourceKey, Uid};
+use deployd_core::journal::StreamId;
 use deployd_core::plan::{
     Manifests, PLAN_VERSION, Plan, Preview, Previous, UnusedResource, changes,
 };
@@ -16,11 +18,13 @@ use deployd_core::ports::{Batch, Order, Provisioned};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::{DeploymentSet, diff};
 use deployd_core::views::{PlanView, StoredDocument, TeardownRequest};
-use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Name};
+use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Name, Timestamp};
 
-use crate::configuration::removed_document;
+use crate::configuration::{Configuration, removed_document};
 use crate::drift;
+use crate::environments::EnvironmentEntry;
 use crate::error::Problem;
+use crate::expiry::is_at_rest;
 use crate::journal::StoreOrEngine;
 use crate::planner::Planned;
 use crate::records::{
@@ -96,23 +100,28 @@ fn nothing(id: &EnvironmentId) -> DeploymentSet {
 }
 
 impl Inner {
-    /// Accepts that an environment whose time is over is taken away.
+    /// Accepts that an environment whose time is over is taken away; none when
+    /// somebody has come to use it, or wants it for longer, since that was seen.
     pub(crate) async fn expire(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         id: &EnvironmentId,
-        since: deployd_core::Timestamp,
-    ) -> Result<DeploymentRecord, EngineError> {
+        over: Timestamp,
+    ) -> Result<Option<DeploymentRecord>, EngineError> {
         let wanted = Request {
             set: Digest::of_json(&nothing(id)).map_err(EngineError::bug)?,
             mode: Mode::Manual,
-            origin: Origin::Expired { at: since },
+            origin: Origin::Expired { at: over },
             comment: None,
             expected_plan: None,
             confirm_replace: false,
             teardown: Some(Teardown::default()),
         };
         let caller = Caller::new(Actor::deployd());
-        self.accept(&caller, id, wanted, object(&nothing(id))?).await
+        let set = object(&nothing(id))?;
+        let still_over = |entry: &EnvironmentEntry, configuration: &Configuration| {
+            is_at_rest(&entry.state) && configuration.ends(id, &entry.state) == Some(over)
+        };
+        self.accept_if(&caller, id, wanted, set, still_over).await
     }
 
     /// The plan of taking an environment away: what goes in which order, and
@@ -326,10 +335,15 @@ impl Inner {
             application: Some(id.application.clone()),
             name: id.environment.clone(),
         };
+        // Before the document: whoever changes it appends here.
+        let head = self.ports.store.head(&StreamId::configuration()).await?;
         let stored: Option<StoredDocument> =
             get(&*self.ports.store, DOCUMENTS, &document_key(&key)).await?;
         match stored {
-            Some(stored) => removed_document(self, &Actor::deployd(), &stored, batch).await,
+            Some(stored) => {
+                let at = self.ports.clock.now();
+                removed_document(head.version, at, &Actor::deployd(), &stored, batch)
+            }
             // Whoever takes away what was kept has no document any more.
             None => Ok(batch),
         }

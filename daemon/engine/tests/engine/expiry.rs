@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::documents::{document, subscription};
 use crate::fakes::life::Life;
-use crate::world::{Stage, World, assert_succeeded, development};
+use crate::world::{Stage, World, assert_succeeded, caller, development, end_of, request};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const HOUR_MS: i64 = 3_600_000;
@@ -142,4 +142,40 @@ async fn i15_a_clock_that_is_set_back_ends_nothing_and_one_that_stays_ahead_ends
     assert!(stage.is_there().await);
     tokio::time::sleep(2 * HOUR).await;
     assert!(!stage.is_there().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i15_an_environment_that_is_deployed_to_at_the_last_moment_does_not_end() {
+    let stage = Stage::new().await;
+    stage.apply(vec![with_ttl("1h")]).await;
+    assert_succeeded(&stage.deployed("1").await);
+    let engine = stage.engine.clone();
+    stage.world.before("append deployment-queued", async move {
+        let record = engine.deploy(&caller(), request()).await.unwrap();
+        assert_succeeded(&end_of(&engine, &record.id).await);
+    });
+    tokio::time::sleep(2 * HOUR).await;
+    assert_eq!(stage.state().await.accepted, 2, "it was deployed to, and not taken away");
+    assert!(stage.is_there().await);
+    tokio::time::sleep(HOUR).await;
+    assert!(!stage.is_there().await, "and an hour later nobody uses it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn i15_an_environment_that_is_wanted_for_longer_at_the_last_moment_does_not_end() {
+    let stage = Stage::new().await;
+    let spec = json!({"application": "shop", "type": "development", "ttl": "1h"});
+    let production = document(DocumentKind::Environment, "production", spec);
+    stage.apply(vec![with_ttl("1h"), production]).await;
+    // Development ends first; meanwhile somebody wants production to stay.
+    let engine = stage.engine.clone();
+    stage.world.before("append deployment-queued", async move {
+        let spec = json!({"application": "shop", "type": "development", "ttl": "9h"});
+        let longer = document(DocumentKind::Environment, "production", spec);
+        engine.apply(&caller(), vec![longer], false).await.unwrap();
+    });
+    tokio::time::sleep(2 * HOUR).await;
+    assert!(!stage.is_there().await);
+    let production = "shop/production".parse().unwrap();
+    assert!(stage.engine.environment(&production).await.is_ok());
 }

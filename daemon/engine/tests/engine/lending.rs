@@ -1,6 +1,6 @@
 //! One environment has a resource, others use it.
 
-use deployd_core::config::{Document, DocumentKind};
+use deployd_core::config::{Document, DocumentKey, DocumentKind};
 use deployd_core::deployment::Outcome;
 use deployd_core::views::{DeployRequest, TeardownRequest};
 use deployd_core::{DeploymentId, EnvironmentId};
@@ -379,4 +379,37 @@ async fn an_environment_does_not_borrow_from_itself() {
 async fn plan_of(stage: &Stage, id: &DeploymentId) -> Value {
     let plan = stage.engine.plan_of(id).await.unwrap();
     serde_json::to_value(plan).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_what_lends_says_whom_it_concerns_and_needs_force() {
+    let stage = stage().await;
+    let first = deploy_platform(&stage, server()).await;
+    assert_succeeded(&stage.end_of(&first).await);
+    assert_succeeded(&stage.deployed("1").await);
+    let key = DocumentKey {
+        kind: DocumentKind::ResourceDefinition,
+        application: None,
+        name: "instance-for-all".parse().unwrap(),
+    };
+    let dry = stage.engine.remove_document(&caller(), &key, false, true).await.unwrap();
+    let [affected] = dry.affected.as_slice() else { panic!("{:?}", dry.affected) };
+    assert_eq!((affected.name.as_str(), &affected.environment), (INSTANCE, &development()));
+    assert!(affected.problem.is_some());
+    let refused = stage.engine.remove_document(&caller(), &key, false, false).await.unwrap_err();
+    assert!(matches!(refused, EngineError::Affects { .. }), "{refused}");
+    for spec in [
+        json!({"type": "postgres-instance", "lender": "platform/other"}),
+        json!({"type": "postgres-instance", "driver": "template"}),
+    ] {
+        let elsewhere = vec![definition("instance-for-all", spec)];
+        let dry = stage.engine.apply(&caller(), elsewhere.clone(), true).await.unwrap();
+        let [affected] = dry.affected.as_slice() else { panic!("{:?}", dry.affected) };
+        assert!(affected.replace);
+        let refused = stage.engine.apply(&caller(), elsewhere, false).await.unwrap_err();
+        assert!(matches!(refused, EngineError::Affects { .. }), "{refused}");
+    }
+    // The same lender by a change that says nothing else is none.
+    let spec = json!({"type": "postgres-instance", "lender": shared(), "whenUnused": "destroy"});
+    stage.apply(vec![definition("instance-for-all", spec)]).await;
 }

@@ -220,3 +220,36 @@ async fn resources_are_listed_with_what_made_them() {
     assert_eq!(of(ResourceFilter { definition: name("cluster"), ..Default::default() }).await, 1);
     assert_eq!(of(ResourceFilter { application: name("blog"), ..Default::default() }).await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn i4_what_is_applied_beside_a_removal_is_seen_by_it() {
+    let stage = Stage::new().await;
+    stage.apply(vec![plugin("mysql", "driver", json!({}))]).await;
+    let key = of(DocumentKind::Plugin, "mysql");
+    let engine = stage.engine.clone();
+    stage.world.before("get", async move {
+        let user = definition("mysql", "mysql", "mysql", json!({}));
+        engine.apply(&caller(), vec![user], false).await.unwrap();
+    });
+    let removed = stage.engine.remove_document(&caller(), &key, false, false).await;
+    let error = removed.unwrap_err().to_string();
+    assert!(error.contains("is used by ResourceDefinition mysql"), "{error}");
+    assert!(stage.engine.document(&key).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_given_once_also_when_a_document_is_removed_meanwhile() {
+    let stage = Stage::new().await;
+    let key = of(DocumentKind::Subscription, "ci");
+    let engine = stage.engine.clone();
+    stage.world.before("append document-removed", async move {
+        let other = crate::documents::subscription("ci", &["deployment.ended"]);
+        let applied = engine.apply(&caller(), vec![other], false).await.unwrap();
+        assert_eq!(applied.documents[0].version, 2);
+    });
+    let removed = stage.engine.remove_document(&caller(), &key, false, false).await.unwrap();
+    assert_eq!(removed.documents[0].version, 2);
+    let again = vec![crate::documents::subscription("ci", &["deployment.*"])];
+    let applied = stage.engine.apply(&caller(), again, false).await.unwrap();
+    assert_eq!(applied.documents[0].version, 3);
+}

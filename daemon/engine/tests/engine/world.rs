@@ -14,6 +14,7 @@ use deployd_core::views::{Announced, DeployRequest};
 use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Timestamp};
 use deployd_engine::{Caller, Engine, Idempotency};
 use deployd_store::MemoryStore;
+use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -42,6 +43,8 @@ pub struct World {
     pub cluster: Mutex<ClusterWorld>,
     pub receivers: Mutex<Receivers>,
     pub chance: Mutex<Chance>,
+    /// What somebody else does right before the next call of a name.
+    pub meanwhile: Mutex<Option<(&'static str, BoxFuture<'static, ()>)>>,
     pub strikes: Mutex<Strikes>,
     /// What could be seen from outside, in its order.
     pub trace: Mutex<Trace>,
@@ -75,6 +78,7 @@ impl World {
             cluster: Mutex::default(),
             receivers: Mutex::default(),
             chance: Mutex::new(Chance::new(seed)),
+            meanwhile: Mutex::default(),
             strikes: Mutex::default(),
             trace: Mutex::default(),
             clock_off_ms: AtomicI64::new(0),
@@ -84,6 +88,19 @@ impl World {
     pub fn now(&self) -> Timestamp {
         let right = BEGINNING_MS + self.began.elapsed().as_millis() as u64;
         Timestamp(right.saturating_add_signed(self.clock_off_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Has somebody else do something right before the next call of a name.
+    pub fn before(&self, name: &'static str, what: impl Future<Output = ()> + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some((name, Box::pin(what)));
+    }
+
+    /// A call is about to be done: what somebody else does before it.
+    pub async fn meanwhile(&self, name: &str) {
+        let of_it = self.meanwhile.lock().unwrap().take_if(|(before, _)| *before == name);
+        if let Some((_, what)) = of_it {
+            what.await;
+        }
     }
 
     /// Notes what can be seen from outside.

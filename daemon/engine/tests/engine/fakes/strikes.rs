@@ -82,6 +82,7 @@ impl Instance {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         self.life.point(&format!("before {name}")).await;
+        self.world.meanwhile(name).await;
         let strike = self.world.strikes.lock().unwrap().next(name);
         match strike {
             Some(Strike::CrashBefore) => self.life.end(&format!("before {name}")).await,
@@ -109,6 +110,7 @@ impl Instance {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         self.life.alive().await;
+        self.world.meanwhile(name).await;
         match self.world.strikes.lock().unwrap().next(name) {
             Some(Strike::Fails | Strike::Unknown) => return Err(E::made_up(false)),
             Some(Strike::FailsForGood) => return Err(E::made_up(true)),
