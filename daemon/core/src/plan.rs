@@ -150,9 +150,36 @@ pub struct UnusedResource {
     /// Those of the same plan that have to be gone before it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub gone_before: BTreeSet<Uid>,
-    /// What takes its place: made by another driver.
+    /// What takes its place: made by another driver, or borrowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<Uid>,
+    /// What was begun of it and never finished, and goes too, after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<UnfinishedResource>,
+    /// Nothing of it is there but, maybe, what was begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_unfinished: bool,
+}
+
+/// A making of a resource that was begun, and of which it is not known that it
+/// came to anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnfinishedResource {
+    /// `postgres#backend.db@0123456789ab`: to tell it from other makings.
+    pub name: String,
+    /// What tells it from other makings (`ResourceStep.inputs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
+    /// The plan by which it was begun.
+    pub plan: Digest,
+    /// How safe it is to repeat what its driver does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<EffectLevel>,
+    /// What the same driver returned of the resource that is there: its driver
+    /// tells whether what was begun is at another place than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Digest>,
 }
 
 /// A templater, pinned, and the baseline it uses.

@@ -61,7 +61,7 @@ seeded_bugs! {
         "requests::i4_who_waits_is_served_in_the_order_of_coming";
     /// A deployment can begin while another is active.
     TwoActive: "I4", "deployd-core",
-        "deployment::tests::i4_one_active_deployment_and_automatic_ones_supersede_each_other";
+        "deployment::tests::course::i4_one_active_deployment_and_automatic_ones_supersede_each_other";
     /// A newer automatic deployment takes the place of a person's.
     ManualOneSuperseded: "I4", "deployd-engine",
         "requests::an_automatic_one_that_waits_is_superseded_and_manual_ones_are_not";

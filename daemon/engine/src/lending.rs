@@ -119,7 +119,8 @@ impl Inner {
                 continue;
             }
             let head: EnvironmentHead = decode("environment", &bytes)?;
-            let mut of_it: BTreeSet<Digest> = head.begun.values().map(|begun| begun.plan).collect();
+            let begun = head.begun.values().flatten();
+            let mut of_it: BTreeSet<Digest> = begun.map(|begun| begun.plan).collect();
             of_it.extend(head.deployed.as_ref().map(|deployed| deployed.plan));
             if let Some(active) = &head.active {
                 let record = head_of_deployment(store, active).await?;

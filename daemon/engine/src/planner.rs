@@ -22,6 +22,7 @@ use crate::configuration::Configuration;
 use crate::error::Problem;
 use crate::records::{PLUGINS, content, get};
 use crate::resources::Made;
+use crate::unused::is_way;
 use crate::{EngineError, Inner};
 
 /// A plan, content that it names, and what drivers foresee.
@@ -51,9 +52,7 @@ impl Inner {
                 EngineError::not_found(format!("environment type {}", spec.environment_type))
             })?;
         let made = self.made(state).await?;
-        let driver = |made: &Made| made.driver.as_ref()?.name.parse().ok();
-        let made_by: BTreeMap<Uid, Name> =
-            made.iter().filter_map(|(uid, made)| Some((uid.clone(), driver(made)?))).collect();
+        let made_by = self.makers(state, &made).await?;
         let values = configuration.values(id);
         let graph = graph::build(&GraphInput {
             environment: id,
@@ -123,6 +122,22 @@ impl Inner {
         let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
         self.plan_replacements(&mut plan, state).await?;
         Ok(Planned { plan, objects, outputs })
+    }
+
+    /// The drivers of what is there, and of what may be: another driver must not
+    /// take that for its own. Only the environment's own cluster and namespace
+    /// are looked for where they always are.
+    async fn makers(
+        &self,
+        state: &EnvironmentState,
+        made: &BTreeMap<Uid, Made>,
+    ) -> Result<BTreeMap<Uid, Name>, EngineError> {
+        let driver = |made: &Made| made.driver.as_ref()?.name.parse().ok();
+        let unfinished = self.unfinished(state).await?;
+        let newest = unfinished.iter().filter_map(|(uid, begun)| Some((uid, &begun.last()?.1)));
+        let begun = newest.filter(|(_, made)| !is_way(&made.node.key));
+        let all = begun.chain(made);
+        Ok(all.filter_map(|(uid, made)| Some((uid.clone(), driver(made)?))).collect())
     }
 
     /// A plugin that documents name, of the kind that is needed.

@@ -7,7 +7,7 @@ use deployd_core::config::EffectLevel;
 use deployd_core::deployment::projection::{ENVIRONMENTS, environment_of};
 use deployd_core::deployment::{Deployed, EnvironmentState};
 use deployd_core::graph::{Node, Uid};
-use deployd_core::plan::Plan;
+use deployd_core::plan::{Plan, UnfinishedResource};
 use deployd_core::ports::{PluginRef, Provisioned};
 use deployd_core::views::{ResourceFilter, ResourceView};
 use deployd_core::{Digest, EnvironmentId};
@@ -71,16 +71,34 @@ impl Inner {
         self.made_by_plans(by_plan).await
     }
 
-    /// The same of resources that may be there.
-    pub(crate) async fn begun(
+    /// What was begun of resources and never finished, the oldest first, with
+    /// what each was begun by.
+    pub(crate) async fn unfinished(
         &self,
         state: &EnvironmentState,
-    ) -> Result<BTreeMap<Uid, Made>, EngineError> {
-        let mut by_plan: BTreeMap<Digest, Vec<&Uid>> = BTreeMap::new();
+    ) -> Result<BTreeMap<Uid, Vec<(UnfinishedResource, Made)>>, EngineError> {
+        let there = self.made(state).await?;
+        let mut unfinished: BTreeMap<Uid, Vec<(UnfinishedResource, Made)>> = BTreeMap::new();
         for (uid, begun) in &state.begun {
-            by_plan.entry(begun.plan).or_default().push(uid);
+            for one in begun {
+                let by_plan = BTreeMap::from([(one.plan, vec![uid])]);
+                let Some(made) = self.made_by_plans(by_plan).await?.remove(uid) else { continue };
+                let driver = |made: &Made| made.driver.as_ref().map(|driver| driver.name.clone());
+                // Another driver knows nothing of what this one has made.
+                let is_same = there.get(uid).is_some_and(|it| driver(it) == driver(&made));
+                let active = state.resources.get(uid).filter(|_| is_same);
+                let inputs = one.inputs.map(|inputs| inputs.short()).unwrap_or_default();
+                let resource = UnfinishedResource {
+                    name: format!("{}@{inputs}", one.name),
+                    inputs: one.inputs,
+                    plan: one.plan,
+                    effect: made.effect,
+                    beside: active.map(|active| active.provisioned),
+                };
+                unfinished.entry(uid.clone()).or_default().push((resource, made));
+            }
         }
-        self.made_by_plans(by_plan).await
+        Ok(unfinished)
     }
 
     async fn made_by_plans(

@@ -12,7 +12,7 @@ use deployd_core::deployment::{
 use deployd_core::graph::{self, CLUSTER, NAMESPACE, ResourceGraph, ResourceKey, Uid};
 use deployd_core::journal::StreamId;
 use deployd_core::plan::{
-    Manifests, PLAN_VERSION, Plan, Preview, Previous, UnusedResource, changes,
+    Manifests, PLAN_VERSION, Plan, Preview, Previous, UnfinishedResource, UnusedResource, changes,
 };
 use deployd_core::ports::{Batch, Order, Provisioned};
 use deployd_core::seeded::{Bug, seeded};
@@ -132,8 +132,7 @@ impl Inner {
         state: &EnvironmentState,
         teardown: &Teardown,
     ) -> Result<Planned, EngineError> {
-        let mut made = self.made(state).await?;
-        made.extend(self.begun(state).await?);
+        let mut going = Going::of(self.made(state).await?, self.unfinished(state).await?);
         let last = match self.last_plan(id, state).await? {
             Some(digest) => Some(content::<Plan>(&*self.ports.store, "plan", digest).await?),
             None => None,
@@ -144,8 +143,8 @@ impl Inner {
             (None, Some(plan)) if is_something(state) => plan.environment_type.clone(),
             _ => return Err(EngineError::not_found(format!("environment {id}"))),
         };
-        let kept = self.kept(id, state, &made, teardown).await?;
-        let unused = self.in_order_of_going(id, &made, &kept).await?;
+        let kept = self.kept(id, state, &mut going, teardown).await?;
+        let unused = self.in_order_of_going(id, going, &kept).await?;
         let set = nothing(id);
         let set_object = object(&set)?;
         let previous = match &state.deployed {
@@ -207,25 +206,32 @@ impl Inner {
         Ok(None)
     }
 
-    /// What stays: what was asked to, and what that needs.
+    /// What stays: what was asked to, and what that needs. What was begun can be
+    /// left by itself: then it goes with nobody, and needs nothing.
     async fn kept(
         &self,
         id: &EnvironmentId,
         state: &EnvironmentState,
-        made: &BTreeMap<Uid, Made>,
+        going: &mut Going,
         teardown: &Teardown,
     ) -> Result<BTreeSet<Uid>, EngineError> {
         let mut open = Vec::new();
         let mut problems = Vec::new();
+        let mut left = BTreeSet::new();
         for wanted in &teardown.keep {
+            if going.leave(wanted, &mut left) {
+                continue;
+            }
+            let made = &going.made;
             let is_meant = |made: &Made| {
                 made.node.key.resource_type == *wanted || made.node.key.to_string() == *wanted
             };
             let found: Vec<&Uid> =
                 made.iter().filter(|(_, made)| is_meant(made)).map(|(uid, _)| uid).collect();
             if found.is_empty() {
+                let begun = going.unfinished.values().flatten().map(|one| one.name.clone());
                 let known: BTreeSet<String> =
-                    made.values().map(|made| made.node.key.to_string()).collect();
+                    made.values().map(|made| made.node.key.to_string()).chain(begun).collect();
                 let known: Vec<String> = known.into_iter().collect();
                 let message = format!(
                     "found {wanted:?}, expected the type or the name of a resource that is there: {}",
@@ -240,7 +246,7 @@ impl Inner {
         }
         let mut kept = BTreeSet::new();
         while let Some(uid) = open.pop() {
-            let Some(one) = made.get(&uid) else { continue };
+            let Some(one) = going.made.get(&uid) else { continue };
             if !kept.insert(uid.clone()) {
                 continue;
             }
@@ -254,6 +260,7 @@ impl Inner {
                 }
             }
         }
+        kept.extend(left);
         Ok(kept)
     }
 
@@ -262,10 +269,11 @@ impl Inner {
     async fn in_order_of_going(
         &self,
         id: &EnvironmentId,
-        made: &BTreeMap<Uid, Made>,
+        going: Going,
         kept: &BTreeSet<Uid>,
     ) -> Result<Vec<UnusedResource>, EngineError> {
-        let needs = needs(id, made);
+        let Going { made, mut unfinished, only_unfinished } = going;
+        let needs = needs(id, &made);
         let mut order = graph::dependents_first(&needs);
         if seeded(Bug::UndoneInForwardOrder) {
             order.reverse();
@@ -297,6 +305,8 @@ impl Inner {
                 effect: one.effect,
                 gone_before: gone_before.remove(&uid).unwrap_or_default(),
                 replaced_by: None,
+                unfinished: unfinished.remove(&uid).unwrap_or_default(),
+                only_unfinished: only_unfinished.contains(&uid),
                 uid,
             })
         });
@@ -367,6 +377,56 @@ impl Inner {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// What an environment has that could go.
+struct Going {
+    /// By whom each was made, and what it needs.
+    made: BTreeMap<Uid, Made>,
+    /// What was begun of each and never finished.
+    unfinished: BTreeMap<Uid, Vec<UnfinishedResource>>,
+    /// Those of which nothing else is there.
+    only_unfinished: BTreeSet<Uid>,
+}
+
+impl Going {
+    fn of(
+        mut made: BTreeMap<Uid, Made>,
+        begun: BTreeMap<Uid, Vec<(UnfinishedResource, Made)>>,
+    ) -> Self {
+        let mut unfinished = BTreeMap::new();
+        let mut only_unfinished = BTreeSet::new();
+        for (uid, begun) in begun {
+            let mut all = Vec::with_capacity(begun.len());
+            for (one, by) in begun {
+                match made.get_mut(&uid) {
+                    // What it needs goes after all of it.
+                    Some(known) => known.node.after.extend(by.node.after),
+                    None => {
+                        only_unfinished.insert(uid.clone());
+                        made.insert(uid.clone(), by);
+                    }
+                }
+                all.push(one);
+            }
+            unfinished.insert(uid, all);
+        }
+        Self { made, unfinished, only_unfinished }
+    }
+
+    /// Leaves what was begun under a name; whether there is any. Adds resources
+    /// of which nothing goes then.
+    fn leave(&mut self, name: &str, left: &mut BTreeSet<Uid>) -> bool {
+        let found = self.unfinished.iter().find(|(_, all)| all.iter().any(|one| one.name == name));
+        let Some(uid) = found.map(|(uid, _)| uid.clone()) else { return false };
+        if let Some(all) = self.unfinished.get_mut(&uid) {
+            all.retain(|one| one.name != name);
+            if all.is_empty() && self.only_unfinished.contains(&uid) {
+                left.insert(uid);
+            }
+        }
+        true
     }
 }
 

@@ -56,6 +56,8 @@ impl Inner {
                 effect: *effect,
                 gone_before: BTreeSet::new(),
                 replaced_by,
+                unfinished: Vec::new(),
+                only_unfinished: false,
             };
             unused.insert(uid.clone(), resource);
         }
@@ -177,7 +179,7 @@ fn provider<'g>(graph: &'g ResourceGraph, uid: &Uid) -> Option<&'g Provider> {
 }
 
 /// Whether a resource is the environment's own cluster or namespace.
-fn is_way(key: &ResourceKey) -> bool {
+pub(crate) fn is_way(key: &ResourceKey) -> bool {
     [CLUSTER, NAMESPACE].iter().any(|kind| *key == ResourceKey::of_environment(kind))
 }
 

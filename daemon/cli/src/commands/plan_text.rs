@@ -105,7 +105,15 @@ fn unused_text(plan: &Plan, unused: &UnusedResource) -> String {
             found.map(|one| one.key.to_string())
         };
         let after = text(&mut unused.gone_before.iter().filter_map(name));
-        return if after.is_empty() { after } else { format!("after {after}") };
+        let begun = text(&mut unused.unfinished.iter().map(|begun| begun.name.clone()));
+        let mut lines = Vec::new();
+        if !after.is_empty() {
+            lines.push(format!("after {after}"));
+        }
+        if !begun.is_empty() {
+            lines.push(format!("with what was begun: {begun}"));
+        }
+        return lines.join("; ");
     }
     if let Some(by) = &unused.replaced_by {
         if let Some(borrowed) = plan.borrowed.get(by) {

@@ -17,6 +17,9 @@ pub fn label(step: &Step) -> String {
         StepKind::Rollout { action } => action_label(action),
         StepKind::Restore => "bring back what ran before".to_owned(),
         StepKind::Prune => "remove what is left over".to_owned(),
+        StepKind::Destroy { uid } if step.inputs.is_some() => {
+            format!("destroy what was begun of resource {uid}")
+        }
         StepKind::Destroy { uid } => format!("destroy resource {uid}"),
     }
 }

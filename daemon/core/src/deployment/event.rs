@@ -257,9 +257,13 @@ pub struct ResourceStep {
     pub after: Vec<Uid>,
     /// Whether a repeat after an unknown outcome needs an operator.
     pub unsafe_to_repeat: bool,
+    /// What tells one making of it from another: its driver's name and what
+    /// that gets, as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
 }
 
-/// A resource to destroy.
+/// A resource to destroy, or what was begun of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "StoredDestroyStep", into = "StoredDestroyStep")]
 pub struct DestroyStep {
@@ -270,6 +274,9 @@ pub struct DestroyStep {
     /// Those of the same deployment that have to be gone before it; none when
     /// the event is of a time in which one went after the other.
     pub after: Option<Vec<Uid>>,
+    /// What was begun with these inputs, and never finished; none for the
+    /// resource that is there.
+    pub inputs: Option<Digest>,
 }
 
 /// As it is stored: the uid alone says that it is safe.
@@ -288,15 +295,20 @@ enum StoredDestroyStep {
         /// What has to be gone before it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Vec<Uid>>,
+        /// What was begun with these inputs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inputs: Option<Digest>,
     },
 }
 
 impl From<StoredDestroyStep> for DestroyStep {
     fn from(stored: StoredDestroyStep) -> Self {
         match stored {
-            StoredDestroyStep::Uid(uid) => Self { uid, unsafe_to_repeat: false, after: None },
-            StoredDestroyStep::Step { uid, unsafe_to_repeat, after } => {
-                Self { uid, unsafe_to_repeat, after }
+            StoredDestroyStep::Uid(uid) => {
+                Self { uid, unsafe_to_repeat: false, after: None, inputs: None }
+            }
+            StoredDestroyStep::Step { uid, unsafe_to_repeat, after, inputs } => {
+                Self { uid, unsafe_to_repeat, after, inputs }
             }
         }
     }
@@ -305,9 +317,11 @@ impl From<StoredDestroyStep> for DestroyStep {
 impl From<DestroyStep> for StoredDestroyStep {
     fn from(step: DestroyStep) -> Self {
         match step {
-            DestroyStep { uid, unsafe_to_repeat: false, after: None } => Self::Uid(uid),
-            DestroyStep { uid, unsafe_to_repeat, after } => {
-                Self::Step { uid, unsafe_to_repeat, after }
+            DestroyStep { uid, unsafe_to_repeat: false, after: None, inputs: None } => {
+                Self::Uid(uid)
+            }
+            DestroyStep { uid, unsafe_to_repeat, after, inputs } => {
+                Self::Step { uid, unsafe_to_repeat, after, inputs }
             }
         }
     }

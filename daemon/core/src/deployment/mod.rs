@@ -17,7 +17,7 @@ pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Teardow
 pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
-    Action, ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord,
+    Action, ActiveResource, BEGUN_MAX, BegunResource, Deployed, Deployment, DeploymentRecord,
     EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
     StepStatus,
 };

@@ -57,7 +57,7 @@ pub struct EnvironmentHead {
     /// As in [`EnvironmentState`]: few, and only while something went wrong or
     /// goes on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub begun: BTreeMap<Uid, BegunResource>,
+    pub begun: BTreeMap<Uid, Vec<BegunResource>>,
     /// As in [`EnvironmentState`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touched: Option<Timestamp>,

@@ -36,10 +36,11 @@ pub struct EnvironmentState {
     /// was ever begun to be applied, and not pruned since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Digest>,
-    /// Resources that an earlier deployment has begun to provision, and of which
-    /// it is not known that they are there: it was ended in the middle, or failed.
+    /// What earlier deployments have begun to provision, and of which it is not
+    /// known that it is there: they were ended in the middle, or failed. Also
+    /// of a resource that is there, when it was begun with other inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub begun: BTreeMap<Uid, BegunResource>,
+    pub begun: BTreeMap<Uid, Vec<BegunResource>>,
     /// When a deployment was last asked for here, or ended: from then on the
     /// environment's time to live counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,15 +112,26 @@ pub struct ActiveResource {
     /// this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// What tells it from another making of it (`ResourceStep.inputs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
 }
+
+/// The most makings of one resource that are remembered as begun, the newest:
+/// each was begun with other inputs than the others, and none of them came to
+/// its end, so that more than this are a search for the right ones by a program.
+pub const BEGUN_MAX: usize = 16;
 
 /// A resource that may be there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BegunResource {
     /// `postgres#backend.db`.
     pub name: String,
-    /// The plan by which it was to be provisioned.
+    /// The plan by which it was to be provisioned last.
     pub plan: Digest,
+    /// What tells it from another making of it (`ResourceStep.inputs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
 }
 
 /// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
@@ -265,6 +277,10 @@ pub struct Step {
     /// Whether an unknown outcome needs an operator.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsafe_to_repeat: bool,
+    /// Of a provision: what tells this making of the resource from another. Of
+    /// a destroy: the making that was begun and goes; none for what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
     /// Where it stands.
     #[serde(flatten)]
     pub status: StepStatus,
@@ -310,6 +326,7 @@ impl Step {
             kind,
             after,
             unsafe_to_repeat: false,
+            inputs: None,
             status: StepStatus::Waiting,
             attempts: 0,
             key,

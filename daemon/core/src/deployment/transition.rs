@@ -1,18 +1,20 @@
 //! What an event makes of a state, and which events can't be.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::drift;
 use super::event::{DestroyStep, Event};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    Action, ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord,
+    Action, ActiveResource, BEGUN_MAX, BegunResource, Deployed, Deployment, DeploymentRecord,
     EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
     StepStatus,
 };
 use crate::graph::Uid;
 use crate::seeded::{Bug, seeded};
-use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
+use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
 /// An event that can't happen in this state. Live it is refused; on replay it
 /// means that the journal is damaged.
@@ -196,6 +198,7 @@ fn work(
                 let id = format!("provision:{}", resource.uid);
                 let mut step = Step::new(&deployment.id, id, kind, after.collect());
                 step.unsafe_to_repeat = resource.unsafe_to_repeat;
+                step.inputs = resource.inputs;
                 deployment.steps.push(step);
             }
             let provisioned: Vec<StepId> =
@@ -233,8 +236,8 @@ fn work(
         Event::StepSucceeded { step, result, .. } => {
             let finished = finish(deployment, step, at)?;
             finished.result = *result;
-            let kind = finished.kind.clone();
-            succeeded(state, deployment, &kind, *result, at)?;
+            let finished = finished.clone();
+            succeeded(state, deployment, &finished, at)?;
         }
         Event::StepFailed { step, fault, .. } => {
             let failed = open_step(deployment, step)?;
@@ -325,11 +328,27 @@ fn work(
 fn remember_begun(state: &mut EnvironmentState, deployment: &Deployment) {
     let Some(plan) = deployment.plan.filter(|_| !seeded(Bug::BegunForgotten)) else { return };
     for step in &deployment.steps {
-        if let StepKind::Provision { uid, name } = &step.kind
-            && step.started.is_some()
-            && !state.resources.contains_key(uid)
-        {
-            state.begun.insert(uid.clone(), BegunResource { name: name.clone(), plan });
+        let StepKind::Provision { uid, name } = &step.kind else { continue };
+        // What is there with the same inputs is what was begun.
+        let is_there = state.resources.get(uid).is_some_and(|there| there.inputs == step.inputs);
+        if step.started.is_none() || step.status == StepStatus::Succeeded || is_there {
+            continue;
+        }
+        let begun = state.begun.entry(uid.clone()).or_default();
+        begun.retain(|other| other.inputs != step.inputs);
+        begun.push(BegunResource { name: name.clone(), plan, inputs: step.inputs });
+        if begun.len() > BEGUN_MAX {
+            begun.remove(0);
+        }
+    }
+}
+
+/// What was begun with these inputs is there, or gone.
+fn forget_begun(state: &mut EnvironmentState, uid: &Uid, inputs: Option<Digest>) {
+    if let Some(begun) = state.begun.get_mut(uid) {
+        begun.retain(|one| one.inputs != inputs);
+        if begun.is_empty() {
+            state.begun.remove(uid);
         }
     }
 }
@@ -394,11 +413,11 @@ fn finish<'a>(
 fn succeeded(
     state: &mut EnvironmentState,
     deployment: &mut Deployment,
-    kind: &StepKind,
-    result: Option<crate::Digest>,
+    step: &Step,
     at: Timestamp,
 ) -> Result<(), String> {
-    match kind {
+    let result = step.result;
+    match &step.kind {
         StepKind::Provision { uid, name } => {
             let (Some(provisioned), Some(plan)) = (result, deployment.plan) else {
                 return Err("a provisioned resource needs a result and a plan".to_owned());
@@ -411,8 +430,9 @@ fn succeeded(
                 deployment: deployment.id.clone(),
                 at,
                 since,
+                inputs: step.inputs,
             };
-            state.begun.remove(uid);
+            forget_begun(state, uid, step.inputs);
             state.resources.change().insert(uid.clone(), resource.into());
         }
         StepKind::Rollout { .. } => observe(deployment, json!({"outcome": "done"})),
@@ -427,8 +447,10 @@ fn succeeded(
             state.applied = kept.into_iter().collect();
         }
         StepKind::Destroy { uid } => {
-            state.begun.remove(uid);
-            state.resources.change().remove(uid);
+            forget_begun(state, uid, step.inputs);
+            if step.inputs.is_none() {
+                state.resources.change().remove(uid);
+            }
         }
         StepKind::Plan | StepKind::Decide { .. } => {
             return Err("such a step ends with what came of it".to_owned());
@@ -531,19 +553,38 @@ fn decided(
 fn push_closing(deployment: &mut Deployment, after: Vec<StepId>) {
     push(deployment, "prune", StepKind::Prune, after);
     let prune = StepId("prune".to_owned());
-    let destroy = |uid: &Uid| StepId(format!("destroy:{uid}"));
+    let destroy = std::mem::take(&mut deployment.destroy);
+    let mut of: BTreeMap<&Uid, Vec<StepId>> = BTreeMap::new();
+    for step in &destroy {
+        of.entry(&step.uid).or_default().push(destroy_id(step));
+    }
     let mut before = prune.clone();
-    for DestroyStep { uid, unsafe_to_repeat, after } in deployment.destroy.clone() {
-        let id = destroy(&uid);
-        let after = match &after {
-            Some(after) => [prune.clone()].into_iter().chain(after.iter().map(destroy)).collect(),
+    for step in &destroy {
+        let id = destroy_id(step);
+        let after = match &step.after {
+            Some(after) => {
+                let needing = after.iter().filter_map(|uid| of.get(uid)).flatten();
+                // What is there goes first, then what was begun, one by one:
+                // to a driver all of it has the same uid.
+                let own = of.get(&step.uid).into_iter().flatten().take_while(|other| **other != id);
+                [&prune].into_iter().chain(needing).chain(own).cloned().collect()
+            }
             None => vec![before],
         };
-        let mut step = Step::new(&deployment.id, &*id.0, StepKind::Destroy { uid }, after);
-        step.unsafe_to_repeat = unsafe_to_repeat;
-        deployment.steps.push(step);
+        let kind = StepKind::Destroy { uid: step.uid.clone() };
+        let mut pushed = Step::new(&deployment.id, &*id.0, kind, after);
+        pushed.unsafe_to_repeat = step.unsafe_to_repeat;
+        pushed.inputs = step.inputs;
+        deployment.steps.push(pushed);
         before = id;
     }
+    deployment.destroy = destroy;
+}
+
+/// `destroy:<uid>`, and `destroy:<uid>@<inputs>` for what was begun of it.
+fn destroy_id(step: &DestroyStep) -> StepId {
+    let of_begun = step.inputs.map(|inputs| format!("@{}", inputs.short())).unwrap_or_default();
+    StepId(format!("destroy:{}{of_begun}", step.uid))
 }
 
 /// Why a rollout is rolled back: the strategy's words, with the fault of the

@@ -6,17 +6,20 @@ mod provision;
 mod reach;
 mod rollout;
 mod sensitive;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use deployd_core::config::WhenUnused;
 use deployd_core::deployment::{
     Deployment, DestroyStep, EnvironmentState, Event, Origin, ResourceStep, Step, StepId, StepKind,
     StepStatus,
 };
-use deployd_core::graph::{self, Uid};
-use deployd_core::plan::{Manifests, Plan, UnusedResource};
+use deployd_core::graph::{self, Node, Uid};
+use deployd_core::plan::{Manifests, Plan, PlannedResource, UnusedResource};
 use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Put, Scope};
+use deployd_core::resolve;
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
@@ -156,7 +159,10 @@ impl Work {
             StepKind::Rollout { action } => self.act(action).await,
             StepKind::Restore => self.restore().await,
             StepKind::Prune => self.prune().await,
-            StepKind::Destroy { uid } => self.destroy(uid).await,
+            StepKind::Destroy { uid } => match self.step.inputs {
+                None => self.destroy(uid).await,
+                Some(inputs) => self.destroy_unfinished(uid, inputs).await,
+            },
         }
     }
 
@@ -198,7 +204,11 @@ impl Work {
             Ended::Planned(planned) => {
                 let planner::Planned { plan, mut objects, .. } = *planned;
                 let content = object(&plan)?;
-                let event = planned_event(deployment, content.digest, &plan);
+                let set: Option<Arc<DeploymentSet>> = match plan.teardown {
+                    true => None,
+                    false => Some(self.set().await?),
+                };
+                let event = planned_event(deployment, content.digest, &plan, set.as_deref())?;
                 self.contents.plan.put(content.digest, plan).await;
                 objects.push(content);
                 (event, objects)
@@ -360,47 +370,64 @@ const POLL_MS_MIN: u64 = 100;
 /// A driver that wants to be asked later than this forgets itself.
 const POLL_MS_MAX: u64 = deployd_core::deployment::WAIT_MS_MAX;
 
-fn planned_event(deployment: DeploymentId, digest: Digest, plan: &Plan) -> Event {
-    use deployd_core::config::WhenUnused;
+fn planned_event(
+    deployment: DeploymentId,
+    digest: Digest,
+    plan: &Plan,
+    set: Option<&DeploymentSet>,
+) -> Result<Event, EngineError> {
     let order = graph::order(&plan.graph).unwrap_or_default();
-    let resources = order
-        .iter()
-        .filter_map(|uid| {
-            let node = plan.graph.nodes.get(uid)?;
-            let planned = plan.resources.get(uid)?;
-            Some(ResourceStep {
-                uid: uid.clone(),
-                name: node.key.to_string(),
-                // What is borrowed is there already, and no step.
-                after: node
-                    .after
-                    .iter()
-                    .filter(|uid| plan.resources.contains_key(uid))
-                    .cloned()
-                    .collect(),
-                unsafe_to_repeat: is_unsafe(planned.effect),
-            })
-        })
-        .collect();
+    let mut resources = Vec::with_capacity(order.len());
+    for uid in &order {
+        let (Some(node), Some(planned)) = (plan.graph.nodes.get(uid), plan.resources.get(uid))
+        else {
+            continue;
+        };
+        resources.push(ResourceStep {
+            uid: uid.clone(),
+            name: node.key.to_string(),
+            // What is borrowed is there already, and no step.
+            after: node
+                .after
+                .iter()
+                .filter(|uid| plan.resources.contains_key(uid))
+                .cloned()
+                .collect(),
+            unsafe_to_repeat: is_unsafe(planned.effect),
+            inputs: Some(inputs_of(plan, set, node, planned)?),
+        });
+    }
     let goes = |uid: &Uid| {
         let of_it = |unused: &&UnusedResource| unused.uid == *uid;
         plan.unused.iter().find(of_it).is_some_and(|one| one.when_unused == WhenUnused::Destroy)
     };
-    let destroy = plan
-        .unused
-        .iter()
-        .filter(|unused| unused.when_unused == WhenUnused::Destroy)
-        .map(|unused| DestroyStep {
+    let mut destroy = Vec::new();
+    for unused in plan.unused.iter().filter(|one| one.when_unused == WhenUnused::Destroy) {
+        let after: Vec<Uid> = unused.gone_before.iter().filter(|uid| goes(uid)).cloned().collect();
+        let there = (!unused.only_unfinished).then_some((None, unused.effect));
+        let begun = unused.unfinished.iter().map(|begun| (begun.inputs, begun.effect));
+        destroy.extend(there.into_iter().chain(begun).map(|(inputs, effect)| DestroyStep {
             uid: unused.uid.clone(),
-            unsafe_to_repeat: unused.effect.is_some_and(is_unsafe),
-            after: Some(unused.gone_before.iter().filter(|uid| goes(uid)).cloned().collect()),
-        })
-        .collect();
-    Event::DeploymentPlanned {
-        deployment,
-        plan: digest,
-        gates: plan.gates.clone(),
-        resources,
-        destroy,
+            unsafe_to_repeat: effect.is_some_and(is_unsafe),
+            after: Some(after.clone()),
+            inputs,
+        }));
     }
+    let gates = plan.gates.clone();
+    Ok(Event::DeploymentPlanned { deployment, plan: digest, gates, resources, destroy })
+}
+
+/// What tells a making of a resource from another: the same driver with the
+/// same inputs finds what it has begun before. Not its version, which goes on
+/// with what the one before has made.
+fn inputs_of(
+    plan: &Plan,
+    set: Option<&DeploymentSet>,
+    node: &Node,
+    planned: &PlannedResource,
+) -> Result<Digest, EngineError> {
+    let workload = node.workload.as_ref().and_then(|name| set?.workloads.get(name));
+    let metadata = workload.map_or(Value::Null, resolve::metadata_of);
+    let all = (&planned.driver.name, &node.params, &node.inputs, &plan.values, metadata);
+    Digest::of_json(&all).map_err(EngineError::bug)
 }

@@ -55,8 +55,7 @@ impl Work {
     /// the inputs that it was provisioned by.
     pub(super) async fn destroy(&self, uid: &Uid) -> Result<Ended, EngineError> {
         let active = self.state.resources.get(uid).map(|active| (&active.name, active.plan));
-        let begun = || self.state.begun.get(uid).map(|begun| (&begun.name, begun.plan));
-        let Some((name, made_by)) = active.or_else(begun) else { return Ok(Ended::Done(None)) };
+        let Some((name, made_by)) = active else { return Ok(Ended::Done(None)) };
         // Since the plan was made, somebody may have come to use it. Whoever
         // comes while its driver takes it away finds that it goes.
         let loans = match self.token() {
@@ -112,7 +111,7 @@ impl Work {
     }
 
     /// What the driver recognises the step by.
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         let key = &self.step.key;
         if seeded(Bug::KeyChangedOnRetry) {
             return format!("{key}-{}", self.step.attempts);

@@ -37,5 +37,6 @@ mod simulation;
 mod sources;
 mod teardown;
 mod time;
+mod unfinished;
 mod watching;
 mod world;

@@ -1,7 +1,7 @@
 //! Drivers that keep to their idempotency keys: the same key does its effect
 //! once, however often it comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use deployd_core::ports::{
@@ -30,6 +30,8 @@ pub struct Script {
     /// When polled: so often it fails and may be tried again, with each key.
     pub transient_polls: u32,
     pub permanent: Option<Fault>,
+    /// It is made, and then this is said of it.
+    pub made_and: Option<Fault>,
     /// Faults of the preview, first to last.
     pub plan_faults: Vec<Fault>,
     pub destroy_fault: Option<Fault>,
@@ -72,6 +74,8 @@ pub struct DriverWorld {
     pub done: BTreeMap<String, String>,
     /// What is there.
     pub there: BTreeMap<String, Value>,
+    /// Where something is, of those that have the input `place`: by driver.
+    pub places: BTreeSet<(String, String)>,
 }
 
 impl DriverWorld {
@@ -92,6 +96,11 @@ impl DriverWorld {
 /// whose it is.
 pub fn canary(uid: &str, name: &str) -> String {
     format!("canary-{uid}-{name}-canary")
+}
+
+/// Where a resource is to be, or is.
+fn place(of: &Value) -> Option<String> {
+    of.get("place").and_then(Value::as_str).map(str::to_owned)
 }
 
 impl Instance {
@@ -152,8 +161,11 @@ impl Drivers for Instance {
         if !script.plan_faults.is_empty() {
             return Err(script.plan_faults.remove(0));
         }
-        let action =
-            if request.state.is_some() { DriverAction::None } else { DriverAction::Create };
+        let action = match &request.state {
+            None => DriverAction::Create,
+            Some(state) if place(state) != place(&request.inputs) => DriverAction::Replace,
+            Some(_) => DriverAction::None,
+        };
         Ok(DriverPlan { action, summary: Vec::new(), outputs: json!({}) })
     }
 
@@ -209,6 +221,10 @@ impl Drivers for Instance {
                 });
             }
             drivers.there.remove(&request.uid);
+            let found = place(request.state.as_ref().unwrap_or(&request.inputs));
+            if let Some(place) = found {
+                drivers.places.remove(&(call.plugin.name.clone(), place));
+            }
             Ok(Progress::Done(()))
         })
         .await
@@ -242,6 +258,7 @@ impl Instance {
         tokio::time::sleep(std::time::Duration::from_millis(script.takes_ms)).await;
         self.life.alive().await;
         let key = request.idempotency_key.clone();
+        let before = request.state.as_ref().and_then(place);
         let progress = {
             let mut drivers = self.world.drivers.lock().unwrap();
             let now = self.world.now();
@@ -271,12 +288,22 @@ impl Instance {
             .then(|| {
                 drivers.done.insert(key.clone(), request.uid.clone());
                 drivers.there.insert(request.uid.clone(), request.inputs.clone());
+                let driver = &call.plugin.name;
+                if let Some(before) = before.filter(|_| script.made_and.is_none()) {
+                    drivers.places.remove(&(driver.clone(), before));
+                }
+                if let Some(place) = place(&request.inputs) {
+                    drivers.places.insert((driver.clone(), place));
+                }
             })
             .ok_or(expected)
         };
         if let Err(token) = progress {
             let message = "it is being made".to_owned();
             return Ok(Progress::Pending { token, poll_after_ms: 1_000, message });
+        }
+        if let Some(fault) = script.made_and {
+            return Err(fault);
         }
         for name in &script.secrets {
             let secret = SecretRef { owner: request.uid.clone(), name: (*name).to_owned() };
@@ -296,7 +323,7 @@ impl Instance {
             outputs["name"] = json!(environment);
         }
         Ok(Progress::Done(Provisioned {
-            state: json!({"made": request.uid}),
+            state: json!({"made": request.uid, "place": request.inputs.get("place")}),
             outputs,
             manifests: script.manifests.clone(),
         }))

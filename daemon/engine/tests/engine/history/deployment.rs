@@ -177,9 +177,14 @@ impl Deployment {
                 ensure(self.destroy.iter().any(|uid| uid == rest), || {
                     format!("I12: {name} is not planned")
                 })?;
+                let uid = uid_of(rest);
+                // What was begun of a resource goes after what is there of it.
+                if rest != uid && self.destroy.iter().any(|other| other == uid) {
+                    self.needs(name, &format!("destroy:{uid}"))?;
+                }
                 // Who needs it goes before it.
                 let dependent = self.destroy.iter().find(|other| {
-                    there.get(*other).is_some_and(|after| after.contains(rest))
+                    there.get(uid_of(other)).is_some_and(|after| after.contains(uid))
                         && !self.is_done(&format!("destroy:{other}"))
                 });
                 ensure(dependent.is_none(), || {
@@ -203,10 +208,13 @@ impl Deployment {
         }
         for step in body["destroy"].as_array().into_iter().flatten() {
             let uid = step.as_str().unwrap_or_else(|| text(step, "uid")).to_owned();
+            // What was begun has the first digits of its inputs beside the uid.
+            let inputs = step["inputs"].as_str().map(|inputs| inputs.rsplit(':').next().unwrap());
+            let name = inputs.map_or(uid.clone(), |inputs| format!("{uid}@{}", &inputs[..12]));
             if step["unsafeToRepeat"] == true {
-                self.unsafe_destroys.insert(uid.clone());
+                self.unsafe_destroys.insert(name.clone());
             }
-            self.destroy.push(uid);
+            self.destroy.push(name);
         }
         Ok(())
     }
@@ -319,4 +327,9 @@ impl Deployment {
             other => Err(format!("I7: it has ended as {other}")),
         }
     }
+}
+
+/// The uid of what a step destroys, without what tells makings of it apart.
+fn uid_of(destroyed: &str) -> &str {
+    destroyed.split_once('@').map_or(destroyed, |(uid, _)| uid)
 }
