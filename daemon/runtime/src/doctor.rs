@@ -176,6 +176,13 @@ async fn keys(settings: &Settings) -> Finding {
             "secrets",
             format!("{key}; older ones are needed until a daemon has wrapped all secrets anew"),
         ),
+        Ok(Some(report)) if !report.unreadable.is_empty() => odd(
+            "secrets",
+            format!(
+                "{key}; no key opens {}: set them anew, or restore their key and start again",
+                report.unreadable.join(", ")
+            ),
+        ),
         Ok(report) => {
             let removable: Vec<String> = report
                 .into_iter()
