@@ -1,0 +1,300 @@
+//! One worker per environment that has something to do: asks `next`, appends and
+//! performs, until nothing is left.
+
+mod claim;
+mod recording;
+mod registry;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deployd_core::deployment::{Event, Intent, StepId, interrupted, is_due, next};
+use deployd_core::ports::{Claim, StoreError};
+use deployd_core::{DeploymentId, EnvironmentId, Fault, Timestamp};
+use futures::FutureExt;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::effects::{self, Contents, Leave, Performed, Record};
+use crate::environments::EnvironmentEntry;
+use crate::{Counts, EngineError, Inner};
+
+use claim::CLAIM_RENEW_MS;
+pub(crate) use registry::{Workers, start, stop};
+
+/// The wait after a worker failed, before it tries again. It doubles with each
+/// failure in a row.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest such wait: an environment whose record can't be read costs one
+/// line of the daemon's log a minute, and nobody else anything.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// The longest sleep without looking again: a bound on what a jump of the
+/// clock on the wall can do.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// Events that are appended together: a bound for what one transaction takes,
+/// and more than most deployments have.
+const EVENTS_AT_ONCE: usize = 500;
+
+/// A step that is being performed.
+struct Flight {
+    deployment: DeploymentId,
+    task: tokio::task::Id,
+    leave: watch::Sender<Leave>,
+}
+
+struct Worker {
+    engine: Arc<Inner>,
+    id: EnvironmentId,
+    claim: Option<Claim>,
+    /// Whether steps that are recorded as running may be another worker's, who
+    /// is gone: so it is at the start, until that is recorded.
+    fresh: bool,
+    running: JoinSet<(DeploymentId, StepId, Performed)>,
+    flights: BTreeMap<StepId, Flight>,
+    /// When to perform a step again that has nothing new to tell.
+    polls: BTreeMap<StepId, Timestamp>,
+    /// What the steps of the active deployment have in common.
+    contents: Arc<Contents>,
+}
+
+/// A step that was performed, and what came of it.
+struct Finished {
+    deployment: DeploymentId,
+    step: StepId,
+    record: Record,
+}
+
+/// Works until nothing is left; begins anew when the worker itself fails, so
+/// that no environment is forgotten.
+async fn supervise(engine: Arc<Inner>, id: EnvironmentId, bell: Arc<Notify>) {
+    loop {
+        let work = AssertUnwindSafe(work(engine.clone(), id.clone(), &bell));
+        if work.catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!(environment = %id, "a worker has panicked; please report it");
+        tokio::time::sleep(PAUSE_MAX).await;
+    }
+}
+
+async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: &Arc<Notify>) {
+    let mut worker = Worker {
+        engine,
+        id,
+        claim: None,
+        fresh: true,
+        running: JoinSet::new(),
+        flights: BTreeMap::new(),
+        polls: BTreeMap::new(),
+        contents: Arc::default(),
+    };
+    let mut pause = PAUSE;
+    loop {
+        let round = worker.round().await;
+        if round.is_ok() {
+            pause = PAUSE;
+        }
+        match round {
+            Ok(Round::Again) => {}
+            Ok(Round::Wait(until)) => worker.wait(until, bell).await,
+            Ok(Round::Idle) => {
+                worker.release().await;
+                if worker.engine.workers.leave(&worker.id, bell) {
+                    worker.engine.environments.forget(&worker.id);
+                    return;
+                }
+            }
+            Err(error) => {
+                if matches!(error, EngineError::Store(StoreError::Fenced { .. })) {
+                    worker.lost_claim();
+                }
+                if worker.engine.workers.is_stopping()
+                    && worker.engine.workers.leave(&worker.id, bell)
+                {
+                    return;
+                }
+                tracing::error!(environment = %worker.id, %error, "the worker will try again");
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(pause) => {}
+                    // What changes may be what was wrong; but a request after
+                    // another must not keep a store busy that fails.
+                    () = async { tokio::time::sleep(PAUSE).await; bell.notified().await } => {}
+                }
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+enum Round {
+    /// Something was appended.
+    Again,
+    /// Nothing to do until then, or until something happens.
+    Wait(Option<Timestamp>),
+    /// Nothing to do at all.
+    Idle,
+}
+
+impl Worker {
+    async fn round(&mut self) -> Result<Round, EngineError> {
+        let stopping = self.engine.workers.is_stopping();
+        let entry = self.engine.environment(&self.id).await?;
+        let now = self.engine.ports.clock.now();
+        if stopping {
+            for flight in self.flights.values() {
+                flight.leave.send_replace(Leave::Stopping);
+            }
+            if self.running.is_empty() {
+                return Ok(Round::Idle);
+            }
+        }
+        if self.fresh {
+            let events = interrupted(&entry.state);
+            if !events.is_empty() {
+                tracing::info!(environment = %self.id, steps = events.len(), "resuming after an interruption");
+                self.renew(now).await?;
+                let records = events.into_iter().map(Record::from).collect();
+                match self.append(&entry, records).await {
+                    // What runs from now on is this worker's.
+                    Ok(()) => self.fresh = false,
+                    // Somebody asked for something meanwhile: look again.
+                    Err(EngineError::Store(StoreError::Conflict { .. })) => {}
+                    Err(error) => return Err(error),
+                }
+                return Ok(Round::Again);
+            }
+            self.fresh = false;
+        }
+        let intents = next(&entry.state, now);
+        if intents.is_empty() && self.running.is_empty() {
+            return Ok(Round::Idle);
+        }
+        self.renew(now).await?;
+        if !self.decisions(&intents).is_empty() {
+            self.append(&entry, Vec::new()).await?;
+            return Ok(Round::Again);
+        }
+        let mut wake: Option<Timestamp> = None;
+        let mut sooner = |at: Timestamp| wake = Some(wake.map_or(at, |known| known.min(at)));
+        for intent in intents {
+            match intent {
+                Intent::Append(_) => {}
+                Intent::WakeAt(at) => sooner(at),
+                Intent::Perform { step, .. } if self.flights.contains_key(&step) => {}
+                Intent::Perform { .. } if stopping => {}
+                Intent::Perform { deployment, step } => match self.polls.get(&step) {
+                    Some(at) if !is_due(*at, now) => sooner(*at),
+                    _ => self.perform(&entry, deployment, step),
+                },
+                Intent::Abandon { step, .. } => {
+                    if let Some(flight) = self.flights.get(&step) {
+                        flight.leave.send_replace(Leave::Abandoned);
+                    }
+                }
+            }
+        }
+        Ok(Round::Wait(wake))
+    }
+
+    /// What is to be recorded of what should happen now.
+    fn decisions(&self, intents: &[Intent]) -> Vec<Event> {
+        if self.engine.workers.is_stopping() {
+            return Vec::new();
+        }
+        let event = |intent: &Intent| match intent {
+            // A driver that is just being asked whether it is done may say
+            // so: a deployment does not end before its last answer.
+            Intent::Append(Event::DeploymentEnded { .. }) if !self.running.is_empty() => None,
+            Intent::Append(event) => Some(event.clone()),
+            _ => None,
+        };
+        intents.iter().filter_map(event).take(EVENTS_AT_ONCE).collect()
+    }
+
+    fn perform(&mut self, entry: &Arc<EnvironmentEntry>, deployment: DeploymentId, step: StepId) {
+        Counts::count(&self.engine.counts.steps);
+        let engine = self.engine.clone();
+        let entry = entry.clone();
+        let environment = self.id.clone();
+        let name = step.clone();
+        let of = deployment.clone();
+        let contents = self.contents.clone();
+        let (leave, left) = watch::channel(Leave::Stay);
+        let handle = self.running.spawn(async move {
+            let performing =
+                effects::perform(engine, environment, entry, &deployment, &name, left, contents);
+            let performed = Box::pin(performing).await;
+            (deployment, name, performed)
+        });
+        self.flights.insert(step, Flight { deployment: of, task: handle.id(), leave });
+    }
+
+    /// Until something that runs has ended, the bell rings, or it is time.
+    async fn wait(&mut self, until: Option<Timestamp>, bell: &Notify) {
+        let now = self.engine.ports.clock.now();
+        let sleep = until
+            .map_or(SLEEP_MAX, |at| Duration::from_millis(at.ms_since(now)))
+            .min(SLEEP_MAX)
+            .min(Duration::from_millis(CLAIM_RENEW_MS / 2));
+        tokio::select! {
+            // In order, so that a run can be repeated from its seed; whichever
+            // is ready, everything is looked at afterwards.
+            biased;
+            Some(ended) = self.running.join_next() => {
+                let mut finished = Vec::new();
+                finished.extend(self.ended(ended));
+                // What ended meanwhile is recorded with it.
+                while finished.len() < EVENTS_AT_ONCE
+                    && let Some(ended) = self.running.try_join_next()
+                {
+                    finished.extend(self.ended(ended));
+                }
+                self.record(finished).await;
+            }
+            () = bell.notified() => {}
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+
+    /// What is to be recorded of a step that was performed.
+    fn ended(
+        &mut self,
+        ended: Result<(DeploymentId, StepId, Performed), tokio::task::JoinError>,
+    ) -> Option<Finished> {
+        let (deployment, step, performed) = match ended {
+            Ok(ended) => ended,
+            Err(error) => self.died(&error)?,
+        };
+        self.flights.remove(&step);
+        match performed {
+            Performed::Record(record) => {
+                self.polls.remove(&step);
+                Some(Finished { deployment, step, record: *record })
+            }
+            Performed::StillPending { poll_at } => {
+                self.polls.insert(step, poll_at);
+                None
+            }
+            Performed::Left => None,
+        }
+    }
+
+    /// The code that performs a step has panicked.
+    fn died(&self, error: &tokio::task::JoinError) -> Option<(DeploymentId, StepId, Performed)> {
+        let (step, flight) = self.flights.iter().find(|(_, flight)| flight.task == error.id())?;
+        tracing::error!(environment = %self.id, %step, %error, "a step has panicked");
+        let fault = Fault::bug(
+            "step-panicked",
+            format!("deployd itself failed in step {step}; please report it"),
+        );
+        let (deployment, step) = (flight.deployment.clone(), step.clone());
+        let event = Event::StepFailed { deployment: deployment.clone(), step: step.clone(), fault };
+        Some((deployment, step, Performed::Record(Box::new(event.into()))))
+    }
+}
