@@ -14,7 +14,6 @@ use deployd_core::deployment::EnvironmentState;
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{EnvironmentId, Timestamp};
 use futures::FutureExt;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::configuration::Configuration;
@@ -33,16 +32,6 @@ const SEEN_AFTER_JUMP: Duration = Duration::from_secs(24 * 3_600);
 
 /// What is no jump: clocks are put right by seconds all the time.
 const JUMP_MS: u64 = 5 * 60_000;
-
-/// Rung when documents have changed, and at the end.
-#[derive(Debug, Default)]
-pub(crate) struct Bell(Notify);
-
-impl Bell {
-    pub(crate) fn ring(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// Begins to look.
 pub(crate) fn start(engine: &Arc<Inner>) {
@@ -63,7 +52,7 @@ pub(crate) fn start(engine: &Arc<Inner>) {
                 }
             };
             tokio::select! {
-                () = inner.expiry.0.notified() => {}
+                () = inner.expiry.rung() => {}
                 () = tokio::time::sleep(LOOK), if again => {}
             }
         }

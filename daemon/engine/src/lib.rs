@@ -155,13 +155,15 @@ pub(crate) struct Inner {
     pub(crate) counts: Counts,
     pub(crate) logs: logs::Sequences,
     pub(crate) workers: worker::Workers,
-    pub(crate) outbox: outbox::Bell,
+    /// Rung when there is something to deliver.
+    pub(crate) outbox: tasks::Bell,
     pub(crate) drift: drift::Turns,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) changes: watch::Changes,
     pub(crate) environments: environments::Remembered,
     pub(crate) configured: configuration::Configured,
-    pub(crate) expiry: expiry::Bell,
+    /// Rung when documents have changed, and at the end.
+    pub(crate) expiry: tasks::Bell,
 }
 
 impl Engine {
@@ -177,13 +179,13 @@ impl Engine {
                 counts: Counts::default(),
                 logs: logs::Sequences::default(),
                 workers: worker::Workers::default(),
-                outbox: outbox::Bell::default(),
+                outbox: tasks::Bell::default(),
                 drift: drift::Turns::default(),
                 tasks: tasks::Tasks::default(),
                 changes: watch::Changes::default(),
                 environments: environments::Remembered::default(),
                 configured: configuration::Configured::default(),
-                expiry: expiry::Bell::default(),
+                expiry: tasks::Bell::default(),
             }),
         }
     }

@@ -16,7 +16,6 @@ use deployd_core::{Fault, Timestamp};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use crate::journal::until_no_conflict;
 use crate::records::{PLUGINS, get};
@@ -52,16 +51,6 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// The wait after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Rung when there is something to deliver.
-#[derive(Debug, Default)]
-pub(crate) struct Bell(Notify);
-
-impl Bell {
-    pub(crate) fn ring(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// Begins to deliver.
 pub(crate) fn start(engine: &Arc<Inner>) {
@@ -159,7 +148,7 @@ impl Inner {
                         tracing::error!(%error, "what came of a delivery could not be recorded; it is repeated");
                     }
                 }
-                () = self.outbox.0.notified() => {}
+                () = self.outbox.rung() => {}
                 () = tokio::time::sleep(sleep), if !full => {}
             }
         }

@@ -1,8 +1,10 @@
-//! The tasks of an engine, owned in one place, so that none outlives it.
+//! The tasks of an engine, owned in one place, so that none outlives it; and
+//! what wakes one that waits.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// Tasks that run, until they are taken to be waited for or ended.
@@ -29,5 +31,21 @@ impl Tasks {
     /// Takes all of them; nothing new begins. To drop what is taken ends it.
     pub(crate) fn take(&self) -> JoinSet<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+}
+
+/// Wakes the one task that waits for it, or else keeps it from waiting the next
+/// time.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Notify);
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    /// Until it is rung.
+    pub(crate) async fn rung(&self) {
+        self.0.notified().await;
     }
 }
