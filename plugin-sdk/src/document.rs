@@ -29,6 +29,23 @@ pub fn fit<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Fault> {
     })
 }
 
+/// What the text begins with that stands for an output which is not there yet.
+const KNOWN_LATER: &str = "(known after provisioning";
+
+/// Whether a text has something in it that is known only later: an output of a
+/// resource that is still to be made.
+///
+/// Before a first deployment, a plan is asked for when the resources that inputs
+/// refer to are not there. In the place of their outputs stands
+/// `(known after provisioning: resources.NAME.OUTPUT)`, alone or inside a longer
+/// text. Such a text is no address and no name: a plan that meets one says what it
+/// can, and asks no server. It stands in plans only.
+/// [`Request::is_preview`](crate::driver::Request::is_preview) says it of all
+/// that a request asks for.
+pub fn is_known_later(text: &str) -> bool {
+    text.contains(KNOWN_LATER)
+}
+
 /// Writes a document. A type that has no JSON form is a bug of the plugin, but
 /// no reason to trap.
 // Without any kind, nothing is written.
@@ -85,6 +102,13 @@ mod tests {
         let Fault::Invalid(fields) = fault else { panic!("{fault}") };
         assert_eq!(fields[0].path, "/inputs/ports/a~1b/1");
         assert!(fields[0].message.contains("expected u16"), "{fields:?}");
+    }
+
+    #[test]
+    fn what_is_known_later_is_known_by_its_text() {
+        let later = "(known after provisioning: resources.db.host)";
+        assert!(is_known_later(later) && is_known_later(&format!("https://{later}:443/")));
+        assert!(!is_known_later("db.example (known after a call)") && !is_known_later(""));
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub struct Request<D: Driver> {
     pub idempotency_key: String,
     /// Where the call belongs.
     pub scope: Scope,
+    preview: bool,
 }
 
 /// A request before its documents are fitted to the driver's types.
@@ -87,8 +88,16 @@ pub(crate) struct RawRequest {
 }
 
 impl<D: Driver> Request<D> {
+    /// Whether anything that is asked for is known only later, when other resources
+    /// are there ([`is_known_later`](crate::is_known_later)). In plans only.
+    pub fn is_preview(&self) -> bool {
+        self.preview
+    }
+
     pub(crate) fn read(raw: RawRequest) -> Result<Self, Fault> {
+        let later = document::is_known_later;
         Ok(Self {
+            preview: later(&raw.params) || later(&raw.inputs),
             params: document::read("params", &raw.params)?,
             inputs: document::read("inputs", &raw.inputs)?,
             state: raw.state.map(|text| document::read("state", &text)).transpose()?,
@@ -132,6 +141,13 @@ impl Planned {
     /// A plan of which no output is known yet.
     pub fn new(action: Action) -> Self {
         Self { action, summary: Vec::new(), outputs: Map::new() }
+    }
+
+    /// A plan of what can't be looked at, because something that is asked for is
+    /// known only later: that it would be made or changed, and no outputs.
+    pub fn later<D: Driver>(request: &Request<D>) -> Self {
+        let action = if request.state.is_none() { Action::Create } else { Action::Update };
+        Self::new(action).line("what exactly is known when what its inputs refer to is there")
     }
 
     /// Adds a line for a person.

@@ -27,6 +27,16 @@ pub enum Fault {
     Unsupported(String),
 }
 
+/// The longest part of somebody else's words that a fault repeats.
+const SHOWN_CHARACTERS: usize = 300;
+
+/// What a server says, as far as a person wants to read it in a fault: the first
+/// 300 characters, without line breaks and other control characters.
+pub fn shown(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.trim().chars().map(clean).take(SHOWN_CHARACTERS).collect()
+}
+
 /// A place in a document (RFC 6901) and what is wrong there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldFault {
@@ -99,3 +109,14 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_one_short_line() {
+        assert_eq!(shown(" no\r\nX-Header: \u{1b}[31m\n"), "no  X-Header:  [31m");
+        assert_eq!(shown(&"é".repeat(9000)).chars().count(), 300);
+    }
+}

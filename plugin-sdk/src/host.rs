@@ -80,6 +80,20 @@ pub trait Host: Log {
     /// Looks a granted secret up by the name that the configuration gives it.
     fn open_secret(&self, name: &str) -> Result<Self::Secret, Fault>;
 
+    /// The value of a granted secret as a text, without the blanks and line breaks
+    /// that files and copying leave around it. `path` is where its name stands in
+    /// the request. Needs what [`Secret::reveal`] needs.
+    fn reveal_text(&self, path: &str, name: &str) -> Result<String, Fault> {
+        let value = String::from_utf8(self.open_secret(name)?.reveal()?).unwrap_or_default();
+        match value.trim() {
+            "" => {
+                let message = format!("the value of the secret {name:?} is empty, or no text");
+                Err(Fault::invalid(path, message))
+            }
+            text => Ok(text.to_owned()),
+        }
+    }
+
     /// Opens a byte stream to a host and port that the grant names.
     fn connect(
         &self,

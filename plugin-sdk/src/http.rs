@@ -128,6 +128,19 @@ impl Response {
         Some(Duration::from_secs(seconds.into()))
     }
 
+    /// The fault for what passes by itself, with the time that the server asks for:
+    /// too many requests (429), or a server that fails (408 and 500 to 599, but 501,
+    /// which says that it will never do that). `what` was to be done.
+    pub fn passing(&self, what: &str) -> Option<Fault> {
+        let message = match self.status {
+            429 => format!("{what}: the server asks for fewer requests (status 429)"),
+            501 => return None,
+            408 | 500..=599 => format!("{what}: the server fails (status {})", self.status),
+            _ => return None,
+        };
+        Some(Fault::Unavailable { message, after: self.retry_after() })
+    }
+
     /// The body, read as JSON. What does not fit is nothing that the plugin or
     /// its configuration can help, and may be gone the next time.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
@@ -205,6 +218,21 @@ mod tests {
         let text = fault.unwrap_err().to_string();
         assert!(text.starts_with("unavailable: the answer with status 200"), "{text}");
         assert!(!text.contains("hunter2") && !text.contains("token"), "{text}");
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for status in [408, 429, 500, 503, 599] {
+            let response = Response::new(status).with_header("retry-after", "9");
+            let Some(Fault::Unavailable { message, after }) = response.passing("asking") else {
+                panic!("{status}")
+            };
+            assert!(message.starts_with("asking: the server"), "{message}");
+            assert_eq!(after, Some(Duration::from_secs(9)));
+        }
+        for status in [200, 302, 400, 404, 501] {
+            assert_eq!(Response::new(status).passing("asking"), None, "{status}");
+        }
     }
 
     #[test]

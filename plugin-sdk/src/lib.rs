@@ -56,6 +56,7 @@ mod fault;
 pub mod guest;
 mod host;
 pub mod http;
+mod installation;
 mod memory;
 pub mod name;
 pub mod net;
@@ -66,9 +67,10 @@ pub mod strategy;
 pub mod templater;
 pub mod testing;
 
-pub use document::fit;
-pub use fault::{Fault, FieldFault};
+pub use document::{fit, is_known_later};
+pub use fault::{Fault, FieldFault, shown};
 pub use host::{Host, Level, Log, Recipe, Secret};
+pub use installation::Installation;
 pub use memory::discard;
 pub use scope::{Pending, Scope};
 

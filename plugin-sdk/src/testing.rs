@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn a_revealed_text_has_no_line_break_at_its_end() {
+        let host = FakeHost::new().grant_secret("token", " t0ken\r\n").grant_secret("empty", "\n");
+        assert_eq!(host.reveal_text("/inputs/token", "token").unwrap(), "t0ken");
+        let fault = host.reveal_text("/inputs/token", "empty").unwrap_err().to_string();
+        assert!(fault.contains("/inputs/token: the value of the secret \"empty\""), "{fault}");
+    }
+
+    #[test]
     fn what_is_not_granted_is_denied() {
         assert!(matches!(FakeHost::new().open_secret("token"), Err(Fault::Denied(_))));
         let request = http::Request::get("https://api.example/");

@@ -2,20 +2,19 @@
 
 use crate::records::{Kind, Record, is_name};
 use deployd_plugin_sdk::http::{Request, Response};
-use deployd_plugin_sdk::{Fault, Host};
+use deployd_plugin_sdk::{Fault, Host, shown};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Records on a page of a list, and pages of one list: a name has a handful.
 const PER_PAGE: u32 = 100;
 const PAGES: u32 = 10;
-/// How much of what the API says of an error is handed on.
-const MESSAGE_CHARACTERS: usize = 300;
 
 /// Error codes that say: somebody else has made such a record in the meantime.
 const TAKEN: [u64; 5] = [81053, 81054, 81056, 81057, 81058];
-/// Those that say: no such record.
-const GONE: [u64; 1] = [81044];
+/// Those that say: no such record, or no such zone. A status alone does not: what
+/// stands before the API may answer with 404, too.
+const GONE: [u64; 3] = [81044, 1001, 7003];
 
 /// The API, through the host, which adds the token.
 pub(crate) struct Api<'a, H> {
@@ -159,32 +158,27 @@ impl<'a, H: Host> Api<'a, H> {
     fn ask_unless_gone(&self, request: &Request, what: &str) -> Result<Option<Envelope>, Fault> {
         let response = self.host.http(request)?;
         let status = response.status;
-        let unavailable = |why: String| Fault::Unavailable {
-            message: format!("Cloudflare, to {what}: {why}"),
-            after: response.retry_after(),
-        };
-        match status {
-            429 => return Err(unavailable("too many requests (429)".to_owned())),
-            500..=599 => return Err(unavailable(format!("status {status}"))),
-            300..=399 => {
-                let why = "the API answers with a redirect; expected its own address as `api`";
-                return Err(Fault::invalid("/inputs/api", format!("{why} (status {status})")));
-            }
-            _ => {}
+        if let Some(fault) = response.passing(&format!("Cloudflare, to {what}")) {
+            return Err(fault);
+        }
+        if (300..=399).contains(&status) {
+            let why = "the API answers with a redirect; expected its own address as `api`";
+            return Err(Fault::invalid("/inputs/api", format!("{why} (status {status})")));
         }
         let envelope = match response.json::<Envelope>() {
             Ok(envelope) => envelope,
-            Err(_) if status == 404 => return Ok(None),
-            Err(_) if response.is_success() => {
-                return Err(unavailable("the answer is not what the API documents".to_owned()));
+            Err(_) if response.is_success() || status == 404 => {
+                return Err(Fault::unavailable(format!(
+                    "Cloudflare, to {what}: the answer (status {status}) is not what the API \
+                     documents; is `api` its address?"
+                )));
             }
             Err(_) => return Err(refused(&response, &[], what)),
         };
         if envelope.success && response.is_success() {
             return Ok(Some(envelope));
         }
-        let has = |codes: &[u64]| envelope.errors.iter().any(|error| codes.contains(&error.code));
-        if status == 404 || has(&GONE) {
+        if envelope.errors.iter().any(|error| GONE.contains(&error.code)) {
             return Ok(None);
         }
         Err(refused(&response, &envelope.errors, what))
@@ -194,7 +188,7 @@ impl<'a, H: Host> Api<'a, H> {
 fn refused(response: &Response, errors: &[ApiError], what: &str) -> Fault {
     let said: Vec<_> =
         errors.iter().map(|error| format!("{} ({})", error.message, error.code)).collect();
-    let said: String = said.join("; ").chars().take(MESSAGE_CHARACTERS).collect();
+    let said = shown(&said.join("; "));
     let status = response.status;
     let message = format!("Cloudflare, to {what}: status {status} {said}").trim_end().to_owned();
     if matches!(status, 401 | 403) {

@@ -35,9 +35,10 @@
 //! ```
 //!
 //! Outputs: `host` (the name, as Score's `dns` has it), `ttl`, `records` (values
-//! by type).
+//! by type), `proxied`.
 //!
-//! **Whose a record is** stands in its comment: `deployd UID`. A, AAAA and CNAME
+//! **Whose a record is** stands in its comment: `deployd UID`, or `deployd
+//! INSTALLATION/UID` where the input `installation` is not `default`. A, AAAA and CNAME
 //! records of the name that say something else, or nothing, are a conflict and
 //! stay as they are; so are TXT records, but they may stand beside each other. To
 //! hand a record over, write that comment.
@@ -57,7 +58,7 @@ use crate::records::{Kind, Record, Records};
 use deployd_plugin_sdk::driver::{
     Action, Driver, Planned, Progress, Provisioned, Removal, Request,
 };
-use deployd_plugin_sdk::{Fault, Host, Ignored, export_driver};
+use deployd_plugin_sdk::{Fault, Host, Ignored, Installation, export_driver};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -79,6 +80,8 @@ struct Inputs {
     proxied: bool,
     #[serde(default = "public_api")]
     api: String,
+    #[serde(default)]
+    installation: Installation,
 }
 
 /// The least that Cloudflare takes, from its enterprise customers; 60 from others.
@@ -112,8 +115,11 @@ impl Driver for Cloudflare {
 
     /// Asks nobody: what was made, and what is wanted now.
     fn plan(request: &Request<Self>, _: &impl Host) -> Result<Planned, Fault> {
+        if request.is_preview() {
+            return Ok(Planned::later(request));
+        }
         let inputs = &request.inputs;
-        let (name, wanted) = (name(inputs)?, inputs.records.wanted()?);
+        let (name, wanted) = (whole_name(inputs)?, inputs.records.wanted()?);
         let values = |records: &[(Kind, String)]| {
             let texts = records.iter().map(|(kind, value)| format!("{kind} {value}"));
             texts.collect::<Vec<_>>().join(", ")
@@ -133,7 +139,7 @@ impl Driver for Cloudflare {
                 values(&state.records)
             )),
         };
-        let known = outputs(&name, inputs.ttl, &wanted);
+        let known = outputs(&name, inputs.ttl, inputs.proxied, &wanted);
         Ok(known.into_iter().fold(planned, |planned, (key, value)| planned.output(key, value)))
     }
 
@@ -143,18 +149,19 @@ impl Driver for Cloudflare {
         host: &impl Host,
     ) -> Result<Progress<State>, Fault> {
         let inputs = &request.inputs;
-        let (name, wanted) = (name(inputs)?, inputs.records.wanted()?);
+        let (name, wanted) = (whole_name(inputs)?, inputs.records.wanted()?);
         let api = Api::new(host, &inputs.api)?;
         let zone_id = zone(&api, inputs)?;
         let there = api.records(&zone_id, &name)?;
-        conflicts(&there, &wanted, &name, &request.uid)?;
+        let mine = comment(request);
+        conflicts(&there, &wanted, &name, &mine)?;
         let changes = records::changes(&there, &wanted, |kind, value| Record {
             kind,
             name: name.clone(),
             content: kind.sent(value),
             ttl: inputs.ttl,
             proxied: inputs.proxied && kind.can_be_proxied(),
-            comment: comment(&request.uid),
+            comment: mine.clone(),
         });
         for (id, record) in &changes.change {
             api.change(&zone_id, id, record)?;
@@ -169,9 +176,9 @@ impl Driver for Cloudflare {
         let count = changes.change.len() + changes.remove.len() + changes.make.len();
         host.info(&format!("{name}: {count} of {} records to change", wanted.len()));
         if let Some(old) = request.state.as_ref().filter(|old| moved(old, inputs, &name)) {
-            remove_ours(&api, &old.zone_id, &old.name, &request.uid)?;
+            remove_ours(&api, &old.zone_id, &old.name, &mine)?;
         }
-        let outputs = outputs(&name, inputs.ttl, &wanted);
+        let outputs = outputs(&name, inputs.ttl, inputs.proxied, &wanted);
         let (zone, ttl, proxied) = (inputs.zone.clone(), inputs.ttl, inputs.proxied);
         let state = State { zone_id, zone, name, ttl, proxied, records: wanted };
         Ok(Provisioned { outputs, ..Provisioned::new(state) }.into())
@@ -182,17 +189,20 @@ impl Driver for Cloudflare {
         let api = Api::new(host, &inputs.api)?;
         let (zone_id, name) = match &request.state {
             Some(state) => (state.zone_id.clone(), state.name.clone()),
-            None => (zone(&api, inputs)?, name(inputs)?),
+            None => (zone(&api, inputs)?, whole_name(inputs)?),
         };
-        let mine = comment(&request.uid);
+        let mine = comment(request);
         let there = api.records(&zone_id, &name)?;
         let ours: Vec<&Found> =
             there.iter().filter(|found| found.comment.as_deref() == Some(&mine)).collect();
-        let Some(ttl) = ours.iter().map(|found| found.ttl).max() else { return Ok(None) };
+        if ours.is_empty() {
+            return Ok(None);
+        }
         let known = ours.iter().filter_map(|found| found.known());
         let mut values: Vec<(Kind, String)> = known.collect();
         values.sort();
-        Ok(Some(Value::Object(outputs(&name, ttl, &values))))
+        let (ttl, proxied) = settings(inputs, &ours);
+        Ok(Some(Value::Object(outputs(&name, ttl, proxied, &values))))
     }
 
     fn destroy(
@@ -205,18 +215,14 @@ impl Driver for Cloudflare {
         let (zone_id, name) = match &request.state {
             Some(state) => (state.zone_id.clone(), state.name.clone()),
             // An attempt broke off before it had a state: what it made has the comment.
-            None => (zone(&api, inputs)?, name(inputs)?),
+            None => (zone(&api, inputs)?, whole_name(inputs)?),
         };
-        match remove_ours(&api, &zone_id, &name, &request.uid) {
-            // With its zone, whoever took that away.
-            Ok(()) | Err(Fault::NotFound(_)) => Ok(Removal::Done),
-            Err(fault) => Err(fault),
-        }
+        remove_ours(&api, &zone_id, &name, &comment(request)).map(|()| Removal::Done)
     }
 }
 
 /// The name, as the API writes it.
-fn name(inputs: &Inputs) -> Result<String, Fault> {
+fn whole_name(inputs: &Inputs) -> Result<String, Fault> {
     let invalid = |message: String| Fault::invalid("/inputs/name", message);
     if inputs.ttl != automatic() && inputs.ttl < TTL_MIN {
         let message = format!("expected 1, for automatic, or {TTL_MIN} seconds and more");
@@ -260,9 +266,29 @@ fn same_settings(state: &State, inputs: &Inputs) -> bool {
     (state.ttl, state.proxied) == (inputs.ttl, inputs.proxied)
 }
 
-/// What a record of ours has as its comment.
-fn comment(uid: &str) -> String {
-    format!("deployd {uid}")
+/// What a record of ours has as its comment. A uid has 16 characters, and every
+/// plan of Cloudflare's takes 100.
+fn comment(request: &Request<Cloudflare>) -> String {
+    let (installation, uid) = (&request.inputs.installation, &request.uid);
+    if installation.is_default() {
+        return format!("deployd {uid}");
+    }
+    format!("deployd {installation}/{uid}")
+}
+
+/// The time to live and whether there is a proxy, as all of ours have them; what
+/// differs from the definition, if any does. Cloudflare has the times of proxied
+/// records in its own hands, and answers 1 for whatever it was given.
+fn settings(inputs: &Inputs, ours: &[&Found]) -> (u32, bool) {
+    let as_wanted = |found: &&&Found| {
+        let can = Kind::of(&found.kind).is_some_and(Kind::can_be_proxied);
+        found.proxied == (inputs.proxied && can)
+    };
+    let proxied =
+        if ours.iter().all(|found| as_wanted(&found)) { inputs.proxied } else { !inputs.proxied };
+    let times = ours.iter().filter(|found| !(found.proxied && as_wanted(found)));
+    let other = times.map(|found| found.ttl).find(|ttl| *ttl != inputs.ttl);
+    (other.unwrap_or(inputs.ttl), proxied)
 }
 
 /// Records of the name that are not ours, and in the way.
@@ -270,19 +296,17 @@ fn conflicts(
     there: &[Found],
     wanted: &[(Kind, String)],
     name: &str,
-    uid: &str,
+    mine: &str,
 ) -> Result<(), Fault> {
-    let mine = comment(uid);
     let leads = |kind: Kind| kind != Kind::Txt;
     let wants_to_lead = wanted.iter().any(|(kind, _)| leads(*kind));
-    let in_the_way =
-        there.iter().filter(|found| found.comment.as_deref() != Some(&mine)).find(|found| {
-            match found.known() {
-                Some((kind, _)) if leads(kind) => wants_to_lead,
-                Some(text) => wanted.contains(&text),
-                None => false,
-            }
-        });
+    let in_the_way = there.iter().filter(|found| found.comment.as_deref() != Some(mine)).find(
+        |found| match found.known() {
+            Some((kind, _)) if leads(kind) => wants_to_lead,
+            Some(text) => wanted.contains(&text),
+            None => false,
+        },
+    );
     match in_the_way {
         None => Ok(()),
         Some(found) => Err(Fault::conflict(format!(
@@ -294,22 +318,25 @@ fn conflicts(
     }
 }
 
+/// Takes away what is ours of a name. Done when its zone is gone, whoever took that
+/// away: its records went with it.
 fn remove_ours<H: Host>(
     api: &Api<'_, H>,
     zone_id: &str,
     name: &str,
-    uid: &str,
+    mine: &str,
 ) -> Result<(), Fault> {
-    let mine = comment(uid);
-    for found in api.records(zone_id, name)? {
-        if found.comment.as_deref() == Some(&mine) {
-            api.remove(zone_id, &found.id)?;
-        }
+    let there = match api.records(zone_id, name) {
+        Err(Fault::NotFound(_)) => return Ok(()),
+        there => there?,
+    };
+    for found in there.iter().filter(|found| found.comment.as_deref() == Some(mine)) {
+        api.remove(zone_id, &found.id)?;
     }
     Ok(())
 }
 
-fn outputs(name: &str, ttl: u32, records: &[(Kind, String)]) -> Map<String, Value> {
+fn outputs(name: &str, ttl: u32, proxied: bool, records: &[(Kind, String)]) -> Map<String, Value> {
     let mut by_kind: Map<String, Value> = Map::new();
     for (kind, value) in records {
         let values = by_kind.entry(kind.to_string()).or_insert_with(|| json!([]));
@@ -317,6 +344,11 @@ fn outputs(name: &str, ttl: u32, records: &[(Kind, String)]) -> Map<String, Valu
             values.push(json!(value));
         }
     }
-    let outputs = [("host", json!(name)), ("ttl", json!(ttl)), ("records", Value::Object(by_kind))];
+    let outputs = [
+        ("host", json!(name)),
+        ("ttl", json!(ttl)),
+        ("proxied", json!(proxied)),
+        ("records", Value::Object(by_kind)),
+    ];
     outputs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

@@ -86,7 +86,8 @@ fn records_are_made_observed_and_taken_away() {
         ]
     );
     let records = json!({"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"], "TXT": ["say \"hi\""]});
-    let outputs = json!({"host": "web.example.com", "ttl": 300, "records": records});
+    let outputs =
+        json!({"host": "web.example.com", "ttl": 300, "proxied": false, "records": records});
     assert_eq!(Value::Object(made.outputs), outputs);
     let request = with_state(&inputs, &made.state);
     assert_eq!(Cloudflare::observe(&request, &stage.host).unwrap(), Some(outputs));
@@ -139,6 +140,93 @@ fn another_name_is_another_resource() {
     assert_eq!(planned.summary, ["www.example.com instead of web.example.com: A 192.0.2.1"]);
     stage.provision(&request).unwrap();
     assert_eq!(stage.all(), ["A www.example.com 192.0.2.1 deployd res-0001"]);
+}
+
+/// The API has 1 for the time of a proxied record, whatever it was given.
+#[test]
+fn proxied_records_are_no_drift_and_others_are() {
+    let stage = stage();
+    let inputs = json!({"ttl": 300, "proxied": true,
+        "records": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"], "TXT": ["a"]}});
+    let made = stage.provision(&request(&inputs)).unwrap();
+    let request = with_state(&inputs, &made.state);
+    let observe = || Cloudflare::observe(&request, &stage.host).unwrap().unwrap();
+    assert_eq!(observe(), Value::Object(made.outputs));
+    let change = |kind: &str, field: &str, value: Value| {
+        let mut cloud = stage.cloud.borrow_mut();
+        let record = cloud.records.values_mut().find(|record| record["type"] == kind).unwrap();
+        record[field] = value;
+    };
+    change("TXT", "ttl", json!(60));
+    assert_eq!(observe()["ttl"], 60);
+    change("TXT", "ttl", json!(300));
+    change("A", "proxied", json!(false));
+    assert_eq!((&observe()["proxied"], &observe()["ttl"]), (&json!(false), &json!(1)));
+}
+
+#[test]
+fn a_zone_that_is_gone_is_left_for_another() {
+    let stage = stage();
+    let mut old = stage.provision(&request(&addresses(&["192.0.2.1"]))).unwrap().state;
+    "00000000000000000000000000000000".clone_into(&mut old.zone_id);
+    old.zone = Some("gone.example".to_owned());
+    let request = with_state(&addresses(&["192.0.2.1"]), &old);
+    assert_eq!(Cloudflare::plan(&request, &stage.host).unwrap().action, Action::Replace);
+    stage.provision(&request).unwrap();
+}
+
+/// What stands before the API when that is not there.
+#[test]
+fn a_404_of_somebody_else_is_not_the_end_of_a_record() {
+    let stage = stage();
+    let inputs = addresses(&["192.0.2.1"]);
+    let made = stage.provision(&request(&inputs)).unwrap();
+    let request = with_state(&inputs, &made.state);
+    for body in ["default backend - 404", "{}", r#"{"success":false,"errors":[{"code":1}]}"#] {
+        for method in ["GET", "DELETE"] {
+            stage.trouble(method, Trouble::Instead(404, Vec::new(), body.to_owned()));
+            let fault = Cloudflare::destroy(&request, None, &stage.host).unwrap_err();
+            assert!(!matches!(fault, Fault::NotFound(_)), "{fault}");
+            assert_eq!(stage.all().len(), 1);
+        }
+    }
+    Cloudflare::destroy(&request, None, &stage.host).unwrap();
+    assert_eq!(stage.all(), Vec::<String>::new());
+}
+
+#[test]
+fn what_another_installation_has_marked_is_a_conflict() {
+    let stage = stage();
+    let of = |installation: &str| {
+        let mut inputs = addresses(&["192.0.2.1"]);
+        inputs["installation"] = json!(installation);
+        request(&inputs)
+    };
+    stage.provision(&of("eu")).unwrap();
+    assert_eq!(stage.all(), ["A web.example.com 192.0.2.1 deployd eu/res-0001"]);
+    for other in ["default", "us"] {
+        let fault = stage.provision(&of(other)).unwrap_err();
+        assert!(matches!(&fault, Fault::Conflict(text) if text.contains("eu/res-0001")), "{fault}");
+        Cloudflare::destroy(&of(other), None, &stage.host).unwrap();
+        assert_eq!(Cloudflare::observe(&of(other), &stage.host).unwrap(), None);
+    }
+    assert_eq!(stage.all().len(), 1);
+    Cloudflare::destroy(&of("eu"), None, &stage.host).unwrap();
+    assert_eq!(stage.all(), Vec::<String>::new());
+}
+
+#[test]
+fn what_refers_to_what_is_not_there_yet_can_be_planned() {
+    let later = "(known after provisioning: resources.gateway.address)";
+    for inputs in [
+        addresses(&[later]),
+        json!({"name": format!("{later}.example.com"), "records": {"A": ["192.0.2.1"]}}),
+        json!({"zone": later, "records": {"CNAME": later}}),
+        json!({"installation": later, "api": later, "records": {"TXT": [later]}}),
+    ] {
+        let planned = Cloudflare::plan(&request(&inputs), &FakeHost::new()).unwrap();
+        assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0), "{inputs}");
+    }
 }
 
 #[test]

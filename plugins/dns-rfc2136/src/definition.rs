@@ -4,8 +4,8 @@ use crate::hostname::{self, DnsName};
 use crate::record::{Kind, RecordSet};
 use crate::session::Server;
 use crate::{Dns, State};
-use deployd_plugin_sdk::Fault;
 use deployd_plugin_sdk::driver::Request;
+use deployd_plugin_sdk::{Fault, Installation, is_known_later};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,6 @@ const SERVERS_MAX: usize = 6;
 const TTL_MAX: u32 = 0x7fff_ffff;
 /// The longest wait for the authoritative servers: a day.
 const PROPAGATION_MAX: u32 = 86_400;
-/// The longest name of an installation.
-const INSTALLATION_MAX: usize = 63;
-
-/// What stands in a plan for an output that is not there yet.
-const KNOWN_LATER: &str = "(known after provisioning: ";
 
 /// What a workload may ask for.
 #[derive(Debug, Default, Deserialize)]
@@ -51,8 +46,8 @@ pub(crate) struct Inputs {
     authoritative_servers: Vec<ServerInput>,
     #[serde(default = "default_propagation")]
     pub(crate) propagation_seconds: u32,
-    #[serde(default = "default_installation")]
-    pub(crate) installation: String,
+    #[serde(default)]
+    pub(crate) installation: Installation,
 }
 
 /// The key that signs updates.
@@ -123,10 +118,6 @@ fn default_propagation() -> u32 {
     600
 }
 
-fn default_installation() -> String {
-    "default".to_owned()
-}
-
 impl Inputs {
     /// The server that takes updates.
     pub(crate) fn server(&self) -> Server {
@@ -160,10 +151,14 @@ impl Inputs {
         hostname::parse("/inputs/zone", &self.zone)
     }
 
-    /// Whether it depends on what is not there yet where the records would be.
+    /// Whether it depends on what is not there yet where the records would be, or
+    /// whose.
     pub(crate) fn place_is_known_later(&self) -> bool {
-        let place = [&self.server, &self.zone, &self.name, &self.key.name, &self.key.secret];
-        place.into_iter().any(|text| text.contains(KNOWN_LATER))
+        let key = [&self.key.name, &self.key.secret].map(String::as_str);
+        let place = [&self.server, &self.zone, &self.name].map(String::as_str);
+        let servers = self.authoritative_servers.iter().map(|one| one.server.as_str());
+        let all = place.into_iter().chain(key).chain(servers).chain([self.installation.as_str()]);
+        all.into_iter().any(is_known_later)
     }
 
     /// Where the records would be.
@@ -186,14 +181,6 @@ impl Inputs {
         if !(1..=PROPAGATION_MAX).contains(&self.propagation_seconds) {
             let message = format!("1 to {PROPAGATION_MAX} seconds");
             return Err(Fault::invalid("/inputs/propagation_seconds", message));
-        }
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let installation = &self.installation;
-        if !(1..=INSTALLATION_MAX).contains(&installation.len()) || !installation.bytes().all(fits)
-        {
-            let message =
-                format!("1 to {INSTALLATION_MAX} characters of letters, digits, -, _ and .");
-            return Err(Fault::invalid("/inputs/installation", message));
         }
         Ok(())
     }
@@ -273,7 +260,7 @@ impl Wanted {
             }
             let mut data = BTreeSet::new();
             for (index, value) in values.iter().enumerate() {
-                if preview && value.contains(KNOWN_LATER) {
+                if preview && is_known_later(value) {
                     wanted.known_later = true;
                 } else {
                     data.insert(kind.data(&format!("{path}/{index}"), value)?);

@@ -56,7 +56,9 @@
 //! are left alone. To hand an existing name over, write that record.
 //!
 //! **Ready** is the resource when each authoritative server answers with exactly
-//! these records. **Replaced** is it when its name changes: the old name goes
+//! these records. **Gone** it is when none of them has the records any more, or when
+//! `propagation_seconds` have passed since the primary has none: the log names who
+//! still has them. **Replaced** is it when its name changes: the old name goes
 //! when the new one is everywhere.
 
 mod definition;
@@ -213,7 +215,8 @@ impl Driver for Dns {
     }
 }
 
-/// Takes a name away, if it is ours, and waits until it is gone everywhere.
+/// Takes a name away, if it is ours, and waits until it is gone everywhere, or has
+/// had the time for it.
 fn remove(
     request: &Request<Dns>,
     state: &State,
@@ -232,7 +235,8 @@ fn remove(
         // Its servers are not among those that we know.
         return Ok(Removal::Done);
     }
-    let pending = wait.for_all(|server| zone::is_gone(host, server, &name, &identity))?;
+    let pending =
+        wait.for_all_or_warn(host, |server| zone::is_gone(host, server, &name, &identity))?;
     Ok(pending.map_or(Removal::Done, Removal::Pending))
 }
 

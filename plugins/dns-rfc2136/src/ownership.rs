@@ -31,7 +31,7 @@ pub(crate) struct Claim {
 impl Identity {
     pub(crate) fn of(request: &Request<Dns>) -> Self {
         Self {
-            installation: word(&request.inputs.installation),
+            installation: word(request.inputs.installation.as_str()),
             uid: word(&request.uid),
             application: word(&request.scope.application),
             environment: word(&request.scope.environment),

@@ -41,38 +41,73 @@ impl Wait {
         }
     }
 
-    /// Asks one server after the other, and stops at the first that is not there
-    /// yet: one that hangs takes most of a call's time.
+    /// What is left to wait for until all have what they should. Fails when the
+    /// time for it is over.
     pub(crate) fn for_all(
         &self,
         seen: impl Fn(&Server) -> Result<Seen, Fault>,
     ) -> Result<Option<Pending>, Fault> {
+        let Some((server, why)) = self.first_without(seen)? else { return Ok(None) };
+        if self.is_over() {
+            return Err(Fault::unavailable(self.too_long(server, &why)));
+        }
+        Ok(Some(self.pending(server, &why)))
+    }
+
+    /// The same for what is taken away. It is gone where it is made: who does not
+    /// hear of that within the time keeps nobody waiting, and only a warning is left.
+    pub(crate) fn for_all_or_warn(
+        &self,
+        host: &impl Host,
+        seen: impl Fn(&Server) -> Result<Seen, Fault>,
+    ) -> Result<Option<Pending>, Fault> {
+        let Some((server, why)) = self.first_without(seen)? else { return Ok(None) };
+        if self.is_over() {
+            host.warn(&self.too_long(server, &why));
+            return Ok(None);
+        }
+        Ok(Some(self.pending(server, &why)))
+    }
+
+    /// Asks one server after the other, and stops at the first that is not there
+    /// yet: one that hangs takes most of a call's time.
+    fn first_without(
+        &self,
+        seen: impl Fn(&Server) -> Result<Seen, Fault>,
+    ) -> Result<Option<(&Server, String)>, Fault> {
         for server in &self.servers {
-            let why = match seen(server) {
-                Ok(Seen::AsWanted) => continue,
-                Ok(Seen::NotYet(why)) => why,
-                Err(Fault::Unavailable { message, .. }) => message,
+            match seen(server) {
+                Ok(Seen::AsWanted) => {}
+                Ok(Seen::NotYet(why)) => return Ok(Some((server, why))),
+                Err(Fault::Unavailable { message, .. }) => return Ok(Some((server, message))),
                 Err(fault) => return Err(fault),
-            };
-            return self.pending(server, &why).map(Some);
+            }
         }
         Ok(None)
     }
 
-    fn pending(&self, server: &Server, why: &str) -> Result<Pending, Fault> {
-        let waited = self.now_ms.saturating_sub(self.since_ms);
-        if waited >= self.longest_ms {
-            return Err(Fault::unavailable(format!(
-                "after {} s, {server} still does not have the change: {why}; is it notified and \
-                 allowed to transfer the zone?",
-                waited / 1000
-            )));
-        }
-        Ok(Pending {
+    fn waited_ms(&self) -> u64 {
+        self.now_ms.saturating_sub(self.since_ms)
+    }
+
+    fn is_over(&self) -> bool {
+        self.waited_ms() >= self.longest_ms
+    }
+
+    fn too_long(&self, server: &Server, why: &str) -> String {
+        format!(
+            "after {} s, {server} still does not have the change: {why}; is it notified and \
+             allowed to transfer the zone?",
+            self.waited_ms() / 1000
+        )
+    }
+
+    fn pending(&self, server: &Server, why: &str) -> Pending {
+        Pending {
             token: self.since_ms.to_string(),
             // Half as long again as until now.
-            poll_after: Duration::from_millis(waited / 2).clamp(FIRST, LONGEST),
+            poll_after: Duration::from_millis(self.waited_ms() / 2).clamp(FIRST, LONGEST),
             message: format!("{server} does not have the change yet: {why}"),
-        })
+        }
     }
 }

@@ -249,3 +249,32 @@ fn a_plan_asks_nobody() {
     assert_eq!((planned.action, &planned.outputs["mode"]), (Action::None, &json!("token")));
     assert!(host.requests().is_empty());
 }
+
+#[test]
+fn what_refers_to_what_is_not_there_yet_can_be_planned() {
+    let later = "(known after provisioning: resources.account.server)";
+    for inputs in [
+        json!({"server": later, "token_secret": "prod-token"}),
+        json!({"server": "https://k:6443", "token_secret": later}),
+        json!({"kubeconfig_secret": later}),
+        account(&json!({"namespace": later, "audiences": [later]})),
+        endpoint(&json!({"url": later, "secret_form": {"client_secret": later}})),
+    ] {
+        let request = testing::request::<Cluster>(&json!({}), &inputs).unwrap();
+        let planned = Cluster::plan(&request, &FakeHost::new()).unwrap();
+        assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0), "{inputs}");
+    }
+}
+
+/// What is told of a secret that is of no use is where its name stands.
+#[test]
+fn a_secret_that_is_no_line_is_named_by_its_place() {
+    let host = FakeHost::new().grant_secret("two", "a\nb").grant_secret("none", " \n");
+    for (secret, path) in [("two", "credential_secret"), ("none", "credential_secret")] {
+        let fault = with(&account(&json!({"credential_secret": secret})), &host).unwrap_err();
+        assert!(fault.to_string().contains(&format!("/service_account/{path}")), "{fault}");
+    }
+    let form = json!({"secret_form": {"client_secret": "none"}});
+    let fault = with(&endpoint(&form), &host).unwrap_err().to_string();
+    assert!(fault.contains("/inputs/token_endpoint/secret_form/client_secret"), "{fault}");
+}

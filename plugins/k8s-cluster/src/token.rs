@@ -1,7 +1,7 @@
 //! Tokens that end after a while, from whoever gives them out.
 
 use deployd_plugin_sdk::http::{Request, Response};
-use deployd_plugin_sdk::{Fault, Host, Secret};
+use deployd_plugin_sdk::{Fault, Host, shown};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -15,9 +15,6 @@ const TOKEN_BYTES: usize = 64 * 1024;
 /// How long a token is believed to be good when its giver does not say. The
 /// daemon renews it sooner when the cluster does not let it in.
 const UNKNOWN_LIFETIME_MS: u64 = 5 * 60_000;
-
-/// The longest part of a server's own words that a fault repeats.
-const SAID_CHARACTERS: usize = 300;
 
 /// A token and when it ends.
 #[derive(Debug)]
@@ -73,7 +70,8 @@ pub(crate) fn of_account(
         "spec": spec,
     }))?;
     if let Some(secret) = &account.credential_secret {
-        request = request.header("authorization", format!("Bearer {}", revealed(host, secret)?));
+        let credential = revealed(host, "/inputs/service_account/credential_secret", secret)?;
+        request = request.header("authorization", format!("Bearer {credential}"));
     }
     let response = host.http(&request)?;
     if !response.is_success() {
@@ -101,11 +99,11 @@ pub(crate) fn of_endpoint(endpoint: &TokenEndpoint, host: &impl Host) -> Result<
     }
     form.extend_pairs(&endpoint.form);
     for (field, secret) in &endpoint.secret_form {
+        let path = format!("/inputs/token_endpoint/secret_form/{field}");
         if endpoint.form.contains_key(field) {
-            let path = format!("/inputs/token_endpoint/secret_form/{field}");
             return Err(Fault::invalid(path, "the field stands in form, too"));
         }
-        form.append_pair(field, &revealed(host, secret)?);
+        form.append_pair(field, &revealed(host, &path, secret)?);
     }
     let request = Request::post(&endpoint.url)
         .header("accept", "application/json")
@@ -127,14 +125,10 @@ pub(crate) fn of_endpoint(endpoint: &TokenEndpoint, host: &impl Host) -> Result<
 }
 
 /// A granted secret as a text of one line.
-fn revealed(host: &impl Host, name: &str) -> Result<String, Fault> {
-    let value = host.open_secret(name)?.reveal()?;
-    let text = String::from_utf8(value).unwrap_or_default().trim().to_owned();
-    if text.is_empty() || text.contains(char::is_control) {
-        return Err(Fault::invalid(
-            "/inputs",
-            format!("the secret {name:?} is empty, or no text of one line"),
-        ));
+fn revealed(host: &impl Host, path: &str, name: &str) -> Result<String, Fault> {
+    let text = host.reveal_text(path, name)?;
+    if text.contains(char::is_control) {
+        return Err(Fault::invalid(path, format!("the secret {name:?} is no text of one line")));
     }
     Ok(text)
 }
@@ -166,19 +160,8 @@ fn milliseconds(text: &str) -> Option<u64> {
     u64::try_from(time.unix_timestamp()).ok()?.checked_mul(1_000)
 }
 
-/// The fault for what passes by itself.
-fn passing(what: &str, response: &Response) -> Option<Fault> {
-    let status = response.status;
-    let message = match status {
-        429 => format!("{what}: the server asks for fewer requests"),
-        408 | 500..=599 => format!("{what}: the server fails (status {status})"),
-        _ => return None,
-    };
-    Some(Fault::Unavailable { message, after: response.retry_after() })
-}
-
 fn refused_by_cluster(what: &str, response: &Response) -> Fault {
-    if let Some(fault) = passing(what, response) {
+    if let Some(fault) = response.passing(what) {
         return fault;
     }
     let said = said(response, "message");
@@ -199,7 +182,7 @@ fn refused_by_cluster(what: &str, response: &Response) -> Fault {
 }
 
 fn refused_by_endpoint(what: &str, response: &Response) -> Fault {
-    if let Some(fault) = passing(what, response) {
+    if let Some(fault) = response.passing(what) {
         return fault;
     }
     let error: Value = response.json().unwrap_or_default();
@@ -230,6 +213,6 @@ fn refused_by_endpoint(what: &str, response: &Response) -> Fault {
 fn said(response: &Response, field: &str) -> String {
     let answer: Value = response.json().unwrap_or_default();
     let text = answer.get(field).and_then(Value::as_str).unwrap_or_default();
-    let text: String = text.chars().filter(|c| !c.is_control()).take(SAID_CHARACTERS).collect();
+    let text = shown(text);
     if text.is_empty() { String::new() } else { format!(" ({text})") }
 }

@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use deployd_plugin_sdk::http::{Request, Response};
-use deployd_plugin_sdk::{Fault, Host, Secret};
+use deployd_plugin_sdk::{Fault, Host};
 
 use crate::answer::{self, Answer};
 use crate::inputs::KeyPair;
@@ -49,15 +49,8 @@ impl<'a, H: Host> Account<'a, H> {
         origin: &'a str,
         region: &'a str,
     ) -> Result<Self, Fault> {
-        let revealed = host.open_secret(&pair.secret_key_secret)?.reveal()?;
-        let text = String::from_utf8(revealed).unwrap_or_default();
-        let secret_key = text.trim().to_owned();
-        if secret_key.is_empty() {
-            return Err(Fault::invalid(
-                "/inputs/admin/secret_key_secret",
-                format!("the secret {:?} is empty, or no text", pair.secret_key_secret),
-            ));
-        }
+        let path = "/inputs/admin/secret_key_secret";
+        let secret_key = host.reveal_text(path, &pair.secret_key_secret)?;
         let access_key_id = pair.access_key_id.as_str();
         Ok(Self { host, access_key_id, secret_key, origin, region, service })
     }

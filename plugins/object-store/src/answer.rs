@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deployd_plugin_sdk::http::Response;
-use deployd_plugin_sdk::{Fault, Host};
+use deployd_plugin_sdk::{Fault, Host, shown};
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// The most elements and texts of an answer. A page of a thousand versions of
@@ -17,9 +17,6 @@ const DEPTH_MAX: usize = 32;
 /// How long until a request is worth another try when the clocks differ: until
 /// somebody has set one of them.
 const CLOCK_PAUSE: Duration = Duration::from_secs(60);
-
-/// The longest part of a server's own words that a fault repeats.
-const SAID_CHARACTERS: usize = 300;
 
 /// An answer: what it holds, or what the server says is wrong.
 #[derive(Debug)]
@@ -66,9 +63,15 @@ pub(crate) fn read(host: &impl Host, response: Response) -> Result<Answer, Fault
         refusal.message = shown(text_of(&error, "Message").unwrap_or_default());
         refusal.region = refusal.region.or(text_of(&error, "Region").map(str::to_owned));
     }
-    match passing(host, &refusal) {
-        Some(fault) => Err(fault),
-        None => Ok(Answer::Refused(refusal)),
+    if let Some(fault) = passing(host, &refusal) {
+        return Err(fault);
+    }
+    match response.passing("the request") {
+        Some(Fault::Unavailable { after, .. }) => Err(Fault::Unavailable {
+            message: format!("the server fails, or asks for fewer requests ({refusal})"),
+            after,
+        }),
+        _ => Ok(Answer::Refused(refusal)),
     }
 }
 
@@ -88,18 +91,22 @@ fn passing(host: &impl Host, refusal: &Refusal) -> Option<Fault> {
                 Some(refusal.after.unwrap_or(CLOCK_PAUSE)),
             )
         }
-        (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded")
-        | (429, _) => {
+        (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
             unavailable(format!("the server asks for fewer requests ({refusal})"), refusal.after)
         }
         // Somebody else changes the same thing at this moment.
         (_, "OperationAborted" | "ConcurrentModification" | "BucketAlreadyBeingDeleted") => {
             unavailable(format!("the server asks for another try ({refusal})"), refusal.after)
         }
-        (501, _) => None,
-        (500..=599, _) | (408, _) | (_, "RequestTimeout") => {
+        (_, "RequestTimeout") => {
             unavailable(format!("the server fails ({refusal})"), refusal.after)
         }
+        // What stands before the server, an ingress without a backend, says that too:
+        // it must not be taken for the end of a bucket.
+        (404, "") => unavailable(
+            format!("the answer is not that of an S3 server ({refusal}); is it the endpoint?"),
+            refusal.after,
+        ),
         _ => None,
     }
 }
@@ -118,11 +125,6 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// Whether what was asked for is not there.
-    pub(crate) fn is_absent(&self, code: &str) -> bool {
-        self.code == code || (self.status == 404 && self.code.is_empty())
-    }
-
     /// The fault, for a request that this ends. `what` was to be done.
     pub(crate) fn fault(&self, what: &str) -> Fault {
         let say = |advice: &str| format!("{what}: {advice} ({self})");
@@ -245,9 +247,4 @@ pub(crate) fn children<'a, 'input>(
 /// The text of the first child of this name; empty when it has none.
 pub(crate) fn text_of<'a>(node: &Node<'a, '_>, name: &'static str) -> Option<&'a str> {
     children(node, name).next().map(|child| child.text().unwrap_or_default())
-}
-
-/// A server's own words, as far as a person wants them.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SAID_CHARACTERS).collect()
 }

@@ -1,6 +1,6 @@
 //! One bucket: made, marked as ours, set up, emptied, removed.
 
-use deployd_plugin_sdk::{Fault, Host};
+use deployd_plugin_sdk::{Fault, Host, Installation};
 
 use crate::account::{Account, Body};
 use crate::answer::{Answer, children, document, text_of};
@@ -8,11 +8,18 @@ use crate::answer::{Answer, children, document, text_of};
 /// The tag that says whose bucket it is.
 pub(crate) const OWNER_TAG: &str = "deployd.dev/uid";
 
+/// The tag that says of which installation that resource is; of the default one
+/// without it.
+pub(crate) const INSTALLATION_TAG: &str = "deployd.dev/installation";
+
 /// The id of the one lifecycle rule.
 const RULE: &str = "deployd-expire";
 
 /// Versions of objects that are listed, and removed, at once: what S3 allows.
 const PAGE: usize = 1_000;
+
+/// Unfinished uploads that are ended in one call, each by a request of its own.
+const UPLOADS: usize = 20;
 
 /// The most tags of a bucket that S3 takes.
 const TAGS_MAX: usize = 50;
@@ -31,8 +38,25 @@ pub(crate) enum Owner {
     Absent,
     /// No tag says.
     Nobody(Vec<(String, String)>),
-    /// The resource with this uid.
-    Resource(String),
+    /// The resource with this uid, of this installation.
+    Resource { uid: String, installation: String },
+}
+
+impl Owner {
+    /// Whether it is this resource.
+    pub(crate) fn is(&self, installation: &Installation, uid: &str) -> bool {
+        matches!(self, Self::Resource { uid: theirs, installation: of }
+            if theirs == uid && of == installation.as_str())
+    }
+}
+
+/// The tags that say that a bucket is a resource's.
+fn own_tags(installation: &Installation, uid: &str) -> Vec<(String, String)> {
+    let mut tags = vec![(OWNER_TAG.to_owned(), uid.to_owned())];
+    if !installation.is_default() {
+        tags.push((INSTALLATION_TAG.to_owned(), installation.to_string()));
+    }
+    tags
 }
 
 /// What making a bucket came to.
@@ -60,7 +84,7 @@ impl<H: Host> Bucket<'_, H> {
             Answer::Refused(refusal) if refusal.code == "NoSuchTagSet" => {
                 Ok(Owner::Nobody(Vec::new()))
             }
-            Answer::Refused(refusal) if refusal.is_absent("NoSuchBucket") => Ok(Owner::Absent),
+            Answer::Refused(refusal) if refusal.code == "NoSuchBucket" => Ok(Owner::Absent),
             answer => {
                 let tags = document(&answer.done(&what)?, &what, |root| {
                     let set = children(root, "TagSet").next()?;
@@ -70,9 +94,16 @@ impl<H: Host> Bucket<'_, H> {
                     });
                     tags.collect::<Option<Vec<_>>>()
                 })?;
-                let owner = tags.iter().find(|(key, _)| key == OWNER_TAG);
-                match owner.map(|(_, uid)| uid.clone()) {
-                    Some(uid) => Ok(Owner::Resource(uid)),
+                let tag = |name: &str| {
+                    let found = tags.iter().find(|(key, _)| key == name);
+                    found.map(|(_, value)| value.clone())
+                };
+                let default = || Installation::default().to_string();
+                match tag(OWNER_TAG) {
+                    Some(uid) => Ok(Owner::Resource {
+                        uid,
+                        installation: tag(INSTALLATION_TAG).unwrap_or_else(default),
+                    }),
                     None => Ok(Owner::Nobody(tags)),
                 }
             }
@@ -98,18 +129,24 @@ impl<H: Host> Bucket<'_, H> {
     }
 
     /// Marks it as a resource's, beside the tags that it has.
-    pub(crate) fn mark(&self, uid: &str, tags: &[(String, String)]) -> Result<(), Fault> {
-        if tags.len() >= TAGS_MAX {
+    pub(crate) fn mark(
+        &self,
+        installation: &Installation,
+        uid: &str,
+        tags: &[(String, String)],
+    ) -> Result<(), Fault> {
+        let own = own_tags(installation, uid);
+        if tags.len() + own.len() > TAGS_MAX {
             return Err(Fault::conflict(format!(
                 "bucket {} has {} tags, so that there is no room for the one that says whose it is",
                 self.name,
                 tags.len()
             )));
         }
-        let own = (OWNER_TAG.to_owned(), uid.to_owned());
         let set: String = tags
             .iter()
-            .chain([&own])
+            .filter(|(key, _)| key != INSTALLATION_TAG)
+            .chain(&own)
             .map(|(key, value)| {
                 format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", escaped(key), escaped(value))
             })
@@ -234,10 +271,39 @@ impl<H: Host> Bucket<'_, H> {
         }
     }
 
+    /// Ends uploads that were begun in parts and never finished: they are not
+    /// listed among the objects, and some servers keep a bucket for them. Returns
+    /// those that were there; there may be more.
+    pub(crate) fn end_some_uploads(&self) -> Result<Vec<(String, String)>, Fault> {
+        let what = self.what("listing unfinished uploads in");
+        let query = format!("?encoding-type=url&max-uploads={UPLOADS}&uploads=");
+        let response = match self.send("GET", &query, Body::none())? {
+            Answer::Refused(refusal) if refusal.code == "NoSuchUpload" => return Ok(Vec::new()),
+            answer => answer.done(&what)?,
+        };
+        let uploads = document(&response, &what, |root| {
+            let encoded = text_of(root, "EncodingType") == Some("url");
+            let upload = |node| {
+                let key = text_of(&node, "Key")?;
+                let key = if encoded { decoded(key)? } else { key.to_owned() };
+                Some((key, text_of(&node, "UploadId")?.to_owned()))
+            };
+            children(root, "Upload").map(upload).collect::<Option<Vec<_>>>()
+        })?;
+        for (key, id) in uploads.iter().take(UPLOADS) {
+            let (key, id) = (in_path(key), in_path(id).replace('/', "%2F"));
+            match self.send("DELETE", &format!("/{key}?uploadId={id}"), Body::none())? {
+                Answer::Refused(refusal) if refusal.code == "NoSuchUpload" => {}
+                answer => answer.done(&self.what("ending an upload in")).map(|_| ())?,
+            }
+        }
+        Ok(uploads)
+    }
+
     /// Removes it. False when it was not empty after all.
     pub(crate) fn remove(&self) -> Result<bool, Fault> {
         match self.send("DELETE", "", Body::none())? {
-            Answer::Refused(refusal) if refusal.is_absent("NoSuchBucket") => Ok(true),
+            Answer::Refused(refusal) if refusal.code == "NoSuchBucket" => Ok(true),
             Answer::Refused(refusal) if refusal.code == "BucketNotEmpty" => Ok(false),
             answer => answer.done(&self.what("removing")).map(|_| true),
         }
@@ -263,6 +329,19 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
+/// A key as a part of a path, encoded as signatures want it (RFC 3986).
+fn in_path(key: &str) -> String {
+    let mut path = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
+}
+
 /// A key that a listing has encoded as in a URL.
 fn decoded(key: &str) -> Option<String> {
     // A form of one name and no value: `+` is a blank there, as in these listings.
@@ -277,6 +356,7 @@ mod tests {
     #[test]
     fn keys_survive_the_way_there_and_back() {
         assert_eq!(decoded("a%2Fb+c%26d=e").unwrap(), "a/b c&d=e");
+        assert_eq!(in_path("a/b c+ä~"), "a/b%20c%2B%C3%A4~");
         assert_eq!(escaped("a<b>&\"\r"), "a&lt;b&gt;&amp;&quot;&#13;");
     }
 }

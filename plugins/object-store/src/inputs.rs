@@ -1,7 +1,7 @@
 //! What the platform's definition says.
 
 use deployd_plugin_sdk::driver::Request;
-use deployd_plugin_sdk::{Fault, name};
+use deployd_plugin_sdk::{Fault, Installation, name};
 use serde::Deserialize;
 
 use crate::ObjectStore;
@@ -25,6 +25,8 @@ pub(crate) struct Inputs {
     pub(crate) expire_days: Option<u32>,
     #[serde(default)]
     pub(crate) on_destroy: OnDestroy,
+    #[serde(default)]
+    pub(crate) installation: Installation,
 }
 
 /// An access key. Its id is no secret.
@@ -81,7 +83,11 @@ pub(crate) fn bucket(request: &Request<ObjectStore>) -> Result<String, Fault> {
         let scope = &request.scope;
         let place = name::dns_label(&format!("{}-{}", scope.application, scope.environment));
         let head: String = place.chars().take(BUCKET_LENGTH.end() - 9).collect();
-        return Ok(format!("{}-{}", head.trim_end_matches('-'), name::short(&request.uid)));
+        return Ok(format!(
+            "{}-{}",
+            head.trim_end_matches('-'),
+            request.inputs.installation.short(&request.uid)
+        ));
     };
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());

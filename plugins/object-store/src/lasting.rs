@@ -5,14 +5,18 @@ use std::fmt;
 use deployd_plugin_sdk::driver::Request;
 use deployd_plugin_sdk::{Fault, Host, Secret, secret};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::ObjectStore;
 use crate::account::{Account, Service};
 use crate::inputs::{self, Credentials, Inputs};
 use crate::user::{self, User};
 
-/// The output with the secret half of the key.
+/// The output with the reference to the secret half of the key.
 pub(crate) const SECRET_KEY: &str = "aws_secret_key";
+
+/// The output with the other half.
+pub(crate) const KEY_ID: &str = "aws_access_key_id";
 
 /// What the driver remembers of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +33,19 @@ pub(crate) struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeptKey {
     pub(crate) id: String,
+    /// How many there were. Its secret half is a secret of its own, so that a
+    /// deployment that is rolled back has both halves of the key before.
+    pub(crate) serial: u32,
     pub(crate) rotation: Option<String>,
     /// The one before, which pods that still run may have.
     pub(crate) before: Option<String>,
+}
+
+impl KeptKey {
+    /// The name of the secret half.
+    pub(crate) fn secret(&self) -> String {
+        format!("{SECRET_KEY}-{}", self.serial)
+    }
 }
 
 impl fmt::Display for State {
@@ -75,17 +89,10 @@ impl State {
 
 /// What workloads get.
 pub(crate) struct Issued {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_key: SecretKey,
+    pub(crate) outputs: Map<String, Value>,
+    /// The secret half of a key that was just made, by its name.
+    pub(crate) made: Option<(String, String)>,
     pub(crate) kept: Option<KeptKey>,
-}
-
-/// The secret half of a key.
-pub(crate) enum SecretKey {
-    /// It was just made.
-    New(String),
-    /// A reference to it.
-    Known(String),
 }
 
 /// The credentials of one resource.
@@ -100,10 +107,9 @@ impl<H: Host> Users<'_, H> {
         let known = self.request.state.as_ref().and_then(|state| state.key.clone());
         let (rotation, actions) = match &self.request.inputs.credentials {
             Credentials::Given { access_key_id, secret_key_secret } => {
-                let reference = self.host.open_secret(secret_key_secret)?.reference();
                 return Ok(Issued {
-                    access_key_id: access_key_id.clone(),
-                    secret_key: SecretKey::Known(reference),
+                    outputs: self.given(access_key_id, secret_key_secret)?,
+                    made: None,
                     // Pods that still run may have it; it goes with the bucket.
                     kept: known,
                 });
@@ -123,35 +129,63 @@ impl<H: Host> Users<'_, H> {
                 user.remove_key(id)?;
             }
             if let Some(key) = goes_on {
-                return Ok(Issued {
-                    access_key_id: key.id.clone(),
-                    secret_key: SecretKey::Known(self.own_reference()),
-                    kept: Some(KeptKey { before: None, ..key.clone() }),
-                });
+                let kept = KeptKey { before: None, ..key.clone() };
+                return Ok(Issued { outputs: self.own(&kept), made: None, kept: Some(kept) });
             }
             let made = user.new_key()?;
-            Ok(Issued {
-                access_key_id: made.id.clone(),
-                secret_key: SecretKey::New(made.secret),
-                kept: Some(KeptKey { id: made.id, rotation, before: known.map(|key| key.id) }),
-            })
+            let kept = KeptKey {
+                id: made.id,
+                // Also after one that is gone: its reference is not another key's.
+                serial: self.last_serial().saturating_add(1),
+                rotation,
+                before: known.map(|key| key.id),
+            };
+            let secret = Some((kept.secret(), made.secret));
+            Ok(Issued { outputs: self.own(&kept), made: secret, kept: Some(kept) })
         })
     }
 
-    /// The key that is there, by its id and the reference to its secret half.
-    pub(crate) fn observed(&self) -> Result<(Option<String>, Option<String>), Fault> {
+    /// The key that is there; nothing where it should be when it is gone.
+    pub(crate) fn observed(&self) -> Result<Map<String, Value>, Fault> {
         match &self.request.inputs.credentials {
             Credentials::Given { access_key_id, secret_key_secret } => {
-                let reference = self.host.open_secret(secret_key_secret)?.reference();
-                Ok((Some(access_key_id.clone()), Some(reference)))
+                self.given(access_key_id, secret_key_secret)
             }
             Credentials::Iam { .. } => {
                 let known = self.request.state.as_ref().and_then(|state| state.key.as_ref());
                 let there = self.with_user(|user| user.keys())?.unwrap_or_default();
                 let found = known.filter(|key| there.contains(&key.id));
-                Ok((found.map(|key| key.id.clone()), found.map(|_| self.own_reference())))
+                Ok(found.map(|key| self.own(key)).unwrap_or_else(|| {
+                    let gone = |name: &str| (name.to_owned(), Value::Null);
+                    Map::from_iter([gone(KEY_ID), gone(SECRET_KEY)])
+                }))
             }
         }
+    }
+
+    /// What stands for a key that a provision has made.
+    fn own(&self, key: &KeptKey) -> Map<String, Value> {
+        let reference = secret::reference(&self.request.uid, &key.secret());
+        Map::from_iter([
+            (KEY_ID.to_owned(), key.id.as_str().into()),
+            (SECRET_KEY.to_owned(), reference.as_str().into()),
+            // The host makes an output of each secret that a call gives it; so it is
+            // there after other calls, too.
+            (key.secret(), reference.into()),
+        ])
+    }
+
+    fn given(&self, id: &str, secret: &str) -> Result<Map<String, Value>, Fault> {
+        let reference = self.host.open_secret(secret)?.reference();
+        Ok(Map::from_iter([
+            (KEY_ID.to_owned(), id.into()),
+            (SECRET_KEY.to_owned(), reference.into()),
+        ]))
+    }
+
+    fn last_serial(&self) -> u32 {
+        let known = self.request.state.as_ref().and_then(|state| state.key.as_ref());
+        known.map_or(0, |key| key.serial)
     }
 
     /// Takes the user away, if there can be one.
@@ -177,11 +211,7 @@ impl<H: Host> Users<'_, H> {
             None => inputs::origin("/inputs/endpoint", &inputs.endpoint)?,
         };
         let account = Account::open(self.host, &inputs.admin, Service::Iam, origin, region)?;
-        work(&User { account: &account, name: user::name(&self.request.uid) })
-    }
-
-    /// What stands for the secret half that a provision before has returned.
-    fn own_reference(&self) -> String {
-        format!("{}{}/{SECRET_KEY}{}", secret::OPEN, self.request.uid, secret::CLOSE)
+        let name = user::name(&inputs.installation, &self.request.uid);
+        work(&User { account: &account, name })
     }
 }

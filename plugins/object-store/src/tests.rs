@@ -10,6 +10,7 @@ mod seaweedfs;
 mod served;
 
 use super::*;
+use deployd_plugin_sdk::Installation;
 use deployd_plugin_sdk::driver::Request;
 use deployd_plugin_sdk::http;
 use deployd_plugin_sdk::testing::{self, FakeHost};
@@ -70,7 +71,12 @@ fn state() -> State {
         bucket: "shop-uploads".to_owned(),
         versioning: None,
         expire_days: None,
-        key: Some(lasting::KeptKey { id: "AKIA1".to_owned(), rotation: None, before: None }),
+        key: Some(lasting::KeptKey {
+            id: "AKIA1".to_owned(),
+            serial: 1,
+            rotation: None,
+            before: None,
+        }),
     }
 }
 
@@ -99,6 +105,33 @@ fn a_plan_asks_nobody_and_says_what_would_change() {
     let moved = plan(json!({"bucket": "other"}), Some(state()));
     assert_eq!(moved.action, Action::Replace);
     assert!(host.requests().is_empty());
+}
+
+#[test]
+fn what_refers_to_what_is_not_there_yet_can_be_planned() {
+    let later = "(known after provisioning: resources.server.host)";
+    for more in [
+        json!({"endpoint": format!("https://{later}")}),
+        json!({"bucket": later}),
+        json!({"installation": later}),
+        json!({"credentials": {"mode": "iam", "endpoint": later}}),
+    ] {
+        let mut request = request(&inputs("https://s3.example", &more));
+        let host = FakeHost::new();
+        let planned = ObjectStore::plan(&request, &host).unwrap();
+        assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0), "{more}");
+        request.state = Some(state());
+        assert_eq!(ObjectStore::plan(&request, &host).unwrap().action, Action::Update);
+    }
+}
+
+#[test]
+fn names_of_users_are_an_installation_s_own_and_fit() {
+    let installation = |name: &str| Installation::try_from(name.to_owned()).unwrap();
+    assert_eq!(user::name(&Installation::default(), "res-1"), "deployd-res-1");
+    assert_eq!(user::name(&installation("eu"), "res-1"), "deployd-eu-res-1");
+    let long = user::name(&installation(&"x".repeat(63)), "res-1");
+    assert!(long.len() <= 64 && long.ends_with("-res-1"), "{long}");
 }
 
 #[test]

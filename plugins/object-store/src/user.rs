@@ -1,7 +1,8 @@
 //! A user of the bucket's own, by the IAM API that Amazon, Ceph and SeaweedFS
 //! have: with a policy for this bucket and nothing else.
 
-use deployd_plugin_sdk::{Fault, Host};
+use deployd_plugin_sdk::name::short;
+use deployd_plugin_sdk::{Fault, Host, Installation};
 use serde_json::json;
 
 use crate::account::{Account, Body};
@@ -33,9 +34,20 @@ pub(crate) struct Key {
     pub(crate) secret: String,
 }
 
-/// The user's name: the same for a resource for ever.
-pub(crate) fn name(uid: &str) -> String {
-    format!("deployd-{uid}")
+/// The longest name of a user.
+const NAME_MAX: usize = 64;
+
+/// The user's name: the same for a resource of an installation for ever.
+pub(crate) fn name(installation: &Installation, uid: &str) -> String {
+    if installation.is_default() {
+        return format!("deployd-{uid}");
+    }
+    let name = format!("deployd-{installation}-{uid}");
+    if name.len() <= NAME_MAX {
+        name
+    } else {
+        format!("deployd-{}-{uid}", short(installation.as_str()))
+    }
 }
 
 impl<H: Host> User<'_, H> {

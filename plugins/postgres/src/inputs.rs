@@ -3,12 +3,9 @@
 use crate::Postgres;
 use crate::sql::{IDENTIFIER_BYTES, check_identifier};
 use deployd_plugin_sdk::driver::Request;
-use deployd_plugin_sdk::{Fault, name};
+use deployd_plugin_sdk::{Fault, Installation, name};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-
-/// What stands in a preview in the place of outputs that are not there yet.
-const KNOWN_LATER: &str = "(known after provisioning";
 
 /// What the platform's definition says.
 #[derive(Debug, Deserialize)]
@@ -40,6 +37,8 @@ pub(crate) struct Inputs {
     #[serde(default = "first")]
     pub(crate) password_generation: u32,
     pub(crate) rotate_after_days: Option<u32>,
+    #[serde(default)]
+    pub(crate) installation: Installation,
 }
 
 fn postgres() -> String {
@@ -125,18 +124,6 @@ pub(crate) struct Wanted {
 }
 
 impl Inputs {
-    /// Whether something of them is known only later.
-    pub(crate) fn are_preview(&self) -> bool {
-        let port = match &self.port {
-            Port::Text(text) => Some(text),
-            Port::Number(_) => None,
-        };
-        [Some(&self.host), port, self.name.as_ref(), self.username.as_ref(), self.owner.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|text| text.contains(KNOWN_LATER))
-    }
-
     fn port(&self) -> Result<u16, Fault> {
         match &self.port {
             Port::Number(port) => Ok(*port),
@@ -195,7 +182,7 @@ fn derived(request: &Request<Postgres>) -> String {
     let scope = &request.scope;
     let text = format!("{}-{}-{}", scope.application, scope.environment, request.id);
     let label = name::dns_label(&text).replace('-', "_");
-    let short = name::short(&request.uid);
+    let short = request.inputs.installation.short(&request.uid);
     // Names of roles that begin with pg_ are the server's own.
     let prefix = if label.starts_with("pg_") { "db_" } else { "" };
     let room = IDENTIFIER_BYTES - short.len() - 1 - prefix.len();

@@ -40,16 +40,16 @@
 //! Outputs are those that Score's `postgres` has: `host`, `port`, `name` (and
 //! `database`, the same), `username`, `password`; `url`; and `password-1` and so
 //! on, which lead to the same password as `password` does. Beside them stands
-//! what drift is seen by: `owner`, `connection_limit`, `extensions` and
-//! `can_log_in`. A workload may have `params: {extensions, connection_limit}`.
+//! what drift is seen by: `owner`, `connection_limit`, `extensions`, `can_log_in`
+//! and `password_serial`. A workload may have `params: {extensions, connection_limit}`.
 //!
 //! **The account** is a superuser, or has CREATEDB and CREATEROLE; it becomes a
 //! member of the roles that it makes. It logs in with SCRAM-SHA-256; with MD5 or
 //! in the clear, as LDAP behind a server needs, inside TLS only.
 //!
 //! **Whose a role and a database are** stands in their comments, as JSON with
-//! the resource's uid. What has another comment, or none, is never touched: it
-//! is a conflict. Nobody can connect but the database's owner, the resource's role
+//! the resource's uid and, where it is not `default`, the input `installation`.
+//! What has another comment, or none, is never touched: it is a conflict. Nobody can connect but the database's owner, the resource's role
 //! and superusers.
 //!
 //! **Passwords** are made here. The server gets a SCRAM verifier and never sees
@@ -155,17 +155,16 @@ impl Driver for Postgres {
     type State = State;
 
     fn plan(request: &Request<Self>, host: &impl Host) -> Result<Planned, Fault> {
-        if request.inputs.are_preview() {
-            let line = "a database; which one is known when what its inputs refer to is there";
-            return Ok(Planned::new(Action::Create).line(line));
+        if request.is_preview() {
+            return Ok(Planned::later(request));
         }
         let wanted = Wanted::of(request)?;
         let server = Server::of(host, &request.inputs, wanted.port)?;
         let (there, inside) = looked(&server, request, &wanted)?;
-        there.check_ours(&request.uid, &wanted.database, &wanted.role)?;
+        let whose = whose(request);
+        there.check_ours(&whose, &wanted.database, &wanted.role)?;
         let password = why_new_password(request, &wanted, &there, host.now_ms())
             .map(|why| NewPassword { why, verifier: String::new(), id: String::new() });
-        let whose = whose(request);
         let mut steps = steps::of_role(&there, &wanted, &whose, password.as_ref())?;
         steps.extend(steps::of_membership(&there, &wanted));
         steps.extend(steps::of_database(&there, &wanted, &request.inputs, &whose)?);
@@ -205,15 +204,15 @@ impl Driver for Postgres {
         there::check_server(&mut session)?;
         lock(&mut session, &request.uid)?;
         let mut there = There::look(&mut session, &wanted.database, &wanted.role)?;
-        there.check_ours(&request.uid, &wanted.database, &wanted.role)?;
-        let before = before(request, &wanted)?;
+        let whose = whose(request);
+        there.check_ours(&whose, &wanted.database, &wanted.role)?;
+        let before = before(request, &wanted, &whose)?;
         if let Some(before) = &before {
             // Before anything is done: what it refuses for will be there later, too.
             let old = There::look(&mut session, before.database, before.role)?;
             before.check(&server, &old, inputs.on_destroy)?;
         }
 
-        let whose = whose(request);
         let why = why_new_password(request, &wanted, &there, host.now_ms());
         let (password, value) = match (why, &request.state) {
             (None, Some(state)) => (state.password.clone(), None),
@@ -273,7 +272,7 @@ impl Driver for Postgres {
         wanted.role.clone_from(&state.role);
         let server = Server::of(host, &request.inputs, wanted.port)?;
         let (there, inside) = looked(&server, request, &wanted)?;
-        if !there.database_is_of(&request.uid, &wanted.role) {
+        if !there.database_is_of(&whose(request), &wanted.role) {
             return Ok(None);
         }
         let known = Some(&state.password).filter(|known| there.password() == Some(&known.id));
@@ -292,8 +291,8 @@ impl Driver for Postgres {
             Some(state) => (&state.database, &state.role),
             None => (&wanted.database, &wanted.role),
         };
-        let names =
-            Names { uid: &request.uid, database: names.0, role: names.1, role_stays: false };
+        let whose = whose(request);
+        let names = Names { whose: &whose, database: names.0, role: names.1, role_stays: false };
         let server = Server::of(host, inputs, wanted.port)?;
         let mut session = server.open(&inputs.maintenance_database, Mode::ReadWrite)?;
         there::check_server(&mut session)?;
@@ -319,7 +318,7 @@ fn looked<H: Host>(
     let usable = there.database.as_ref().is_some_and(|database| {
         database.allows_connections
             && !database.is_invalid
-            && there.database_is_of(&request.uid, &wanted.role)
+            && there.database_is_of(&whose(request), &wanted.role)
     });
     let inside = usable
         .then(|| {
@@ -359,7 +358,7 @@ fn run<C: Connection>(
 fn whose(request: &Request<Postgres>) -> Whose<'_> {
     let scope = &request.scope;
     let environment = format!("{}/{}", scope.application, scope.environment);
-    Whose { uid: &request.uid, environment }
+    Whose { uid: &request.uid, installation: &request.inputs.installation, environment }
 }
 
 /// Why a password has to be set; none while the last one is good.
@@ -409,12 +408,16 @@ fn check_move(state: &State, request: &Request<Postgres>, wanted: &Wanted) -> Re
 }
 
 /// The database that another takes the place of, on the same server.
-fn before<'a>(request: &'a Request<Postgres>, wanted: &Wanted) -> Result<Option<Names<'a>>, Fault> {
+fn before<'a>(
+    request: &'a Request<Postgres>,
+    wanted: &Wanted,
+    whose: &'a Whose<'a>,
+) -> Result<Option<Names<'a>>, Fault> {
     let Some(state) = &request.state else { return Ok(None) };
     check_move(state, request, wanted)?;
     let here = state.host == request.inputs.host && state.port == wanted.port;
     Ok((here && state.database != wanted.database).then(|| Names {
-        uid: &request.uid,
+        whose,
         database: &state.database,
         role: &state.role,
         role_stays: state.role == wanted.role,
@@ -461,6 +464,9 @@ fn outputs(
         "username": wanted.role,
         "password": reference,
         "url": reference.as_ref().map(|reference| url(request, wanted, reference)),
+        // References say nothing about values: when the mark that stands for the
+        // password is lost, this is what drift is seen by.
+        "password_serial": password.map(|password| password.serial),
         "owner": database.map(|database| &database.owner),
         "encoding": database.map(|database| &database.encoding),
         "connection_limit": role.and_then(|role| role.connection_limit),

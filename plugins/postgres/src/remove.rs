@@ -4,11 +4,12 @@
 //! seconds. So the last copy of the data is the database itself, renamed.
 
 use crate::inputs::OnDestroy;
-use crate::session::{Mode, Server, Session};
+use crate::session::{Mode, Row, Server, Session};
 use crate::sql::{IDENTIFIER_BYTES, identifier};
+use crate::steps::Whose;
 use crate::there::There;
 use deployd_plugin_sdk::net::Connection;
-use deployd_plugin_sdk::{Fault, Host};
+use deployd_plugin_sdk::{Fault, Host, shown};
 
 /// Looks at those who were told to go: each is 100 ms.
 const LOOKS: usize = 50;
@@ -17,7 +18,7 @@ const TABLES: usize = 1000;
 
 /// A database and its role.
 pub(crate) struct Names<'a> {
-    pub(crate) uid: &'a str,
+    pub(crate) whose: &'a Whose<'a>,
     pub(crate) database: &'a str,
     pub(crate) role: &'a str,
     /// Whether another database goes on with the role.
@@ -35,7 +36,7 @@ impl Names<'_> {
         let usable = there.database.as_ref().is_some_and(|found| !found.is_invalid);
         if how != OnDestroy::RefuseIfNotEmpty
             || !usable
-            || !there.database_is_of(self.uid, self.role)
+            || !there.database_is_of(self.whose, self.role)
         {
             return Ok(());
         }
@@ -61,8 +62,8 @@ impl Names<'_> {
         how: OnDestroy,
     ) -> Result<(), Fault> {
         let (database, role) = (identifier(self.database), identifier(self.role));
-        let ours = there.database_is_of(self.uid, self.role);
-        let role_goes = there.role_is_of(self.uid) && !self.role_stays;
+        let ours = there.database_is_of(self.whose, self.role);
+        let role_goes = there.role_is_of(self.whose) && !self.role_stays;
         if there.database.is_some() && !ours {
             host.warn(&format!(
                 "the database {:?} is somebody else's now, and stays",
@@ -89,7 +90,8 @@ impl Names<'_> {
                     // Whoever is connected has data to lose.
                     let force = if how == OnDestroy::Drop { " with (force)" } else { "" };
                     let drop = format!("drop database if exists {database}{force}");
-                    session.run("dropping the database", &drop)?;
+                    let dropped = session.run("dropping the database", &drop);
+                    dropped.or_else(|fault| self.not_ended(session, fault))?;
                 }
                 if role_goes {
                     session.run("dropping the role", &format!("drop role if exists {role}"))?;
@@ -115,14 +117,18 @@ impl Names<'_> {
     /// Ends all connections, and waits until they are gone.
     fn disconnect<C: Connection>(&self, session: &mut Session<C>) -> Result<(), Fault> {
         for _ in 0..LOOKS {
-            let rows = session.query(
-                "ending connections",
-                "select pg_terminate_backend(pid) from pg_stat_activity \
-                 where datname = $1 and pid <> pg_backend_pid()",
-                &[self.database],
-            )?;
-            if rows.is_empty() {
+            let others = self.others(session)?;
+            if others.is_empty() {
                 return Ok(());
+            }
+            for other in &others {
+                let pid = other.pid.to_string();
+                let ended = session.query(
+                    "ending connections",
+                    "select pg_terminate_backend($1::int)",
+                    &[&pid],
+                );
+                ended.map(drop).or_else(|fault| self.not_ended(session, fault))?;
             }
             session.run("waiting for connections to end", "select pg_sleep(0.1)")?;
         }
@@ -131,6 +137,52 @@ impl Names<'_> {
             self.database
         )))
     }
+
+    /// Who else is connected. Workers of the server itself go when they are in the
+    /// way; nobody may end them but a superuser. Of which kind a session of a
+    /// superuser is, others are not told; such a worker has no user.
+    fn others<C: Connection>(&self, session: &mut Session<C>) -> Result<Vec<Other>, Fault> {
+        let rows = session.query(
+            "looking for connections",
+            "select pid, usename, application_name from pg_stat_activity \
+             where datname = $1 and pid <> pg_backend_pid() \
+             and (backend_type = 'client backend' or (backend_type is null and usesysid is not null))",
+            &[self.database],
+        )?;
+        let other = |row: &Row| Other {
+            pid: row.number(0).unwrap_or_default(),
+            user: row.owned(1),
+            application: row.owned(2),
+        };
+        Ok(rows.iter().map(other).collect())
+    }
+
+    /// What it means that the account may not do it: while somebody of more rights
+    /// is connected, something that passes.
+    fn not_ended<C: Connection>(
+        &self,
+        session: &mut Session<C>,
+        fault: Fault,
+    ) -> Result<(), Fault> {
+        let Fault::Denied(denied) = &fault else { return Err(fault) };
+        let Some(Other { pid, user, application }) = self.others(session)?.into_iter().next()
+        else {
+            return Err(fault);
+        };
+        Err(Fault::unavailable(format!(
+            "the database {:?} is connected to by {user:?} ({}, process {pid}), whom this account \
+             may not disconnect: {denied}; end that session, or wait until it ends",
+            self.database,
+            shown(&application)
+        )))
+    }
+}
+
+/// A session of somebody else.
+struct Other {
+    pid: i64,
+    user: String,
+    application: String,
 }
 
 /// `NAME_until_20261121_143015`

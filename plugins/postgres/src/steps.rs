@@ -6,15 +6,17 @@ use crate::inputs::{Inputs, Wanted};
 use crate::session::Session;
 use crate::sql::{identifier, literal};
 use crate::there::{Inside, Mark, There};
-use deployd_plugin_sdk::Fault;
 use deployd_plugin_sdk::net::Connection;
+use deployd_plugin_sdk::{Fault, Installation};
 
 /// Statements that belong together.
 pub(crate) struct Step {
     /// For people.
     pub(crate) line: String,
-    /// More than one are one transaction.
     statements: Vec<String>,
+    /// Whether they are one transaction. Without, each is done whether anybody
+    /// waits for its answer or not.
+    together: bool,
 }
 
 /// A password that is to be set.
@@ -29,33 +31,48 @@ pub(crate) struct NewPassword {
 
 impl Step {
     fn new(line: impl Into<String>, statements: Vec<String>) -> Self {
-        Self { line: line.into(), statements }
+        Self { line: line.into(), statements, together: true }
+    }
+
+    fn one_by_one(line: impl Into<String>, statements: Vec<String>) -> Self {
+        Self { line: line.into(), statements, together: false }
     }
 
     /// Does it.
     pub(crate) fn run<C: Connection>(&self, session: &mut Session<C>) -> Result<(), Fault> {
-        if let [statement] = self.statements.as_slice() {
-            return session.run(&self.line, statement);
+        let transaction = self.together && self.statements.len() > 1;
+        if transaction {
+            session.run(&self.line, "begin")?;
         }
-        session.run(&self.line, "begin")?;
         for statement in &self.statements {
             session.run(&self.line, statement)?;
         }
-        session.run(&self.line, "commit")
+        if transaction {
+            session.run(&self.line, "commit")?;
+        }
+        Ok(())
     }
 }
 
 /// What stands in comments.
 pub(crate) struct Whose<'a> {
     pub(crate) uid: &'a str,
+    pub(crate) installation: &'a Installation,
     pub(crate) environment: String,
 }
 
 impl Whose<'_> {
+    /// Whether a mark is theirs. Application and environment are for people: the
+    /// uid stands for both.
+    pub(crate) fn have(&self, mark: &Mark) -> bool {
+        mark.resource == self.uid && mark.installation == self.installation.as_str()
+    }
+
     pub(crate) fn mark(&self, password: Option<&str>) -> Mark {
         Mark {
             resource: self.uid.to_owned(),
             environment: self.environment.clone(),
+            installation: self.installation.to_string(),
             password: password.map(str::to_owned),
         }
     }
@@ -195,12 +212,16 @@ pub(crate) fn of_inside(inside: &Inside, wanted: &Wanted, inputs: &Inputs) -> Ve
     let mut steps = Vec::new();
     for extension in wanted.extensions.difference(&inside.extensions) {
         // The search path says where it goes. What is in `public` can't come
-        // before what is in `pg_catalog`, and extensions see to themselves.
-        steps.push(Step::new(
+        // before what is in `pg_catalog`, and extensions see to themselves. Some
+        // take longer than anybody may wait for an answer: one statement by itself
+        // is ended by the server all the same, and the next attempt finds it done.
+        let path = |path| format!("select pg_catalog.set_config('search_path', '{path}', false)");
+        steps.push(Step::one_by_one(
             format!("install the extension {extension:?}"),
             vec![
-                "set local search_path = public".to_owned(),
+                path("public"),
                 format!("create extension if not exists {}", identifier(extension)),
+                path("pg_catalog"),
             ],
         ));
     }

@@ -1,8 +1,9 @@
 //! What is there: the server, the role, the database.
 
 use crate::session::Session;
-use deployd_plugin_sdk::Fault;
+use crate::steps::Whose;
 use deployd_plugin_sdk::net::Connection;
+use deployd_plugin_sdk::{Fault, Installation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -16,9 +17,20 @@ pub(crate) struct Mark {
     pub(crate) resource: String,
     /// For people: application and environment.
     pub(crate) environment: String,
+    /// The installation of deployd.
+    #[serde(default = "default_installation", skip_serializing_if = "is_default")]
+    pub(crate) installation: String,
     /// Stands for the password that was set last; the role's alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<String>,
+}
+
+fn default_installation() -> String {
+    Installation::default().to_string()
+}
+
+fn is_default(installation: &str) -> bool {
+    installation == default_installation()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,29 +143,38 @@ impl There {
     }
 
     /// Whether the role is this resource's.
-    pub(crate) fn role_is_of(&self, uid: &str) -> bool {
+    pub(crate) fn role_is_of(&self, whose: &Whose<'_>) -> bool {
         let mark = self.role.as_ref().and_then(|role| role.mark.as_ref());
-        mark.is_some_and(|mark| mark.resource == uid)
+        mark.is_some_and(|mark| whose.have(mark))
     }
 
     /// Whether the database is this resource's: by its mark, or, before it has
     /// one, because this resource's role owns it, which makes no databases.
-    pub(crate) fn database_is_of(&self, uid: &str, role: &str) -> bool {
+    pub(crate) fn database_is_of(&self, whose: &Whose<'_>, role: &str) -> bool {
         let Some(database) = &self.database else { return false };
         match &database.mark {
-            Some(mark) => mark.resource == uid,
-            None => database.owner == role && self.role_is_of(uid),
+            Some(mark) => whose.have(mark),
+            None => database.owner == role && self.role_is_of(whose),
         }
     }
 
     /// Refuses what is somebody else's.
-    pub(crate) fn check_ours(&self, uid: &str, database: &str, role: &str) -> Result<(), Fault> {
+    pub(crate) fn check_ours(
+        &self,
+        ours: &Whose<'_>,
+        database: &str,
+        role: &str,
+    ) -> Result<(), Fault> {
         let whose = |mark: Option<&Mark>| match mark {
+            Some(mark) if mark.installation != ours.installation.as_str() => format!(
+                "it is of {}, resource {}, of another installation of deployd, {:?}",
+                mark.environment, mark.resource, mark.installation
+            ),
             Some(mark) => format!("it is of {}, resource {}", mark.environment, mark.resource),
             None => "it was not made by deployd".to_owned(),
         };
         if let Some(there) = &self.role
-            && !self.role_is_of(uid)
+            && !self.role_is_of(ours)
         {
             return Err(Fault::conflict(format!(
                 "there is a role {role:?} already: {}; choose another input `username` or `name`, \
@@ -162,7 +183,7 @@ impl There {
             )));
         }
         if let Some(there) = &self.database
-            && !self.database_is_of(uid, role)
+            && !self.database_is_of(ours, role)
         {
             return Err(Fault::conflict(format!(
                 "there is a database {database:?} already, owned by {:?}: {}; choose another \

@@ -93,11 +93,20 @@ fn a_plan_knows_that_some_values_come_later() {
 
 #[test]
 fn a_plan_asks_nobody_where_it_does_not_know_whom() {
-    let inputs = inputs(json!({"name": "(known after provisioning: resources.app.name).b"}));
-    let request = testing::request::<Dns>(&json!({}), &inputs).unwrap();
-    // Neither server nor secret is granted.
-    let planned = Dns::plan(&request, &FakeHost::new()).unwrap();
-    assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0));
+    let later = "(known after provisioning: resources.app.name).b";
+    for more in [
+        json!({"name": later}),
+        json!({"server": later}),
+        json!({"zone": later}),
+        json!({"installation": later}),
+        json!({"key": {"name": later, "secret": "key"}}),
+        json!({"authoritative_servers": [{"server": later}]}),
+    ] {
+        let request = testing::request::<Dns>(&json!({}), &inputs(more)).unwrap();
+        // Neither server nor secret is granted.
+        let planned = Dns::plan(&request, &FakeHost::new()).unwrap();
+        assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0));
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::bind::KEYS;
 use super::stage::{Stage, refused};
+use crate::Dns;
 use deployd_plugin_sdk::Fault;
-use deployd_plugin_sdk::driver::{Action, Progress};
+use deployd_plugin_sdk::driver::{Action, Driver, Progress, Removal};
 use serde_json::json;
 
 const NAME: &str = "shop.apps.example.com";
@@ -264,6 +265,25 @@ fn a_secondary_that_is_away_is_waited_for_and_not_for_ever() {
     stage.pair.secondary.start().unwrap();
     stage.provision().unwrap();
     assert_eq!(stage.dig(NAME, "A"), ["192.0.2.10"]);
+}
+
+#[test]
+fn a_secondary_that_is_away_keeps_no_name_for_ever() {
+    let mut stage = Stage::new();
+    stage.provision().unwrap();
+    stage.pair.secondary.kill().unwrap();
+    let call = |stage: &Stage, token: Option<&str>| {
+        let host = stage.host();
+        (Dns::destroy(&stage.request(), token, &host).unwrap(), host.lines())
+    };
+    let (Removal::Pending(pending), _) = call(&stage, None) else { panic!("not everywhere yet") };
+    assert!(stage.primary(NAME, "A").is_empty());
+    stage.with("propagation_seconds", json!(1));
+    stage.ahead = 2;
+    let (removal, lines) = call(&stage, Some(&pending.token));
+    assert_eq!(removal, Removal::Done);
+    let secondary = format!("127.0.0.1:{}", stage.pair.secondary.port);
+    assert!(lines.iter().any(|line| line.starts_with("warn") && line.contains(&secondary)));
 }
 
 #[test]

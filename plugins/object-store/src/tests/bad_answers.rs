@@ -158,3 +158,92 @@ fn a_bucket_that_does_not_get_empty_is_not_emptied_for_ever() {
     let body = String::from_utf8(deleted.body).unwrap();
     assert!(body.contains("<Key>a/b c</Key>"), "{body}");
 }
+
+/// Who stands before a server that is gone: an ingress without a backend.
+#[test]
+fn an_answer_of_something_else_is_not_the_end_of_a_bucket() {
+    for body in ["default backend - 404", "", "<html><body>404</body></html>"] {
+        let host = answering(move |_| Ok(http::Response::new(404).with_body(body)));
+        let mut request = request(&inputs("https://s3.example", &json!({})));
+        request.state = Some(state());
+        for fault in [
+            destroy(&request, &host).unwrap_err(),
+            provision(&request, &host).unwrap_err(),
+            ObjectStore::observe(&request, &host).unwrap_err(),
+        ] {
+            assert!(matches!(&fault, Fault::Unavailable { .. }), "{body}: {fault}");
+            assert!(fault.to_string().contains("is it the endpoint?"), "{fault}");
+        }
+    }
+}
+
+/// A bucket of ours that lists nothing, and is not removed while `uploads` says so.
+fn stubborn(uploads: impl Fn(&http::Request) -> Option<String> + 'static) -> FakeHost {
+    answering(move |request| {
+        let path = request.url.strip_prefix("https://s3.example/shop-uploads").unwrap();
+        let listed = uploads(request);
+        Ok(match (request.method.as_str(), path) {
+            ("GET", "?tagging") => never_empty("?tagging"),
+            ("GET", path) if path.ends_with("&versions=") => {
+                http::Response::new(200).with_body("<ListVersionsResult/>")
+            }
+            ("GET", path) if path.ends_with("&uploads=") => {
+                http::Response::new(200).with_body(listed.unwrap_or_default())
+            }
+            ("DELETE", "") if listed.is_some() => error(409, "BucketNotEmpty", ""),
+            ("DELETE", _) => http::Response::new(204),
+            other => panic!("{other:?}"),
+        })
+    })
+}
+
+fn deleting() -> Request<ObjectStore> {
+    let more = json!({"on_destroy": "delete", "credentials": {"mode": "given",
+        "access_key_id": "A", "secret_key_secret": "admin"}});
+    request(&inputs("https://s3.example", &more))
+}
+
+#[test]
+fn unfinished_uploads_are_ended() {
+    let left = std::cell::Cell::new(true);
+    let host = stubborn(move |request| {
+        if request.url.ends_with("/a/b%20c?uploadId=1%2B2") {
+            assert_eq!(request.method, "DELETE");
+            left.set(false);
+        }
+        left.get().then(|| {
+            "<ListMultipartUploadsResult><EncodingType>url</EncodingType><Upload><Key>a/b+c</Key>\
+             <UploadId>1+2</UploadId></Upload></ListMultipartUploadsResult>"
+                .to_owned()
+        })
+    });
+    destroy(&deleting(), &host).unwrap();
+}
+
+#[test]
+fn a_bucket_that_stays_is_not_waited_for_without_end() {
+    let nothing = stubborn(|_| Some("<ListMultipartUploadsResult/>".to_owned()));
+    let fault = destroy(&deleting(), &nothing).unwrap_err();
+    assert!(matches!(&fault, Fault::Conflict(_)), "{fault}");
+    assert!(fault.to_string().contains("neither objects nor unfinished uploads"), "{fault}");
+    let the_same = stubborn(|_| {
+        let upload = "<Upload><Key>a</Key><UploadId>1</UploadId></Upload>";
+        Some(format!("<ListMultipartUploadsResult>{upload}</ListMultipartUploadsResult>"))
+    });
+    let fault = destroy(&deleting(), &the_same).unwrap_err();
+    assert!(matches!(&fault, Fault::Permanent(_)), "{fault}");
+}
+
+/// A server that takes ten seconds for each request, as long as one may take.
+#[test]
+fn one_call_asks_for_one_page() {
+    let host = answering(|request| {
+        let query = request.url.rsplit('/').next().unwrap_or_default();
+        Ok(never_empty(query.strip_prefix("shop-uploads").unwrap_or_default()))
+    });
+    let Removal::Pending(pending) = ObjectStore::destroy(&deleting(), None, &host).unwrap() else {
+        panic!("nothing was removed")
+    };
+    assert!(pending.message.contains("1 more objects are gone"), "{}", pending.message);
+    assert_eq!(host.requests().len(), 3);
+}

@@ -74,7 +74,7 @@ fn admin(server: &SeaweedFs) -> Client<'_> {
 fn workload<'a>(server: &'a SeaweedFs, provisioned: &Provisioned<State>) -> Client<'a> {
     let id = provisioned.outputs["aws_access_key_id"].as_str().unwrap().to_owned();
     let (name, key) = provisioned.secret_outputs[0].clone();
-    assert_eq!(name, "aws_secret_key");
+    assert!(name.starts_with("aws_secret_key-"), "{name}");
     Client { server, id, key }
 }
 
@@ -118,7 +118,8 @@ fn a_repeat_changes_nothing(server: &SeaweedFs) {
     assert_eq!(second.state, first.state);
     assert_eq!(second.outputs["aws_access_key_id"], first.outputs["aws_access_key_id"]);
     // The value is known to the daemon already; this is what stands for it.
-    assert_eq!(second.outputs["aws_secret_key"], "⟦secret:r-two/aws_secret_key⟧");
+    assert_eq!(second.outputs["aws_secret_key"], "⟦secret:r-two/aws_secret_key-1⟧");
+    assert_eq!(second.outputs, first.outputs);
     assert!(second.secret_outputs.is_empty());
     assert!(client.may("GET", "/two-bucket/kept"));
     let observed = ObjectStore::observe(&request, &host).unwrap().unwrap();
@@ -165,6 +166,19 @@ fn what_belongs_to_others_is_a_conflict(server: &SeaweedFs) {
     let of_one = of(server, "r-four", "one-bucket", json!({}));
     let fault = provision(&of_one, &host).unwrap_err();
     assert!(fault.to_string().contains("belongs to the resource r-one"), "{fault}");
+    // The same application and environment of another installation of deployd.
+    let of_another = of(server, "r-one", "one-bucket", json!({"installation": "eu"}));
+    let fault = provision(&of_another, &host).unwrap_err();
+    assert!(matches!(&fault, Fault::Conflict(_)), "{fault}");
+    assert!(fault.to_string().contains("another installation of deployd, \"default\""), "{fault}");
+    destroy(&of_another, &host).unwrap();
+    let theirs = of(server, "r-nine", "nine-bucket", json!({"installation": "eu"}));
+    let provisioned = provision(&theirs, &host).unwrap();
+    let ours = of(server, "r-nine", "nine-bucket", json!({}));
+    let fault = provision(&ours, &host).unwrap_err().to_string();
+    assert!(fault.contains("another installation of deployd, \"eu\""), "{fault}");
+    destroy(&ours, &host).unwrap();
+    assert!(workload(server, &provisioned).soon_may("GET", "/nine-bucket"));
     // Neither is taken away.
     destroy(&by_hand, &host).unwrap();
     destroy(&of_one, &host).unwrap();
@@ -198,6 +212,12 @@ fn keys_are_rotated_one_deployment_apart(server: &SeaweedFs) {
     let new = workload(server, &second);
     assert!(new.soon_may("GET", "/five-bucket"));
     assert!(old.may("GET", "/five-bucket"), "pods that still run have it");
+    // A deployment that is rolled back has both halves of the key before.
+    for (made, serial) in [(&first, 1), (&second, 2)] {
+        let name = format!("aws_secret_key-{serial}");
+        assert_eq!(made.outputs["aws_secret_key"], format!("⟦secret:r-five/{name}⟧"));
+        assert_eq!(made.secret_outputs[0].0, name);
+    }
     keep(&mut request, &second);
     let planned = ObjectStore::plan(&request, &host).unwrap();
     assert_eq!(planned.summary, ["the access key before is taken away"]);
@@ -222,9 +242,11 @@ fn settings_follow_the_definition(server: &SeaweedFs) {
     assert!(admin(server).may("DELETE", "/six-bucket?lifecycle"));
     let observed = ObjectStore::observe(&request, &host).unwrap().unwrap();
     assert_eq!(observed["expire_days"], Value::Null);
-    provision(&request, &host).unwrap();
+    let again = provision(&request, &host).unwrap();
     let observed = ObjectStore::observe(&request, &host).unwrap().unwrap();
     assert_eq!(observed["expire_days"], 30);
+    // What is seen is what was given out, so that drift of it is seen.
+    assert_eq!(observed, Value::Object(again.outputs));
     let mut request = of(server, "r-six", "six-bucket", json!({"versioning": false}));
     keep(&mut request, &first);
     let second = provision(&request, &host).unwrap();
@@ -258,6 +280,8 @@ fn what_is_full_is_kept_or_emptied_as_the_definition_says(server: &SeaweedFs) {
     let provisioned = provision(&with("delete"), &host).unwrap();
     let mut request = with("delete");
     keep(&mut request, &provisioned);
+    // An upload in parts that was never finished is no object, and goes as well.
+    assert!(admin(server).may("POST", "/seven-bucket/big%20%2B%C3%A4/part?uploads="));
     destroy(&request, &host).unwrap();
     assert!(!admin(server).may("HEAD", "/seven-bucket"));
     destroy(&request, &host).unwrap();

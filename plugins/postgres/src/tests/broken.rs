@@ -81,6 +81,29 @@ fn i7_a_removal_that_breaks_at_any_statement_is_ended_by_the_next() {
     }
 }
 
+/// Some extensions take longer than a call may wait for an answer.
+#[test]
+fn an_extension_that_nobody_waits_for_is_there_the_next_time() {
+    let (server, host) = (server(), host());
+    let first = request("patient", &json!({"extensions": ["citext"]}));
+    try_provision(&first, &Breaking::during("create extension")).unwrap_err();
+    let name = crate::inputs::Wanted::of(&first).unwrap().database;
+    let there = "select count(*) from pg_extension where extname = 'citext'";
+    // The server ends it by itself, some time.
+    assert!((0..10_000).any(|_| server.sql(&name, there).unwrap() == "1"));
+    let made = provision(&first, &host);
+    as_workload(&made, password(&made), "create table t as select 'a'::citext").unwrap();
+    assert_eq!(
+        server
+            .sql(
+                &name,
+                "select extnamespace::regnamespace from pg_extension where extname = 'citext'"
+            )
+            .unwrap(),
+        "public"
+    );
+}
+
 /// A deployment that was given up after the server had a new password, and
 /// before anybody kept it.
 #[test]

@@ -144,7 +144,7 @@ fn drift_is_seen_and_healed() {
             format!(
                 "comment on role \"{name}\" is '{{\"deployd\": {{\"resource\": \"drift\", \"environment\": \"\", \"password\": \"x\"}}}}'"
             ),
-            "password",
+            "password_serial",
             Value::Null,
         ),
         (format!("alter database \"{name}\" allow_connections false"), "can_log_in", Value::Null),
@@ -172,7 +172,18 @@ fn drift_is_seen_and_healed() {
 fn what_refers_to_what_is_not_there_yet_can_be_planned() {
     let host = host();
     let later = "(known after provisioning: resources.server.host)";
-    let request = request("preview", &json!({"host": later, "port": later}));
-    assert_eq!(plan(&request, &host).action, Action::Create);
-    assert!(crate::Postgres::provision(&request, None, &host).is_err());
+    for more in [
+        json!({"host": later, "port": later}),
+        json!({"admin_user": later, "maintenance_database": later}),
+        json!({"admin_password": later}),
+        json!({"server_name": later, "installation": later, "extensions": [later]}),
+        json!({"options": {"template": later}}),
+    ] {
+        let request = request("preview", &more);
+        let planned = plan(&request, &deployd_plugin_sdk::testing::FakeHost::new());
+        assert_eq!((planned.action, planned.outputs.len()), (Action::Create, 0), "{more}");
+        if more.get("host").is_some() {
+            assert!(crate::Postgres::provision(&request, None, &host).is_err());
+        }
+    }
 }

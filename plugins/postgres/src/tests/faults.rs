@@ -96,6 +96,70 @@ fn what_is_taken_is_a_conflict() {
 }
 
 #[test]
+fn what_another_installation_has_made_is_a_conflict() {
+    let host = host();
+    let of = |installation: &str, name: Option<&str>| {
+        let mut more = json!({"installation": installation, "on_destroy": "drop"});
+        if let Some(name) = name {
+            more["name"] = json!(name);
+        }
+        request("installed", &more)
+    };
+    // Whose names are made up have others, and are beside each other.
+    for installation in ["default", "eu"] {
+        provision(&of(installation, None), &host);
+    }
+    assert_eq!(marked("installed").1, "2");
+    provision(&of("eu", Some("shared_name")), &host);
+    for other in ["default", "us"] {
+        let conflict = try_provision(&of(other, Some("shared_name")), &host).unwrap_err();
+        assert!(matches!(conflict, Fault::Conflict(_)), "{conflict}");
+        assert!(
+            conflict.to_string().contains("another installation of deployd, \"eu\""),
+            "{conflict}"
+        );
+        destroy(&of(other, Some("shared_name")), &host).unwrap();
+        assert_eq!(marked("installed").1, "3");
+    }
+    for (installation, name) in [("eu", Some("shared_name")), ("eu", None), ("default", None)] {
+        destroy(&of(installation, name), &host).unwrap();
+    }
+    assert_eq!(marked("installed"), ("0".to_owned(), "0".to_owned()));
+}
+
+/// An account that is no superuser may not end the session of one.
+#[test]
+fn who_is_connected_and_may_not_be_disconnected_is_named() {
+    let server = server();
+    let role = "create role no_superuser login createdb createrole password 'no-superuser'";
+    server.sql("postgres", role).unwrap();
+    let host = host_of(server.port(), "no-superuser");
+    for how in ["rename", "drop"] {
+        let more = json!({"admin_user": "no_superuser", "on_destroy": how});
+        let first = request(&format!("occupied-{how}"), &more);
+        let made = provision(&first, &host);
+        let database = made.state.database.clone();
+        let occupied = std::thread::spawn(move || {
+            server.sql(&database, "select pg_sleep(600)").unwrap_err();
+        });
+        let pids = format!(
+            "from pg_stat_activity where datname = '{}' and query like '%pg_sleep%'",
+            made.state.database
+        );
+        let connected = format!("select count(*) {pids}");
+        assert!((0..10_000).any(|_| server.sql("postgres", &connected).unwrap() == "1"));
+        let last = later(&first, &made.state, &more);
+        let fault = destroy(&last, &host).unwrap_err();
+        assert!(matches!(fault, Fault::Unavailable { .. }), "{how}: {fault}");
+        assert!(fault.to_string().contains("connected to by \"postgres\""), "{how}: {fault}");
+        server.sql("postgres", &format!("select pg_terminate_backend(pid) {pids}")).unwrap();
+        occupied.join().unwrap();
+        until_done(|| destroy(&last, &host));
+        assert_eq!(marked(&first.uid).1, if how == "drop" { "0" } else { "1" });
+    }
+}
+
+#[test]
 fn what_can_not_be_is_invalid() {
     let host = host();
     for more in [

@@ -128,12 +128,19 @@ pub(super) fn marked(uid: &str) -> (String, String) {
 pub(super) struct Breaking {
     inner: FakeHost,
     at: usize,
+    /// Nobody waits for the answer to what has this text in it.
+    deaf_after: Option<&'static str>,
     writes: Rc<Cell<usize>>,
 }
 
 impl Breaking {
     pub(super) fn at(at: usize) -> Self {
-        Self { inner: host(), at, writes: Rc::default() }
+        Self { inner: host(), at, deaf_after: None, writes: Rc::default() }
+    }
+
+    /// The connection goes while the server still works on such a statement.
+    pub(super) fn during(statement: &'static str) -> Self {
+        Self { deaf_after: Some(statement), ..Self::at(usize::MAX) }
     }
 
     /// Whether it came so far.
@@ -145,6 +152,7 @@ impl Breaking {
 pub(super) struct BreakingConnection {
     inner: FakeConnection,
     at: usize,
+    deaf_after: Option<&'static str>,
     writes: Rc<Cell<usize>>,
 }
 
@@ -162,6 +170,11 @@ impl Connection for BreakingConnection {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.writes.set(self.writes.get() + 1);
+        let of = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        if self.deaf_after.is_some_and(of) {
+            self.inner.write(bytes)?;
+            return Err(broke());
+        }
         if self.writes.get() < self.at {
             return self.inner.write(bytes);
         }
@@ -208,7 +221,7 @@ impl Host for Breaking {
     ) -> Result<BreakingConnection, Fault> {
         let inner = self.inner.connect(host, port, security)?;
         let (at, writes) = (self.at, Rc::clone(&self.writes));
-        Ok(BreakingConnection { inner, at, writes })
+        Ok(BreakingConnection { inner, at, deaf_after: self.deaf_after, writes })
     }
 
     fn http(&self, request: &http::Request) -> Result<http::Response, Fault> {
