@@ -64,7 +64,8 @@ fn redirects_are_not_followed_and_name_the_region() {
 
 #[test]
 fn refusals_are_told_apart() {
-    let table: [(http::Response, fn(&Fault) -> bool); 6] = [
+    type Judge = fn(&Fault) -> bool;
+    let table: [(http::Response, Judge); 6] = [
         (error(403, "AccessDenied", ""), |fault| matches!(fault, Fault::Denied(_))),
         (error(403, "InvalidAccessKeyId", ""), |fault| matches!(fault, Fault::Denied(_))),
         (error(403, "SignatureDoesNotMatch", ""), |fault| matches!(fault, Fault::Denied(_))),
