@@ -125,7 +125,7 @@ impl Ours {
             let progress = self.host.provision(call, &request, token.as_deref()).await;
             match progress.map_err(|fault| anyhow!("{fault}"))? {
                 Progress::Done(_) => return Ok(()),
-                Progress::Pending { token: next, poll_after_ms } => {
+                Progress::Pending { token: next, poll_after_ms, .. } => {
                     token = Some(next);
                     tokio::time::sleep(Duration::from_millis(poll_after_ms)).await;
                 }
