@@ -4,7 +4,7 @@
 //! hash is enough; and it is looked up by its digest, so that nothing is ever
 //! compared byte by byte with what was guessed.
 
-use deployd_core::journal::StreamId;
+use deployd_core::journal::{StreamId, Version};
 use deployd_core::ports::{Batch, Put};
 use deployd_core::views::{NewToken, TokenScope, TokenView};
 use deployd_core::{Actor, Digest, Name};
@@ -51,6 +51,7 @@ impl Engine {
         };
         let made = until_no_conflict(|| async {
             let store = &*self.inner.ports.store;
+            let version = self.inner.version(&StreamId::access()).await?;
             let taken: Option<Digest> = get(store, TOKEN_NAMES, name.as_str().as_bytes()).await?;
             if taken.is_some() {
                 let message = format!(
@@ -63,7 +64,8 @@ impl Engine {
                 put(TOKEN_NAMES, name.as_str().as_bytes().to_vec(), &digest)?,
             ];
             let body = json!({"type": "token-created", "name": name, "scope": scope});
-            self.inner.record(caller, Made { token: token.clone(), salt }, body, puts).await
+            let made = Made { token: token.clone(), salt };
+            self.inner.record_at(version, caller, made, body, puts).await
         })
         .await?;
         self.inner.show(made).await
@@ -82,6 +84,7 @@ impl Engine {
         }
         until_no_conflict(|| async {
             let store = &*self.inner.ports.store;
+            let version = self.inner.version(&StreamId::access()).await?;
             let key = name.as_str().as_bytes().to_vec();
             let digest: Digest = get(store, TOKEN_NAMES, &key)
                 .await?
@@ -91,7 +94,7 @@ impl Engine {
                 Put { index: TOKEN_NAMES, key, value: None },
             ];
             let body = json!({"type": "token-revoked", "name": name});
-            self.inner.record(caller, (), body, puts).await
+            self.inner.record_at(version, caller, (), body, puts).await
         })
         .await
     }
@@ -124,8 +127,21 @@ impl Inner {
         body: Value,
         puts: Vec<Put>,
     ) -> Result<T, StoreOrEngine> {
+        let version = self.version(&StreamId::access()).await?;
+        self.record_at(version, caller, answer, body, puts).await
+    }
+
+    /// The same of what follows from what was read at a version.
+    async fn record_at<T: Serialize + DeserializeOwned>(
+        &self,
+        version: Version,
+        caller: &Caller,
+        answer: T,
+        body: Value,
+        puts: Vec<Put>,
+    ) -> Result<T, StoreOrEngine> {
         let batch = Batch { puts, ..Batch::default() };
-        let batch = self.note(StreamId::access(), &caller.actor, body, batch).await?;
+        let batch = self.note(StreamId::access(), version, &caller.actor, body, batch);
         self.commit(caller, answer, batch, &[]).await
     }
 

@@ -102,8 +102,9 @@ impl Engine {
         let body = json!({"type": "plugin-uploaded", "digest": info.plugin.digest, "name": info.plugin.name});
         until_no_conflict(|| async {
             let stream = StreamId::configuration();
-            let batch =
-                self.inner.note(stream, &caller.actor, body.clone(), Batch::default()).await?;
+            let version = self.inner.version(&stream).await?;
+            let batch = Batch::default();
+            let batch = self.inner.note(stream, version, &caller.actor, body.clone(), batch);
             self.inner.commit(caller, info.clone(), batch, &[]).await
         })
         .await

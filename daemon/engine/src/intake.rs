@@ -100,6 +100,14 @@ impl Inner {
         artifacts: &[Artifact],
     ) -> Result<Announced, StoreOrEngine> {
         let configuration = self.configuration().await?;
+        // Before what came last is read: whoever announces something appends
+        // here.
+        let mut streams = Vec::new();
+        for application in applications(&configuration, artifacts) {
+            let stream = StreamId::artifacts(&application);
+            let version = self.version(&stream).await?;
+            streams.push((application, stream, version));
+        }
         let mut arrivals: BTreeMap<EnvironmentId, Arrival<'_>> = BTreeMap::new();
         let mut announced = Announced { artifacts: artifacts.to_vec(), routes: Vec::new() };
         let mut problems = Vec::new();
@@ -175,7 +183,7 @@ impl Inner {
                 problem: Some(error.to_string()),
             });
         }
-        for application in applications(&configuration, artifacts) {
+        for (application, stream, version) in streams {
             let routes: Vec<&Route> = announced
                 .routes
                 .iter()
@@ -183,8 +191,7 @@ impl Inner {
                 .collect();
             let body =
                 json!({"type": "artifacts-announced", "artifacts": artifacts, "routes": routes});
-            let stream = StreamId::artifacts(&application);
-            batch = self.note(stream, &caller.actor, body, batch).await?;
+            batch = self.note(stream, version, &caller.actor, body, batch);
         }
         let answer = self.commit(caller, announced, batch, &appended).await?;
         for _ in &appended {

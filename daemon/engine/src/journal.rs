@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deployd_core::deployment::projection::Changes;
 use deployd_core::deployment::{DeploymentRecord, Event, Outcome, transition};
-use deployd_core::journal::{NewEvent, StreamId};
+use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::notice::notice;
 use deployd_core::outbox::{Message, MessageId};
 use deployd_core::ports::{Accepted, Append, Batch, Fence, Object, StoreError};
@@ -241,15 +241,22 @@ impl Inner {
         answer.map(|bytes| crate::records::decode("answer", &bytes)).transpose()
     }
 
-    /// Appends a single event to a stream that has no projection of its own.
-    pub(crate) async fn note(
+    /// The version of a stream: to be asked before everything is read that an
+    /// event follows from, so that whoever is quicker is noticed.
+    pub(crate) async fn version(&self, stream: &StreamId) -> Result<Version, EngineError> {
+        Ok(self.ports.store.head(stream).await?.version)
+    }
+
+    /// Adds a single event to a batch, of a stream that has no projection of its
+    /// own and is at a version.
+    pub(crate) fn note(
         &self,
         stream: StreamId,
+        expect: Version,
         actor: &Actor,
         body: serde_json::Value,
         mut batch: Batch,
-    ) -> Result<Batch, EngineError> {
-        let head = self.ports.store.head(&stream).await?;
+    ) -> Batch {
         let kind = body.get("type").and_then(serde_json::Value::as_str).unwrap_or("note");
         let event = NewEvent {
             at: self.ports.clock.now(),
@@ -257,13 +264,8 @@ impl Inner {
             kind: kind.to_owned(),
             body,
         };
-        batch.appends.push(Append {
-            stream,
-            expect: head.version,
-            fence: None,
-            events: vec![event],
-        });
-        Ok(batch)
+        batch.appends.push(Append { stream, expect, fence: None, events: vec![event] });
+        batch
     }
 }
 

@@ -97,8 +97,9 @@ impl Engine {
         let body = json!({"type": "message-redelivered", "message": id});
         until_no_conflict(|| async {
             let stream = StreamId::access();
+            let version = self.inner.version(&stream).await?;
             let batch = Batch::default();
-            let batch = self.inner.note(stream, &caller.actor, body.clone(), batch).await?;
+            let batch = self.inner.note(stream, version, &caller.actor, body.clone(), batch);
             self.inner.commit(caller, message.clone(), batch, &[]).await
         })
         .await

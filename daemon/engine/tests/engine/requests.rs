@@ -2,7 +2,7 @@
 
 use deployd_core::deployment::Outcome;
 use deployd_core::set::Delta;
-use deployd_core::views::DeployRequest;
+use deployd_core::views::{DeployRequest, TokenScope};
 use deployd_core::{DeploymentId, Digest};
 use deployd_engine::EngineError;
 use serde_json::json;
@@ -303,4 +303,17 @@ async fn documents_that_contradict_each_other_are_refused_whole() {
     let dry = vec![environment_type("fine", json!({}))];
     assert!(stage.engine.apply(&caller(), dry, true).await.unwrap().dry_run);
     assert_eq!(stage.world.events().await.len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_a_name_is_of_one_token_also_when_two_are_made_at_once() {
+    let stage = Stage::new().await;
+    let name: deployd_core::Name = "ci".parse().unwrap();
+    let (engine, of) = (stage.engine.clone(), name.clone());
+    stage.world.before("head", async move {
+        engine.create_token(&caller(), &of, TokenScope::Ci).await.unwrap();
+    });
+    let second = stage.engine.create_token(&caller(), &name, TokenScope::Ci).await;
+    assert!(matches!(second, Err(EngineError::Conflict { .. })), "a token without a name");
+    assert_eq!(stage.engine.tokens().await.unwrap().len(), 1);
 }

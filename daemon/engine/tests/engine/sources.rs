@@ -94,3 +94,22 @@ async fn i3_sources_have_an_order_of_their_own_and_who_says_no_place_is_new() {
         assert!(announced.routes.iter().all(|route| route.superseded.is_empty()));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn i3_of_two_that_come_at_once_the_newer_one_counts() {
+    let stage = Stage::new().await;
+    // Nothing is deployed until the other workload has come.
+    let (engine, world) = (stage.engine.clone(), stage.world.clone());
+    let newer = Artifact { sequence: Some(7), ..artifact("frontend", "7") };
+    let after_looking = async move {
+        world.before("scan", async move {
+            engine.announce(&caller(), vec![newer]).await.unwrap();
+        });
+    };
+    stage.world.before("get", after_looking);
+    let late = stage.built("6", "refs/heads/main", Some(6)).await;
+    assert_eq!(late.routes[0].superseded.len(), 1, "{late:?}");
+    let announced = stage.engine.announce(&caller(), vec![artifact("backend", "1")]).await.unwrap();
+    assert_succeeded(&stage.end_of(&deployment_of(&announced)).await);
+    assert_eq!(stage.runs("frontend"), image("frontend", "7"));
+}
