@@ -4,6 +4,8 @@
 //! [`transition`] is the only place where legality is decided, used live and on
 //! replay. [`next`] says what should happen now. Both are pure.
 
+mod begun;
+mod closing;
 mod drift;
 mod event;
 mod next;

@@ -1,20 +1,18 @@
 //! What an event makes of a state, and which events can't be.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
+use super::begun::{forget_begun, remember_begun};
+use super::closing::push_closing;
 use super::drift;
-use super::event::{DestroyStep, Event};
+use super::event::Event;
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    Action, ActiveResource, BEGUN_MAX, BegunResource, Deployed, Deployment, DeploymentRecord,
-    EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
-    StepStatus,
+    Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
+    Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
-use crate::graph::Uid;
 use crate::seeded::{Bug, seeded};
-use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
+use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 
 /// An event that can't happen in this state. Live it is refused; on replay it
 /// means that the journal is damaged.
@@ -323,37 +321,7 @@ fn work(
     Ok(None)
 }
 
-/// Remembers what a deployment has begun to provision and does not know to be
-/// there: whoever takes the environment away must not leave it behind.
-fn remember_begun(state: &mut EnvironmentState, deployment: &Deployment) {
-    let Some(plan) = deployment.plan.filter(|_| !seeded(Bug::BegunForgotten)) else { return };
-    for step in &deployment.steps {
-        let StepKind::Provision { uid, name } = &step.kind else { continue };
-        // What is there with the same inputs is what was begun.
-        let is_there = state.resources.get(uid).is_some_and(|there| there.inputs == step.inputs);
-        if step.started.is_none() || step.status == StepStatus::Succeeded || is_there {
-            continue;
-        }
-        let begun = state.begun.entry(uid.clone()).or_default();
-        begun.retain(|other| other.inputs != step.inputs);
-        begun.push(BegunResource { name: name.clone(), plan, inputs: step.inputs });
-        if begun.len() > BEGUN_MAX {
-            begun.remove(0);
-        }
-    }
-}
-
-/// What was begun with these inputs is there, or gone.
-fn forget_begun(state: &mut EnvironmentState, uid: &Uid, inputs: Option<Digest>) {
-    if let Some(begun) = state.begun.get_mut(uid) {
-        begun.retain(|one| one.inputs != inputs);
-        if begun.is_empty() {
-            state.begun.remove(uid);
-        }
-    }
-}
-
-fn push(deployment: &mut Deployment, id: &str, kind: StepKind, after: Vec<StepId>) {
+pub(super) fn push(deployment: &mut Deployment, id: &str, kind: StepKind, after: Vec<StepId>) {
     let step = Step::new(&deployment.id, id, kind, after);
     deployment.steps.push(step);
 }
@@ -546,45 +514,6 @@ fn decided(
         deployment.failure.get_or_insert(fault);
         restore(state, deployment);
     }
-}
-
-/// What is left to do once what was asked for runs: objects that nobody wants
-/// go, then resources, each after those that need it.
-fn push_closing(deployment: &mut Deployment, after: Vec<StepId>) {
-    push(deployment, "prune", StepKind::Prune, after);
-    let prune = StepId("prune".to_owned());
-    let destroy = std::mem::take(&mut deployment.destroy);
-    let mut of: BTreeMap<&Uid, Vec<StepId>> = BTreeMap::new();
-    for step in &destroy {
-        of.entry(&step.uid).or_default().push(destroy_id(step));
-    }
-    let mut before = prune.clone();
-    for step in &destroy {
-        let id = destroy_id(step);
-        let after = match &step.after {
-            Some(after) => {
-                let needing = after.iter().filter_map(|uid| of.get(uid)).flatten();
-                // What is there goes first, then what was begun, one by one:
-                // to a driver all of it has the same uid.
-                let own = of.get(&step.uid).into_iter().flatten().take_while(|other| **other != id);
-                [&prune].into_iter().chain(needing).chain(own).cloned().collect()
-            }
-            None => vec![before],
-        };
-        let kind = StepKind::Destroy { uid: step.uid.clone() };
-        let mut pushed = Step::new(&deployment.id, &*id.0, kind, after);
-        pushed.unsafe_to_repeat = step.unsafe_to_repeat;
-        pushed.inputs = step.inputs;
-        deployment.steps.push(pushed);
-        before = id;
-    }
-    deployment.destroy = destroy;
-}
-
-/// `destroy:<uid>`, and `destroy:<uid>@<inputs>` for what was begun of it.
-fn destroy_id(step: &DestroyStep) -> StepId {
-    let of_begun = step.inputs.map(|inputs| format!("@{}", inputs.short())).unwrap_or_default();
-    StepId(format!("destroy:{}{of_begun}", step.uid))
 }
 
 /// Why a rollout is rolled back: the strategy's words, with the fault of the
