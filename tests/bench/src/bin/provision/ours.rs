@@ -21,8 +21,8 @@ pub(crate) struct Ours {
     host: PluginHost,
     postgres: PluginRef,
     dns: PluginRef,
-    database: Value,
-    name: Value,
+    database_port: u16,
+    dns_port: u16,
     _state: tempfile::TempDir,
 }
 
@@ -70,34 +70,31 @@ impl Ours {
         let admin = ("admin", "database-admin");
         let postgres = load("postgres", &granted("tls", database, authority, admin)).await?;
         let key = granted("tcp", dns, None, ("zone-key", "zone-key"));
-        let name = json!({
-            "server": "127.0.0.1", "port": dns, "zone": ZONE,
-            "key": {"name": KEYS[0].0, "secret": "zone-key"},
-            "records": {"A": ["192.0.2.10"]},
-        });
         Ok(Self {
             postgres,
             dns: load("dns-rfc2136", &key).await?,
             host,
-            database: json!({
-                "host": "127.0.0.1", "port": database, "admin_password": "admin",
-            }),
-            name,
+            database_port: database,
+            dns_port: dns,
             _state: state,
         })
     }
 
     pub(crate) async fn database(&self, number: usize) -> anyhow::Result<()> {
-        let mut inputs = self.database.clone();
         let name = format!("deployd_{number}");
-        inputs["name"] = json!(name);
-        inputs["username"] = json!(name);
+        let inputs = json!({
+            "host": "127.0.0.1", "port": self.database_port, "admin_password": "admin",
+            "name": name, "username": name,
+        });
         self.provision(&self.postgres, "postgres", number, inputs).await
     }
 
     pub(crate) async fn name(&self, number: usize) -> anyhow::Result<()> {
-        let mut inputs = self.name.clone();
-        inputs["name"] = json!(format!("deployd-{number}.{ZONE}"));
+        let inputs = json!({
+            "server": "127.0.0.1", "port": self.dns_port, "zone": ZONE,
+            "key": {"name": KEYS[0].0, "secret": "zone-key"},
+            "name": format!("deployd-{number}.{ZONE}"), "records": {"A": ["192.0.2.10"]},
+        });
         self.provision(&self.dns, "dns", number, inputs).await
     }
 
