@@ -55,10 +55,7 @@ impl Tls {
             destination: destination.clone(),
             reason,
         };
-        let mut roots = self.system_roots().await;
-        if let Some(ca) = &grant.ca {
-            self.add_ca(&mut roots, ca).await.map_err(|reason| unusable("ca", reason))?;
-        }
+        let roots = self.roots(grant).await.map_err(|reason| unusable("ca", reason))?;
         let verifier = WebPkiServerVerifier::builder_with_provider(
             Arc::new(roots),
             Arc::clone(&self.provider),
@@ -91,6 +88,22 @@ impl Tls {
             }
         };
         Ok(Arc::new(config))
+    }
+
+    /// Whom a grant trusts: its own authority alone, unless it says otherwise. A
+    /// guest chooses the name in the certificate, so that with the public's
+    /// authorities beside a private one, anybody on the way could have it choose
+    /// theirs.
+    async fn roots(&self, grant: &HostGrant) -> Result<RootCertStore, String> {
+        let mut roots = if grant.ca.is_none() || grant.system_roots {
+            self.system_roots().await
+        } else {
+            RootCertStore::empty()
+        };
+        if let Some(ca) = &grant.ca {
+            self.add_ca(&mut roots, ca).await?;
+        }
+        Ok(roots)
     }
 
     async fn system_roots(&self) -> RootCertStore {
@@ -167,5 +180,68 @@ pub(crate) fn failure(destination: &Destination, error: &io::Error) -> EgressErr
             | rustls::Error::AlertReceived(_),
         ) => EgressError::Untrusted { destination, reason },
         _ => EgressError::Tls { destination, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use deployd_core::ports::{Recipe, Vault, VaultError};
+    use deployd_core::secret::{SecretRef, SecretValue};
+
+    /// A vault that nobody needs.
+    struct Nothing;
+
+    #[async_trait]
+    impl Vault for Nothing {
+        async fn generate(&self, _: &SecretRef, _: &Recipe) -> Result<(), VaultError> {
+            unreachable!()
+        }
+
+        async fn put(&self, _: &SecretRef, _: SecretValue) -> Result<(), VaultError> {
+            unreachable!()
+        }
+
+        async fn get(&self, _: &SecretRef) -> Result<SecretValue, VaultError> {
+            unreachable!()
+        }
+
+        async fn contains(&self, _: &SecretRef) -> Result<bool, VaultError> {
+            unreachable!()
+        }
+
+        async fn list(&self, _: &str) -> Result<Vec<String>, VaultError> {
+            unreachable!()
+        }
+
+        async fn remove_owner(&self, _: &str) -> Result<(), VaultError> {
+            unreachable!()
+        }
+    }
+
+    fn authority() -> rcgen::Certificate {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// The name in a certificate is chosen by whoever connects: a certificate of the
+    /// public's for another name must not pass where a private authority is granted.
+    #[tokio::test]
+    async fn a_granted_authority_is_trusted_and_no_other() {
+        let tls = Tls::new(Secrets(Arc::new(Nothing)));
+        let mut system = RootCertStore::empty();
+        system.add(authority().der().clone()).unwrap();
+        tls.system.set(system).unwrap();
+        let ca = CaSource { pem: Some(authority().pem()), secret: None };
+        for (ca, system_roots, subjects) in
+            [(None, false, 1), (None, true, 1), (Some(&ca), false, 1), (Some(&ca), true, 2)]
+        {
+            let own = ca.is_some();
+            let grant = HostGrant { ca: ca.cloned(), system_roots, ..HostGrant::default() };
+            let roots = tls.roots(&grant).await.unwrap();
+            assert_eq!(roots.len(), subjects, "{own} {system_roots}");
+        }
     }
 }

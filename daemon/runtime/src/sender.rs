@@ -38,6 +38,7 @@ impl Sender for EgressSender {
             methods: Vec::new(),
             private_address: request.private_address,
             ca: None,
+            system_roots: false,
             client_certificate: None,
             credential: None,
         };

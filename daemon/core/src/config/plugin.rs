@@ -122,9 +122,15 @@ pub struct HostGrant {
     /// A metadata service has to be the host itself, by its address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private_address: bool,
-    /// Who signs the server's certificate, beside those that the system trusts.
+    /// Who signs the server's certificate: this authority, and none of those that
+    /// the system trusts. Whoever uses the grant may say which name the certificate
+    /// is to have, and for some name everybody has one that the public trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<CaSource>,
+    /// Whether those that the system trusts are trusted beside `ca`. Without `ca`,
+    /// they are in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub system_roots: bool,
     /// The operator's secret with the certificate that is shown to the server,
     /// its chain and its key, all in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -136,6 +136,7 @@ mod tests {
             methods: Vec::new(),
             private_address: false,
             ca: None,
+            system_roots: false,
             client_certificate: None,
             credential: None,
         }

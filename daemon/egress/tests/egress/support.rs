@@ -159,6 +159,7 @@ pub fn grant(scheme: &str, host: &str, port: u16) -> HostGrant {
         methods: Vec::new(),
         private_address: true,
         ca: None,
+        system_roots: false,
         client_certificate: None,
         credential: None,
     }

@@ -29,6 +29,7 @@ fn grant(ports: &[u16]) -> Grant {
         methods: Vec::new(),
         private_address: true,
         ca: None,
+        system_roots: false,
         client_certificate: None,
         credential: None,
     };

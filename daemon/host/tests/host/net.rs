@@ -105,6 +105,7 @@ fn grant() -> Grant {
         methods: Vec::new(),
         private_address: true,
         ca: None,
+        system_roots: false,
         client_certificate: None,
         credential: None,
     };

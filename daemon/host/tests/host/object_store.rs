@@ -34,6 +34,7 @@ async fn stage(port: u16) -> (Stage, PluginRef) {
         methods: Vec::new(),
         private_address: true,
         ca: None,
+        system_roots: false,
         client_certificate: None,
         credential: None,
     };

@@ -81,6 +81,7 @@ impl World {
             methods: Vec::new(),
             private_address: true,
             ca: Some(CaSource { pem: Some(authority.to_owned()), secret: None }),
+            system_roots: false,
             client_certificate: None,
             credential: None,
         };

@@ -130,6 +130,7 @@ impl KvSource {
             // The operator named it in the daemon's own settings.
             private_address: true,
             ca,
+            system_roots: false,
             client_certificate: None,
             credential: None,
         };

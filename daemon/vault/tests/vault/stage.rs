@@ -152,6 +152,7 @@ impl Bao {
             methods: Vec::new(),
             private_address: true,
             ca: ca.map(|pem| CaSource { pem: Some(pem), secret: None }),
+            system_roots: false,
             client_certificate: None,
             credential: None,
         };

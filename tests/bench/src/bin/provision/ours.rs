@@ -34,6 +34,7 @@ fn granted(scheme: &str, port: u16, ca: Option<&str>, secret: (&str, &str)) -> G
         methods: Vec::new(),
         private_address: true,
         ca: ca.map(|pem| CaSource { pem: Some(pem.to_owned()), secret: None }),
+        system_roots: false,
         client_certificate: None,
         credential: None,
     };
