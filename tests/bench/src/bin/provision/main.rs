@@ -57,18 +57,27 @@ async fn measure(blocks: usize, plugins: &Path, native: &Path) -> anyhow::Result
         eprint!("\rblock {}/{blocks}", block + 1);
         let first = block * PER_BLOCK + 1;
         let all = first..first + PER_BLOCK;
-        let times = took(all.clone(), async |number| ours.database(number).await).await?;
-        measured.add("databases, deployd", times);
-        measured.add("databases, native", native.make("database", first, PER_BLOCK)?);
-        let times = took(all, async |number| ours.name(number).await).await?;
-        measured.add("names, deployd", times);
-        measured.add("names, native", native.make("name", first, PER_BLOCK)?);
+        let databases = took(all.clone(), async |number| ours.database(number).await).await?;
+        let native_databases = native.make("database", first, PER_BLOCK)?;
+        let names = took(all, async |number| ours.name(number).await).await?;
+        let native_names = native.make("name", first, PER_BLOCK)?;
+        measured.add("deployd", both(&databases, &names));
+        measured.add("native", both(&native_databases, &native_names));
+        measured.add("databases, deployd", databases);
+        measured.add("databases, native", native_databases);
+        measured.add("names, deployd", names);
+        measured.add("names, native", native_names);
         servers.clear().context("taking away what a block has made")?;
     }
     eprintln!();
     measured.facts.insert("databases and names", (blocks * PER_BLOCK).to_string());
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
+}
+
+/// A database and a name.
+fn both(databases: &[Duration], names: &[Duration]) -> Vec<Duration> {
+    databases.iter().zip(names).map(|(database, name)| *database + *name).collect()
 }
 
 /// How long each takes, one after the other.
