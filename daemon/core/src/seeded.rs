@@ -100,7 +100,7 @@ seeded_bugs! {
         "replacing::i12_what_holds_data_is_not_replaced_unless_somebody_says_so";
     /// A resource whose provisioning was begun and did not end is forgotten.
     BegunForgotten: "I8", "deployd-engine",
-        "teardown::i8_what_was_begun_and_never_recorded_goes_too";
+        "unfinished::i8_what_one_driver_has_begun_goes_although_another_has_taken_its_place";
     /// What is wanted is pruned with what is not.
     WantedOnesPruned: "I8", "deployd-engine",
         "crashes::i4_i5_i6_i8_i10_the_canonical_deployments_keep_every_promise";
