@@ -45,7 +45,7 @@ pub(crate) fn read(host: &impl Host, response: Response) -> Result<Answer, Fault
     if response.is_success() {
         return Ok(Answer::Done(response));
     }
-    let header = |name: &str| response.header(name).map(str::to_owned);
+    let header = |name: &str| response.header(name).map(shown);
     let mut refusal = Refusal {
         status: response.status,
         region: header("x-amz-bucket-region"),
@@ -59,9 +59,9 @@ pub(crate) fn read(host: &impl Host, response: Response) -> Result<Answer, Fault
     {
         let error = document.descendants().find(|node| is(node, "Error"));
         let error = error.unwrap_or_else(|| document.root_element());
-        refusal.code = text_of(&error, "Code").unwrap_or_default().to_owned();
+        refusal.code = shown(text_of(&error, "Code").unwrap_or_default());
         refusal.message = shown(text_of(&error, "Message").unwrap_or_default());
-        refusal.region = refusal.region.or(text_of(&error, "Region").map(str::to_owned));
+        refusal.region = refusal.region.or(text_of(&error, "Region").map(shown));
     }
     if let Some(fault) = passing(host, &refusal) {
         return Err(fault);
