@@ -85,9 +85,12 @@ fn a_tenants_traps_are_not_stepped_into() {
          language sql as 'select 1/0 = 1'",
         "create operator public.= (leftarg = name, rightarg = text, function = public.eq)",
         &format!("alter database \"{name}\" set search_path = public, pg_catalog"),
-        &format!("alter database \"{name}\" set statement_timeout = 1"),
         &format!("alter database \"{name}\" set standard_conforming_strings = off"),
-        &format!("alter database \"{name}\" set default_transaction_read_only = on"),
+        // At once: neither of them lets another session set the other.
+        &format!(
+            "alter database \"{name}\" set statement_timeout = 1; \
+             alter database \"{name}\" set default_transaction_read_only = on"
+        ),
     ] {
         as_workload(&made, password(&made), trap).unwrap_or_else(|error| panic!("{trap}: {error}"));
     }
