@@ -19,6 +19,9 @@ use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
 use crate::records::{below, content, decode, deployment, head_of_deployment, named_set, object};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
+/// What has to hold of an environment, and of what documents say.
+pub(crate) type Condition<'c> = &'c (dyn Fn(&EnvironmentEntry, &Configuration) -> bool + Sync);
+
 /// The most deployments on a page of history.
 const PAGE_MAX: usize = 500;
 
@@ -91,7 +94,7 @@ impl Engine {
                 let message = format!("deployment {id} has ended already: {how}");
                 return Err(EngineError::Conflict { message }.into());
             };
-            self.inner.ask(caller, &place, &entry, event).await
+            self.inner.ask(caller, &place, &entry, &[event], Vec::new()).await
         })
         .await?;
         self.inner.workers.wake(&self.inner, &place);
@@ -112,7 +115,7 @@ impl Engine {
         let record = until_no_conflict(|| async {
             let entry = self.inner.environment(&place).await?;
             let event = Event::ResumeRequested { deployment: id.clone() };
-            self.inner.ask(caller, &place, &entry, event).await
+            self.inner.ask(caller, &place, &entry, &[event], Vec::new()).await
         })
         .await?;
         self.inner.workers.wake(&self.inner, &place);
@@ -245,36 +248,31 @@ impl Inner {
         wanted: Request,
         set: Object,
     ) -> Result<DeploymentRecord, EngineError> {
-        let accepted = self.accept_if(caller, id, wanted, set, |_, _| true).await?;
+        let accepted = self.accept_if(caller, id, wanted, set, None).await?;
         accepted.ok_or_else(|| EngineError::bug("a request that was not accepted"))
     }
 
-    /// Accepts a deployment, if something holds of its environment and of what
-    /// documents say at the moment at which it is accepted.
+    /// Accepts a deployment, if a condition holds at the moment at which it is
+    /// accepted.
     pub(crate) async fn accept_if(
         self: &Arc<Self>,
         caller: &Caller,
         id: &EnvironmentId,
         wanted: Request,
         set: Object,
-        holds: impl Fn(&EnvironmentEntry, &Configuration) -> bool,
+        condition: Option<Condition<'_>>,
     ) -> Result<Option<DeploymentRecord>, EngineError> {
         let deployment = self.new_deployment_id();
         let record = until_no_conflict(|| async {
             let entry = self.environment(id).await?;
-            if !holds(&entry, &*self.configuration().await?) {
+            if let Some(holds) = condition
+                && !holds(&entry, &*self.configuration().await?)
+            {
                 return Ok(None);
             }
             let events = queue(&entry.state, &deployment, wanted.clone())
                 .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
-            let mut appended = self.prepare(id, &entry, &caller.actor, &events).await?;
-            let record = appended
-                .record
-                .clone()
-                .ok_or_else(|| EngineError::bug("a request without an event"))?;
-            let batch = std::mem::take(&mut appended.batch);
-            let batch = with_objects(batch, vec![set.clone()]);
-            self.commit(caller, record, batch, &[appended]).await.map(Some)
+            self.ask(caller, id, &entry, &events, vec![set.clone()]).await.map(Some)
         })
         .await?;
         if record.is_some() {
@@ -297,15 +295,17 @@ impl Inner {
         Ok(answer)
     }
 
-    /// Appends what somebody asked of a deployment, once per idempotency key.
-    async fn ask(
+    /// Appends what somebody asks of a deployment, with the contents that it names,
+    /// once per idempotency key; gives the deployment's record.
+    pub(crate) async fn ask(
         &self,
         caller: &Caller,
         id: &EnvironmentId,
         entry: &Arc<EnvironmentEntry>,
-        event: Event,
+        events: &[Event],
+        contents: Vec<Object>,
     ) -> Result<DeploymentRecord, StoreOrEngine> {
-        let mut appended = self.prepare(id, entry, &caller.actor, &[event]).await?;
+        let mut appended = self.prepare(id, entry, &caller.actor, events).await?;
         let mut record = appended
             .record
             .clone()
@@ -314,7 +314,7 @@ impl Inner {
         if let Some(work) = &mut record.work {
             work.steps = Steps::default();
         }
-        let batch = std::mem::take(&mut appended.batch);
+        let batch = with_objects(std::mem::take(&mut appended.batch), contents);
         self.commit(caller, record, batch, &[appended]).await
     }
 

@@ -121,7 +121,7 @@ impl Inner {
         let still_over = |entry: &EnvironmentEntry, configuration: &Configuration| {
             is_at_rest(&entry.state) && configuration.ends(id, &entry.state) == Some(over)
         };
-        self.accept_if(&caller, id, wanted, set, still_over).await
+        self.accept_if(&caller, id, wanted, set, Some(&still_over)).await
     }
 
     /// The plan of taking an environment away: what goes in which order, and

@@ -170,12 +170,7 @@ mod tests {
             host: "db.internal".into(),
             port: 5432,
             scheme: "tls".into(),
-            methods: Vec::new(),
-            private_address: false,
-            ca: None,
-            system_roots: false,
-            client_certificate: None,
-            credential: None,
+            ..HostGrant::default()
         };
         for asked in ["db.internal", "DB.internal:5432", "tls://db.internal:5432"] {
             assert!(names(&granted, asked), "{asked}");

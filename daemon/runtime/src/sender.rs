@@ -35,12 +35,8 @@ impl Sender for EgressSender {
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or_default(),
             scheme: url.scheme().to_owned(),
-            methods: Vec::new(),
             private_address: request.private_address,
-            ca: None,
-            system_roots: false,
-            client_certificate: None,
-            credential: None,
+            ..HostGrant::default()
         };
         let access = Access {
             grants: Arc::new([grant]),

@@ -4,6 +4,9 @@ use anyhow::{Context, bail, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// The servers that drivers are for: BIND 9 and PostgreSQL.
+pub(crate) const SERVERS: [&str; 3] = ["bind9", "bind9-dnsutils", "postgresql-15"];
+
 /// Whether we may install packages.
 pub(crate) fn can_install() -> bool {
     let root = Command::new("id")

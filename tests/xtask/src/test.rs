@@ -74,10 +74,6 @@ const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 /// Packages that have a part of their own.
 const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 
-/// What tests of drivers, native and in the sandbox, need: the servers that they
-/// are for.
-const SERVER_PACKAGES: [&str; 3] = ["bind9", "bind9-dnsutils", "postgresql-15"];
-
 /// What a black-box test with a clock that jumps needs.
 const CLOCK_PACKAGES: [&str; 1] = ["libfaketime"];
 
@@ -138,7 +134,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 let mut programs = built::tests(root, &[])?;
                 programs.retain(|program| !APART.contains(&program.package.as_str()));
                 tally.begin("the daemon");
-                apt::need(&SERVER_PACKAGES, "tests of drivers")?;
+                apt::need(&apt::SERVERS, "tests of drivers")?;
                 tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
                 tools::openbao(root).context("installing what the tests need")?;
                 for program in programs {
@@ -168,7 +164,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             }
             Part::Plugins => {
                 tally.begin("plugins");
-                apt::need(&SERVER_PACKAGES, "tests of drivers")?;
+                apt::need(&apt::SERVERS, "tests of drivers")?;
                 tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
                 let mut command = cargo(&root.join("plugins"));
                 command.args(["test", "--workspace", "--no-fail-fast"]);
@@ -181,7 +177,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             Part::BlackBox => {
                 tally.begin("the daemon as its users run it");
                 apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
-                apt::need(&SERVER_PACKAGES, "tests of the sample's staging")?;
+                apt::need(&apt::SERVERS, "tests of the sample's staging")?;
                 tools::openbao(root)?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();

@@ -129,17 +129,7 @@ mod tests {
     use super::*;
 
     fn grant(scheme: &str, host: &str, port: u16) -> HostGrant {
-        HostGrant {
-            host: host.into(),
-            port,
-            scheme: scheme.into(),
-            methods: Vec::new(),
-            private_address: false,
-            ca: None,
-            system_roots: false,
-            client_certificate: None,
-            credential: None,
-        }
+        HostGrant { host: host.into(), port, scheme: scheme.into(), ..HostGrant::default() }
     }
 
     fn to(scheme: Scheme, host: &str, port: u16) -> Destination {

@@ -156,12 +156,8 @@ pub fn grant(scheme: &str, host: &str, port: u16) -> HostGrant {
         host: host.into(),
         port,
         scheme: scheme.into(),
-        methods: Vec::new(),
         private_address: true,
-        ca: None,
-        system_roots: false,
-        client_certificate: None,
-        credential: None,
+        ..HostGrant::default()
     }
 }
 

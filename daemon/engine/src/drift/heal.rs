@@ -128,13 +128,7 @@ impl Inner {
         };
         let events = queue(&entry.state, &self.new_deployment_id(), request)
             .map_err(|full| EngineError::Conflict { message: full.to_string() })?;
-        let mut appended = self.prepare(id, &entry, &caller.actor, &events).await?;
-        let record = appended
-            .record
-            .clone()
-            .ok_or_else(|| EngineError::bug("a request without an event"))?;
-        let batch = std::mem::take(&mut appended.batch);
-        let record = self.commit(caller, record, batch, &[appended]).await?;
+        let record = self.ask(caller, id, &entry, &events, Vec::new()).await?;
         crate::Counts::count(&self.counts.accepted);
         Ok(record)
     }

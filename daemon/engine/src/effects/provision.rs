@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use deployd_core::Fault;
 use deployd_core::graph::{CLUSTER, ResourceKey, Uid};
-use deployd_core::ports::{Call, LogLevel, Progress};
+use deployd_core::plan::{Plan, PlannedResource};
+use deployd_core::ports::{Call, LogLevel, Progress, Provisioned};
 use deployd_core::resolve::Missing;
 use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
@@ -23,15 +24,8 @@ impl Work {
         }
         let set = self.set().await?;
         let resources = self.resources_for(&plan, uid).await?;
-        let outputs: BTreeMap<Uid, Value> = resources
-            .iter()
-            .filter(|(other, _)| *other != uid)
-            .map(|(uid, provisioned)| (uid.clone(), provisioned.outputs.clone()))
-            .collect();
-        let planned = plan
-            .resources
-            .get(uid)
-            .ok_or_else(|| EngineError::bug(format!("resource {uid} is not planned")))?;
+        let outputs = outputs_beside(&resources, uid);
+        let planned = planned(&plan, uid)?;
         let context = context(&plan, &outputs, Missing::Fault);
         let request = request(&context, &set, uid, resources.get(uid), &self.key())?;
         let scope = self.scope(&plan);
@@ -77,14 +71,8 @@ impl Work {
         let plan = self.plan_at(made_by).await?;
         let set = self.set_at(plan.set).await?;
         let resources = self.resources_for(&plan, uid).await?;
-        let planned = plan
-            .resources
-            .get(uid)
-            .ok_or_else(|| EngineError::bug(format!("resource {uid} is in no plan")))?;
-        let outputs: BTreeMap<Uid, Value> = resources
-            .iter()
-            .map(|(uid, provisioned)| (uid.clone(), provisioned.outputs.clone()))
-            .collect();
+        let planned = planned(&plan, uid)?;
+        let outputs = outputs_beside(&resources, uid);
         let context = context(&plan, &outputs, Missing::Preview);
         let request = request(&context, &set, uid, resources.get(uid), &self.key())?;
         let scope = self.scope(&plan);
@@ -124,4 +112,19 @@ impl Work {
     pub(super) fn token(&self) -> Option<&str> {
         self.step.operation.as_deref()
     }
+}
+
+/// How a plan makes a resource.
+pub(super) fn planned<'p>(plan: &'p Plan, uid: &Uid) -> Result<&'p PlannedResource, EngineError> {
+    let planned = plan.resources.get(uid);
+    planned.ok_or_else(|| EngineError::bug(format!("resource {uid} is in no plan")))
+}
+
+/// What a resource's inputs may refer to: outputs of others, and not its own.
+pub(super) fn outputs_beside(
+    resources: &BTreeMap<Uid, Provisioned>,
+    uid: &Uid,
+) -> BTreeMap<Uid, Value> {
+    let others = resources.iter().filter(|(other, _)| *other != uid);
+    others.map(|(other, provisioned)| (other.clone(), provisioned.outputs.clone())).collect()
 }

@@ -4,14 +4,12 @@
 //! for all makings of it. So what is there goes first; then each of the others,
 //! if its driver says that it is at another place.
 
-use std::collections::BTreeMap;
-
 use deployd_core::graph::{CLUSTER, ResourceKey, Uid};
 use deployd_core::ports::{Call, DriverAction, LogLevel, Progress, Provisioned};
 use deployd_core::resolve::Missing;
 use deployd_core::{Digest, Fault};
-use serde_json::Value;
 
+use super::provision::{outputs_beside, planned};
 use super::{Ended, Work};
 use crate::EngineError;
 use crate::planner::{context, request};
@@ -36,15 +34,8 @@ impl Work {
         let plan = self.plan_at(begun.plan).await?;
         let set = self.set_at(plan.set).await?;
         let resources = self.resources_for(&plan, uid).await?;
-        let outputs: BTreeMap<Uid, Value> = resources
-            .iter()
-            .filter(|(other, _)| *other != uid)
-            .map(|(uid, provisioned)| (uid.clone(), provisioned.outputs.clone()))
-            .collect();
-        let planned = plan
-            .resources
-            .get(uid)
-            .ok_or_else(|| EngineError::bug(format!("resource {uid} is in no plan")))?;
+        let outputs = outputs_beside(&resources, uid);
+        let planned = planned(&plan, uid)?;
         let context = context(&plan, &outputs, Missing::Preview);
         let scope = self.scope(&plan);
         self.engine.need(&planned.driver).await?;

@@ -1,37 +1,26 @@
 //! The driver `dns-rfc2136`, compiled, through the broker, before BIND 9.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use deployd_core::Fault;
 use deployd_core::config::{Grant, HostGrant};
-use deployd_core::ports::{
-    Call, CallLog, DriverAction, DriverRequest, Drivers, Egress, Progress, Provisioned,
-};
-use deployd_egress::{Broker, System};
+use deployd_core::ports::{Call, CallLog, DriverAction, DriverRequest, Drivers as _};
+use deployd_egress::System;
 use fixtures::bind::{KEYS, Pair, ZONE};
 use serde_json::{Value, json};
 
 use crate::secrets::request;
 use crate::shipped::load_with;
-use crate::support::{MemoryVault, Stage, scope};
+use crate::support::{Stage, destroy, provision, scope};
 
 const NAME: &str = "shop.apps.example.com";
-
-/// How often a test asks again before it gives up.
-const ASKS: usize = 600;
 
 fn grant(ports: &[u16]) -> Grant {
     let host = |port: &u16| HostGrant {
         host: "127.0.0.1".into(),
         port: *port,
         scheme: "tcp".into(),
-        methods: Vec::new(),
         private_address: true,
-        ca: None,
-        system_roots: false,
-        client_certificate: None,
-        credential: None,
+        ..HostGrant::default()
     };
     Grant {
         hosts: ports.iter().map(host).collect(),
@@ -58,45 +47,9 @@ fn inputs(pair: &Pair) -> Value {
 
 /// A host whose plugins speak to whom they are granted, for real.
 fn stage() -> Stage {
-    let (state, first) = (tempfile::tempdir().unwrap(), Duration::from_secs(60));
-    let broker = |vault: &Arc<MemoryVault>| -> Arc<dyn Egress> {
-        Arc::new(Broker::new(Arc::new(System), vault.clone()))
-    };
-    let stage = Stage::with_egress(state, first, None, broker);
+    let stage = Stage::over(Arc::new(System));
     stage.vault.set("operator", "zone-key", KEYS[0].2);
     stage
-}
-
-async fn provision(
-    stage: &Stage,
-    call: Call<'_>,
-    request: &DriverRequest,
-) -> Result<Provisioned, Fault> {
-    let mut token = None;
-    for _ in 0..ASKS {
-        match stage.host.provision(call, request, token.as_deref()).await? {
-            Progress::Done(provisioned) => return Ok(provisioned),
-            Progress::Pending { token: next, .. } => {
-                token = Some(next);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-    panic!("it is never there");
-}
-
-async fn destroy(stage: &Stage, call: Call<'_>, request: &DriverRequest) {
-    let mut token = None;
-    for _ in 0..ASKS {
-        match stage.host.destroy(call, request, token.as_deref()).await.unwrap() {
-            Progress::Done(()) => return,
-            Progress::Pending { token: next, .. } => {
-                token = Some(next);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-    panic!("it is never gone");
 }
 
 #[tokio::test]

@@ -102,12 +102,8 @@ fn grant() -> Grant {
         host: "db.internal".into(),
         port: 5432,
         scheme: "tcp".into(),
-        methods: Vec::new(),
         private_address: true,
-        ca: None,
-        system_roots: false,
-        client_certificate: None,
-        credential: None,
+        ..HostGrant::default()
     };
     Grant { hosts: vec![host], ..Grant::default() }
 }

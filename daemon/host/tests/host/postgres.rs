@@ -78,12 +78,9 @@ impl World {
             host: host.into(),
             port: self.server.port(),
             scheme: scheme.into(),
-            methods: Vec::new(),
             private_address: true,
             ca: Some(CaSource { pem: Some(authority.to_owned()), secret: None }),
-            system_roots: false,
-            client_certificate: None,
-            credential: None,
+            ..HostGrant::default()
         };
         let grant = Grant {
             hosts: vec![granted],

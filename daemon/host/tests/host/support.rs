@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::{Grant, PluginKind};
 use deployd_core::ports::{
-    Call, CallLog, Egress, LogLine, PluginRef, Recipe, RenderInput, Scope, Templaters, Vault,
-    VaultError,
+    Call, CallLog, DriverRequest, Drivers as _, Egress, LogLine, PluginRef, Progress, Provisioned,
+    Recipe, RenderInput, Scope, Templaters, Vault, VaultError,
 };
 use deployd_core::secret::{SecretRef, SecretValue};
 use deployd_egress::{Broker, Network};
@@ -208,6 +208,44 @@ impl Stage {
         let result = self.host.render(call, input).await;
         Rendered { result, log: log.take() }
     }
+}
+
+/// How often a test asks a driver again before it gives up, and between two.
+const ASKS: usize = 600;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Provisions as the daemon does: until it is done.
+pub async fn provision(
+    stage: &Stage,
+    call: Call<'_>,
+    request: &DriverRequest,
+) -> Result<Provisioned, Fault> {
+    let mut token = None;
+    for _ in 0..ASKS {
+        match stage.host.provision(call, request, token.as_deref()).await? {
+            Progress::Done(provisioned) => return Ok(provisioned),
+            Progress::Pending { token: next, .. } => {
+                token = Some(next);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    panic!("it is never there");
+}
+
+/// Takes away, until it is gone.
+pub async fn destroy(stage: &Stage, call: Call<'_>, request: &DriverRequest) {
+    let mut token = None;
+    for _ in 0..ASKS {
+        match stage.host.destroy(call, request, token.as_deref()).await.unwrap() {
+            Progress::Done(()) => return,
+            Progress::Pending { token: next, .. } => {
+                token = Some(next);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    panic!("it is never gone");
 }
 
 pub struct Rendered {

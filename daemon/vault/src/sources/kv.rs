@@ -130,9 +130,7 @@ impl KvSource {
             // The operator named it in the daemon's own settings.
             private_address: true,
             ca,
-            system_roots: false,
-            client_certificate: None,
-            credential: None,
+            ..HostGrant::default()
         };
         let limits = EgressLimits { body_bytes: ANSWER_BYTES, ..EgressLimits::default() };
         Ok(Access { grants: Arc::new([grant]), limits, uses: Arc::new(Logged) })

@@ -149,12 +149,9 @@ impl Bao {
             host: "127.0.0.1".to_owned(),
             port: port.parse().unwrap(),
             scheme: scheme.to_owned(),
-            methods: Vec::new(),
             private_address: true,
             ca: ca.map(|pem| CaSource { pem: Some(pem), secret: None }),
-            system_roots: false,
-            client_certificate: None,
-            credential: None,
+            ..HostGrant::default()
         };
         let limits = EgressLimits::default();
         let access = Access { grants: Arc::new([grant]), limits, uses: Arc::new(Unrecorded) };

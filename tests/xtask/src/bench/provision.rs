@@ -21,7 +21,7 @@ const GOAL: f64 = 1.0 / 1.2;
 
 /// Builds both, and measures.
 pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
-    apt::need(&["bind9", "bind9-dnsutils", "postgresql-15"], "the servers")?;
+    apt::need(&apt::SERVERS, "what is provisioned on")?;
     let shipped = root.join("target/plugins");
     plugins::build(&root.join("plugins"), &shipped)?;
     let mut native = cargo(&root.join("tests/bench/peers/native"));

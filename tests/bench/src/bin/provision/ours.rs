@@ -31,12 +31,9 @@ fn granted(scheme: &str, port: u16, ca: Option<&str>, secret: (&str, &str)) -> G
         host: "127.0.0.1".into(),
         port,
         scheme: scheme.into(),
-        methods: Vec::new(),
         private_address: true,
         ca: ca.map(|pem| CaSource { pem: Some(pem.to_owned()), secret: None }),
-        system_roots: false,
-        client_certificate: None,
-        credential: None,
+        ..HostGrant::default()
     };
     Grant {
         hosts: vec![host],
