@@ -13,6 +13,7 @@ pub mod projection;
 mod retry;
 mod state;
 mod steps;
+pub mod timeline;
 mod transition;
 
 pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Teardown};

@@ -16,6 +16,7 @@ use super::state::{
     Queued, Step,
 };
 use super::steps::{Shared, Steps};
+use super::timeline;
 use super::transition::{record_of, record_queued};
 use crate::drift::DriftState;
 use crate::graph::Uid;
@@ -119,7 +120,7 @@ fn queued(record: DeploymentRecord) -> Queued {
 
 /// Names are parts of keys, put together so that they can't run into each
 /// other: names have no zero byte.
-fn key(first: &str, rest: &[u8]) -> Vec<u8> {
+pub(super) fn key(first: &str, rest: &[u8]) -> Vec<u8> {
     let mut key = first.as_bytes().to_vec();
     key.push(0);
     key.extend_from_slice(rest);
@@ -199,6 +200,9 @@ impl Changes {
         self.steps(&record.id, &old, &new)?;
         if !before.resources.is_same(&after.resources) {
             self.resources(environment, &before.resources, &after.resources)?;
+        }
+        for Put { index, key, value } in timeline::changed(environment, before, after, record)? {
+            self.puts.insert((index, key), value);
         }
         Ok(())
     }

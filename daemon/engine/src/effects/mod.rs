@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deployd_core::config::WhenUnused;
+use deployd_core::deployment::timeline;
 use deployd_core::deployment::{
     Deployment, DestroyStep, EnvironmentState, Event, Origin, ResourceStep, Step, StepId, StepKind,
     StepStatus,
@@ -41,13 +42,15 @@ pub(crate) struct Record {
     pub(crate) event: Event,
     /// Content that it names.
     pub(crate) objects: Vec<Object>,
+    /// What can be found by it.
+    pub(crate) puts: Vec<Put>,
     /// The last lines of its log.
     pub(crate) lines: Vec<Put>,
 }
 
 impl From<Event> for Record {
     fn from(event: Event) -> Self {
-        Self { event, objects: Vec::new(), lines: Vec::new() }
+        Self { event, objects: Vec::new(), puts: Vec::new(), lines: Vec::new() }
     }
 }
 
@@ -169,6 +172,7 @@ impl Work {
     async fn outcome(&self, ended: Ended, now: Timestamp) -> Result<Performed, EngineError> {
         let deployment = self.deployment.id.clone();
         let step = self.step.id.clone();
+        let mut puts = Vec::new();
         let (event, objects) = match ended {
             Ended::Done(result) => {
                 let digest = result.as_ref().map(|object| object.digest);
@@ -209,12 +213,18 @@ impl Work {
                     false => Some(self.set().await?),
                 };
                 let event = planned_event(deployment, content.digest, &plan, set.as_deref())?;
+                if let Some(set) = &set {
+                    let images = set.images();
+                    let images = images.values().map(String::as_str);
+                    puts = timeline::images_of_set(&set.application, plan.set, images)
+                        .map_err(EngineError::bug)?;
+                }
                 self.contents.plan.put(content.digest, plan).await;
                 objects.push(content);
                 (event, objects)
             }
         };
-        Ok(Performed::Record(Box::new(Record { event, objects, lines: Vec::new() })))
+        Ok(Performed::Record(Box::new(Record { event, objects, puts, lines: Vec::new() })))
     }
 
     async fn plan_step(&self) -> Result<Ended, EngineError> {

@@ -109,13 +109,13 @@ impl Worker {
         let mut batch = Batch::default();
         let mut over = Vec::new();
         let mut forgotten = false;
-        for Record { event, objects, lines } in records {
+        for Record { event, objects, puts, lines } in records {
             draft.push(&event).await?;
             let begins = draft.after().state.teardown().is_some()
                 && matches!(event, Event::DeploymentPlanned { .. });
             forgotten |= begins && seeded(Bug::ForgottenTooEarly);
             batch.objects.extend(objects);
-            batch.puts.extend(lines);
+            batch.puts.extend(puts.into_iter().chain(lines));
         }
         // What follows is recorded with what it follows upon, as far as it is
         // only a record: the effects come after the commit.

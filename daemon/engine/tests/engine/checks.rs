@@ -139,8 +139,15 @@ pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
     assert!(report.is_sound(), "I9: {report:?}");
     let replayed = replay_all(world, documents).await;
     let mut kept = BTreeMap::new();
-    for name in ["environments", "resources", "deployments", "deployments-by-environment", "steps"]
-    {
+    for name in [
+        "environments",
+        "resources",
+        "deployments",
+        "deployments-by-environment",
+        "steps",
+        "timeline",
+        "runs-by-set",
+    ] {
         let entries = index(world, name).await.into_iter();
         kept.extend(entries.map(|(key, value)| ((name, key), value)));
     }
