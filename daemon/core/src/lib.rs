@@ -25,6 +25,7 @@ pub mod score;
 pub mod secret;
 pub mod seeded;
 pub mod set;
+pub mod subject;
 pub mod time;
 pub mod views;
 

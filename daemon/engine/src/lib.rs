@@ -32,7 +32,9 @@ mod records;
 mod requests;
 mod resources;
 mod secrets;
+mod sets;
 mod signature;
+mod subjects;
 mod tasks;
 mod teardown;
 mod unused;
@@ -50,6 +52,7 @@ use deployd_core::ports::{
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
 pub use error::{EngineError, Problem};
+pub use subjects::Resolved;
 
 /// What the engine works with.
 #[derive(Clone)]

@@ -35,6 +35,7 @@ mod rollback;
 mod secrets;
 mod simulation;
 mod sources;
+mod subjects;
 mod teardown;
 mod time;
 mod unfinished;
