@@ -6,6 +6,7 @@
 //! it depends on nobody.
 
 pub mod artifact;
+pub mod compare;
 pub mod config;
 pub mod deployment;
 pub mod digest;

@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::score::{Resource, Workload};
 use crate::{Digest, Name};
 
+mod obstacle;
+
 /// The image of a container that an artifact supplies.
 pub const IMAGE_FROM_ARTIFACT: &str = ".";
 
@@ -140,14 +142,24 @@ pub enum DeltaError {
         name: String,
     },
     /// An operation fails.
-    #[error("{what} {name:?}: {reason}")]
+    #[error(
+        "{what} {name:?}: operation {number} of {count} ({operation}) can't be applied: {reason}; {found}"
+    )]
     Operation {
         /// `workload` or `resource`.
         what: &'static str,
         /// Its name.
         name: String,
-        /// Which operation, and why.
+        /// Which operation of its patch: 1 for the first.
+        number: usize,
+        /// How many there are.
+        count: usize,
+        /// `replace /containers/main/image`.
+        operation: String,
+        /// Why.
         reason: String,
+        /// What is at its place, or where the way there ends.
+        found: String,
     },
     /// What comes out is not what Score allows.
     #[error("{what} {name:?} would not be valid: {reason}")]
@@ -221,11 +233,18 @@ fn apply<T: Clone + Serialize + for<'de> Deserialize<'de>>(
             reason: error.to_string(),
         };
         let mut value = serde_json::to_value(&*item).map_err(invalid)?;
-        json_patch::patch(&mut value, patch).map_err(|error| DeltaError::Operation {
-            what,
-            name: name.clone(),
-            reason: error.to_string(),
-        })?;
+        for (place, operation) in patch.iter().enumerate() {
+            let one = std::slice::from_ref(operation);
+            json_patch::patch(&mut value, one).map_err(|error| DeltaError::Operation {
+                what,
+                name: name.clone(),
+                number: place.saturating_add(1),
+                count: patch.len(),
+                operation: obstacle::shown(operation),
+                reason: error.kind.to_string(),
+                found: obstacle::found(operation, &value),
+            })?;
+        }
         *item = serde_json::from_value(value).map_err(invalid)?;
     }
     for (name, item) in &changes.add {
@@ -241,49 +260,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::score::Container;
-
-    fn workload(name: &str, image: &str, variables: BTreeMap<String, String>) -> Workload {
-        let mut workload: Workload = serde_json::from_value(serde_json::json!({
-            "apiVersion": "score.dev/v1b1", "metadata": {"name": name}, "containers": {}
-        }))
-        .unwrap();
-        let container = Container { image: image.into(), variables, ..Container::default() };
-        workload.containers.insert("main".into(), container);
-        workload
-    }
-
-    fn sets() -> impl Strategy<Value = DeploymentSet> {
-        let variables = prop::collection::btree_map("[A-Z/~]{1,3}", "[a-z$]{0,3}", 0..4);
-        prop::collection::btree_map("[a-d]{2}", ("[a-c.]{1,2}", variables), 0..4).prop_map(|map| {
-            DeploymentSet {
-                application: "shop".parse().unwrap(),
-                workloads: map
-                    .into_iter()
-                    .map(|(name, (image, variables))| {
-                        (name.clone(), workload(&name, &image, variables))
-                    })
-                    .collect(),
-                resources: BTreeMap::new(),
-            }
-        })
-    }
+    use crate::compare::samples::{sets, shop};
 
     proptest! {
         #[test]
         fn the_diff_of_two_sets_makes_one_of_the_other(a in sets(), b in sets()) {
-            prop_assert_eq!(patch(&a, &diff(&a, &b).unwrap()).unwrap(), b);
+            let delta = diff(&a, &b).unwrap();
+            prop_assert_eq!(&patch(&a, &delta).unwrap(), &b);
+            prop_assert_eq!(delta.is_empty(), a == b);
             prop_assert!(diff(&a, &a).unwrap().is_empty());
+            // Also after it was written to a file, and read again.
+            let text = serde_json::to_string(&delta).unwrap();
+            let read: Delta = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(patch(&a, &read).unwrap(), b);
         }
     }
 
     #[test]
     fn a_delta_that_does_not_fit_is_refused() {
-        let set = DeploymentSet {
-            application: "shop".parse().unwrap(),
-            workloads: BTreeMap::from([("web".into(), workload("web", ".", BTreeMap::new()))]),
-            resources: BTreeMap::new(),
-        };
+        let set = shop(".", &[]);
         assert_eq!(set.missing_images(), ["web/main"]);
         let images = |workload: &str, container: &str| {
             BTreeMap::from([((workload.to_owned(), container.to_owned()), "x@y".to_owned())])
@@ -298,5 +293,39 @@ mod tests {
             patch(&set, &Delta::of_images(&images("web", "other"))),
             Err(DeltaError::Operation { .. })
         ));
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_delta_is_said() {
+        let set = shop("r/web:1", &[("MODE", "a")]);
+        for (operations, said) in [
+            (
+                r#"[{"op":"replace","path":"/containers/mian/image","value":"x"}]"#,
+                "operation 1 of 1 (replace /containers/mian/image) can't be applied: path is invalid; \
+                 at /containers there is no \"mian\", but \"main\"",
+            ),
+            (
+                r#"[{"op":"add","path":"/containers/main/image","value":"r/web:2"},
+                    {"op":"test","path":"/containers/main/variables/MODE","value":"b"}]"#,
+                "operation 2 of 2 (test /containers/main/variables/MODE) can't be applied: value did not match; \
+                 at /containers/main/variables/MODE there is \"a\"",
+            ),
+            (
+                r#"[{"op":"remove","path":"/containers/main/args/0"}]"#,
+                "at /containers/main there is no \"args\", but \"image\", \"variables\"",
+            ),
+            (
+                r#"[{"op":"remove","path":"/containers/main/image/x"}]"#,
+                "at /containers/main/image there is \"r/web:1\", which has no fields",
+            ),
+            (
+                r#"[{"op":"move","from":"/containers/other","path":"/containers/main"}]"#,
+                "operation 1 of 1 (move /containers/other to /containers/main)",
+            ),
+        ] {
+            let delta = format!(r#"{{"workloads":{{"update":{{"web":{operations}}}}}}}"#);
+            let error = patch(&set, &serde_json::from_str(&delta).unwrap()).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}\n{said}");
+        }
     }
 }

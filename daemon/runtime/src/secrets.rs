@@ -12,6 +12,7 @@ use deployd_vault::{EnvSource, Environment, FileSource, KvSource, Sources, Store
 
 use crate::daemon::StartError;
 use crate::settings::{SecretsSettings, SettingsError};
+use crate::world::SystemClock;
 
 /// The process's own environment.
 pub(crate) fn environment() -> Environment {
@@ -28,7 +29,8 @@ pub(crate) async fn vault(
 ) -> Result<StoreVault, StartError> {
     let sources = sources(settings, cluster)?;
     let keys = settings.keys(data);
-    Ok(StoreVault::open(store, random, keys, &environment(), sources).await?)
+    let clock = Arc::new(SystemClock);
+    Ok(StoreVault::open(store, random, clock, keys, &environment(), sources).await?)
 }
 
 fn sources(

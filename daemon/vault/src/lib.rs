@@ -18,6 +18,7 @@
 //! | [`rewrap`] | from older keys and formats to the newest |
 //! | [`sources`] | the places that links lead to |
 
+mod fingerprints;
 mod generate;
 mod keys;
 mod progress;

@@ -1,6 +1,7 @@
 //! The vault over stores in memory.
 
 mod crashing;
+mod fingerprints;
 mod keeping;
 mod linking;
 mod rotating;
@@ -8,8 +9,10 @@ mod rotating;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use deployd_core::ports::{Random, Recipe, Store};
+use deployd_core::Timestamp;
+use deployd_core::ports::{Clock, Random, Recipe, Store};
 use deployd_core::secret::{SecretRef, SecretValue};
 
 use crate::{Environment, KeyError, KeySettings, Sources, StoreVault};
@@ -19,6 +22,16 @@ struct SystemRandom;
 impl Random for SystemRandom {
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).unwrap();
+    }
+}
+
+/// A clock that tests set, in milliseconds.
+#[derive(Default)]
+struct Now(AtomicU64);
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -47,8 +60,19 @@ async fn open_with(
     settings: KeySettings,
     variables: &Variables,
 ) -> Result<StoreVault, KeyError> {
-    let (random, environment) = (Arc::new(SystemRandom), environment(variables));
-    StoreVault::open(store.clone(), random, settings, &environment, Sources::default()).await
+    let environment = environment(variables);
+    let clock = Arc::new(Now::default());
+    open_at(store, clock, settings, &environment).await
+}
+
+async fn open_at(
+    store: &Arc<dyn Store>,
+    clock: Arc<Now>,
+    settings: KeySettings,
+    environment: &Environment,
+) -> Result<StoreVault, KeyError> {
+    let random = Arc::new(SystemRandom);
+    StoreVault::open(store.clone(), random, clock, settings, environment, Sources::default()).await
 }
 
 fn secret(owner: &str, name: &str) -> SecretRef {

@@ -1,13 +1,15 @@
 //! The port `Vault` over a store.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use deployd_core::ports::{
-    Batch, Index, KeyRange, Order, Put, Random, Recipe, Store, StoreError, Vault, VaultAdmin,
-    VaultError,
+    Batch, Clock, Index, KeyRange, Order, Put, Random, Recipe, Store, StoreError, Vault,
+    VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
+use deployd_core::{Digest, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::generate::generate;
@@ -32,6 +34,7 @@ const SECRETS_MAX: usize = 10_000;
 pub struct StoreVault {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) clock: Arc<dyn Clock>,
     settings: KeySettings,
     ring: RwLock<Arc<Keyring>>,
     sources: Sources,
@@ -60,6 +63,7 @@ impl StoreVault {
     pub async fn open(
         store: Arc<dyn Store>,
         random: Arc<dyn Random>,
+        clock: Arc<dyn Clock>,
         settings: KeySettings,
         environment: &Environment,
         sources: Sources,
@@ -91,6 +95,7 @@ impl StoreVault {
         Ok(Self {
             store,
             random,
+            clock,
             settings,
             ring: RwLock::new(Arc::new(ring)),
             sources,
@@ -147,12 +152,33 @@ impl StoreVault {
                 content.len()
             )));
         }
+        let known = match kind {
+            Kind::Value => Some(content),
+            Kind::Link => None,
+        };
+        let mut puts = self.fingerprint(secret, known).await;
         let key = key(secret);
         let stored = record::seal(&key, kind, content, &self.ring(), &*self.random)
             .map_err(|why| unreadable(secret, &why))?;
-        let put = Put { index: SECRETS, key, value: Some(stored) };
-        self.store.append(Batch { puts: vec![put], ..Batch::default() }).await?;
+        puts.push(Put { index: SECRETS, key, value: Some(stored) });
+        self.store.append(Batch { puts, ..Batch::default() }).await?;
         Ok(())
+    }
+
+    /// A value as it is written, without anything beside it.
+    pub(crate) fn sealed(&self, secret: &SecretRef, value: &[u8]) -> Result<Put, VaultError> {
+        let key = key(secret);
+        let stored = record::seal(&key, Kind::Value, value, &self.ring(), &*self.random)
+            .map_err(|why| unreadable(secret, &why))?;
+        Ok(Put { index: SECRETS, key, value: Some(stored) })
+    }
+
+    /// A value that is kept here; none where there is a link.
+    pub(crate) async fn value(&self, secret: &SecretRef) -> Result<Option<Vec<u8>>, VaultError> {
+        Ok(match self.stored(secret).await? {
+            Stored::Value(value) => Some(value),
+            Stored::Link(_) => None,
+        })
     }
 
     async fn stored(&self, secret: &SecretRef) -> Result<Stored, VaultError> {
@@ -307,6 +333,14 @@ impl VaultAdmin for StoreVault {
             links.push((name, link));
         }
         Ok(links)
+    }
+
+    async fn fingerprints(
+        &self,
+        owner: &str,
+        at: Timestamp,
+    ) -> Result<BTreeMap<String, Digest>, VaultError> {
+        self.known_at(owner, at).await
     }
 
     async fn keys(&self) -> Result<KeyReport, VaultError> {

@@ -1,9 +1,11 @@
 //! Where values of secrets are kept.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
-use crate::Fault;
 use crate::secret::{KeyReport, Link, SecretRef, SecretValue};
+use crate::{Digest, Fault, Timestamp};
 
 /// What a generated secret is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,15 @@ pub trait VaultAdmin: Send + Sync + 'static {
 
     /// An owner's secrets by name, each with where it is kept; none: here.
     async fn links(&self, owner: &str) -> Result<Vec<(String, Option<Link>)>, VaultError>;
+
+    /// Keyed hashes of the values that an owner's secrets had at a time, by name:
+    /// those of equal values are equal, and nothing else can be told by them. Of
+    /// what is kept elsewhere, and of what nobody knows any more, there is none.
+    async fn fingerprints(
+        &self,
+        owner: &str,
+        at: Timestamp,
+    ) -> Result<BTreeMap<String, Digest>, VaultError>;
 
     /// How the keys are.
     async fn keys(&self) -> Result<KeyReport, VaultError>;

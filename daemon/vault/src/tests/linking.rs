@@ -10,7 +10,7 @@ use deployd_core::ports::{
 use deployd_core::secret::{Link, LinkKind, SecretValue};
 use deployd_store::MemoryStore;
 
-use super::{SystemRandom, Variables, environment, recipe, secret, settings, value};
+use super::{Now, SystemRandom, Variables, environment, recipe, secret, settings, value};
 use crate::vault::SECRETS;
 use crate::{Sources, StoreVault};
 
@@ -43,9 +43,10 @@ async fn i16_a_link_is_looked_up_each_time_and_its_value_is_stored_nowhere() {
     let sources = Sources::default().with(LinkKind::Env, place.clone());
     let environment = environment(&Variables::new());
     let settings = settings(folder.path());
-    let random = Arc::new(SystemRandom);
-    let vault =
-        StoreVault::open(store.clone(), random, settings, &environment, sources).await.unwrap();
+    let (random, clock) = (Arc::new(SystemRandom), Arc::new(Now::default()));
+    let vault = StoreVault::open(store.clone(), random, clock, settings, &environment, sources)
+        .await
+        .unwrap();
     let (name, link) = (secret("operator", "db"), "env:DB".parse::<Link>().unwrap());
 
     vault.put(&name, value("old")).await.unwrap();
@@ -88,9 +89,9 @@ async fn what_the_settings_do_not_allow_is_not_linked() {
     let sources = Sources::default().with(LinkKind::Env, Arc::new(Place::default()));
     let environment = environment(&Variables::new());
     let settings = settings(folder.path());
-    let vault = StoreVault::open(store, Arc::new(SystemRandom), settings, &environment, sources)
-        .await
-        .unwrap();
+    let (random, clock) = (Arc::new(SystemRandom), Arc::new(Now::default()));
+    let vault =
+        StoreVault::open(store, random, clock, settings, &environment, sources).await.unwrap();
     for (link, says) in [
         ("env:DENIED", "not this one"),
         ("file:/run/secrets/db", "secrets.files"),

@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use deployd_core::Timestamp;
 use deployd_core::config::{CaSource, HostGrant};
-use deployd_core::ports::{Access, Egress, EgressLimits, Exchange, Random, Use, Uses};
+use deployd_core::ports::{Access, Clock, Egress, EgressLimits, Exchange, Random, Use, Uses};
 use deployd_egress::{Broker, System};
 use deployd_store::MemoryStore;
 use deployd_vault::{Environment, KeySettings, KvAddress, KvSource, KvToken, Sources, StoreVault};
@@ -35,6 +36,15 @@ impl Uses for Unrecorded {
     fn record(&self, _: Use) {}
 }
 
+/// A clock that stands still.
+struct Beginning;
+
+impl Clock for Beginning {
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
+    }
+}
+
 /// The one way out, as the daemon has it.
 pub(crate) async fn egress() -> Arc<dyn Egress> {
     let folder = tempfile::tempdir().unwrap();
@@ -42,7 +52,14 @@ pub(crate) async fn egress() -> Arc<dyn Egress> {
     let settings = KeySettings { file, variable: None, previous_variables: Vec::new() };
     let (store, random) = (Arc::new(MemoryStore::new()), Arc::new(SystemRandom));
     let environment: Environment = Arc::new(|_| None);
-    let vault = StoreVault::open(store, random, settings, &environment, Sources::default());
+    let vault = StoreVault::open(
+        store,
+        random,
+        Arc::new(Beginning),
+        settings,
+        &environment,
+        Sources::default(),
+    );
     Arc::new(Broker::new(Arc::new(System), Arc::new(vault.await.unwrap())))
 }
 

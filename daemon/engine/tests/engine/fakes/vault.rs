@@ -1,8 +1,11 @@
 //! Secrets, in memory.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use deployd_core::ports::{Recipe, Vault, VaultAdmin, VaultError};
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
+use deployd_core::{Digest, Timestamp};
 
 use super::Instance;
 
@@ -62,6 +65,17 @@ impl VaultAdmin for Instance {
 
     async fn links(&self, owner: &str) -> Result<Vec<(String, Option<Link>)>, VaultError> {
         Ok(self.list(owner).await?.into_iter().map(|name| (name, None)).collect())
+    }
+
+    /// Of what is there now: nothing here changes a value that is there.
+    async fn fingerprints(
+        &self,
+        owner: &str,
+        _: Timestamp,
+    ) -> Result<BTreeMap<String, Digest>, VaultError> {
+        let vault = self.world.vault.lock().unwrap();
+        let own = vault.iter().filter(|(secret, _)| secret.owner == owner);
+        Ok(own.map(|(secret, value)| (secret.name.clone(), Digest::of(value))).collect())
     }
 
     async fn keys(&self) -> Result<KeyReport, VaultError> {
