@@ -30,6 +30,11 @@ impl StreamId {
         Self(format!("artifacts/{application}"))
     }
 
+    /// The stream of sets that were made of others, of one application.
+    pub fn sets(application: &crate::Name) -> Self {
+        Self(format!("sets/{application}"))
+    }
+
     /// The stream of tokens, secrets set and refusals.
     pub fn access() -> Self {
         Self("access".to_owned())

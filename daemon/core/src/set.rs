@@ -13,7 +13,10 @@ use serde_json::Value;
 use crate::score::{Resource, Workload};
 use crate::{Digest, Name};
 
+mod known;
 mod obstacle;
+
+pub use known::{KnownSet, MergeRequest, MergedSet, PatchRequest, SetOrigin, SetsPage};
 
 /// The image of a container that an artifact supplies.
 pub const IMAGE_FROM_ARTIFACT: &str = ".";

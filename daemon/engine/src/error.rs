@@ -1,6 +1,7 @@
 //! Why a request was refused or failed.
 
 use deployd_core::Fault;
+use deployd_core::compare::merge::Conflict as MergeConflict;
 use deployd_core::ports::{StoreError, VaultError};
 use deployd_core::views::AffectedResource;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,15 @@ pub enum EngineError {
         /// At least one.
         resources: Vec<AffectedResource>,
     },
+    /// What changed on both sides.
+    #[error(
+        "both sides have changed {}, and differently; prefer ours or theirs, or make them the same first",
+        paths(.conflicts)
+    )]
+    Unmerged {
+        /// At least one.
+        conflicts: Vec<MergeConflict>,
+    },
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used before for a different request; choose another key")]
     KeyReuse,
@@ -69,6 +79,11 @@ pub enum EngineError {
 fn affected(resources: &[AffectedResource]) -> String {
     let lines: Vec<String> = resources.iter().map(ToString::to_string).collect();
     lines.join("; ")
+}
+
+fn paths(conflicts: &[MergeConflict]) -> String {
+    let paths: Vec<&str> = conflicts.iter().map(|conflict| conflict.path.as_str()).collect();
+    paths.join(", ")
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -116,6 +131,7 @@ impl EngineError {
                 Fault::invalid("invalid-request", self.to_string()).with_detail(detail)
             }
             Self::Conflict { message } => Fault::conflict("conflict", message),
+            Self::Unmerged { .. } => Fault::conflict("unmerged", self.to_string()),
             Self::Affects { .. } => Fault::conflict("resources-affected", self.to_string()),
             Self::KeyReuse => Fault::conflict("idempotency-key-reuse", self.to_string()),
             // The store being busy or another one having been quicker passes.

@@ -14,6 +14,7 @@
 
 mod access;
 mod affected;
+mod compare;
 mod configuration;
 mod drift;
 mod effects;

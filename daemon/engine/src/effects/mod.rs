@@ -22,7 +22,7 @@ use deployd_core::plan::{Manifests, Plan, PlannedResource, UnusedResource};
 use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Put, Scope};
 use deployd_core::resolve;
 use deployd_core::seeded::{Bug, seeded};
-use deployd_core::set::DeploymentSet;
+use deployd_core::set::{DeploymentSet, SetOrigin};
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -218,6 +218,9 @@ impl Work {
                     let images = images.values().map(String::as_str);
                     puts = timeline::images_of_set(&set.application, plan.set, images)
                         .map_err(EngineError::bug)?;
+                    let origin =
+                        SetOrigin::planned(&set.application, &self.deployment.actor, self.engine.ports.clock.now());
+                    puts.extend(self.engine.remember_set(plan.set, &origin).await?);
                 }
                 self.contents.plan.put(content.digest, plan).await;
                 objects.push(content);

@@ -14,6 +14,7 @@
 
 mod cancel;
 mod checks;
+mod compare;
 mod crashes;
 mod documents;
 mod drift;
