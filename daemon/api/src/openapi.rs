@@ -201,7 +201,7 @@ fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSe
     if let Access::Needs(_) = operation.access {
         codes.extend([Code::Unauthenticated, Code::Forbidden]);
     }
-    if operation.path.contains('{') || operation.verb.writes() {
+    if operation.path.contains('{') || operation.looks_up || operation.verb.writes() {
         codes.push(Code::NotFound);
     }
     if operation.verb.writes() {

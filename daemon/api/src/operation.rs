@@ -83,6 +83,8 @@ pub(crate) struct Operation {
     pub(crate) body_max: usize,
     /// Until its answer's head.
     pub(crate) timeout: Duration,
+    /// Whether its query names things, of which there may be none.
+    pub(crate) looks_up: bool,
     /// Whether its body is a secret, of which not even a digest is kept.
     pub(crate) secret: bool,
 }
@@ -97,12 +99,19 @@ impl Operation {
         summary: &'static str,
     ) -> Self {
         let (body_max, timeout) = (BODY_BYTES_MAX, REQUEST_TIMEOUT);
-        Self { verb, path, access, id, summary, body_max, timeout, secret: false }
+        let (looks_up, secret) = (false, false);
+        Self { verb, path, access, id, summary, body_max, timeout, looks_up, secret }
     }
 
     /// The same with another limit for its body.
     pub(crate) const fn body_max(mut self, bytes: usize) -> Self {
         self.body_max = bytes;
+        self
+    }
+
+    /// The same with names in its query, of things of which there may be none.
+    pub(crate) const fn looks_up(mut self) -> Self {
+        self.looks_up = true;
         self
     }
 

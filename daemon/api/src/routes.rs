@@ -1,6 +1,7 @@
 //! All operations, and the router made of them.
 
 mod artifacts;
+mod compare;
 mod deployments;
 mod documents;
 mod drift;
@@ -35,6 +36,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(environments::operations)
         .with(drift::operations)
         .with(sets::operations)
+        .with(compare::operations)
         .with(notifications::operations)
         .with(secrets::operations)
         .with(plugins::operations)

@@ -2,6 +2,7 @@
 
 mod admitting;
 mod bad_input;
+mod comparing;
 mod contract;
 mod deploying;
 mod fakes;

@@ -125,6 +125,22 @@ impl Delta {
     }
 }
 
+/// An operation of a patch that can't be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("operation {number} of {count} ({operation}) can't be applied: {reason}; {found}")]
+pub struct RefusedOperation {
+    /// Its place in its patch: 1 for the first.
+    pub number: usize,
+    /// How many there are.
+    pub count: usize,
+    /// `replace /containers/main/image`.
+    pub operation: String,
+    /// Why.
+    pub reason: String,
+    /// What is at its place, or where the way there ends.
+    pub found: String,
+}
+
 /// Why a delta can't be applied to a set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError {
@@ -145,24 +161,14 @@ pub enum DeltaError {
         name: String,
     },
     /// An operation fails.
-    #[error(
-        "{what} {name:?}: operation {number} of {count} ({operation}) can't be applied: {reason}; {found}"
-    )]
+    #[error("{what} {name:?}: {refused}")]
     Operation {
         /// `workload` or `resource`.
         what: &'static str,
         /// Its name.
         name: String,
-        /// Which operation of its patch: 1 for the first.
-        number: usize,
-        /// How many there are.
-        count: usize,
-        /// `replace /containers/main/image`.
-        operation: String,
-        /// Why.
-        reason: String,
-        /// What is at its place, or where the way there ends.
-        found: String,
+        /// Which operation, and why.
+        refused: Box<RefusedOperation>,
     },
     /// What comes out is not what Score allows.
     #[error("{what} {name:?} would not be valid: {reason}")]
@@ -241,11 +247,13 @@ fn apply<T: Clone + Serialize + for<'de> Deserialize<'de>>(
             json_patch::patch(&mut value, one).map_err(|error| DeltaError::Operation {
                 what,
                 name: name.clone(),
-                number: place.saturating_add(1),
-                count: patch.len(),
-                operation: obstacle::shown(operation),
-                reason: error.kind.to_string(),
-                found: obstacle::found(operation, &value),
+                refused: Box::new(RefusedOperation {
+                    number: place.saturating_add(1),
+                    count: patch.len(),
+                    operation: obstacle::shown(operation),
+                    reason: error.kind.to_string(),
+                    found: obstacle::found(operation, &value),
+                }),
             })?;
         }
         *item = serde_json::from_value(value).map_err(invalid)?;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deployd_core::compare::{Comparison, Content, PartName, Resolved as Made, Side, Wanted, compare};
+use deployd_core::compare::{
+    Comparison, Content, PartName, Resolved as Made, Side, Wanted, compare,
+};
 use deployd_core::deployment::{DeploymentRecord, StepKind};
 use deployd_core::graph::Uid;
 use deployd_core::plan::Plan;

@@ -142,7 +142,10 @@ impl Inner {
     {
         let document = serde_json::to_value(set).map_err(EngineError::bug)?;
         let marked = marked_paths(&document).into_iter().map(|path| {
-            Problem::new(path, "references to secrets can't be written by hand; refer to a resource's output")
+            Problem::new(
+                path,
+                "references to secrets can't be written by hand; refer to a resource's output",
+            )
         });
         let problems: Vec<Problem> = marked.collect();
         if !problems.is_empty() {

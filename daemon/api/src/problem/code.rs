@@ -68,6 +68,8 @@ codes! {
     Conflict = "conflict", CONFLICT, "It does not fit to how things are";
     /// The body is too large.
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
+    /// Both sides of a merge have changed the same differently.
+    Unmerged = "unmerged", CONFLICT, "Both sides have changed the same";
     /// Resources that are there would come from elsewhere.
     ResourcesAffected = "resources-affected", CONFLICT, "Resources that are there would come from elsewhere";
     /// Path and query are too long.

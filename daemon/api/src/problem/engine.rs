@@ -51,11 +51,44 @@ fn of_engine(error: &EngineError) -> Box<Problem> {
             });
             Problem::new(Code::ResourcesAffected, detail).with_errors(items.collect())
         }
+        EngineError::Unmerged { conflicts } => {
+            let detail = format!(
+                "Both sides have changed {}, and differently; prefer `ours` (what is there) or `theirs` (what the change brings), or make them the same first.",
+                match conflicts.len() {
+                    1 => "the same field".to_owned(),
+                    many => format!("the same {many} fields"),
+                }
+            );
+            let items = conflicts.iter().map(|conflict| ProblemItem {
+                field: Some(conflict.path.clone()),
+                found: Some(side(conflict.ours.as_ref())),
+                expected: Some(side(conflict.theirs.as_ref())),
+                message: format!(
+                    "it was {}; here it is {}; the change makes it {}",
+                    side(conflict.base.as_ref()),
+                    side(conflict.ours.as_ref()),
+                    side(conflict.theirs.as_ref())
+                ),
+                ..ProblemItem::default()
+            });
+            Problem::new(Code::Unmerged, detail).with_errors(items.collect())
+        }
         EngineError::KeyReuse => Problem::new(Code::IdempotencyKeyReuse, sentence(error)),
         EngineError::Fault(fault) => of_fault(fault),
         EngineError::Store(error) => of_store(error),
         EngineError::Vault(error) => of_vault(error),
         _ => Problem::internal(),
+    }
+}
+
+/// One side of a conflict, as much of it as can be read in a line.
+fn side(value: Option<&serde_json::Value>) -> String {
+    const SHOWN_CHARS: usize = 200;
+    let Some(value) = value else { return "nothing".to_owned() };
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or(&text)),
+        None => text,
     }
 }
 
@@ -155,6 +188,7 @@ mod tests {
             (EngineError::Invalid { problems: vec![] }, 422, "invalid-request"),
             (EngineError::Conflict { message: "it is there".into() }, 409, "conflict"),
             (EngineError::Affects { resources: vec![] }, 409, "resources-affected"),
+            (EngineError::Unmerged { conflicts: vec![] }, 409, "unmerged"),
             (EngineError::KeyReuse, 422, "idempotency-key-reuse"),
             (fault(FaultClass::Transient), 503, "unavailable"),
             (fault(FaultClass::Conflict), 409, "conflict"),

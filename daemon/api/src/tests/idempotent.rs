@@ -86,6 +86,23 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(operation.path, &request("a"), &request("b"))
                 .leaves(202, "deployment-queued")
         }
+        "patchSet" => {
+            stage.deployed().await;
+            let request = |image: &str| {
+                let operation =
+                    json!({"op": "add", "path": "/containers/web/image", "value": image});
+                let delta = json!({"workloads": {"update": {"frontend": [operation]}}});
+                json!({"from": "shop/development", "delta": delta})
+            };
+            Write::json(operation.path, &request("r/f:1"), &request("r/f:2"))
+                .leaves(201, "set-made")
+        }
+        "mergeSets" => {
+            stage.deployed().await;
+            let request = |onto: &str| json!({"base": "shop/development", "theirs": "shop/development", "onto": onto});
+            let requests = (request("shop/development"), request("shop/development#1"));
+            Write::json(operation.path, &requests.0, &requests.1).leaves(201, "")
+        }
         "redeploy" => {
             let earlier = stage.deployed().await;
             let path = deployment("redeploy", &earlier);

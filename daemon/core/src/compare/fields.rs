@@ -125,16 +125,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn paths(a: Value, b: Value) -> Vec<String> {
-        fields(&a, &b).into_iter().map(|field| field.path).collect()
+    fn paths(a: &Value, b: &Value) -> Vec<String> {
+        fields(a, b).into_iter().map(|field| field.path).collect()
     }
 
     #[test]
     fn the_deepest_fields_are_named() {
         let a = json!({"a": {"b/c": 1, "d": [1, 2], "same": {}}, "gone": null});
         let b = json!({"a": {"b/c": 2, "d": [1], "same": {}}, "new": {"x": 1}});
-        assert_eq!(paths(a.clone(), b), ["/a/b~1c", "/a/d/1", "/gone", "/new"]);
-        assert!(paths(a.clone(), a).is_empty());
+        assert_eq!(paths(&a, &b), ["/a/b~1c", "/a/d/1", "/gone", "/new"]);
+        assert!(paths(&a, &a).is_empty());
     }
 
     #[test]
@@ -142,11 +142,11 @@ mod tests {
         let main = json!({"name": "main", "image": "a"});
         let side = json!({"name": "side", "image": "a"});
         let newer = json!({"name": "main", "image": "b"});
-        assert_eq!(paths(json!([main, side]), json!([side, newer])), ["/[main]/image"]);
-        assert_eq!(paths(json!([main]), json!([side, main])), ["/[side]"]);
+        assert_eq!(paths(&json!([main, side]), &json!([side, newer])), ["/[main]/image"]);
+        assert_eq!(paths(&json!([main]), &json!([side, main])), ["/[side]"]);
         // Another order alone is a difference, too.
-        assert_eq!(paths(json!([main, side]), json!([side, main])), [""]);
+        assert_eq!(paths(&json!([main, side]), &json!([side, main])), [""]);
         // A name twice names nothing.
-        assert_eq!(paths(json!([main, main]), json!([main, side])), ["/1/image", "/1/name"][1..]);
+        assert_eq!(paths(&json!([main, main]), &json!([main, side])), ["/1/image", "/1/name"][1..]);
     }
 }

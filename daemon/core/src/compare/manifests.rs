@@ -95,7 +95,7 @@ fn without_own(value: &mut Value, instance: &str) {
 
 fn clear(labels: &mut Map<String, Value>, instance: &str) {
     labels.retain(|key, value| {
-        !OWN.contains(&key.as_str())
-            && !(key == INSTANCE && value.as_str().is_some_and(|value| value == instance))
+        let is_instance = key == INSTANCE && value.as_str() == Some(instance);
+        !is_instance && !OWN.contains(&key.as_str())
     });
 }

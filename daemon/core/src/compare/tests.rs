@@ -39,7 +39,7 @@ proptest! {
     }
 }
 
-fn plan(environment: &str, values: Value, password: &str) -> Resolved {
+fn plan(environment: &str, values: &Value, password: &str) -> Resolved {
     let uid = Uid(format!("{environment}-uid"));
     let secret = SecretRef { owner: uid.0.clone(), name: "password".into() };
     let plan: Plan = serde_json::from_value(json!({
@@ -99,7 +99,7 @@ fn environments_differ_by_what_is_theirs() {
     let set = shop("r/web:1", &[]);
     let content = |environment: &str, replicas: u32, password: &str| Content {
         set: set.clone(),
-        resolved: Ok(plan(environment, json!({"replicas": replicas}), password)),
+        resolved: Ok(plan(environment, &json!({"replicas": replicas}), password)),
     };
     let (staging, production) = (content("staging", 1, "a"), content("production", 3, "b"));
     let found = compared(&staging, &production, Wanted::default());
@@ -129,11 +129,11 @@ fn environments_differ_by_what_is_theirs() {
 fn the_same_secret_is_the_same_and_one_that_is_not_known_is_said_to_be() {
     let set = shop("r/web:1", &[]);
     let content = |resolved: Resolved| Content { set: set.clone(), resolved: Ok(resolved) };
-    let staging = content(plan("staging", json!({}), "same"));
-    let production = content(plan("production", json!({}), "same"));
+    let staging = content(plan("staging", &json!({}), "same"));
+    let production = content(plan("production", &json!({}), "same"));
     let wanted = Wanted { part: Some(PartName::Values), documents: false };
     assert!(compared(&staging, &production, wanted).equal);
-    let mut unknown = plan("production", json!({}), "same");
+    let mut unknown = plan("production", &json!({}), "same");
     unknown.fingerprints.clear();
     let found = compared(&staging, &content(unknown), wanted);
     assert_eq!(found.parts[0].unknown, ["secret postgres#web.db/password"]);
@@ -142,7 +142,7 @@ fn the_same_secret_is_the_same_and_one_that_is_not_known_is_said_to_be() {
 #[test]
 fn a_set_has_nothing_but_itself_to_compare() {
     let set = shop("r/web:1", &[]);
-    let deployed = Content { set: set.clone(), resolved: Ok(plan("staging", json!({}), "a")) };
+    let deployed = Content { set: set.clone(), resolved: Ok(plan("staging", &json!({}), "a")) };
     let found = compared(&alone(set.clone()), &deployed, Wanted { part: None, documents: true });
     let missing: Vec<bool> = found.parts.iter().map(|part| part.missing.is_some()).collect();
     assert_eq!(missing, [false, true, true, true]);

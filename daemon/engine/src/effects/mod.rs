@@ -218,8 +218,11 @@ impl Work {
                     let images = images.values().map(String::as_str);
                     puts = timeline::images_of_set(&set.application, plan.set, images)
                         .map_err(EngineError::bug)?;
-                    let origin =
-                        SetOrigin::planned(&set.application, &self.deployment.actor, self.engine.ports.clock.now());
+                    let origin = SetOrigin::planned(
+                        &set.application,
+                        &self.deployment.actor,
+                        self.engine.ports.clock.now(),
+                    );
                     puts.extend(self.engine.remember_set(plan.set, &origin).await?);
                 }
                 self.contents.plan.put(content.digest, plan).await;

@@ -1,12 +1,12 @@
 //! Two deployments compared, sets made of others, and changes carried upward.
 
+use deployd_core::EnvironmentId;
 use deployd_core::compare::merge::Prefer;
 use deployd_core::compare::{Comparison, PartName, Wanted};
 use deployd_core::config::DocumentKind;
 use deployd_core::secret::SecretRef;
 use deployd_core::set::{Delta, MergeRequest, PatchRequest};
 use deployd_core::views::DeployRequest;
-use deployd_core::EnvironmentId;
 use deployd_engine::EngineError;
 use serde_json::json;
 
@@ -64,8 +64,7 @@ async fn two_deployments_differ_by_what_changed_between_them() {
     assert!(found.parts[2].items.is_empty(), "{:#?}", found.parts[2]);
     assert!(!found.parts[3].items.is_empty());
     // The delta is what leads from one to the other.
-    let request =
-        PatchRequest { from: first.id.0.parse().unwrap(), delta: found.delta.clone() };
+    let request = PatchRequest { from: first.id.0.parse().unwrap(), delta: found.delta.clone() };
     let made = stage.engine.patch_set(&caller(), &request).await.unwrap();
     assert_eq!(made.digest, second.request.set);
     assert!(compared(&stage, "shop/development", &second.id.0).await.equal);
@@ -113,7 +112,8 @@ async fn environments_are_compared_and_their_secrets_by_value() {
 async fn a_set_that_was_made_is_kept_listed_and_deployed() {
     let stage = Stage::new().await;
     let first = stage.deployed("1").await;
-    let delta = Delta::of_images(&[(("frontend".into(), "main".into()), image("frontend", "9"))].into());
+    let delta =
+        Delta::of_images(&[(("frontend".into(), "main".into()), image("frontend", "9"))].into());
     let request = PatchRequest { from: "shop/development".parse().unwrap(), delta };
     let once = keyed("patch-1", "body");
     let made = stage.engine.patch_set(&once, &request).await.unwrap();
@@ -182,9 +182,13 @@ async fn what_changed_in_one_environment_is_carried_to_another() {
     let theirs = stage.engine.resolve(&request(None).theirs).await.unwrap().set;
     assert_eq!(merged.set.digest, theirs, "production had what development had before");
     // Production goes its own way with one of the images.
-    let delta = Delta::of_images(&[(("backend".into(), "main".into()), image("backend", "7"))].into());
-    let deploy =
-        DeployRequest { environment: Some(production()), delta: Some(delta), ..DeployRequest::default() };
+    let delta =
+        Delta::of_images(&[(("backend".into(), "main".into()), image("backend", "7"))].into());
+    let deploy = DeployRequest {
+        environment: Some(production()),
+        delta: Some(delta),
+        ..DeployRequest::default()
+    };
     let record = stage.engine.deploy(&caller(), deploy).await.unwrap();
     assert_succeeded(&stage.end_of(&record.id).await);
     let refused = stage.engine.merge_sets(&caller(), &request(None)).await.unwrap_err();
