@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ApplicationSpec, ArtifactRule, glob_matches};
 use crate::seeded::{Bug, seeded};
 use crate::set::{Delta, DeltaError, DeploymentSet, IMAGE_FROM_ARTIFACT, patch};
-use crate::{Digest, Name};
+use crate::{Digest, Name, Timestamp};
 
 /// The most artifacts that can be announced at once.
 pub const ARTIFACTS_MAX: usize = 100;
@@ -30,6 +30,10 @@ pub struct Artifact {
     /// The commit it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// When that commit was made: from then on the lead time to an environment
+    /// counts. Without it, it counts from the first announcement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<Timestamp>,
     /// Where the build can be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_url: Option<String>,
@@ -198,6 +202,7 @@ mod tests {
             tag: None,
             git_ref: git_ref.map(str::to_owned),
             commit: None,
+            committed_at: None,
             build_url: None,
             sequence: None,
         }

@@ -5,6 +5,7 @@
 //! through the traits in [`ports`]; everybody else depends on this crate, and
 //! it depends on nobody.
 
+pub mod announcement;
 pub mod artifact;
 pub mod compare;
 pub mod config;
@@ -15,6 +16,8 @@ pub mod egress;
 pub mod fault;
 pub mod graph;
 pub mod ids;
+pub mod image;
+pub mod inventory;
 pub mod journal;
 pub mod matching;
 pub mod notice;

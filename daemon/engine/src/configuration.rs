@@ -344,6 +344,12 @@ impl Configuration {
         }
     }
 
+    /// Whether any application takes images of a repository.
+    pub(crate) fn expects(&self, repository: &str) -> bool {
+        let mut rules = self.applications.values().flat_map(|spec| &spec.artifacts);
+        rules.any(|rule| rule.repository == repository)
+    }
+
     /// What an application's documents say, images as they are written.
     pub(crate) fn set(&self, application: &Name) -> Result<DeploymentSet, EngineError> {
         let spec = self

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use deployd_core::announcement::Announcement;
 use deployd_core::artifact::{
     ARTIFACTS_MAX, Artifact, Images, Routed, destinations, images, route,
 };
@@ -182,6 +183,15 @@ impl Inner {
                 superseded: Vec::new(),
                 problem: Some(error.to_string()),
             });
+        }
+        let at = self.ports.clock.now();
+        for artifact in artifacts {
+            // What nobody waits for is not kept: anybody could fill the store.
+            if configuration.expects(&artifact.repository) {
+                let (by, artifact) = (caller.actor.clone(), artifact.clone());
+                let announcement = Announcement { at, by, artifact };
+                batch.puts.extend(announcement.puts().map_err(EngineError::bug)?);
+            }
         }
         for (application, stream, version) in streams {
             let routes: Vec<&Route> = announced

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use deployd_core::deployment::projection::Changes;
+use deployd_core::deployment::stays::Running;
 use deployd_core::deployment::{DeploymentRecord, Event, Outcome, transition};
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::notice::notice;
@@ -36,6 +37,8 @@ pub(crate) struct Draft<'e> {
     outbox: Vec<Message>,
     record: Option<DeploymentRecord>,
     ended: Vec<Outcome>,
+    /// Images that run after what was pushed, once that has changed.
+    running: Option<Running>,
 }
 
 /// What appending made.
@@ -79,6 +82,10 @@ impl Draft<'_> {
             self.changes
                 .add(&self.environment, &self.after.state, &after, record.as_ref())
                 .map_err(EngineError::bug)?;
+        }
+        if let Some(record) = &record {
+            let puts = self.engine.ended(&after, record, &mut self.running).await?;
+            self.changes.include(puts);
         }
         self.after = EnvironmentEntry { version: self.after.version.next(), state: after };
         self.events.push(NewEvent {
@@ -142,6 +149,7 @@ impl Inner {
             outbox: Vec::new(),
             record: None,
             ended: Vec::new(),
+            running: None,
         }
     }
 

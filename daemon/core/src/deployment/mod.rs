@@ -12,6 +12,7 @@ mod next;
 pub mod projection;
 mod retry;
 mod state;
+pub mod stays;
 mod steps;
 pub mod timeline;
 mod transition;

@@ -120,7 +120,7 @@ fn queued(record: DeploymentRecord) -> Queued {
 
 /// Names are parts of keys, put together so that they can't run into each
 /// other: names have no zero byte.
-pub(super) fn key(first: &str, rest: &[u8]) -> Vec<u8> {
+pub(crate) fn key(first: &str, rest: &[u8]) -> Vec<u8> {
     let mut key = first.as_bytes().to_vec();
     key.push(0);
     key.extend_from_slice(rest);
@@ -205,6 +205,12 @@ impl Changes {
             self.puts.insert((index, key), value);
         }
         Ok(())
+    }
+
+    /// Adds what is written in the same transaction and follows from more than the
+    /// state.
+    pub fn include(&mut self, puts: Vec<Put>) {
+        self.puts.extend(puts.into_iter().map(|put| ((put.index, put.key), put.value)));
     }
 
     /// All changes, with the head of the environment as it is after them.

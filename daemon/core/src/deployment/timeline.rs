@@ -16,10 +16,6 @@ use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 pub const TIMELINE: Index = Index("timeline");
 /// Where a set was deployed: set, environment and deployment -> [`Run`].
 pub const RUNS: Index = Index("runs-by-set");
-/// Sets that have an image: image as manifests name it, or its digest alone, and
-/// set -> the application. Written with the plan, when the set's content is at hand.
-pub const SETS_BY_IMAGE: Index = Index("sets-by-image");
-
 /// A deployment of a set, from its plan on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
@@ -67,40 +63,6 @@ pub fn run_place(bytes: &[u8]) -> Option<(EnvironmentId, DeploymentId)> {
     let mut parts = bytes.splitn(3, |byte| *byte == 0).skip(1);
     let mut text = || std::str::from_utf8(parts.next()?).ok();
     Some((text()?.parse().ok()?, DeploymentId(text()?.to_owned())))
-}
-
-/// What to write when the set of a plan is at hand: the images it has, by their
-/// names and by their digests.
-pub fn images_of_set<'i>(
-    application: &crate::Name,
-    set: Digest,
-    images: impl Iterator<Item = &'i str>,
-) -> Result<Vec<Put>, serde_json::Error> {
-    let value = serde_json::to_vec(application)?;
-    let put = |image: &str| Put {
-        index: SETS_BY_IMAGE,
-        key: key(image, set.hex().as_bytes()),
-        value: Some(value.clone()),
-    };
-    let names = images.flat_map(|image| {
-        let digest = image.split_once('@').map(|(_, digest)| digest);
-        [Some(image), digest].into_iter().flatten()
-    });
-    let mut puts: Vec<Put> = names.map(put).collect();
-    puts.sort_by(|a, b| a.key.cmp(&b.key));
-    puts.dedup();
-    Ok(puts)
-}
-
-/// The keys of all sets that have an image, by its name or its digest.
-pub fn sets_with(image: &str) -> KeyRange {
-    KeyRange::prefix(&key(image, &[]))
-}
-
-/// The set in a key of [`SETS_BY_IMAGE`].
-pub fn set_of(bytes: &[u8]) -> Option<Digest> {
-    let hex = bytes.rsplit(|byte| *byte == 0).next()?;
-    format!("sha256:{}", std::str::from_utf8(hex).ok()?).parse().ok()
 }
 
 /// What an event has changed of what ran where.
@@ -151,11 +113,6 @@ mod tests {
         let deployment = DeploymentId("01jd2k9x7h8f6v3q5w1n4m0zta".to_owned());
         let place = run_place(&run_key(set, &environment, &deployment)).unwrap();
         assert_eq!(place, (environment, deployment));
-        let shop = "shop".parse().unwrap();
-        let image = format!("registry.test/a@{}", Digest::of(b"a"));
-        let puts = images_of_set(&shop, set, [image.as_str(), "b:1"].into_iter()).unwrap();
-        assert_eq!(puts.len(), 3);
-        assert!(puts.iter().all(|put| set_of(&put.key) == Some(set)));
         assert!(timeline_place(b"short").is_none());
         assert!(run_place(b"no zero").is_none());
     }

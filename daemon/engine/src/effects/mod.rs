@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deployd_core::config::WhenUnused;
-use deployd_core::deployment::timeline;
 use deployd_core::deployment::{
     Deployment, DestroyStep, EnvironmentState, Event, Origin, ResourceStep, Step, StepId, StepKind,
     StepStatus,
@@ -214,16 +213,12 @@ impl Work {
                 };
                 let event = planned_event(deployment, content.digest, &plan, set.as_deref())?;
                 if let Some(set) = &set {
-                    let images = set.images();
-                    let images = images.values().map(String::as_str);
-                    puts = timeline::images_of_set(&set.application, plan.set, images)
-                        .map_err(EngineError::bug)?;
                     let origin = SetOrigin::planned(
                         &set.application,
                         &self.deployment.actor,
                         self.engine.ports.clock.now(),
                     );
-                    puts.extend(self.engine.remember_set(plan.set, &origin).await?);
+                    puts = self.engine.remember_set(plan.set, &origin).await?;
                 }
                 self.contents.plan.put(content.digest, plan).await;
                 objects.push(content);

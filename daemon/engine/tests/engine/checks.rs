@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deployd_core::announcement::Announcement;
 use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
 use deployd_core::deployment::projection::Changes;
+use deployd_core::deployment::stays::{
+    self, Ending, Known, REPOSITORIES, REPOSITORIES_BY_DIGEST, RUNNING, Running, STAYS,
+};
 use deployd_core::deployment::{
     DeploymentRecord, EnvironmentState, Event, Outcome, StepStatus, transition,
 };
@@ -13,6 +17,7 @@ use deployd_core::journal::EventRecord;
 use deployd_core::notice::notice;
 use deployd_core::outbox::{MessageId, MessageStatus};
 use deployd_core::ports::{Index, KeyRange, Order, Store};
+use deployd_core::set::DeploymentSet;
 use deployd_core::views::Route;
 use deployd_core::{DeploymentId, EnvironmentId};
 use serde_json::Value;
@@ -31,6 +36,8 @@ pub struct Replayed {
     pub terminal: BTreeMap<(DeploymentId, String), u32>,
     /// Ids of messages that these events are told by.
     pub messages: BTreeSet<MessageId>,
+    /// Deployments that had begun and ended, and whether their sets run then.
+    pub ended: Vec<(DeploymentRecord, bool)>,
     /// What the store should have of it: index and key -> value.
     pub kept: BTreeMap<(&'static str, Vec<u8>), Value>,
 }
@@ -53,6 +60,7 @@ fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> 
         begun: BTreeMap::new(),
         terminal: BTreeMap::new(),
         messages: BTreeSet::new(),
+        ended: Vec::new(),
         kept: BTreeMap::new(),
     };
     for (expected, record) in (1..).zip(events) {
@@ -107,6 +115,16 @@ fn replay(id: EnvironmentId, events: &[EventRecord], documents: &[Document]) -> 
                     replayed.messages.insert(id);
                 }
             }
+        }
+        if let Some(after) = &after
+            && after.ended.is_some()
+            && after.work.is_some()
+        {
+            let runs = match &replayed.state.deployed {
+                Some(deployed) => deployed.deployment == after.id,
+                None => after.request.teardown.is_some(),
+            };
+            replayed.ended.push((after.clone(), runs));
         }
         if let Some(after) = after {
             replayed.records.insert(after.id.clone(), after);
@@ -170,10 +188,64 @@ pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
         messages.extend(one.messages.iter().cloned());
     }
     assert!(kept.is_empty(), "I10: no others, found {kept:?}");
+    check_stays(world, &replayed).await;
     check_effects(world, &replayed);
     check_sources(world).await;
     check_messages(world, &messages).await;
     replayed
+}
+
+/// I10: what is known of images follows from the events and the sets that they
+/// name.
+async fn check_stays(world: &World, replayed: &[Replayed]) {
+    let mut announced = BTreeMap::new();
+    for (_, value) in index(world, "announcements").await {
+        let one: Announcement = serde_json::from_value(value).unwrap();
+        let Artifact { tag, commit, .. } = one.artifact.clone();
+        announced.insert(one.artifact.image(), Known { tag, commit });
+    }
+    let mut expected = BTreeMap::new();
+    for one in replayed {
+        let mut before = Running::default();
+        for (record, runs) in &one.ended {
+            let set: DeploymentSet =
+                serde_json::from_slice(&world.object(record.request.set).await).unwrap();
+            let images = match record.request.teardown {
+                Some(_) => BTreeMap::new(),
+                None => stays::images(&set.images()),
+            };
+            // Of the same type all the time, which is looked at by no check.
+            let environment_type = None;
+            let (runs, known) = (*runs, &announced);
+            let ending = Ending { record, environment_type, runs, before, images: &images, known };
+            let (after, puts) = ending.puts().unwrap();
+            before = after;
+            for put in puts {
+                let key = (put.index.0, put.key);
+                match put.value {
+                    Some(value) => {
+                        expected.insert(key, serde_json::from_slice::<Value>(&value).unwrap());
+                    }
+                    None => drop(expected.remove(&key)),
+                }
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    for index_name in [STAYS, RUNNING, REPOSITORIES, REPOSITORIES_BY_DIGEST] {
+        for (key, mut value) in index(world, index_name.0).await {
+            without_types(&mut value);
+            found.insert((index_name.0, key), value);
+        }
+    }
+    assert_eq!(found, expected, "I10: stays of images");
+}
+
+fn without_types(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.remove("environmentType");
+        fields.values_mut().for_each(without_types);
+    }
 }
 
 fn check_steps(one: &Replayed) {

@@ -22,6 +22,7 @@ mod expiry;
 mod fakes;
 mod healing;
 mod history;
+mod inventory;
 mod isolation;
 mod job;
 mod large;
