@@ -6,6 +6,7 @@ mod deployments;
 mod documents;
 mod drift;
 mod environments;
+mod inventory;
 mod journal;
 mod metrics;
 mod notifications;
@@ -35,6 +36,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(progress::operations)
         .with(environments::operations)
         .with(drift::operations)
+        .with(inventory::operations)
         .with(sets::operations)
         .with(compare::operations)
         .with(notifications::operations)

@@ -7,6 +7,7 @@ mod contract;
 mod deploying;
 mod fakes;
 mod idempotent;
+mod inventory;
 mod managing;
 mod serving;
 mod stage;

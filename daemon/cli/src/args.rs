@@ -5,6 +5,7 @@ mod deployments;
 mod documents;
 mod drift;
 mod global;
+mod inventory;
 mod operations;
 mod values;
 
@@ -21,6 +22,7 @@ pub use documents::{
 };
 pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
+pub use inventory::{InventoryArgs, InventoryCommand, PathArgs, PointInTime, WhereArgs};
 pub use operations::{
     AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
     JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs,
@@ -139,6 +141,8 @@ pub enum ClientCommand {
     Environment(EnvironmentArgs),
     /// List the resources that are there, and what made them
     Resources(ResourcesArgs),
+    /// Show which image runs where, or where an image is and was
+    Inventory(InventoryArgs),
     /// Compare what is there with what was deployed
     Drift(DriftArgs),
     /// List the documents that are applied, or remove one

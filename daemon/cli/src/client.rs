@@ -1,6 +1,7 @@
 //! A client of the HTTP interface.
 
 mod events;
+mod inventory;
 mod problem;
 mod request;
 mod retry;

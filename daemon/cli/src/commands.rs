@@ -6,6 +6,7 @@ mod deployments;
 mod documents;
 mod drift;
 mod environments;
+mod inventory;
 mod journal;
 mod logs;
 mod manifests;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use crate::args::{ClientCommand, Globals, SecretText};
 use crate::client::{Client, ClientOptions};
 use crate::error::CliError;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, no_list};
 
 /// The longest answer to a question that is read.
 const ANSWER_MAX: usize = 100;
@@ -93,7 +94,20 @@ pub fn tell(output: &mut Output, error: &CliError) {
     }
 }
 
+/// Whether a command gives a list for spreadsheets.
+fn has_sheet(command: &ClientCommand) -> bool {
+    match command {
+        ClientCommand::Inventory(_) => true,
+        ClientCommand::Environment(args) => args.at.is_some(),
+        _ => false,
+    }
+}
+
 async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u8, CliError> {
+    // Before anything is done.
+    if context.output.is_sheet() && !has_sheet(&command) {
+        return Err(no_list());
+    }
     match command {
         ClientCommand::Apply(args) => documents::apply(context, args).await,
         ClientCommand::Validate(args) => validate::validate(context, &args),
@@ -111,6 +125,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Environments => environments::environments(context).await,
         ClientCommand::Environment(args) => environments::environment(context, args).await,
         ClientCommand::Resources(args) => environments::resources(context, args).await,
+        ClientCommand::Inventory(args) => inventory::inventory(context, args).await,
         ClientCommand::Drift(args) => drift::drift(context, args).await,
         ClientCommand::Documents(args) => documents::documents(context, args).await,
         ClientCommand::Schema(args) => offline::schema(context, &args),

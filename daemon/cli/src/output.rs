@@ -1,6 +1,7 @@
 //! Where results, notes and errors are written, and how.
 
 mod paint;
+mod sheet;
 mod table;
 mod text;
 
@@ -14,6 +15,7 @@ use crate::args::{Format, Globals};
 use crate::error::CliError;
 
 pub use paint::{Paint, Tone};
+pub use sheet::Sheet;
 pub use table::Table;
 pub use text::{ago, clean, counted, lasted, short};
 
@@ -85,6 +87,17 @@ impl Output {
         self.format == Format::Human
     }
 
+    /// Whether results are for spreadsheets.
+    pub fn is_sheet(&self) -> bool {
+        self.format == Format::Csv
+    }
+
+    /// A list of the result.
+    pub fn sheet(&mut self, sheet: &Sheet) -> Result<(), CliError> {
+        self.out.write_all(&sheet.render()?)?;
+        Ok(())
+    }
+
     /// A line of the result.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
         writeln!(self.out, "{}", text.as_ref())?;
@@ -112,6 +125,7 @@ impl Output {
                 let text = deployd_config::to_yaml(&value)?;
                 self.text(&text)?;
             }
+            Format::Csv => return Err(no_list()),
             Format::Json | Format::Human => {
                 let text = serde_json::to_string_pretty(value).map_err(failed)?;
                 self.line(text)?;
@@ -145,6 +159,12 @@ impl Output {
         self.err.flush()?;
         Ok(())
     }
+}
+
+/// Why there is no CSV of a result.
+pub(crate) fn no_list() -> CliError {
+    let text = "this result is no list: -o csv is for `inventory`, `env APP/ENV --at`, `audit` and `dora`; -o json is for all";
+    CliError::Usage(text.to_owned())
 }
 
 /// What time it is.

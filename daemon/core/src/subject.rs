@@ -174,6 +174,50 @@ fn time_of(text: &str) -> Option<Timestamp> {
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 
+/// A point in time in a question, in any of the forms that subjects have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Moment(pub Timestamp);
+
+impl FromStr for Moment {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text: String = text.trim().chars().take(SUBJECT_CHARS_MAX).collect();
+        time_of(&text).map(Self).ok_or(InvalidSubject::Time { found: text })
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = InvalidSubject;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        moment.0.to_string()
+    }
+}
+
+impl JsonSchema for Moment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": SUBJECT_CHARS_MAX,
+            "description": "A point in time: `2026-11-14T14:00:00Z`, `2026-11-14T14:00` (UTC) or `2026-11-14` (its beginning)",
+            "examples": ["2026-11-14T14:00"],
+        })
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

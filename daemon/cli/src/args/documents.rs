@@ -55,6 +55,9 @@ pub struct EnvironmentArgs {
     /// The environment to show, as application/environment
     #[arg(value_name = "APP/ENV")]
     pub environment: Option<EnvironmentId>,
+    /// What ran there then: 2026-11-14T14:00 (UTC), or 30min, 12h, 7d, 4w ago
+    #[arg(long, value_name = "TIME", requires = "environment")]
+    pub at: Option<super::PointInTime>,
     /// Or else what to do.
     #[command(subcommand)]
     pub command: Option<EnvironmentCommand>,

@@ -15,6 +15,8 @@ pub enum Format {
     Json,
     /// One YAML document.
     Yaml,
+    /// CSV, of lists that are for spreadsheets.
+    Csv,
 }
 
 /// A text that must not be shown: it is in no `Debug` output.

@@ -22,7 +22,8 @@ pub enum ArtifactCommand {
 #[command(after_help = "\
 Examples:
   deployd artifact announce registry.test/shop/frontend:1.4@sha256:5f2a... \\
-    --ref refs/heads/main --commit \"$GIT_COMMIT\" --build-url \"$BUILD_URL\" \\
+    --ref refs/heads/main --commit \"$GIT_COMMIT\" \\
+    --committed-at \"$(git show -s --format=%cI)\" --build-url \"$BUILD_URL\" \\
     --sequence \"$BUILD_NUMBER\"")]
 pub struct AnnounceArgs {
     /// The image, with its digest and, for people, its tag
@@ -34,6 +35,9 @@ pub struct AnnounceArgs {
     /// The commit it was built from
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
+    /// When that commit was made: the lead time to production counts from then
+    #[arg(long, value_name = "TIME")]
+    pub committed_at: Option<super::PointInTime>,
     /// Where the build can be looked at
     #[arg(long, value_name = "URL")]
     pub build_url: Option<String>,

@@ -89,11 +89,11 @@ pub struct BackupDone {
 }
 
 impl Client {
-    fn get(&self, path: &[&str]) -> Result<Request, CliError> {
+    pub(super) fn get(&self, path: &[&str]) -> Result<Request, CliError> {
         Ok(Request::new(Method::GET, self.url(path.iter().copied())?))
     }
 
-    fn post(&self, path: &[&str]) -> Result<Request, CliError> {
+    pub(super) fn post(&self, path: &[&str]) -> Result<Request, CliError> {
         Ok(Request::new(Method::POST, self.url(path.iter().copied())?))
     }
 

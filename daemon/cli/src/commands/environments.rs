@@ -60,6 +60,9 @@ pub(super) async fn environment(
         (Some(EnvironmentCommand::Delete(args)), _) => return delete(context, args).await,
         (None, Some(id)) => id,
     };
+    if let Some(at) = args.at {
+        return super::inventory::then(context, &id, at).await;
+    }
     let client = context.client()?;
     let view = client.environment(&id).await?;
     if context.output.is_human() {

@@ -9,7 +9,7 @@ use crate::args::{Format, LogsArgs};
 use crate::error::CliError;
 use crate::exit;
 use crate::live::{News, Renderer, View};
-use crate::output::{Output, Tone, clean};
+use crate::output::{Output, Tone, clean, no_list};
 
 /// Lines on a page: the most that the daemon gives.
 const PAGE: u32 = 500;
@@ -79,6 +79,7 @@ impl Renderer for LogRenderer<'_> {
                         .map_err(|error| CliError::Failed(error.to_string()))?;
                     self.output.line(text)?;
                 }
+                Format::Csv => return Err(no_list()),
                 Format::Yaml => {
                     self.output.line("---")?;
                     self.output.document(entry)?;

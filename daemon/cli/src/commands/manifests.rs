@@ -10,7 +10,7 @@ use super::Context;
 use crate::args::{Format, ManifestsArgs};
 use crate::error::CliError;
 use crate::exit;
-use crate::output::counted;
+use crate::output::{counted, no_list};
 
 pub(super) async fn manifests(
     context: &mut Context<'_>,
@@ -28,6 +28,7 @@ pub(super) async fn manifests(
                         .map_err(|error| CliError::Failed(error.to_string()))?;
                     (text, "json")
                 }
+                Format::Csv => return Err(no_list()),
                 Format::Human | Format::Yaml => (to_yaml(object)?, "yaml"),
             };
             write(&directory.join(file_name(index, object, extension)), &text)?;
@@ -42,6 +43,7 @@ pub(super) async fn manifests(
         Format::Json => {
             output.document(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;
         }
+        Format::Csv => return Err(no_list()),
         Format::Human | Format::Yaml => output.text(&to_yaml_documents(&objects)?)?,
     }
     Ok(exit::OK)

@@ -9,14 +9,14 @@ use crate::testing::{
     Answer, Buffer, Daemon, at_work, ended, event, id, log, record, step, update,
 };
 
-struct Ran {
-    code: u8,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) code: u8,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
 /// Runs a command line against a daemon, as a script would.
-async fn ran(daemon: &Daemon, arguments: &[&str], input: &str) -> Ran {
+pub(super) async fn ran(daemon: &Daemon, arguments: &[&str], input: &str) -> Ran {
     let mut all = vec!["deployd"];
     // A token of the developer's own must not be sent to anybody.
     for (name, value) in [("--server", daemon.url.as_str()), ("--token-file", "/dev/null")] {
