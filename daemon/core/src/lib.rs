@@ -24,6 +24,7 @@ pub mod notice;
 pub mod outbox;
 pub mod plan;
 pub mod ports;
+pub mod replay;
 pub mod resolve;
 pub mod score;
 pub mod secret;

@@ -9,7 +9,7 @@ use deployd_core::config::{
 };
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
-use deployd_core::ports::{Append, Batch, Index, PluginInfo, Put};
+use deployd_core::ports::{Append, Batch, Index, PluginInfo, Put, StoreError};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{Applied, AppliedDocument, DocumentChange, StoredDocument};
 use deployd_core::{Actor, Digest, EnvironmentId, Name, Timestamp};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::affected::confirmed;
 use crate::error::Problem;
-use crate::journal::{StoreOrEngine, until_no_conflict};
+use crate::journal::{CONFLICTS_MAX, StoreOrEngine, until_no_conflict};
 use crate::pinned::remember;
 use crate::records::{DOCUMENTS, PLUGINS, all, document_key, document_range, get, put};
 use crate::{Caller, Engine, EngineError, Inner};
@@ -245,17 +245,28 @@ impl Inner {
     /// Read again only after something was appended to the stream of
     /// configuration, as every change of a document does.
     pub(crate) async fn configuration(&self) -> Result<Arc<Configuration>, EngineError> {
-        // Before the documents: what is read is at least as new.
-        let head = self.ports.store.head(&StreamId::configuration()).await?;
+        let stream = StreamId::configuration();
+        let mut head = self.ports.store.head(&stream).await?;
         let remembered = || self.configured.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, configuration)) = &*remembered()
-            && *version == head.version
+        if let Some(configuration) = &*remembered()
+            && configuration.version == head.version
         {
             return Ok(configuration.clone());
         }
-        let stored: Vec<StoredDocument> =
-            all(&*self.ports.store, DOCUMENTS, document_range(None)).await?;
-        let mut configuration = Configuration::default();
+        let mut read = None;
+        // A plan says by which version it was made: that must be the very one.
+        for _ in 0..CONFLICTS_MAX {
+            let stored: Vec<StoredDocument> =
+                all(&*self.ports.store, DOCUMENTS, document_range(None)).await?;
+            let after = self.ports.store.head(&stream).await?;
+            if after.version == head.version {
+                read = Some(stored);
+                break;
+            }
+            head = after;
+        }
+        let stored = read.ok_or(EngineError::Store(StoreError::Busy))?;
+        let mut configuration = Configuration { version: head.version, ..Configuration::default() };
         for document in &stored {
             if let Document::Environment(d) = &document.document {
                 let (application, environment) =
@@ -266,7 +277,7 @@ impl Inner {
         }
         configuration.add(stored.into_iter().map(|stored| stored.document));
         let configuration = Arc::new(configuration);
-        *remembered() = Some((head.version, configuration.clone()));
+        *remembered() = Some(configuration.clone());
         Ok(configuration)
     }
 }
@@ -295,12 +306,14 @@ pub(crate) fn removed_document(
     Ok(batch)
 }
 
-/// The configuration, and the version of its stream before it was read.
-pub(crate) type Configured = Mutex<Option<(Version, Arc<Configuration>)>>;
+/// The configuration that was read last.
+pub(crate) type Configured = Mutex<Option<Arc<Configuration>>>;
 
 /// What documents say, by kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Configuration {
+    /// The version of its stream that it is of.
+    pub(crate) version: Version,
     pub(crate) applications: BTreeMap<Name, ApplicationSpec>,
     pub(crate) workloads: BTreeMap<(Name, Name), deployd_core::score::Workload>,
     pub(crate) environments: BTreeMap<EnvironmentId, EnvironmentSpec>,

@@ -32,6 +32,7 @@ mod outbox;
 mod pinned;
 mod planner;
 mod records;
+mod replay;
 mod requests;
 mod resources;
 mod secrets;

@@ -2,11 +2,13 @@
 //! those that it began with, also over a restart, and a resource goes with the
 //! one that it was made by.
 
-use deployd_core::Name;
-use deployd_core::config::PluginSpec;
-use deployd_core::ports::{Index, PluginInfo, PluginRef, Put};
+use std::collections::BTreeMap;
 
-use crate::records::{get, key, put};
+use deployd_core::config::{Grant, PluginKind, PluginSource, PluginSpec};
+use deployd_core::ports::{Index, PluginInfo, PluginRef, Put};
+use deployd_core::{Digest, Fault, Name};
+
+use crate::records::{below, entries, get, key, put};
 use crate::{EngineError, Inner};
 
 /// Name and digest of a plugin -> the spec that it was loaded by.
@@ -33,5 +35,49 @@ impl Inner {
         let name: Name = plugin.name.parse().map_err(EngineError::bug)?;
         self.ports.catalog.load(&name, &spec).await?;
         Ok(())
+    }
+
+    /// Loads a version of a pure plugin, also one that no document ever named:
+    /// it was uploaded, or came with an import. Such a one is granted nothing,
+    /// and needs nothing.
+    pub(crate) async fn need_any(&self, plugin: &PluginRef) -> Result<(), EngineError> {
+        self.need(plugin).await?;
+        if self.ports.catalog.has(plugin) {
+            return Ok(());
+        }
+        let name: Name = plugin.name.parse().map_err(EngineError::bug)?;
+        let configuration = self.configuration().await?;
+        let of_today = configuration.plugins.get(&name).map(|spec| spec.kind);
+        let mut problem = None;
+        for kind in [PluginKind::Templater, PluginKind::Strategy] {
+            if of_today.is_some_and(|known| known != kind) {
+                continue;
+            }
+            let uploaded = PluginSource { shipped: None, uploaded: Some(name.to_string()) };
+            let spec = PluginSpec {
+                kind,
+                source: uploaded,
+                digest: Some(plugin.digest),
+                grant: Grant::default(),
+                config: BTreeMap::new(),
+            };
+            match self.ports.catalog.load(&name, &spec).await {
+                Ok(info) if info.plugin == *plugin => return Ok(()),
+                Ok(_) => {}
+                Err(fault) => problem = Some(fault.message),
+            }
+        }
+        let why = problem.map(|problem| format!(": {problem}")).unwrap_or_default();
+        let message = format!("version {} of the plugin {name} can't be loaded{why}", plugin.digest);
+        Err(Fault::permanent("plugin-not-loaded", message).into())
+    }
+
+    /// The versions of a plugin that were ever loaded.
+    pub(crate) async fn versions(&self, name: &Name) -> Result<Vec<Digest>, EngineError> {
+        let known = entries(&*self.ports.store, VERSIONS, below(&[name.as_str()])).await?;
+        let digest = |key: &[u8]| {
+            std::str::from_utf8(key.rsplit(|byte| *byte == 0).next()?).ok()?.parse().ok()
+        };
+        Ok(known.iter().filter_map(|(key, _)| digest(key)).collect())
     }
 }

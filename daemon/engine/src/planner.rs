@@ -3,19 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use deployd_core::config::{EffectLevel, PluginKind, Provider};
+use deployd_core::config::{
+    EffectLevel, EnvironmentTypeSpec, PluginKind, Provider, StrategyChoice, TemplaterChoice,
+};
 use deployd_core::deployment::EnvironmentState;
-use deployd_core::graph::{self, GraphInput, Uid};
+use deployd_core::graph::{self, GraphInput, ResourceGraph, Uid};
 use deployd_core::plan::{
     Manifest, Manifests, ObjectOwner, PLAN_VERSION, Plan, PlannedResource, PlannedStrategy,
-    PlannedTemplater, Preview, Previous, changes, workload_order,
+    PlannedTemplater, PlannedWorkload, Preview, Previous, changes, workload_order,
 };
 use deployd_core::ports::{
     Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, RenderInput, Scope,
 };
+use deployd_core::replay::PlanBasis;
 use deployd_core::resolve::{self, Context, Missing};
 use deployd_core::set::{DeploymentSet, diff};
-use deployd_core::{EnvironmentId, Name};
+use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
@@ -31,6 +34,65 @@ pub(crate) struct Planned {
     pub(crate) objects: Vec<Object>,
     /// Outputs of what is there, and those that are known before it is.
     pub(crate) outputs: BTreeMap<Uid, Value>,
+    /// What it was made from, by content.
+    pub(crate) basis: Option<Digest>,
+}
+
+/// What follows from documents and the set alone, nobody asked: the part of a
+/// plan that can be made again at any time.
+pub(crate) struct Documented<'c> {
+    pub(crate) environment_type: (&'c Name, &'c EnvironmentTypeSpec),
+    pub(crate) values: BTreeMap<String, Value>,
+    pub(crate) graph: ResourceGraph,
+    pub(crate) workloads: Vec<PlannedWorkload>,
+    pub(crate) templater: &'c TemplaterChoice,
+    pub(crate) strategy: &'c StrategyChoice,
+}
+
+/// What documents make of a set.
+pub(crate) fn documented<'c>(
+    id: &EnvironmentId,
+    configuration: &'c Configuration,
+    made_by: &BTreeMap<Uid, Name>,
+    set: &DeploymentSet,
+) -> Result<Documented<'c>, EngineError> {
+    let spec = configuration
+        .environments
+        .get(id)
+        .ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
+    let name = &spec.environment_type;
+    let environment_type = configuration
+        .environment_types
+        .get(name)
+        .ok_or_else(|| EngineError::not_found(format!("environment type {name}")))?;
+    let values = configuration.values(id);
+    let graph = graph::build(&GraphInput {
+        environment: id,
+        environment_type: name,
+        set,
+        definitions: &configuration.definitions,
+        made_by,
+        values: &values,
+    })
+    .map_err(|errors| EngineError::Invalid {
+        problems: errors
+            .iter()
+            .map(|error| Problem::new(id.to_string(), error.to_string()))
+            .collect(),
+    })?;
+    Ok(Documented {
+        environment_type: (name, environment_type),
+        values,
+        workloads: workload_order(set.workloads.keys(), graph.nodes.values()),
+        graph,
+        templater: &environment_type.templater,
+        strategy: &environment_type.strategy,
+    })
+}
+
+/// The baseline of a templater, as it is kept.
+pub(crate) fn baseline(templater: &TemplaterChoice) -> Option<Object> {
+    templater.baseline.as_ref().map(|text| Object::new(text.clone().into_bytes()))
 }
 
 impl Inner {
@@ -43,43 +105,16 @@ impl Inner {
         deployment: &str,
     ) -> Result<Planned, EngineError> {
         let configuration = self.configuration().await?;
-        let spec = configuration
-            .environments
-            .get(id)
-            .ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
-        let environment_type =
-            configuration.environment_types.get(&spec.environment_type).ok_or_else(|| {
-                EngineError::not_found(format!("environment type {}", spec.environment_type))
-            })?;
         let made = self.made(state).await?;
-        let made_by = self.makers(state, &made).await?;
-        let values = configuration.values(id);
-        let graph = graph::build(&GraphInput {
-            environment: id,
-            environment_type: &spec.environment_type,
-            set,
-            definitions: &configuration.definitions,
-            made_by: &made_by,
-            values: &values,
-        })
-        .map_err(|errors| EngineError::Invalid {
-            problems: errors
-                .iter()
-                .map(|error| Problem::new(id.to_string(), error.to_string()))
-                .collect(),
-        })?;
-
-        let templater = &environment_type.templater;
-        let strategy = &environment_type.strategy;
+        let basis = PlanBasis {
+            configuration: configuration.version,
+            made_by: self.makers(state, &made).await?,
+        };
+        let Documented { environment_type, values, graph, workloads, templater, strategy, .. } =
+            documented(id, &configuration, &basis.made_by, set)?;
         let templater_info = self.plugin(&templater.plugin, PluginKind::Templater).await?;
         let strategy_info = self.plugin(&strategy.plugin, PluginKind::Strategy).await?;
-        let mut objects = Vec::new();
-        let baseline = templater.baseline.as_ref().map(|text| {
-            let object = Object::new(text.clone().into_bytes());
-            let digest = object.digest;
-            objects.push(object);
-            digest
-        });
+        let baseline = baseline(templater);
         let set_object = crate::records::object(set)?;
         let previous = match &state.deployed {
             None => None,
@@ -96,10 +131,10 @@ impl Inner {
         let mut plan = Plan {
             version: PLAN_VERSION,
             environment: id.clone(),
-            environment_type: spec.environment_type.clone(),
+            environment_type: environment_type.0.clone(),
             set: set_object.digest,
             previous,
-            workloads: workload_order(set.workloads.keys(), graph.nodes.values()),
+            workloads,
             resources: BTreeMap::new(),
             graph,
             borrowed: BTreeMap::new(),
@@ -107,21 +142,23 @@ impl Inner {
             values,
             templater: Some(PlannedTemplater {
                 plugin: templater_info.plugin,
-                baseline,
+                baseline: baseline.as_ref().map(|object| object.digest),
                 config: plugin_config(&configuration, &templater.plugin),
             }),
             strategy: Some(PlannedStrategy {
                 plugin: strategy_info.plugin,
                 config: json!(strategy.config),
             }),
-            take_over_fields: environment_type.take_over_fields,
+            take_over_fields: environment_type.1.take_over_fields,
             gates: Vec::new(),
             teardown: false,
         };
-        objects.push(set_object);
         let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
         self.plan_replacements(&mut plan, state).await?;
-        Ok(Planned { plan, objects, outputs })
+        let basis = crate::records::object(&basis)?;
+        let digest = basis.digest;
+        let objects = baseline.into_iter().chain([set_object, basis]).collect();
+        Ok(Planned { plan, objects, outputs, basis: Some(digest) })
     }
 
     /// The drivers of what is there, and of what may be: another driver must not
@@ -252,7 +289,7 @@ impl Inner {
         state: &EnvironmentState,
     ) -> Result<Preview, EngineError> {
         let store = &*self.ports.store;
-        let Planned { plan, outputs, .. } = planned;
+        let Planned { plan, outputs, objects, .. } = planned;
         let mut there = Vec::new();
         for uid in plan.graph.nodes.keys() {
             let Some(active) = state.resources.get(uid) else { continue };
@@ -266,7 +303,7 @@ impl Inner {
             );
         }
         let log = CallLog::default();
-        let input = self.render_input(plan, set, outputs, Missing::Preview).await?;
+        let input = self.render_input(plan, set, outputs, Missing::Preview, objects).await?;
         let scope = scope(plan, "");
         let templater = &templater_of(plan)?.plugin;
         self.need(templater).await?;
@@ -298,7 +335,7 @@ impl Inner {
         scope: &Scope,
         log: &CallLog,
     ) -> Result<Manifests, EngineError> {
-        let input = self.render_input(plan, set, outputs, missing).await?;
+        let input = self.render_input(plan, set, outputs, missing, &[]).await?;
         let templater = &templater_of(plan)?.plugin;
         self.need(templater).await?;
         let call = Call { plugin: templater, scope, log };
@@ -307,13 +344,15 @@ impl Inner {
         Ok(Manifests { namespace, objects: owned(set, rendered) })
     }
 
-    /// What the templater gets.
+    /// What the templater gets. What the plan names may be stored, or, of a plan
+    /// that is only shown, be at hand.
     async fn render_input(
         &self,
         plan: &Plan,
         set: &DeploymentSet,
         outputs: &BTreeMap<Uid, Value>,
         missing: Missing,
+        at_hand: &[Object],
     ) -> Result<RenderInput, EngineError> {
         let context = context(plan, outputs, missing);
         let mut workloads = Vec::with_capacity(set.workloads.len());
@@ -324,7 +363,15 @@ impl Inner {
         let templater = templater_of(plan)?;
         let baseline = match templater.baseline {
             Some(digest) => {
-                let bytes = self.ports.store.object(digest).await?.unwrap_or_default();
+                // Without it other manifests would be made, and nobody be told.
+                let known = at_hand.iter().find(|object| object.digest == digest);
+                let bytes = match known {
+                    Some(object) => Some(object.bytes.clone()),
+                    None => self.ports.store.object(digest).await?,
+                };
+                let bytes = bytes.ok_or_else(|| {
+                    EngineError::not_found(format!("baseline {digest} of the templater"))
+                })?;
                 String::from_utf8(bytes).map_err(EngineError::bug)?
             }
             None => String::new(),
@@ -430,7 +477,7 @@ pub(crate) fn request(
     })
 }
 
-fn plugin_config(configuration: &Configuration, name: &Name) -> Value {
+pub(crate) fn plugin_config(configuration: &Configuration, name: &Name) -> Value {
     configuration.plugins.get(name).map_or_else(|| json!({}), |spec| json!(spec.config))
 }
 

@@ -178,7 +178,7 @@ impl Inner {
             gates: Vec::new(),
             teardown: true,
         };
-        Ok(Planned { plan, objects: vec![set_object], outputs: BTreeMap::new() })
+        Ok(Planned { plan, objects: vec![set_object], outputs: BTreeMap::new(), basis: None })
     }
 
     /// The plan by which something was last changed here.

@@ -126,6 +126,11 @@ pub enum Event {
         resources: Vec<ResourceStep>,
         /// Resources to destroy at the end.
         destroy: Vec<DestroyStep>,
+        /// What the plan was made from ([`PlanBasis`](crate::replay::PlanBasis)),
+        /// by content, so that its making can be repeated; none where an
+        /// environment is taken away.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Digest>,
     },
     /// A gate is open.
     GatePassed {

@@ -34,6 +34,9 @@ pub const DEPLOYMENTS: Index = Index("deployments");
 pub const BY_ENVIRONMENT: Index = Index("deployments-by-environment");
 /// Steps of deployments: id and place, from 0 -> [`Step`].
 pub const STEPS: Index = Index("steps");
+/// Where the events of deployments begin: id -> the version of the first one in
+/// the stream of its environment.
+pub const EVENTS: Index = Index("events-of-deployment");
 
 /// What is written with every event of an environment: small, whatever it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,6 +171,10 @@ pub fn uid_of(key: &[u8]) -> Option<Uid> {
 #[derive(Debug, Default)]
 pub struct Changes {
     puts: BTreeMap<(Index, Vec<u8>), Option<Vec<u8>>>,
+    /// How many events there are.
+    events: u64,
+    /// Deployments that begin with one of them, and with which, from 1.
+    begin: Vec<(DeploymentId, u64)>,
 }
 
 impl Changes {
@@ -182,6 +189,7 @@ impl Changes {
         after: &EnvironmentState,
         record: Option<&DeploymentRecord>,
     ) -> Result<(), serde_json::Error> {
+        self.events = self.events.saturating_add(1);
         // What changes no deployment changes the head at most.
         let Some(record) = record else { return Ok(()) };
         let known = known(environment, before, &record.id);
@@ -189,6 +197,7 @@ impl Changes {
         if known.is_none() {
             let key = numbered_key(environment, record.number);
             self.put(BY_ENVIRONMENT, key, &record.id)?;
+            self.begin.push((record.id.clone(), self.events));
         }
         let head = without_steps(record);
         if known.as_ref() != Some(&head) {
@@ -222,6 +231,10 @@ impl Changes {
     ) -> Result<Vec<Put>, serde_json::Error> {
         let head = EnvironmentHead::of(version, after);
         self.put(ENVIRONMENTS, environment_key(environment), &head)?;
+        let before = version.0.saturating_sub(self.events);
+        for (id, place) in std::mem::take(&mut self.begin) {
+            self.put(EVENTS, id.0.into_bytes(), &Version(before.saturating_add(place)))?;
+        }
         let put = |((index, key), value)| Put { index, key, value };
         Ok(self.puts.into_iter().map(put).collect())
     }

@@ -179,8 +179,8 @@ fn work(
     event: &Event,
 ) -> Result<Ended, String> {
     match event {
-        Event::DeploymentPlanned { plan, gates, resources, destroy, .. } => {
-            finish(deployment, &StepId("plan".to_owned()), at)?;
+        Event::DeploymentPlanned { plan, gates, resources, destroy, basis, .. } => {
+            finish(deployment, &StepId("plan".to_owned()), at)?.result = *basis;
             deployment.plan = Some(*plan);
             deployment.gates.clone_from(gates);
             deployment.destroy.clone_from(destroy);

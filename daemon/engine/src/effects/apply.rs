@@ -26,7 +26,7 @@ const RESOURCES_READY_MS: u64 = 10 * 60_000;
 const OBJECTS_MAX: usize = 5_000;
 
 /// Resources' objects in the order of the graph, then the templater's; checked.
-pub(super) fn manifests(
+pub(crate) fn manifests(
     plan: &Plan,
     resources: &BTreeMap<Uid, Provisioned>,
     rendered: Manifests,

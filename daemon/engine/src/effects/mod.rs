@@ -31,8 +31,10 @@ use crate::planner::{self, is_unsafe};
 use crate::records::{content, object};
 use crate::{EngineError, Inner};
 
+pub(crate) use apply::manifests;
 pub(crate) use contents::Contents;
 pub(crate) use reach::Way;
+pub(crate) use rollout::workloads;
 pub(crate) use sensitive::objects;
 
 /// What is to be recorded of a step.
@@ -205,13 +207,13 @@ impl Work {
                 (event, Vec::new())
             }
             Ended::Planned(planned) => {
-                let planner::Planned { plan, mut objects, .. } = *planned;
+                let planner::Planned { plan, mut objects, basis, .. } = *planned;
                 let content = object(&plan)?;
                 let set: Option<Arc<DeploymentSet>> = match plan.teardown {
                     true => None,
                     false => Some(self.set().await?),
                 };
-                let event = planned_event(deployment, content.digest, &plan, set.as_deref())?;
+                let event = planned_event(deployment, (content.digest, &plan), set.as_deref(), basis)?;
                 if let Some(set) = &set {
                     let origin = SetOrigin::planned(
                         &set.application,
@@ -383,9 +385,9 @@ const POLL_MS_MAX: u64 = deployd_core::deployment::WAIT_MS_MAX;
 
 fn planned_event(
     deployment: DeploymentId,
-    digest: Digest,
-    plan: &Plan,
+    (digest, plan): (Digest, &Plan),
     set: Option<&DeploymentSet>,
+    basis: Option<Digest>,
 ) -> Result<Event, EngineError> {
     let order = graph::order(&plan.graph).unwrap_or_default();
     let mut resources = Vec::with_capacity(order.len());
@@ -425,7 +427,7 @@ fn planned_event(
         }));
     }
     let gates = plan.gates.clone();
-    Ok(Event::DeploymentPlanned { deployment, plan: digest, gates, resources, destroy })
+    Ok(Event::DeploymentPlanned { deployment, plan: digest, gates, resources, destroy, basis })
 }
 
 /// What tells a making of a resource from another: the same driver with the

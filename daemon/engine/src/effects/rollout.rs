@@ -104,7 +104,7 @@ fn is_of(owner: &ObjectOwner, workloads: &[String]) -> bool {
 }
 
 /// Workloads in dependency order, as strategies see them.
-fn workloads(plan: &Plan, manifests: &Manifests, deployed_before: bool) -> Value {
+pub(crate) fn workloads(plan: &Plan, manifests: &Manifests, deployed_before: bool) -> Value {
     let replicas = |name: &str| {
         manifests
             .of(|owner| matches!(owner, ObjectOwner::Workload(of) if of == name))

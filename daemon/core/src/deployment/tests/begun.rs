@@ -8,6 +8,7 @@ fn made_of(step: &Step, inputs: &str, answer: fn(&Step) -> Event) -> Event {
         StepKind::Plan => Event::DeploymentPlanned {
             deployment: active(step),
             plan: Digest::of(inputs.as_bytes()),
+            basis: None,
             gates: vec![],
             resources: vec![ResourceStep {
                 uid: Uid("db".into()),
@@ -88,7 +89,7 @@ fn what_is_there_goes_first_and_then_each_that_was_begun() {
                     one("db", Some("b"), &[]),
                     one("server", None, &["db"]),
                 ];
-                Event::DeploymentPlanned { deployment, plan, gates, resources, destroy }
+                Event::DeploymentPlanned { deployment, plan, gates, resources, destroy, basis: None }
             }
             _ => well(step),
         }

@@ -12,7 +12,7 @@ fn destroying(step: &Step) -> Event {
                 inputs: None,
             };
             let destroy = vec![step("app", false), step("base", true)];
-            Event::DeploymentPlanned { deployment, plan, gates, resources, destroy }
+            Event::DeploymentPlanned { deployment, plan, gates, resources, destroy, basis: None }
         }
         _ => well(step),
     }
@@ -49,7 +49,7 @@ fn diamond(step: &Step) -> Event {
                 step("right", &["top"]),
                 step("bottom", &["left", "right"]),
             ];
-            Event::DeploymentPlanned { deployment, plan, gates, resources: Vec::new(), destroy }
+            Event::DeploymentPlanned { deployment, plan, gates, resources: Vec::new(), destroy, basis: None }
         }
         _ => well(step),
     }

@@ -201,7 +201,8 @@ fn planned(step: &Step, gates: Vec<Gate>, unsafe_to_repeat: bool) -> Event {
     Event::DeploymentPlanned {
         deployment: active(step),
         plan: Digest::of(b"plan"),
-        gates,
+        basis: None,
+            gates,
         resources: vec![resource("cluster", &[]), resource("db", &["cluster"])],
         destroy: vec![],
     }

@@ -78,7 +78,8 @@ fn i10_an_event_writes_no_more_however_many_steps_and_resources_there_are() {
             StepKind::Plan => Event::DeploymentPlanned {
                 deployment: active(step),
                 plan: Digest::of(b"plan"),
-                gates: vec![],
+                basis: None,
+            gates: vec![],
                 resources: (0..count)
                     .map(|n| ResourceStep {
                         uid: Uid(format!("{n:016}")),
