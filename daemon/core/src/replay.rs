@@ -195,8 +195,7 @@ impl ReplayedPart {
     ) -> Self {
         self.recorded = Some(recorded);
         self.replayed = Some(replayed);
-        self.verdict =
-            if recorded == replayed { Verdict::Identical } else { Verdict::Differs };
+        self.verdict = if recorded == replayed { Verdict::Identical } else { Verdict::Differs };
         if self.verdict == Verdict::Identical {
             return self;
         }

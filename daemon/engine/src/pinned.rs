@@ -68,7 +68,8 @@ impl Inner {
             }
         }
         let why = problem.map(|problem| format!(": {problem}")).unwrap_or_default();
-        let message = format!("version {} of the plugin {name} can't be loaded{why}", plugin.digest);
+        let message =
+            format!("version {} of the plugin {name} can't be loaded{why}", plugin.digest);
         Err(Fault::permanent("plugin-not-loaded", message).into())
     }
 

@@ -61,7 +61,9 @@ impl Engine {
 /// What there is to make again of a deployment, or why there is nothing.
 fn past(record: &DeploymentRecord) -> Result<(&Deployment, Digest), &'static str> {
     if record.request.teardown.is_some() {
-        return Err("it took its environment away: its plan names what was there, and nothing was rendered");
+        return Err(
+            "it took its environment away: its plan names what was there, and nothing was rendered",
+        );
     }
     let work = record.work.as_ref().ok_or("it never began")?;
     let plan = work.plan.ok_or(match record.outcome {
@@ -75,7 +77,9 @@ fn past(record: &DeploymentRecord) -> Result<(&Deployment, Digest), &'static str
 fn missing(error: EngineError) -> Result<String, EngineError> {
     match error {
         EngineError::NotFound { what } => Ok(format!("there is no {what}")),
-        EngineError::Store(StoreError::Damaged(what)) => Ok(format!("the store is damaged: {what}")),
+        EngineError::Store(StoreError::Damaged(what)) => {
+            Ok(format!("the store is damaged: {what}"))
+        }
         other => Err(other),
     }
 }
@@ -135,7 +139,9 @@ impl Inner {
                 Err(_) => {
                     let message = format!(
                         "no version of {} that was ever loaded begins with {:?}; there are {}; one that was only uploaded is named by its whole digest",
-                        wanted.name, wanted.digits, list(&hex)
+                        wanted.name,
+                        wanted.digits,
+                        list(&hex)
                     );
                     return Err(EngineError::invalid("with", message));
                 }
@@ -281,9 +287,7 @@ impl Past<'_> {
             Part::Plan,
             "environment type, values, resource graph with the definition of each resource, order of workloads, baseline and configurations of templater and strategy, the delta from what ran",
         );
-        part.taken = Some(
-            "what drivers answered, what is borrowed, unused or pinned".to_owned(),
-        );
+        part.taken = Some("what drivers answered, what is borrowed, unused or pinned".to_owned());
         let Some(digest) = self.work.result("plan") else {
             return Ok(part.without("a record of what the plan was made from"));
         };
@@ -372,7 +376,9 @@ impl Past<'_> {
         );
         let rendered = self.work.steps.iter().find(|step| step.kind == StepKind::Render);
         let (digest, fault) = match rendered {
-            Some(step) => (step.result, step.fault.as_ref().filter(|_| step.status == StepStatus::Failed)),
+            Some(step) => {
+                (step.result, step.fault.as_ref().filter(|_| step.status == StepStatus::Failed))
+            }
             None => (None, None),
         };
         // What a templater refuses, it refuses again.
@@ -471,7 +477,8 @@ impl Past<'_> {
             Part::Decisions,
             "each decision of the strategy, from its recorded state and the recorded observation",
         );
-        let Some(digest) = self.work.result("render").filter(|_| self.work.rollout.is_some()) else {
+        let Some(digest) = self.work.result("render").filter(|_| self.work.rollout.is_some())
+        else {
             return Ok(part.nothing("it never came to a rollout"));
         };
         let Some(strategy) = &self.plan.strategy else {

@@ -213,7 +213,8 @@ impl Work {
                     true => None,
                     false => Some(self.set().await?),
                 };
-                let event = planned_event(deployment, (content.digest, &plan), set.as_deref(), basis)?;
+                let event =
+                    planned_event(deployment, (content.digest, &plan), set.as_deref(), basis)?;
                 if let Some(set) = &set {
                     let origin = SetOrigin::planned(
                         &set.application,

@@ -2,6 +2,7 @@
 //! `reliability.md`, read from the store and from what the world has seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use deployd_core::announcement::Announcement;
 use deployd_core::artifact::Artifact;
@@ -16,12 +17,14 @@ use deployd_core::deployment::{
 use deployd_core::journal::EventRecord;
 use deployd_core::notice::notice;
 use deployd_core::outbox::{MessageId, MessageStatus};
-use deployd_core::ports::{Index, KeyRange, Order, Store};
+use deployd_core::ports::{FeedPosition, Index, KeyRange, Order, Store};
+use deployd_core::replay::Verdict;
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::Route;
 use deployd_core::{DeploymentId, EnvironmentId};
 use serde_json::Value;
 
+use crate::fakes::life::Life;
 use crate::history::{judge, told};
 use crate::world::World;
 
@@ -150,7 +153,7 @@ pub async fn replay_all(world: &World, documents: &[Document]) -> Vec<Replayed> 
 }
 
 /// Checks everything that must hold once nothing is left to do.
-pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
+pub async fn check(world: &Arc<World>, documents: &[Document]) -> Vec<Replayed> {
     let entries = world.trace.lock().unwrap().entries.clone();
     judge(&entries).unwrap_or_else(|fault| panic!("{fault}\n{}", told(&entries)));
     let report = world.store.verify().await.unwrap();
@@ -165,6 +168,7 @@ pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
         "steps",
         "timeline",
         "runs-by-set",
+        "events-of-deployment",
     ] {
         let entries = index(world, name).await.into_iter();
         kept.extend(entries.map(|(key, value)| ((name, key), value)));
@@ -192,6 +196,7 @@ pub async fn check(world: &World, documents: &[Document]) -> Vec<Replayed> {
     check_effects(world, &replayed);
     check_sources(world).await;
     check_messages(world, &messages).await;
+    check_replays(world, &replayed).await;
     replayed
 }
 
@@ -246,6 +251,29 @@ fn without_types(value: &mut Value) {
         fields.remove("environmentType");
         fields.values_mut().for_each(without_types);
     }
+}
+
+/// Whatever was ever planned, rendered and decided can be made again from its
+/// records, by a process that knows nothing else, and is the same.
+async fn check_replays(world: &Arc<World>, replayed: &[Replayed]) {
+    let engine = world.engine(&Life::long());
+    let seen = (world.store.feed(FeedPosition(0), usize::MAX).await.unwrap().len(), calls(world));
+    for id in replayed.iter().flat_map(|one| one.records.keys()) {
+        let replay = engine.replay(id, None).await.unwrap();
+        let sound = matches!(replay.verdict, Verdict::Identical | Verdict::Nothing);
+        assert!(sound, "I12: {replay:#?}");
+        let record = replayed.iter().find_map(|one| one.records.get(id)).unwrap();
+        if record.outcome == Some(Outcome::Succeeded) && record.request.teardown.is_none() {
+            let identical = replay.parts.iter().all(|part| part.verdict == Verdict::Identical);
+            assert!(identical && replay.parts.len() == 3, "I12: {replay:#?}");
+        }
+    }
+    let after = (world.store.feed(FeedPosition(0), usize::MAX).await.unwrap().len(), calls(world));
+    assert_eq!(seen, after, "a replay records nothing, and asks no driver");
+}
+
+fn calls(world: &World) -> usize {
+    world.drivers().calls.len()
 }
 
 fn check_steps(one: &Replayed) {

@@ -31,6 +31,7 @@ mod notifications;
 mod reach;
 mod repeats;
 mod replacing;
+mod replay;
 mod requests;
 mod resources;
 mod rollback;

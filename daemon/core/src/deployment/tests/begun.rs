@@ -89,7 +89,14 @@ fn what_is_there_goes_first_and_then_each_that_was_begun() {
                     one("db", Some("b"), &[]),
                     one("server", None, &["db"]),
                 ];
-                Event::DeploymentPlanned { deployment, plan, gates, resources, destroy, basis: None }
+                Event::DeploymentPlanned {
+                    deployment,
+                    plan,
+                    gates,
+                    resources,
+                    destroy,
+                    basis: None,
+                }
             }
             _ => well(step),
         }

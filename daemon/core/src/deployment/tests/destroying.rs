@@ -49,7 +49,14 @@ fn diamond(step: &Step) -> Event {
                 step("right", &["top"]),
                 step("bottom", &["left", "right"]),
             ];
-            Event::DeploymentPlanned { deployment, plan, gates, resources: Vec::new(), destroy, basis: None }
+            Event::DeploymentPlanned {
+                deployment,
+                plan,
+                gates,
+                resources: Vec::new(),
+                destroy,
+                basis: None,
+            }
         }
         _ => well(step),
     }

@@ -202,7 +202,7 @@ fn planned(step: &Step, gates: Vec<Gate>, unsafe_to_repeat: bool) -> Event {
         deployment: active(step),
         plan: Digest::of(b"plan"),
         basis: None,
-            gates,
+        gates,
         resources: vec![resource("cluster", &[]), resource("db", &["cluster"])],
         destroy: vec![],
     }

@@ -79,7 +79,7 @@ fn i10_an_event_writes_no_more_however_many_steps_and_resources_there_are() {
                 deployment: active(step),
                 plan: Digest::of(b"plan"),
                 basis: None,
-            gates: vec![],
+                gates: vec![],
                 resources: (0..count)
                     .map(|n| ResourceStep {
                         uid: Uid(format!("{n:016}")),

@@ -2,14 +2,14 @@
 //! back when one does not become ready.
 
 use async_trait::async_trait;
-use deployd_core::Fault;
 use deployd_core::ports::{Call, Decision, Strategies, StrategyContext};
+use deployd_core::{Digest, Fault};
 use serde_json::{Value, json};
 
 use super::Instance;
 
 /// What comes at a place: for each workload apply and wait, then the end.
-fn decision(context: &StrategyContext, place: usize) -> Decision {
+fn decision(call: Call<'_>, context: &StrategyContext, place: usize) -> Decision {
     let names: Vec<&str> =
         context.workloads.as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
     let deadline = context.config.get("deadline-ms").and_then(Value::as_u64).unwrap_or(60_000);
@@ -26,7 +26,8 @@ fn decision(context: &StrategyContext, place: usize) -> Decision {
         None => json!({"do": "complete"}),
     };
     let progress = (100 * place / (2 * names.len()).max(1)).min(100) as u8;
-    let message = format!("place {place}");
+    let hasty = call.plugin.digest == Digest::of(b"rolling hasty");
+    let message = format!("{} {place}", if hasty { "hastily" } else { "place" });
     Decision { state: json!({"place": place}), action, progress, message }
 }
 
@@ -35,7 +36,7 @@ impl Strategies for Instance {
     async fn start(&self, call: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
         self.look("strategy start", async {
             self.called(call)?;
-            Ok(decision(context, 0))
+            Ok(decision(call, context, 0))
         })
         .await
     }
@@ -50,7 +51,7 @@ impl Strategies for Instance {
         self.look("strategy next", async { self.called(call) }).await?;
         let place = state["place"].as_u64().unwrap() as usize;
         if observation["outcome"] == "done" {
-            return Ok(decision(context, place + 1));
+            return Ok(decision(call, context, place + 1));
         }
         let message = observation["message"].as_str().unwrap_or_default();
         Ok(Decision {

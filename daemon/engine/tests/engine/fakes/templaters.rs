@@ -2,9 +2,9 @@
 //! its variables, and an object that is nobody's.
 
 use async_trait::async_trait;
-use deployd_core::Fault;
 use deployd_core::ports::{Call, RenderInput, Templaters};
 use deployd_core::secret::has_marker;
+use deployd_core::{Digest, Fault};
 use serde_json::{Map, Value, json};
 
 use super::Instance;
@@ -25,6 +25,9 @@ impl Templaters for Instance {
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"},
             "data": {"baseline": input.baseline},
         })];
+        if call.plugin.digest == Digest::of(b"templater marks") {
+            objects[0]["data"]["version"] = json!("marks");
+        }
         for workload in &input.workloads {
             let name = workload.pointer("/metadata/name").and_then(Value::as_str).unwrap();
             let labels = json!({"deployd.dev/workload": name});
