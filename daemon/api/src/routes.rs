@@ -14,6 +14,7 @@ mod paging;
 mod plugins;
 mod probes;
 mod progress;
+mod repeat;
 mod schemas;
 mod secrets;
 mod sets;
@@ -34,6 +35,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(artifacts::operations)
         .with(deployments::operations)
         .with(progress::operations)
+        .with(repeat::operations)
         .with(environments::operations)
         .with(drift::operations)
         .with(inventory::operations)

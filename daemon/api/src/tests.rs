@@ -9,5 +9,6 @@ mod fakes;
 mod idempotent;
 mod inventory;
 mod managing;
+mod repeating;
 mod serving;
 mod stage;

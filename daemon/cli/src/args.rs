@@ -7,6 +7,7 @@ mod drift;
 mod global;
 mod inventory;
 mod operations;
+mod repeat;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,7 @@ pub use operations::{
     PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs, SecretSetArgs,
     TokenCommand, TokenCreateArgs,
 };
+pub use repeat::ReplayArgs;
 pub use values::{ImageChange, ImageReference};
 
 /// What exit codes mean, for the help.
@@ -48,7 +50,7 @@ Exit codes:
   12  the watched deployment was cancelled
   13  the watched deployment was superseded by a newer one
   14  the watched deployment needs an operator
-  15  what is there differs from what was deployed
+  15  what is there differs from what was deployed; a replay from what is recorded
   16  nothing was found to differ, and not everything could be compared
  130  interrupted; a deployment that was watched goes on
 
@@ -133,6 +135,8 @@ pub enum ClientCommand {
     Resume(IdArgs),
     /// Deploy the set of an earlier deployment once more
     Redeploy(RedeployArgs),
+    /// Make a past deployment once more from its records, and prove that it is the same
+    Replay(ReplayArgs),
     /// List environments and what runs in them
     #[command(visible_alias = "envs")]
     Environments,

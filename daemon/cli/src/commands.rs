@@ -14,6 +14,7 @@ mod notifications;
 mod offline;
 mod plan_text;
 mod plugins;
+mod replay;
 mod secrets;
 mod selection;
 mod sources;
@@ -122,6 +123,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
         ClientCommand::Resume(args) => deployments::resume(context, args).await,
         ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,
+        ClientCommand::Replay(args) => replay::replay(context, args).await,
         ClientCommand::Environments => environments::environments(context).await,
         ClientCommand::Environment(args) => environments::environment(context, args).await,
         ClientCommand::Resources(args) => environments::resources(context, args).await,

@@ -305,7 +305,8 @@ pub fn differences_of_manifests(recorded: &Manifests, replayed: &Manifests) -> V
 
 /// A version of a plugin, as it is named in commands: `score-k8s@sha256:5f2a...`,
 /// or by the first digits of the digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PluginVersion {
     /// The name of its `Plugin` document.
     pub name: Name,
@@ -336,6 +337,34 @@ impl FromStr for PluginVersion {
             return Err(invalid());
         }
         Ok(Self { name: name.parse().map_err(|_| invalid())?, digits })
+    }
+}
+
+impl TryFrom<String> for PluginVersion {
+    type Error = InvalidPluginVersion;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PluginVersion> for String {
+    fn from(version: PluginVersion) -> Self {
+        version.to_string()
+    }
+}
+
+impl JsonSchema for PluginVersion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PluginVersion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@(sha256:)?[0-9a-fA-F]{6,64}$",
+            "description": "A version of a plugin: NAME@DIGEST, or the first digits of the digest",
+        })
     }
 }
 

@@ -8,8 +8,10 @@ use deployd_core::journal::EventRecord;
 use deployd_core::outbox::{Message, MessageStatus};
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{PluginInfo, VerifyReport};
+use deployd_core::replay::{PluginVersion, Replay};
 use deployd_core::secret::{KeyReport, Link};
 use deployd_core::set::DeploymentSet;
+use deployd_core::subject::Subject;
 use deployd_core::views::{
     Announced, Applied, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret, LogEntry,
     NewToken, PlanView, ResourceFilter, ResourceView, SecretView, StoredDocument, TeardownRequest,
@@ -242,6 +244,16 @@ impl Client {
         let asked = self.post(&["v1", "deployments", &id.0, "redeploy"])?;
         let body = json!({"comment": comment, "confirmReplace": confirm_replace});
         self.ask(asked.json(&body)?).await
+    }
+
+    /// Makes a past deployment once more, and compares.
+    pub async fn replay(
+        &self,
+        of: &Subject,
+        with: Option<&PluginVersion>,
+    ) -> Result<Replay, CliError> {
+        let asked = self.get(&["v1", "replay"])?.query("of", Some(of)).query("with", with);
+        self.ask(asked).await
     }
 
     /// All environments.

@@ -1,3 +1,5 @@
+mod repeating;
+
 use clap::Parser as _;
 use deployd_core::deployment::Outcome;
 use deployd_core::{Digest, Fault, Timestamp};

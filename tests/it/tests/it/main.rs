@@ -27,6 +27,7 @@ mod operations;
 mod patient;
 mod program;
 mod receiver;
+mod repeats;
 mod sample;
 mod secrets;
 mod sink;
