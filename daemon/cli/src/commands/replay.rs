@@ -170,7 +170,8 @@ fn describe_part(output: &mut Output, part: &ReplayedPart) -> Result<(), CliErro
         (Part::Plan | Part::Manifests, Verdict::Identical, Some(digest)) => format!(" {digest}"),
         _ => String::new(),
     };
-    output.line(format!("  {:<10}{verdict}{digest}{}", part.part, by.unwrap_or_default()))?;
+    let name = part.part.to_string();
+    output.line(format!("  {name:<10}{verdict}{digest}{}", by.unwrap_or_default()))?;
     if matches!(part.verdict, Verdict::Identical | Verdict::Differs) {
         output.line(paint.tone(Tone::Dim, format!("    compared: {}", part.compared)))?;
         if let Some(taken) = &part.taken {
