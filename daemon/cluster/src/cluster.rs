@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
-    ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
+    ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, SensitiveObjects, Snapshot,
+    Target,
 };
 
 use crate::client::{Clients, Session};
@@ -123,5 +124,10 @@ impl Cluster for KubeCluster {
     ) -> Result<Vec<LogLines>, Fault> {
         let session = self.session(target).await?;
         session.logs(&target.namespace, object, tail).await
+    }
+
+    async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {
+        let session = self.session(target).await?;
+        session.snapshot(&target.namespace, objects).await
     }
 }

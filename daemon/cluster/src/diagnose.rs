@@ -69,7 +69,8 @@ impl Session {
             patient.pods.iter().flat_map(trouble::container_lines).take(CONTAINERS).collect();
         patient.pods.truncate(PODS);
         let gathered = tokio::time::timeout(WHOLE_BUDGET, async {
-            tokio::join!(self.events_about(&patient), self.telling_logs(&patient))
+            let namespace = patient.object.namespace.as_deref().unwrap_or("default");
+            tokio::join!(self.events_about(&patient), self.telling_logs(namespace, &patient.pods))
         });
         let (events, logs) = gathered.await.unwrap_or_default();
         WorkloadFault { containers, events, logs, ..patient.undiagnosed() }
@@ -104,10 +105,10 @@ impl Session {
         events::lines(&found.concat())
     }
 
-    async fn telling_logs(&self, patient: &Patient) -> Vec<LogLines> {
-        let namespace = patient.object.namespace.as_deref().unwrap_or("default");
-        let wanted: Vec<(String, String, bool)> = patient
-            .pods
+    /// The last lines of containers that fail, of pods that are given the ailing
+    /// ones first.
+    pub(crate) async fn telling_logs(&self, namespace: &str, pods: &[Value]) -> Vec<LogLines> {
+        let wanted: Vec<(String, String, bool)> = pods
             .iter()
             .filter(|pod| !is_unstarted(pod))
             .flat_map(|pod| {
@@ -136,7 +137,7 @@ impl Session {
             .collect()
             .await;
         let logs: Vec<LogLines> = logs.into_iter().flatten().collect();
-        self.hidden(namespace, &patient.pods, logs).await
+        self.hidden(namespace, pods, logs).await
     }
 
     /// Lines without the values of the Secrets that the pods use: what containers

@@ -36,6 +36,7 @@ mod retry;
 mod scrub;
 mod secrets;
 mod settle;
+mod snapshot;
 mod tracked;
 mod trouble;
 mod unchanged;

@@ -6,10 +6,13 @@
 //! it depends on nobody.
 
 pub mod announcement;
+pub mod advice;
 pub mod artifact;
 pub mod compare;
 pub mod config;
+pub mod debug;
 pub mod deployment;
+pub mod details;
 pub mod digest;
 pub mod drift;
 pub mod egress;

@@ -16,6 +16,8 @@ mod access;
 mod affected;
 mod compare;
 mod configuration;
+mod debug;
+mod details;
 mod drift;
 mod effects;
 mod ended;
@@ -55,6 +57,7 @@ use deployd_core::ports::{
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
+pub use debug::DEBUG_LINES_MAX;
 pub use error::{EngineError, Problem};
 pub use subjects::Resolved;
 
@@ -161,6 +164,9 @@ pub(crate) struct Inner {
     pub(crate) worker: WorkerId,
     pub(crate) counts: Counts,
     pub(crate) logs: logs::Sequences,
+    /// Deployments that have ended since the start: now and then, details of old
+    /// ones are dropped.
+    pub(crate) packed: AtomicU64,
     pub(crate) workers: worker::Workers,
     /// Rung when there is something to deliver.
     pub(crate) outbox: tasks::Bell,
@@ -185,6 +191,7 @@ impl Engine {
                 worker,
                 counts: Counts::default(),
                 logs: logs::Sequences::default(),
+                packed: AtomicU64::default(),
                 workers: worker::Workers::default(),
                 outbox: tasks::Bell::default(),
                 drift: drift::Turns::default(),

@@ -19,7 +19,7 @@ use deployd_core::ports::{
     Accepted, Answer, ApplyRequest, Batch, Call, CallLog, Claim, Cluster, DriverPlan,
     DriverRequest, Drivers, FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, LogLines,
     ObjectRef, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal, Sender,
-    SensitiveObjects, Store, StoreError, Target, VerifyReport, WorkerId,
+    SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport, WorkerId,
 };
 use deployd_core::{Digest, Fault, Timestamp};
 use deployd_engine::Ports;
@@ -164,6 +164,10 @@ impl Cluster for Crashing<dyn Cluster> {
         tail: usize,
     ) -> Result<Vec<LogLines>, Fault> {
         self.0.logs(target, object, tail).await
+    }
+
+    async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {
+        self.0.snapshot(target, objects).await
     }
 }
 

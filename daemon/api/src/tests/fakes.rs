@@ -12,7 +12,7 @@ use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, Clock, Cluster, Decision, DriverAction, DriverPlan,
     DriverRequest, Drivers, LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing,
     PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness, Recipe,
-    Removal, RenderInput, Sender, SensitiveObjects, Strategies, StrategyContext, Target,
+    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Strategies, StrategyContext, Target,
     Templaters, Vault, VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
@@ -329,6 +329,10 @@ impl Cluster for Outside {
 
     async fn logs(&self, _: &Target, _: &ObjectRef, _: usize) -> Result<Vec<LogLines>, Fault> {
         Ok(Vec::new())
+    }
+
+    async fn snapshot(&self, _: &Target, _: &[ObjectRef]) -> Result<Snapshot, Fault> {
+        Ok(Snapshot::default())
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TimeToLive;
+use super::details::DetailsSpec;
 use super::drift::DriftSpec;
 use crate::Name;
 
@@ -51,6 +52,10 @@ pub struct EnvironmentTypeSpec {
     /// Scheduled checks for drift; none when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,
+    /// How much is kept, and for how long, of what deployments have logged and of
+    /// how their containers were. Their records are kept for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<DetailsSpec>,
 }
 
 /// A templater and the platform's baseline for it.

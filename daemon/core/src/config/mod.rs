@@ -5,6 +5,7 @@
 //! from these types.
 
 mod application;
+mod details;
 mod document;
 mod drift;
 mod environment;
@@ -14,6 +15,7 @@ mod subscription;
 mod time_to_live;
 
 pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
+pub use details::{DetailsSpec, InvalidRetention, Retention};
 pub use document::{
     API_VERSION, ApplicationWorkload, Document, DocumentKey, DocumentKind, Envelope, Metadata,
 };

@@ -123,7 +123,7 @@ pub struct ApplyRequest {
 }
 
 /// Why a workload did not become ready.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadFault {
     /// The object that was waited for.
@@ -145,7 +145,7 @@ pub struct WorkloadFault {
 }
 
 /// The last log lines of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLines {
     /// The pod.
     pub pod: String,
@@ -153,6 +153,21 @@ pub struct LogLines {
     pub container: String,
     /// Its last lines, oldest first.
     pub lines: Vec<String>,
+}
+
+/// How things were in a namespace at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    /// States of containers, `pod/container: state, reason, restarts`; those of
+    /// pods that are not ready first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// Kubernetes events, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+    /// The last log lines of containers that fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogLines>,
 }
 
 /// What came of waiting for objects.
@@ -224,4 +239,9 @@ pub trait Cluster: Send + Sync + 'static {
         object: &ObjectRef,
         tail: usize,
     ) -> Result<Vec<LogLines>, Fault>;
+
+    /// How the pods of these objects are, in the target's namespace, and what
+    /// was said about them; in a few requests, however many there are. Values of
+    /// Secrets that the pods use are taken out of the lines of their logs.
+    async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault>;
 }

@@ -11,8 +11,8 @@ mod world;
 
 pub use catalog::{PluginCatalog, PluginInfo};
 pub use cluster::{
-    ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects, Target,
-    UNAUTHORIZED, WorkloadFault,
+    ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects,
+    Snapshot, Target, UNAUTHORIZED, WorkloadFault,
 };
 pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,

@@ -17,6 +17,7 @@ use deployd_core::deployment::{
     StepStatus,
 };
 use deployd_core::graph::{self, Node, Uid};
+use deployd_core::journal::Version;
 use deployd_core::plan::{Manifests, Plan, PlannedResource, UnusedResource};
 use deployd_core::ports::{CallLog, LogLevel, Object, Provisioned, Put, Scope};
 use deployd_core::resolve;
@@ -26,9 +27,10 @@ use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::details::SNAPSHOTS;
 use crate::environments::EnvironmentEntry;
 use crate::planner::{self, is_unsafe};
-use crate::records::{content, object};
+use crate::records::{self, content, object};
 use crate::{EngineError, Inner};
 
 pub(crate) use apply::manifests;
@@ -176,6 +178,7 @@ impl Work {
         let mut puts = Vec::new();
         let (event, objects) = match ended {
             Ended::Done(result) => {
+                puts.extend(self.snapshot().await?);
                 let digest = result.as_ref().map(|object| object.digest);
                 let event = Event::StepSucceeded { deployment, step, result: digest };
                 (event, result.into_iter().collect())
@@ -276,6 +279,31 @@ impl Work {
         let count = planned.plan.graph.nodes.len();
         self.log.line(LogLevel::Info, format!("planned: {count} resources"));
         Ok(Ended::Planned(Box::new(planned)))
+    }
+
+    /// At the end of a rollout, how its pods are, for those who ask later. One
+    /// that can't be had is no reason to fail.
+    async fn snapshot(&self) -> Result<Option<Put>, EngineError> {
+        let deployment = &self.deployment;
+        let wanted = self.step.kind == StepKind::Prune
+            && !deployment.is_restoring()
+            && !deployment.is_teardown();
+        if !wanted {
+            return Ok(None);
+        }
+        let (plan, manifests) = (self.plan().await?, self.rendered().await?);
+        let entry = EnvironmentEntry { version: Version(0), state: self.state.clone() };
+        match self.engine.seen(&entry, &plan, &manifests).await {
+            Ok(seen) => {
+                let value = (seen.at, seen.snapshot);
+                Ok(Some(records::put(SNAPSHOTS, deployment.id.0.as_bytes().to_vec(), &value)?))
+            }
+            Err(fault) => {
+                let message = format!("how the pods are could not be seen: {}", fault.message);
+                self.log.line(LogLevel::Debug, message);
+                Ok(None)
+            }
+        }
     }
 
     async fn render_step(&self) -> Result<Ended, EngineError> {

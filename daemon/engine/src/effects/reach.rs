@@ -115,6 +115,12 @@ impl Way<'_> {
         Ok(Reach { target, renewed: None })
     }
 
+    /// The way in as it is: nothing is renewed.
+    pub(crate) async fn as_it_is(&self, namespace: &str) -> Result<Target, EngineError> {
+        let cluster = self.cluster_of(self.plan).await?;
+        self.engine.target(self.plan, &cluster.provisioned, namespace.to_owned()).await
+    }
+
     /// Renews what is not let in any more; anything else that went wrong is
     /// handed back.
     pub(crate) async fn again(&self, reach: &mut Reach, fault: Fault) -> Result<(), EngineError> {

@@ -153,6 +153,10 @@ impl Worker {
             true => Batch { outbox: std::mem::take(&mut batch.outbox), ..Batch::default() },
             false => Batch::default(),
         };
+        let mut packed = Vec::new();
+        for deployment in &over {
+            packed.extend(engine.pack(deployment, &self.id, &mut batch).await);
+        }
         match engine.ports.store.append(batch).await {
             Ok(_) => {}
             // Somebody asked for something meanwhile: look again.
@@ -163,6 +167,8 @@ impl Worker {
             engine.ports.store.append(apart).await?;
         }
         engine.appended(&appended);
+        engine.remove_lines(packed).await;
+        engine.details_after(over.len());
         for deployment in over {
             engine.logs.forget(&deployment);
             self.polls.clear();

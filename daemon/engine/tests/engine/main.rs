@@ -16,6 +16,7 @@ mod cancel;
 mod checks;
 mod compare;
 mod crashes;
+mod details;
 mod documents;
 mod drift;
 mod expiry;

@@ -45,7 +45,9 @@ async fn i13_a_log_has_an_end_and_so_has_a_line() {
     let record = stage.deployed("1").await;
     assert_succeeded(&record);
     let lines = stage.engine.logs(&record.id, 0, usize::MAX).await.unwrap();
-    assert_eq!(lines.len(), 10_000);
+    // Of what is kept for good, the middle is left out.
+    assert!((100..10_000).contains(&lines.len()), "{}", lines.len());
+    assert_eq!((lines[0].sequence, lines.last().unwrap().sequence), (1, 10_000));
     assert!(lines.last().unwrap().message.contains("not kept"));
     assert!(lines.iter().all(|line| line.message.len() < 5_000));
     assert!(stage.engine.logs(&record.id, 10_000, 10).await.unwrap().is_empty());
