@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod compare;
+mod debug;
 mod deployments;
 mod documents;
 mod drift;
@@ -34,6 +35,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(documents::operations)
         .with(artifacts::operations)
         .with(deployments::operations)
+        .with(debug::operations)
         .with(progress::operations)
         .with(repeat::operations)
         .with(environments::operations)

@@ -14,8 +14,8 @@ use clap::{Parser, Subcommand};
 
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
-    CancelArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs, RedeployArgs,
-    Selection, WatchArgs, Watching,
+    CancelArgs, DebugArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs,
+    RedeployArgs, Selection, WatchArgs, Watching,
 };
 pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
@@ -127,6 +127,8 @@ pub enum ClientCommand {
     History(HistoryArgs),
     /// Show a deployment: its steps, its outcome, why
     Show(IdArgs),
+    /// Show all that is known of a deployment: changes, timeline, pods, log, what to do
+    Debug(DebugArgs),
     /// Show the Kubernetes objects of a deployment; secrets are references
     Manifests(ManifestsArgs),
     /// End a deployment and bring back what ran before

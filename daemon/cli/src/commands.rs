@@ -1,6 +1,7 @@
 //! What the client's commands do.
 
 mod artifacts;
+mod debug;
 mod deploy;
 mod deployments;
 mod documents;
@@ -119,6 +120,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Logs(args) => logs::logs(context, args).await,
         ClientCommand::History(args) => deployments::history(context, args).await,
         ClientCommand::Show(args) => deployments::show(context, args).await,
+        ClientCommand::Debug(args) => debug::debug(context, args).await,
         ClientCommand::Manifests(args) => manifests::manifests(context, args).await,
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
         ClientCommand::Resume(args) => deployments::resume(context, args).await,

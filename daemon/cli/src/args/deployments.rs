@@ -140,6 +140,24 @@ pub struct LogsArgs {
     pub after: u64,
 }
 
+/// Look into a deployment.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Logs and how the pods were are kept for as long as the environment's type says (`details`), the
+rest for ever. Of what runs, how its pods are now is shown, too.
+
+Examples:
+  deployd debug 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd debug 01jd2k9x7h8f6v3q5w1n4m0zta --lines 2000 -o json > for-the-report.json")]
+pub struct DebugArgs {
+    /// The deployment
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// How many lines of the end of its log
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub lines: u32,
+}
+
 /// List deployments.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\

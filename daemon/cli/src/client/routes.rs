@@ -2,6 +2,7 @@
 
 use deployd_core::artifact::Artifact;
 use deployd_core::config::DocumentKind;
+use deployd_core::debug::DebugView;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::drift::DriftReport;
 use deployd_core::journal::EventRecord;
@@ -207,6 +208,12 @@ impl Client {
             .query("after", Some(after))
             .query("limit", Some(limit));
         self.ask(asked).await
+    }
+
+    /// All that is known of a deployment, with so many lines of its log.
+    pub async fn debug(&self, id: &DeploymentId, lines: u32) -> Result<DebugView, CliError> {
+        let asked = self.get(&["v1", "deployments", &id.0, "debug"])?;
+        self.ask(asked.query("lines", Some(lines))).await
     }
 
     /// A deployment's manifests; secrets are references.

@@ -51,7 +51,7 @@ pub(super) async fn logs(context: &mut Context<'_>, args: LogsArgs) -> Result<u8
     Ok(exit::OK)
 }
 
-fn show(output: &mut Output, entry: &LogEntry) -> Result<(), CliError> {
+pub(super) fn show(output: &mut Output, entry: &LogEntry) -> Result<(), CliError> {
     let tone = match entry.level {
         LogLevel::Debug => Tone::Dim,
         LogLevel::Info => Tone::Plain,

@@ -128,7 +128,11 @@ fn unused_text(plan: &Plan, unused: &UnusedResource) -> String {
     format!("nothing asks for it here any more; used by {}", users.join(", "))
 }
 
-fn changes(output: &mut Output, changes: &[ObjectChange], brief: bool) -> Result<(), CliError> {
+pub(super) fn changes(
+    output: &mut Output,
+    changes: &[ObjectChange],
+    brief: bool,
+) -> Result<(), CliError> {
     output.line("")?;
     if changes.is_empty() {
         return output.line("No object changes.");

@@ -572,3 +572,45 @@ fn whoever_reads_no_more_is_told_nothing() {
     tell(&mut output, &error);
     assert_eq!((error.exit_code(), err.text().as_str()), (0, ""));
 }
+
+#[tokio::test]
+async fn a_deployment_is_looked_into() {
+    let view = json!({
+        "record": ended(record(), Outcome::Failed),
+        "changed": {"from": id(), "set": {}, "resources": {"postgres#backend.db": "create"}},
+        "timeline": [
+            {"step": "plan", "afterMs": 0, "tookMs": 500, "attempts": 1, "status": "succeeded"},
+            {"step": "render", "afterMs": 500, "tookMs": 1_500, "attempts": 2, "status": "failed",
+             "plugin": {"name": "score-k8s", "digest": Digest::of(b"score")},
+             "fault": Fault::invalid("unresolved-placeholder", "there is no ${resources.db.port}")},
+        ],
+        "logs": [{"sequence": 7, "at": Timestamp(1_000), "step": "render", "level": "info", "message": "rendering\u{1b}[2J"}],
+        "linesLeftOut": 6,
+        "failures": [{"object": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "reason": "crash-loop", "message": "web ends", "containers": ["web-1/main: waiting"],
+            "events": ["Pod web-1: BackOff: again"], "logs": [{"pod": "web-1", "container": "main", "lines": ["no database"]}]}],
+        "then": {"at": Timestamp(900_000), "containers": ["web-0/main: running, 0 restarts"]},
+        "advice": "Compare its name with the outputs.",
+    });
+    let daemon = Daemon::new([Answer::json(200, &view), Answer::json(200, &view)]).await;
+    let shown = ran(&daemon, &["debug", &id().0, "--lines", "1"], "").await;
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    for text in [
+        "resource postgres#backend.db: create",
+        "score-k8s",
+        "2 attempts",
+        "▇",
+        "no database",
+        "web-0/main: running",
+        "(6 lines left out)",
+        "render (score-k8s)",
+        "crash-loop: web ends",
+        "Compare its name with the outputs.",
+    ] {
+        assert!(shown.out.contains(text), "{text}\n{}", shown.out);
+    }
+    assert!(!shown.out.contains('\u{1b}'), "what others have written moves no cursor");
+    let whole = ran(&daemon, &["debug", &id().0, "-o", "json"], "").await;
+    let document: Value = serde_json::from_str(&whole.out).unwrap();
+    assert_eq!(document["timeline"][1]["plugin"]["name"], "score-k8s");
+}

@@ -43,3 +43,25 @@ async fn what_has_no_pods_has_none() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_snapshot_has_pods_events_and_the_last_lines_of_what_fails() {
+    on_a_cluster(async |stage| {
+        let applied = stage.roll_out(vec![deployment("web"), deployment("webshop")]).await;
+        let web: Vec<_> = applied.iter().filter(|o| o.name == "web").cloned().collect();
+        let seen = stage.cluster.snapshot(&stage.target, &web).await.unwrap();
+        assert_eq!(seen.containers.len(), 1, "{seen:#?}");
+        assert!(seen.containers[0].contains("/main: running"), "{seen:#?}");
+        assert!(seen.containers[0].starts_with("web-"), "{seen:#?}");
+        assert!(seen.events.iter().all(|event| !event.contains("webshop")), "{seen:#?}");
+        assert!(seen.logs.is_empty(), "{seen:#?}");
+        let log = vec!["about to fail".to_owned()];
+        stage.behave("count", Behaviour::CrashLoop { exit_code: 1, log });
+        let applied = stage.apply(vec![job("count", "echo about to fail; exit 1")]).await.unwrap();
+        stage.await_ready(&applied, LONG).await.unwrap();
+        let seen = stage.cluster.snapshot(&stage.target, &applied).await.unwrap();
+        assert_eq!(seen.logs[0].lines, ["about to fail"], "{seen:#?}");
+        assert!(!seen.events.is_empty(), "{seen:#?}");
+    })
+    .await;
+}
