@@ -190,7 +190,8 @@ fn log(output: &mut Output, view: &DebugView) -> Result<(), CliError> {
             step = &entry.step;
             output.line(format!("  {}{}", clean(step), plugin(view, entry)))?;
         }
-        logs::show(output, entry)?;
+        let message = output.paint.tone(logs::tone(entry.level), clean(&entry.message));
+        output.line(format!("    {} {message}", entry.at))?;
     }
     Ok(())
 }

@@ -51,13 +51,18 @@ pub(super) async fn logs(context: &mut Context<'_>, args: LogsArgs) -> Result<u8
     Ok(exit::OK)
 }
 
-pub(super) fn show(output: &mut Output, entry: &LogEntry) -> Result<(), CliError> {
-    let tone = match entry.level {
+/// How a line of a level looks.
+pub(super) fn tone(level: LogLevel) -> Tone {
+    match level {
         LogLevel::Debug => Tone::Dim,
         LogLevel::Info => Tone::Plain,
         LogLevel::Warn => Tone::Warn,
         LogLevel::Error => Tone::Bad,
-    };
+    }
+}
+
+fn show(output: &mut Output, entry: &LogEntry) -> Result<(), CliError> {
+    let tone = tone(entry.level);
     let place = output.paint.tone(Tone::Dim, format!("{} {}", entry.at, clean(&entry.step)));
     let message = output.paint.tone(tone, clean(&entry.message));
     output.line(format!("{place} {message}"))

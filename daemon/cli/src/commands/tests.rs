@@ -575,8 +575,10 @@ fn whoever_reads_no_more_is_told_nothing() {
 
 #[tokio::test]
 async fn a_deployment_is_looked_into() {
+    let mut failed = ended(record(), Outcome::Failed);
+    failed.fault = Some(Fault::invalid("unresolved-placeholder", "there is no port"));
     let view = json!({
-        "record": ended(record(), Outcome::Failed),
+        "record": failed,
         "changed": {"from": id(), "set": {}, "resources": {"postgres#backend.db": "create"}},
         "timeline": [
             {"step": "plan", "afterMs": 0, "tookMs": 500, "attempts": 1, "status": "succeeded"},
