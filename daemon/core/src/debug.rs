@@ -88,6 +88,9 @@ pub struct Changed {
 pub struct Moment {
     /// `provision:<uid>`.
     pub step: String,
+    /// What it does it to, where its name does not say: `postgres#backend.db`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     /// Milliseconds from when the deployment was asked for until it was begun.
     pub after_ms: u64,
     /// Milliseconds that it took, so far if it still runs.
@@ -125,6 +128,10 @@ pub fn timeline(record: &DeploymentRecord, plan: Option<&Plan>, now: Timestamp) 
     steps.sort_by_key(|(_, started)| *started);
     let moment = |(step, started): (&Step, Timestamp)| Moment {
         step: step.id.0.clone(),
+        resource: match &step.kind {
+            StepKind::Provision { name, .. } => Some(name.clone()),
+            _ => None,
+        },
         after_ms: started.ms_since(record.queued),
         took_ms: step.ended.unwrap_or(now).ms_since(started),
         attempts: step.attempts,

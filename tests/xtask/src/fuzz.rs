@@ -63,15 +63,21 @@ pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::R
     Ok(())
 }
 
-/// The same for all targets among the tests, two at a time. Gives what came of
-/// each: a line is printed when it ended well, and the end of what the fuzzer has
-/// said is the error when it did not.
+/// Builds all targets.
+pub(crate) fn build(root: &Path) -> anyhow::Result<()> {
+    let program = cargo_fuzz(root)?;
+    run(&mut cargo_fuzz_command(root, &program, "build")).context("the targets can't be built")
+}
+
+/// The same for all targets among the tests, once they are built: two at a time,
+/// and less urgent than everything else, so that other tests run beside them.
+/// Gives what came of each: a line is printed when it ended well, and the end of
+/// what the fuzzer has said is the error when it did not.
 pub(crate) fn briefly(
     root: &Path,
     seconds: u32,
-) -> anyhow::Result<Vec<(&str, anyhow::Result<()>)>> {
+) -> anyhow::Result<Vec<(&'static str, anyhow::Result<()>)>> {
     let program = cargo_fuzz(root)?;
-    run(&mut cargo_fuzz_command(root, &program, "build")).context("the targets can't be built")?;
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut outcomes = Vec::new();
@@ -91,7 +97,11 @@ pub(crate) fn briefly(
 }
 
 fn quietly(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
-    let output = command(root, program, target, seconds)?.output()?;
+    let urgent = command(root, program, target, seconds)?;
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(urgent.get_program()).args(urgent.get_args());
+    command.envs(urgent.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.current_dir(root).output().context("nice can't be run")?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let lines: Vec<&str> = said.lines().collect();

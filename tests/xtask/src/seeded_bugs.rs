@@ -2,12 +2,14 @@
 //! named for a bug must fail with it and pass without it.
 
 use crate::built::{self, TestProgram};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use deployd_core::seeded::{ALL, Seeded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longer than any test takes on a busy machine. A bug may well make its test
@@ -15,7 +17,14 @@ use std::time::{Duration, Instant};
 const TEST_MAX: Duration = Duration::from_secs(120);
 
 /// A test of a package, and the program that has it.
-type Tests = BTreeMap<(String, String), Rc<TestProgram>>;
+type Tests = BTreeMap<(String, String), Arc<TestProgram>>;
+
+/// Whether tests pass without any bug.
+type Sound = Mutex<BTreeMap<(String, String), bool>>;
+
+/// Bugs that are switched on at the same time, each in a process of its own: CI
+/// has two processors.
+const AT_A_TIME: usize = 2;
 
 /// Which targets they are in. Everybody's core is the same one, so one feature
 /// reaches all.
@@ -33,36 +42,33 @@ pub(crate) fn seeded_bugs(root: &Path, only: Option<&str>) -> anyhow::Result<()>
     }
     let packages: BTreeSet<&str> = wanted.iter().map(|seeded| seeded.package).collect();
     let tests = build(root, &packages)?;
-    let mut sound = BTreeMap::new();
+    let next = AtomicUsize::new(0);
+    let sound = Sound::default();
+    let worker = || {
+        let mut verdicts = Vec::new();
+        while let Some(seeded) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            verdicts.push((*seeded, verdict(seeded, &tests, &sound)));
+        }
+        verdicts
+    };
+    let verdicts = thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(worker)).collect();
+        let mut verdicts = Vec::new();
+        for worker in workers {
+            verdicts.extend(worker.join().map_err(|_| anyhow!("a thread has panicked"))?);
+        }
+        anyhow::Ok(verdicts)
+    })?;
     let mut escaped = Vec::new();
     let width = ALL.iter().map(|seeded| seeded.name.len()).max().unwrap_or(0);
-    for seeded in &wanted {
-        let test = (seeded.package.to_owned(), seeded.caught_by.to_owned());
-        let verdict = match tests.get(&test) {
-            None => Err("there is no such test"),
-            Some(program) => {
-                // Once for each test, not for each bug.
-                let passes = match sound.get(&test) {
-                    Some(passes) => *passes,
-                    None => {
-                        let passes = run(program, seeded, false)?;
-                        sound.insert(test, passes);
-                        passes
-                    }
-                };
-                match (passes, run(program, seeded, true)?) {
-                    (false, _) => Err("the test fails without it"),
-                    (true, true) => Err("NOT CAUGHT"),
-                    (true, false) => Ok(()),
-                }
-            }
-        };
-        let word = verdict.err().unwrap_or("caught");
+    for (seeded, verdict) in verdicts {
+        let verdict = verdict?;
+        let word = verdict.unwrap_or("caught");
         println!(
             "{:width$}  {:3}  {word:8}  {} {}",
             seeded.name, seeded.breaks, seeded.package, seeded.caught_by
         );
-        if verdict.is_err() {
+        if verdict.is_some() {
             escaped.push(seeded.name);
         }
     }
@@ -73,12 +79,30 @@ pub(crate) fn seeded_bugs(root: &Path, only: Option<&str>) -> anyhow::Result<()>
     Ok(())
 }
 
+/// What is wrong with how a bug is caught, if anything is.
+fn verdict(seeded: &Seeded, tests: &Tests, sound: &Sound) -> anyhow::Result<Option<&'static str>> {
+    let test = (seeded.package.to_owned(), seeded.caught_by.to_owned());
+    let Some(program) = tests.get(&test) else { return Ok(Some("there is no such test")) };
+    // Once for each test, as far as possible, and not for each bug.
+    let known = sound.lock().unwrap_or_else(PoisonError::into_inner).get(&test).copied();
+    let passes = match known {
+        Some(passes) => passes,
+        None => run(program, seeded, false)?,
+    };
+    sound.lock().unwrap_or_else(PoisonError::into_inner).insert(test, passes);
+    Ok(match (passes, run(program, seeded, true)?) {
+        (false, _) => Some("the test fails without it"),
+        (true, true) => Some("NOT CAUGHT"),
+        (true, false) => None,
+    })
+}
+
 /// Builds the tests with the feature, and lists those of the packages.
 fn build(root: &Path, packages: &BTreeSet<&str>) -> anyhow::Result<Tests> {
     let mut tests = Tests::new();
     for program in built::tests(root, &WHERE)? {
         if packages.contains(program.package.as_str()) {
-            let program = Rc::new(program);
+            let program = Arc::new(program);
             for name in program.tests()? {
                 tests.insert((program.package.clone(), name), program.clone());
             }
@@ -106,6 +130,6 @@ fn run(program: &TestProgram, seeded: &Seeded, with: bool) -> anyhow::Result<boo
             child.wait()?;
             return Ok(false);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
 }

@@ -96,6 +96,15 @@ fn build_daemon(root: &Path, features: &[&str]) -> anyhow::Result<()> {
     run(&mut command)
 }
 
+/// What comes of fuzzing, target by target.
+type Fuzzed = anyhow::Result<Vec<(&'static str, anyhow::Result<()>)>>;
+
+/// Fuzzes beside the tests that wait for disks and for other processes.
+fn fuzz_beside(root: &Path) -> std::thread::JoinHandle<Fuzzed> {
+    let root = root.to_owned();
+    std::thread::spawn(move || fuzz::briefly(&root, FUZZ_SECONDS))
+}
+
 /// Runs the tests of one package.
 fn package(root: &Path, name: &str, tally: &mut Tally) -> anyhow::Result<()> {
     let mut programs = built::tests(root, &[])?;
@@ -116,6 +125,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
     if needs_plugins {
         plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
     }
+    let mut fuzzing = None;
     for part in ALL.into_iter().filter(|part| wanted(*part)) {
         match part {
             Part::Lints => {
@@ -176,6 +186,10 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             }
             Part::BlackBox => {
                 tally.begin("the daemon as its users run it");
+                if wanted(Part::Fuzz) && !long {
+                    fuzz::build(root)?;
+                    fuzzing = Some(fuzz_beside(root));
+                }
                 apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
                 apt::need(&apt::SERVERS, "tests of the sample's staging")?;
                 tools::openbao(root)?;
@@ -203,8 +217,17 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             }
             Part::Fuzz => {
                 tally.begin("fuzzing");
-                let seconds = if long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
-                for (target, result) in fuzz::briefly(root, seconds)? {
+                let results = match fuzzing.take() {
+                    Some(beside) => {
+                        beside.join().map_err(|_| anyhow::anyhow!("a thread has panicked"))??
+                    }
+                    None => {
+                        fuzz::build(root)?;
+                        let seconds = if long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
+                        fuzz::briefly(root, seconds)?
+                    }
+                };
+                for (target, result) in results {
                     tally.check(&format!("fuzzing {target}"), result);
                 }
             }

@@ -42,7 +42,10 @@ pub(super) async fn debug(context: &mut Context<'_>, args: DebugArgs) -> Result<
     }
     if let Some(seen) = &view.now {
         section(output, "Pods now")?;
-        pods(output, seen)?;
+        match &view.then {
+            Some(then) if then.snapshot == seen.snapshot => output.line("  as at its end")?,
+            _ => pods(output, seen)?,
+        }
     }
     if let Some(fault) = &view.not_seen {
         section(output, "Pods now")?;
@@ -122,7 +125,7 @@ fn timeline(output: &mut Output, moments: &[Moment]) -> Result<(), CliError> {
         let often = (moment.attempts > 1).then(|| format!("{} attempts", moment.attempts));
         let note: Vec<String> = often.into_iter().chain(fault).collect();
         table.toned([
-            (clean(&moment.step), Tone::Plain),
+            (label(moment), Tone::Plain),
             (moment.status.clone(), tone),
             (lasted(moment.after_ms), Tone::Dim),
             (lasted(moment.took_ms), Tone::Plain),
@@ -135,6 +138,15 @@ fn timeline(output: &mut Output, moments: &[Moment]) -> Result<(), CliError> {
         return output.line("  nothing has begun");
     }
     output.table(&table)
+}
+
+/// `provision postgres#backend.db`.
+fn label(moment: &Moment) -> String {
+    let verb = moment.step.split(':').next().unwrap_or_default();
+    match &moment.resource {
+        Some(resource) => clean(&format!("{verb} {resource}")),
+        None => clean(&moment.step),
+    }
 }
 
 fn failed(output: &mut Output, failure: &WorkloadFault) -> Result<(), CliError> {

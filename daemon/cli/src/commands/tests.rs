@@ -581,7 +581,8 @@ async fn a_deployment_is_looked_into() {
         "record": failed,
         "changed": {"from": id(), "set": {}, "resources": {"postgres#backend.db": "create"}},
         "timeline": [
-            {"step": "plan", "afterMs": 0, "tookMs": 500, "attempts": 1, "status": "succeeded"},
+            {"step": "provision:0123456789abcdef", "resource": "postgres#backend.db",
+             "afterMs": 0, "tookMs": 500, "attempts": 1, "status": "succeeded"},
             {"step": "render", "afterMs": 500, "tookMs": 1_500, "attempts": 2, "status": "failed",
              "plugin": {"name": "score-k8s", "digest": Digest::of(b"score")},
              "fault": Fault::invalid("unresolved-placeholder", "there is no ${resources.db.port}")},
