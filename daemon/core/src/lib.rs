@@ -5,8 +5,8 @@
 //! through the traits in [`ports`]; everybody else depends on this crate, and
 //! it depends on nobody.
 
-pub mod announcement;
 pub mod advice;
+pub mod announcement;
 pub mod artifact;
 pub mod compare;
 pub mod config;

@@ -99,7 +99,7 @@ struct LastLines {
 impl Inner {
     async fn last_lines(&self, id: &DeploymentId, max: usize) -> Result<LastLines, EngineError> {
         let store = &*self.ports.store;
-        if let Some(mut details) = self.details(id).await? {
+        if let Some(mut details) = self.details_of(id).await? {
             let surplus = details.logs.len().saturating_sub(max);
             details.logs.drain(..surplus);
             return Ok(LastLines {

@@ -155,7 +155,7 @@ impl Inner {
         after: u64,
         max: usize,
     ) -> Result<Vec<LogEntry>, EngineError> {
-        if let Some(details) = self.details(id).await? {
+        if let Some(details) = self.details_of(id).await? {
             let wanted = details.logs.into_iter().filter(|line| line.sequence > after);
             return Ok(wanted.take(max).collect());
         }
