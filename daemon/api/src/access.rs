@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use deployd_core::Actor;
 use deployd_core::views::{TokenScope, TokenView};
+use http::request::Parts;
 use http::{HeaderMap, header};
 
 use crate::api::Api;
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::problem::{Code, Problem};
+use crate::source::source;
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,19 +37,19 @@ pub(crate) fn scope_name(scope: TokenScope) -> &'static str {
 pub(crate) async fn authorize(
     api: &Api,
     access: Access,
-    headers: &HeaderMap,
+    parts: &Parts,
     operation: &str,
 ) -> Result<Option<TokenView>, Box<Problem>> {
     let Access::Needs(needed) = access else { return Ok(None) };
-    let secret = match bearer(headers) {
+    let secret = match bearer(&parts.headers) {
         Ok(secret) => secret,
         Err(problem) => {
-            refused(api, None, &format!("{operation}: no token")).await;
+            refused(api, None, parts, &format!("{operation}: no token")).await;
             return Err(problem);
         }
     };
     let Some(token) = api.engine().authenticate(secret).await? else {
-        refused(api, None, &format!("{operation}: unknown token")).await;
+        refused(api, None, parts, &format!("{operation}: unknown token")).await;
         let detail = "The token is not known; it may have been revoked.";
         return Err(challenged(detail, r#"Bearer realm="deployd", error="invalid_token""#));
     };
@@ -56,19 +58,20 @@ pub(crate) async fn authorize(
     }
     let (has, needs) = (scope_name(token.scope), scope_name(needed));
     let actor = Actor(token.name.to_string());
-    refused(api, Some(actor), &format!("{operation}: scope {has}, needs {needs}")).await;
+    refused(api, Some(actor), parts, &format!("{operation}: scope {has}, needs {needs}")).await;
     let detail = format!("This needs a token of scope {needs}; this one has {has}.");
     let mut problem = Problem::new(Code::Forbidden, detail);
     problem.challenge = Some(r#"Bearer realm="deployd", error="insufficient_scope""#);
     Err(problem)
 }
 
-async fn refused(api: &Api, actor: Option<Actor>, what: &str) {
+async fn refused(api: &Api, actor: Option<Actor>, parts: &Parts, what: &str) {
+    let source = Some(source(parts));
     match api.shared().refusals.journalled(Instant::now()) {
-        Some(0) => api.engine().refused(actor, what).await,
+        Some(0) => api.engine().refused(actor, source, what).await,
         Some(more) => {
             let what = format!("{what} (and {more} refusals before it that are not recorded)");
-            api.engine().refused(actor, &what).await;
+            api.engine().refused(actor, source, &what).await;
         }
         None => tracing::warn!(what, "refused, and not journalled: there are too many"),
     }

@@ -32,6 +32,7 @@ use crate::limits::{
 };
 use crate::operation::{Declared, Operation, Verb};
 use crate::problem::{Code, Problem};
+use crate::source::source;
 
 /// What admission knows.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ impl Gate {
         let operation = self.operation(&request)?;
         let (mut parts, body) = request.into_parts();
         let name = format!("{} {}", operation.verb.as_str(), operation.path);
-        let token = authorize(&self.api, operation.access, &parts.headers, &name).await?;
+        let token = authorize(&self.api, operation.access, &parts, &name).await?;
         let actor = match &token {
             Some(token) => Actor(token.name.to_string()),
             None => Actor("anonymous".to_owned()),
@@ -61,7 +62,7 @@ impl Gate {
         tracing::Span::current().record("actor", actor.0.as_str());
         // Held until the answer: the body is in memory that long.
         let (body, _permit) = self.body(&operation, body).await?;
-        let mut caller = Caller { actor, idempotency: None };
+        let mut caller = Caller { source: Some(source(&parts)), ..Caller::new(actor) };
         if operation.verb.writes() {
             caller.idempotency = self.idempotency(&operation, &parts, &caller.actor, &body).await?;
         }

@@ -31,6 +31,7 @@ mod request_id;
 mod request_metrics;
 mod routes;
 mod serve;
+mod source;
 mod turns;
 
 pub use api::{Api, MetricsSource, Options};

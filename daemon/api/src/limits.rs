@@ -42,6 +42,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Bytes of a request id that a caller chose.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
+/// Characters of what a caller says of itself that the audit keeps: who asks, as
+/// a proxy says it, and with which program.
+pub const SOURCE_CHARS_MAX: usize = 200;
+
 /// Entries of a page, where nothing else is said.
 pub const PAGE_DEFAULT: usize = 50;
 

@@ -13,6 +13,7 @@ use crate::operation::Verb;
 use crate::problem::name_instance;
 use crate::request_id::{REQUEST_ID, request_id};
 use crate::request_metrics::Labels;
+use crate::source::RequestId;
 
 /// The label of requests to paths that are not declared.
 const NO_ROUTE: &str = "none";
@@ -24,9 +25,14 @@ const OTHER_METHOD: &str = "other";
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The outermost layer.
-pub(crate) async fn observe(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(gate): State<Gate>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let matched = request.extensions().get::<MatchedPath>();
     // The declaration's own text, which lives as long as the process.
     let known = matched.and_then(|path| gate.declared.get_key_value(path.as_str()));

@@ -1,6 +1,7 @@
 //! All operations, and the router made of them.
 
 mod artifacts;
+mod audit;
 mod compare;
 mod debug;
 mod deployments;
@@ -41,6 +42,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(environments::operations)
         .with(drift::operations)
         .with(inventory::operations)
+        .with(audit::operations)
         .with(sets::operations)
         .with(compare::operations)
         .with(notifications::operations)

@@ -9,15 +9,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tower::Layer as _;
 
 use crate::api::Api;
 use crate::limits::Limits;
+use crate::source::Peer;
 use first_bytes::FirstBytes;
 use idle::Requests;
 use stalled::Stalled;
@@ -51,10 +54,10 @@ pub async fn serve(
             // Before the connection is accepted: the kernel's queue is where
             // those wait for whom there is no room.
             let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            io::Result::Ok((permit, stream))
+            let (stream, peer) = listener.accept().await?;
+            io::Result::Ok((permit, stream, peer))
         };
-        let (permit, stream) = tokio::select! {
+        let (permit, stream, peer) = tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = accepted => match accepted {
@@ -67,7 +70,8 @@ pub async fn serve(
             },
         };
         let requests = Requests::default();
-        let service = TowerToHyperService::new(requests.counted(router.clone()));
+        let service = Extension(Peer(peer)).layer(router.clone());
+        let service = TowerToHyperService::new(requests.counted(service));
         let io = TokioIo::new(bounded(stream, &limits));
         let connection = builder.serve_connection(io, service).into_owned();
         let connection = graceful.watch(connection);

@@ -1,5 +1,6 @@
 //! The command line: every command, its arguments and its help.
 
+mod audit;
 mod daemon;
 mod deployments;
 mod documents;
@@ -12,6 +13,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use audit::AuditArgs;
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
     CancelArgs, DebugArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs,
@@ -172,6 +174,8 @@ pub enum ClientCommand {
     /// List, verify and export the journal
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Show who did what, when and from where, and what was refused
+    Audit(AuditArgs),
     /// Have the daemon write a copy of its store
     Backup(BackupArgs),
     /// Print completions for a shell

@@ -1,5 +1,6 @@
 //! A client of the HTTP interface.
 
+mod audit;
 mod events;
 mod inventory;
 mod problem;

@@ -1,6 +1,7 @@
 //! What the client's commands do.
 
 mod artifacts;
+mod audit;
 mod debug;
 mod deploy;
 mod deployments;
@@ -99,7 +100,7 @@ pub fn tell(output: &mut Output, error: &CliError) {
 /// Whether a command gives a list for spreadsheets.
 fn has_sheet(command: &ClientCommand) -> bool {
     match command {
-        ClientCommand::Inventory(_) => true,
+        ClientCommand::Inventory(_) | ClientCommand::Audit(_) => true,
         ClientCommand::Environment(args) => args.at.is_some(),
         _ => false,
     }
@@ -141,6 +142,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Token(command) => tokens::token(context, command).await,
         ClientCommand::Whoami => tokens::whoami(context).await,
         ClientCommand::Journal(command) => journal::journal(context, command).await,
+        ClientCommand::Audit(args) => audit::audit(context, args).await,
         ClientCommand::Backup(args) => journal::backup(context, args).await,
         ClientCommand::Completions(args) => offline::completions(context, &args),
         ClientCommand::Manual(args) => offline::manual(context, &args),

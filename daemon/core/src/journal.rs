@@ -74,6 +74,26 @@ impl Version {
     }
 }
 
+/// Where a request came from: part of its events, and so of what their hashes
+/// prove.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The address at the other end of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// For whom that one says that it asks (`X-Forwarded-For`): true as far as the
+    /// address is that of a proxy which can be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded_for: Option<String>,
+    /// The request's name, as in its answer and in the daemon's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The program, as it calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
 /// An event to append.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewEvent {
@@ -86,6 +106,10 @@ pub struct NewEvent {
     pub kind: String,
     /// The event itself.
     pub body: serde_json::Value,
+    /// Where it was asked from; none for what deployd does by itself, and of
+    /// events that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// An event as it is stored.
@@ -212,6 +236,7 @@ mod tests {
                     actor: Actor::deployd(),
                     kind: "tick".into(),
                     body: json!({"n": version}),
+                    source: None,
                 };
                 let hash = chain(&stream, Version(version), previous, &event).unwrap();
                 let record = EventRecord {

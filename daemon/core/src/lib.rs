@@ -8,6 +8,7 @@
 pub mod advice;
 pub mod announcement;
 pub mod artifact;
+pub mod audit;
 pub mod compare;
 pub mod config;
 pub mod debug;

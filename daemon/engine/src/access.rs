@@ -4,7 +4,7 @@
 //! hash is enough; and it is looked up by its digest, so that nothing is ever
 //! compared byte by byte with what was guessed.
 
-use deployd_core::journal::{StreamId, Version};
+use deployd_core::journal::{Source, StreamId, Version};
 use deployd_core::ports::{Batch, Put};
 use deployd_core::views::{NewToken, TokenScope, TokenView};
 use deployd_core::{Actor, Digest, Name};
@@ -105,9 +105,10 @@ impl Engine {
         get(&*self.inner.ports.store, TOKENS, digest.as_bytes()).await
     }
 
-    /// Records that something was refused.
-    pub async fn refused(&self, actor: Option<Actor>, what: &str) {
-        let caller = Caller::new(actor.unwrap_or_else(|| Actor("unknown".to_owned())));
+    /// Records that something was refused, and where it was asked from.
+    pub async fn refused(&self, actor: Option<Actor>, source: Option<Source>, what: &str) {
+        let actor = actor.unwrap_or_else(|| Actor("unknown".to_owned()));
+        let caller = Caller { source, ..Caller::new(actor) };
         let body = json!({"type": "request-refused", "what": what});
         let result =
             until_no_conflict(|| self.inner.record(&caller, (), body.clone(), Vec::new())).await;
@@ -141,7 +142,7 @@ impl Inner {
         puts: Vec<Put>,
     ) -> Result<T, StoreOrEngine> {
         let batch = Batch { puts, ..Batch::default() };
-        let batch = self.note(StreamId::access(), version, &caller.actor, body, batch);
+        let batch = self.note(StreamId::access(), version, caller, body, batch)?;
         self.commit(caller, answer, batch, &[]).await
     }
 

@@ -96,7 +96,7 @@ impl Inner {
         confirmed(&applied.affected, force)?;
         let at = self.ports.clock.now();
         let batch = Batch::default();
-        let mut batch = removed_document(head.version, at, &caller.actor, &stored, batch)?;
+        let mut batch = removed_document(head.version, at, caller, &stored, batch)?;
         if key.kind == DocumentKind::Plugin {
             let key = key.name.as_str().as_bytes().to_vec();
             batch.puts.push(deployd_core::ports::Put { index: PLUGINS, key, value: None });

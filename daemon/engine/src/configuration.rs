@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use deployd_core::audit::marks;
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
     ResourceDefinitionSpec, SubscriptionSpec,
@@ -12,7 +13,7 @@ use deployd_core::matching;
 use deployd_core::ports::{Append, Batch, Index, PluginInfo, Put, StoreError};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{Applied, AppliedDocument, DocumentChange, StoredDocument};
-use deployd_core::{Actor, Digest, EnvironmentId, Name, Timestamp};
+use deployd_core::{Digest, EnvironmentId, Name, Timestamp};
 use serde_json::json;
 
 use crate::affected::confirmed;
@@ -104,7 +105,7 @@ impl Engine {
             let stream = StreamId::configuration();
             let version = self.inner.version(&stream).await?;
             let batch = Batch::default();
-            let batch = self.inner.note(stream, version, &caller.actor, body.clone(), batch);
+            let batch = self.inner.note(stream, version, caller, body.clone(), batch)?;
             self.inner.commit(caller, info.clone(), batch, &[]).await
         })
         .await
@@ -189,6 +190,7 @@ impl Inner {
                 actor: caller.actor.clone(),
                 kind: "document-applied".to_owned(),
                 body,
+                source: caller.source.clone(),
             });
         }
         for plugin in plugins {
@@ -208,6 +210,8 @@ impl Inner {
         }
         confirmed(&applied.affected, force)?;
         if !events.is_empty() {
+            let marks = marks(&stream, head.version, &events).map_err(EngineError::bug)?;
+            batch.puts.extend(marks);
             batch.appends.push(Append { stream, expect: head.version, fence: None, events });
         }
         let answer = self.commit(caller, applied, batch, &[]).await?;
@@ -290,7 +294,7 @@ impl Inner {
 pub(crate) fn removed_document(
     expect: Version,
     at: Timestamp,
-    actor: &Actor,
+    caller: &Caller,
     stored: &StoredDocument,
     mut batch: Batch,
 ) -> Result<Batch, EngineError> {
@@ -300,9 +304,11 @@ pub(crate) fn removed_document(
     let StoredDocument { key, version, digest, .. } = stored;
     let kind = "document-removed";
     let body = json!({"type": kind, "key": key, "version": version, "digest": digest});
-    let event = NewEvent { at, actor: actor.clone(), kind: kind.to_owned(), body };
+    let (actor, source) = (caller.actor.clone(), caller.source.clone());
+    let events = vec![NewEvent { at, actor, kind: kind.to_owned(), body, source }];
     let stream = StreamId::configuration();
-    batch.appends.push(Append { stream, expect, fence: None, events: vec![event] });
+    batch.puts.extend(marks(&stream, expect, &events).map_err(EngineError::bug)?);
+    batch.appends.push(Append { stream, expect, fence: None, events });
     Ok(batch)
 }
 

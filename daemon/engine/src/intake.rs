@@ -201,7 +201,7 @@ impl Inner {
                 .collect();
             let body =
                 json!({"type": "artifacts-announced", "artifacts": artifacts, "routes": routes});
-            batch = self.note(stream, version, &caller.actor, body, batch);
+            batch = self.note(stream, version, caller, body, batch)?;
         }
         let answer = self.commit(caller, announced, batch, &appended).await?;
         for _ in &appended {
@@ -267,7 +267,7 @@ impl Inner {
         let entry = self.environment(id).await?;
         let events = queue(&entry.state, &deployment, request)
             .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
-        let mut one = self.prepare(id, &entry, &caller.actor, &events).await?;
+        let mut one = self.prepare(id, &entry, caller, &events).await?;
         merge(&mut batch, std::mem::take(&mut one.batch));
         Ok((Route { deployment: Some(deployment), ..arrival.route(id) }, batch, Some(one)))
     }

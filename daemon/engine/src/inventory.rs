@@ -342,12 +342,12 @@ fn next(page: &Page) -> Option<String> {
 }
 
 /// A key as a cursor.
-fn hex(key: &[u8]) -> String {
+pub(crate) fn hex(key: &[u8]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A cursor as a key.
-fn key_of(cursor: Option<&str>) -> Result<Option<Vec<u8>>, EngineError> {
+pub(crate) fn key_of(cursor: Option<&str>) -> Result<Option<Vec<u8>>, EngineError> {
     let Some(cursor) = cursor else { return Ok(None) };
     let wrong =
         || EngineError::invalid("cursor", format!("found {cursor:?}, expected what `next` said"));

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use deployd_core::audit::marks;
 use deployd_core::deployment::projection::Changes;
 use deployd_core::deployment::stays::Running;
 use deployd_core::deployment::{DeploymentRecord, Event, Outcome, transition};
-use deployd_core::journal::{NewEvent, StreamId, Version};
+use deployd_core::journal::{NewEvent, Source, StreamId, Version};
 use deployd_core::notice::notice;
 use deployd_core::outbox::{Message, MessageId};
 use deployd_core::ports::{Accepted, Append, Batch, Fence, Object, StoreError};
@@ -29,6 +30,7 @@ pub(crate) struct Draft<'e> {
     environment: EnvironmentId,
     stream: StreamId,
     actor: Actor,
+    source: Option<Source>,
     at: Timestamp,
     before: Arc<EnvironmentEntry>,
     after: EnvironmentEntry,
@@ -93,6 +95,7 @@ impl Draft<'_> {
             actor: self.actor.clone(),
             kind: event.kind().to_owned(),
             body: serde_json::to_value(event).map_err(EngineError::bug)?,
+            source: self.source.clone(),
         });
         let version = self.after.version;
         let told =
@@ -116,8 +119,9 @@ impl Draft<'_> {
     /// The batch that appends all of them, under a fence if there is one.
     pub(crate) fn finish(self, fence: Option<Fence>) -> Result<Appended, EngineError> {
         let Self { environment, stream, before, after, events, changes, .. } = self;
-        let puts =
+        let mut puts =
             changes.finish(&environment, after.version, &after.state).map_err(EngineError::bug)?;
+        puts.extend(marks(&stream, before.version, &events).map_err(EngineError::bug)?);
         let tells = !self.outbox.is_empty();
         let mut batch = Batch { puts, outbox: self.outbox, ..Batch::default() };
         if !events.is_empty() {
@@ -141,6 +145,7 @@ impl Inner {
             environment: environment.clone(),
             stream: StreamId::environment(environment),
             actor: actor.clone(),
+            source: None,
             at: self.ports.clock.now(),
             before: entry.clone(),
             after: (**entry).clone(),
@@ -159,10 +164,11 @@ impl Inner {
         &self,
         environment: &EnvironmentId,
         entry: &Arc<EnvironmentEntry>,
-        actor: &Actor,
+        caller: &Caller,
         events: &[Event],
     ) -> Result<Appended, EngineError> {
-        let mut draft = self.draft(environment, entry, actor);
+        let mut draft = self.draft(environment, entry, &caller.actor);
+        draft.source.clone_from(&caller.source);
         for event in events {
             draft.push(event).await?;
         }
@@ -261,19 +267,22 @@ impl Inner {
         &self,
         stream: StreamId,
         expect: Version,
-        actor: &Actor,
+        caller: &Caller,
         body: serde_json::Value,
         mut batch: Batch,
-    ) -> Batch {
+    ) -> Result<Batch, EngineError> {
         let kind = body.get("type").and_then(serde_json::Value::as_str).unwrap_or("note");
         let event = NewEvent {
             at: self.ports.clock.now(),
-            actor: actor.clone(),
+            actor: caller.actor.clone(),
             kind: kind.to_owned(),
             body,
+            source: caller.source.clone(),
         };
-        batch.appends.push(Append { stream, expect, fence: None, events: vec![event] });
-        batch
+        let events = vec![event];
+        batch.puts.extend(marks(&stream, expect, &events).map_err(EngineError::bug)?);
+        batch.appends.push(Append { stream, expect, fence: None, events });
+        Ok(batch)
     }
 }
 

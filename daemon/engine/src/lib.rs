@@ -14,6 +14,7 @@
 
 mod access;
 mod affected;
+mod audit;
 mod compare;
 mod configuration;
 mod debug;
@@ -51,6 +52,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use deployd_core::journal::Source;
 use deployd_core::ports::{
     Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random, Sender,
     Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
@@ -95,6 +97,8 @@ pub struct Ports {
 pub struct Caller {
     /// Who.
     pub actor: Actor,
+    /// From where; none for what deployd does by itself.
+    pub source: Option<Source>,
     /// How a repeat is recognised; without it, a repeat is another request.
     pub idempotency: Option<Idempotency>,
 }
@@ -102,7 +106,7 @@ pub struct Caller {
 impl Caller {
     /// A caller whose requests are each a request of its own.
     pub fn new(actor: Actor) -> Self {
-        Self { actor, idempotency: None }
+        Self { actor, source: None, idempotency: None }
     }
 }
 

@@ -99,7 +99,7 @@ impl Engine {
             let stream = StreamId::access();
             let version = self.inner.version(&stream).await?;
             let batch = Batch::default();
-            let batch = self.inner.note(stream, version, &caller.actor, body.clone(), batch);
+            let batch = self.inner.note(stream, version, caller, body.clone(), batch)?;
             self.inner.commit(caller, message.clone(), batch, &[]).await
         })
         .await

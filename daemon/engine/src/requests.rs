@@ -305,7 +305,7 @@ impl Inner {
         events: &[Event],
         contents: Vec<Object>,
     ) -> Result<DeploymentRecord, StoreOrEngine> {
-        let mut appended = self.prepare(id, entry, &caller.actor, events).await?;
+        let mut appended = self.prepare(id, entry, caller, events).await?;
         let mut record = appended
             .record
             .clone()

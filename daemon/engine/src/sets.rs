@@ -171,7 +171,7 @@ impl Inner {
             let puts = puts(digest, &origin)?;
             let batch = Batch { puts, objects: vec![content.clone()], ..Batch::default() };
             let body = json!({"type": "set-made", "set": digest, "from": from});
-            let batch = self.note(stream.clone(), version, &caller.actor, body, batch);
+            let batch = self.note(stream.clone(), version, caller, body, batch)?;
             let known = KnownSet { digest, origin, runs_in: Vec::new(), deployed_in: Vec::new() };
             self.commit(caller, answer(known), batch, &[]).await
         })

@@ -352,7 +352,7 @@ impl Inner {
         match stored {
             Some(stored) => {
                 let at = self.ports.clock.now();
-                removed_document(head.version, at, &Actor::deployd(), &stored, batch)
+                removed_document(head.version, at, &Caller::new(Actor::deployd()), &stored, batch)
             }
             // Whoever takes away what was kept has no document any more.
             None => Ok(batch),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deployd_core::Actor;
+use deployd_core::audit::marks;
 use deployd_core::journal::{NewEvent, StreamId};
 use deployd_core::ports::{Append, Batch, Clock, Store, StoreError};
 use deployd_host::{Audit, Reveal};
@@ -37,6 +38,7 @@ impl Audit for JournalAudit {
                 actor: Actor::deployd(),
                 kind: "secret-revealed".to_owned(),
                 body: body.clone(),
+                source: None,
             };
             let append = Append {
                 stream: stream.clone(),
@@ -44,7 +46,9 @@ impl Audit for JournalAudit {
                 fence: None,
                 events: vec![event],
             };
-            let batch = Batch { appends: vec![append], ..Batch::default() };
+            let puts =
+                marks(&stream, head.version, &append.events).map_err(|error| error.to_string())?;
+            let batch = Batch { appends: vec![append], puts, ..Batch::default() };
             match self.store.append(batch).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict { .. }) => {}

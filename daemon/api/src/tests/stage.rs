@@ -132,7 +132,7 @@ impl Stage {
         let ports = fakes::ports(store.clone());
         let engine = Engine::new(ports.clone());
         engine.start().await.unwrap();
-        let caller = Caller { actor: Actor("test".into()), idempotency: None };
+        let caller = Caller::new(Actor("test".into()));
         let mut tokens = BTreeMap::new();
         for scope in SCOPES {
             let name = scope_name(scope).parse().unwrap();

@@ -58,7 +58,7 @@ impl Inner {
             Healing::GiveUp => {
                 let deployment = report.deployment.clone();
                 let event = Event::HealingGivenUp { deployment, heals: state.heals };
-                let mut appended = self.prepare(id, &entry, &caller.actor, &[event]).await?;
+                let mut appended = self.prepare(id, &entry, &caller, &[event]).await?;
                 let batch = std::mem::take(&mut appended.batch);
                 self.ports.store.append(batch).await?;
                 self.appended(&appended);

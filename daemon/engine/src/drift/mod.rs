@@ -112,7 +112,7 @@ impl Inner {
                 new: count(found.new.len()),
                 gone: count(found.gone.len()),
             };
-            let mut appended = self.prepare(id, &entry, &caller.actor, &[event]).await?;
+            let mut appended = self.prepare(id, &entry, caller, &[event]).await?;
             let mut batch = with_objects(std::mem::take(&mut appended.batch), vec![content]);
             batch.puts.push(keep);
             let stored = self.commit(caller, report, batch, &[appended]).await;

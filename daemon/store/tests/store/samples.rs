@@ -21,6 +21,7 @@ pub(crate) fn event(n: u64) -> NewEvent {
         actor: Actor("tests".to_owned()),
         kind: "tick".to_owned(),
         body: json!({ "type": "tick", "n": n }),
+        source: None,
     }
 }
 

@@ -111,6 +111,7 @@ mod tests {
                     actor: Actor::deployd(),
                     kind: "tick".into(),
                     body: json!({"n": position}),
+                    source: None,
                 };
                 let version = head.version.next();
                 let hash = chain(&stream, version, head.hash, &event).unwrap();
