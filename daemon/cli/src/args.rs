@@ -1,6 +1,7 @@
 //! The command line: every command, its arguments and its help.
 
 mod audit;
+mod compare;
 mod daemon;
 mod deployments;
 mod documents;
@@ -14,6 +15,9 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub use audit::AuditArgs;
+pub use compare::{
+    DiffArgs, EnvironmentDiffArgs, Part, PatchArgs, SetCommand, SetListArgs, SetShowArgs, Showing,
+};
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
     CancelArgs, DebugArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs,
@@ -52,7 +56,8 @@ Exit codes:
   12  the watched deployment was cancelled
   13  the watched deployment was superseded by a newer one
   14  the watched deployment needs an operator
-  15  what is there differs from what was deployed; a replay from what is recorded
+  15  what is there differs from what was deployed; a replay from what is recorded; what
+      `diff --exit-code` compares
   16  nothing was found to differ, and not everything could be compared
  130  interrupted; a deployment that was watched goes on
 
@@ -133,6 +138,13 @@ pub enum ClientCommand {
     Debug(DebugArgs),
     /// Show the Kubernetes objects of a deployment; secrets are references
     Manifests(ManifestsArgs),
+    /// Show what two deployments, environments, points in time or sets differ in
+    Diff(DiffArgs),
+    /// Make a set of another one, by a delta or by what changed elsewhere
+    Patch(PatchArgs),
+    /// Show deployment sets, or list them
+    #[command(subcommand)]
+    Set(SetCommand),
     /// End a deployment and bring back what ran before
     Cancel(CancelArgs),
     /// Have a rollout that was paused for a person go on

@@ -1,6 +1,7 @@
 //! A client of the HTTP interface.
 
 mod audit;
+mod compare;
 mod events;
 mod inventory;
 mod problem;

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod audit;
+mod compare;
 mod debug;
 mod deploy;
 mod deployments;
@@ -19,6 +20,7 @@ mod plugins;
 mod replay;
 mod secrets;
 mod selection;
+mod sets;
 mod sources;
 mod tokens;
 mod validate;
@@ -123,6 +125,9 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Show(args) => deployments::show(context, args).await,
         ClientCommand::Debug(args) => debug::debug(context, args).await,
         ClientCommand::Manifests(args) => manifests::manifests(context, args).await,
+        ClientCommand::Diff(args) => compare::diff(context, args).await,
+        ClientCommand::Patch(args) => sets::patch(context, args).await,
+        ClientCommand::Set(command) => sets::set(context, command).await,
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
         ClientCommand::Resume(args) => deployments::resume(context, args).await,
         ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,

@@ -20,10 +20,10 @@ pub const INVALID: u8 = 6;
 pub const CONFLICT: u8 = 7;
 /// The daemon failed, or answered what can't be understood.
 pub const DAEMON: u8 = 8;
-/// What is there differs from what was deployed.
-pub const DRIFT: u8 = 15;
+/// What is there differs from what was deployed, or what was compared differs.
+pub const DIFFERS: u8 = 15;
 /// Nothing was found to differ, and not everything could be compared.
-pub const DRIFT_UNKNOWN: u8 = 16;
+pub const NOT_ALL_COMPARED: u8 = 16;
 /// Interrupted from the keyboard: 128 and SIGINT, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 

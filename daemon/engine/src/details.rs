@@ -146,7 +146,10 @@ impl Inner {
 
     /// What is kept of a deployment that has ended; none for one that has not, and
     /// where its time is over.
-    pub(crate) async fn details_of(&self, id: &DeploymentId) -> Result<Option<Details>, EngineError> {
+    pub(crate) async fn details_of(
+        &self,
+        id: &DeploymentId,
+    ) -> Result<Option<Details>, EngineError> {
         let Some(bytes) = self.ports.store.get(DETAILS, id.0.as_bytes()).await? else {
             return Ok(None);
         };

@@ -68,6 +68,8 @@ pub struct EnvironmentArgs {
 pub enum EnvironmentCommand {
     /// List environments, what runs in them, and when they end
     List,
+    /// Show what differs between what runs in two environments
+    Diff(super::EnvironmentDiffArgs),
     /// Take an environment away with all it has; its history stays
     Delete(EnvironmentDeleteArgs),
 }

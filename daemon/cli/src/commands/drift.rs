@@ -25,8 +25,8 @@ pub(super) async fn drift(context: &mut Context<'_>, args: DriftArgs) -> Result<
         context.output.document(&report)?;
     }
     Ok(match (report.has_drift(), report.unknown.is_empty()) {
-        (true, _) => exit::DRIFT,
-        (false, false) => exit::DRIFT_UNKNOWN,
+        (true, _) => exit::DIFFERS,
+        (false, false) => exit::NOT_ALL_COMPARED,
         (false, true) => exit::OK,
     })
 }

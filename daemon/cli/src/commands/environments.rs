@@ -57,6 +57,9 @@ pub(super) async fn environment(
 ) -> Result<u8, CliError> {
     let id = match (args.command, args.environment) {
         (Some(EnvironmentCommand::List), _) | (None, None) => return environments(context).await,
+        (Some(EnvironmentCommand::Diff(args)), _) => {
+            return super::compare::environments(context, args).await;
+        }
         (Some(EnvironmentCommand::Delete(args)), _) => return delete(context, args).await,
         (None, Some(id)) => id,
     };

@@ -55,8 +55,8 @@ pub(super) async fn replay(context: &mut Context<'_>, args: ReplayArgs) -> Resul
 fn code(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Identical => exit::OK,
-        Verdict::Differs => exit::DRIFT,
-        Verdict::Incomplete | Verdict::Nothing => exit::DRIFT_UNKNOWN,
+        Verdict::Differs => exit::DIFFERS,
+        Verdict::Incomplete | Verdict::Nothing => exit::NOT_ALL_COMPARED,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use deployd_core::set::Delta;
+use deployd_core::subject::Subject;
 use deployd_core::views::DeployRequest;
 use deployd_core::{Digest, EnvironmentId};
 use serde::de::DeserializeOwned;
@@ -25,8 +26,9 @@ pub(super) async fn request(
         match set.parse::<Digest>() {
             Ok(digest) => request.set_digest = Some(digest),
             Err(_) if set.starts_with("sha256:") => {
-                let message = format!("--set: found {set:?}, expected sha256: and 64 hex digits");
-                return Err(CliError::Usage(message));
+                let named: Subject =
+                    set.parse().map_err(|error| CliError::Usage(format!("--set: {error}")))?;
+                request.set_digest = Some(client.subject(&named).await?.set);
             }
             Err(_) => request.set = Some(from_file(context, set)?),
         }
@@ -38,8 +40,19 @@ pub(super) async fn request(
     Ok(request)
 }
 
+/// The environment that a subject names.
+pub(super) fn environment_of(subject: &Subject) -> Option<EnvironmentId> {
+    match subject {
+        Subject::Environment { environment, .. } => Some(environment.clone()),
+        Subject::Set(_) | Subject::Deployment(_) => None,
+    }
+}
+
 /// JSON or YAML.
-fn from_file<T: DeserializeOwned>(context: &mut Context<'_>, path: &str) -> Result<T, CliError> {
+pub(super) fn from_file<T: DeserializeOwned>(
+    context: &mut Context<'_>,
+    path: &str,
+) -> Result<T, CliError> {
     let text = sources::text(context, path)?;
     let name = if path == "-" { sources::STDIN } else { path };
     if text.trim_start().starts_with('{') {
