@@ -36,7 +36,7 @@ pub use operations::{
     PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs, SecretSetArgs,
     TokenCommand, TokenCreateArgs,
 };
-pub use repeat::ReplayArgs;
+pub use repeat::{CloneArgs, ReplayArgs, RollbackArgs};
 pub use values::{ImageChange, ImageReference};
 
 /// What exit codes mean, for the help.
@@ -151,6 +151,10 @@ pub enum ClientCommand {
     Resume(IdArgs),
     /// Deploy the set of an earlier deployment once more
     Redeploy(RedeployArgs),
+    /// Have what ran before run again
+    Rollback(RollbackArgs),
+    /// Make an environment like another one, with what runs there
+    Clone(CloneArgs),
     /// Make a past deployment once more from its records, and prove that it is the same
     Replay(ReplayArgs),
     /// List environments and what runs in them

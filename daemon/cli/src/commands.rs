@@ -18,6 +18,7 @@ mod offline;
 mod plan_text;
 mod plugins;
 mod replay;
+mod rollback;
 mod secrets;
 mod selection;
 mod sets;
@@ -131,6 +132,8 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
         ClientCommand::Resume(args) => deployments::resume(context, args).await,
         ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,
+        ClientCommand::Rollback(args) => rollback::rollback(context, args).await,
+        ClientCommand::Clone(args) => rollback::clone(context, args).await,
         ClientCommand::Replay(args) => replay::replay(context, args).await,
         ClientCommand::Environments => environments::environments(context).await,
         ClientCommand::Environment(args) => environments::environment(context, args).await,

@@ -17,6 +17,7 @@ pub mod details;
 pub mod digest;
 pub mod drift;
 pub mod egress;
+pub mod exact;
 pub mod fault;
 pub mod graph;
 pub mod ids;

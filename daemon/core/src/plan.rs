@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{EffectLevel, WhenUnused};
+use crate::exact::Pinned;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
 use crate::set::Delta;
@@ -61,6 +62,9 @@ pub struct Plan {
     /// stay, and its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub teardown: bool,
+    /// What an earlier deployment has made is deployed as it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
 }
 
 impl Plan {

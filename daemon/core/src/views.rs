@@ -1,6 +1,8 @@
 //! What people and programs get to see: answers of the engine, as the HTTP
 //! interface serves them and the command line reads them.
 
+mod repeat;
+
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
@@ -16,6 +18,8 @@ use crate::ports::{LogLevel, PluginRef};
 use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
+
+pub use repeat::{CloneRequest, RollbackRequest, RollbackView};
 
 /// What applying documents did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -190,6 +194,10 @@ pub struct DeployRequest {
     /// The set of an earlier deployment, resolved anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeploy: Option<DeploymentId>,
+    /// And the very manifests of it, nothing resolved anew; refused where they
+    /// don't fit what is there any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

@@ -221,7 +221,7 @@ impl Inner {
     }
 
     /// The last version of a document that was removed; 0 if there was none.
-    async fn removed_version(&self, key: &DocumentKey) -> Result<u64, EngineError> {
+    pub(crate) async fn removed_version(&self, key: &DocumentKey) -> Result<u64, EngineError> {
         Ok(get(&*self.ports.store, REMOVED, &document_key(key)).await?.unwrap_or(0))
     }
 

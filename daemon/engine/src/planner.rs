@@ -116,17 +116,7 @@ impl Inner {
         let strategy_info = self.plugin(&strategy.plugin, PluginKind::Strategy).await?;
         let baseline = baseline(templater);
         let set_object = crate::records::object(set)?;
-        let previous = match &state.deployed {
-            None => None,
-            Some(deployed) => {
-                let old: DeploymentSet = content(&*self.ports.store, "set", deployed.set).await?;
-                Some(Previous {
-                    deployment: deployed.deployment.clone(),
-                    set: deployed.set,
-                    delta: diff(&old, set).map_err(EngineError::bug)?,
-                })
-            }
-        };
+        let previous = self.previous(state, set).await?;
         let unused = self.unused(id, &configuration, &made, &graph).await?;
         let mut plan = Plan {
             version: PLAN_VERSION,
@@ -152,6 +142,7 @@ impl Inner {
             take_over_fields: environment_type.1.take_over_fields,
             gates: Vec::new(),
             teardown: false,
+            pinned: None,
         };
         let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
         self.plan_replacements(&mut plan, state).await?;
@@ -159,6 +150,18 @@ impl Inner {
         let digest = basis.digest;
         let objects = baseline.into_iter().chain([set_object, basis]).collect();
         Ok(Planned { plan, objects, outputs, basis: Some(digest) })
+    }
+
+    /// What runs, and what a set changes of it.
+    pub(crate) async fn previous(
+        &self,
+        state: &EnvironmentState,
+        set: &DeploymentSet,
+    ) -> Result<Option<Previous>, EngineError> {
+        let Some(deployed) = &state.deployed else { return Ok(None) };
+        let old: DeploymentSet = content(&*self.ports.store, "set", deployed.set).await?;
+        let delta = diff(&old, set).map_err(EngineError::bug)?;
+        Ok(Some(Previous { deployment: deployed.deployment.clone(), set: deployed.set, delta }))
     }
 
     /// The drivers of what is there, and of what may be: another driver must not

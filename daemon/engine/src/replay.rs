@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use deployd_core::config::{Document, DocumentKey};
 use deployd_core::deployment::projection::EVENTS;
 use deployd_core::deployment::{Deployment, DeploymentRecord, Event, Origin, StepKind, StepStatus};
+use deployd_core::exact::{Pinned, pinned_plan};
 use deployd_core::graph::Uid;
 use deployd_core::journal::{EventRecord, StreamId, Version};
 use deployd_core::plan::{Manifests, Plan};
@@ -107,7 +108,7 @@ impl Inner {
             parts.push(past.plan().await?);
         }
         if past.asks(past.plan.templater.as_ref().map(|it| &it.plugin)) {
-            parts.push(past.manifests().await?);
+            parts.push(self.replay_manifests(&past).await?);
         }
         if past.asks(past.plan.strategy.as_ref().map(|it| &it.plugin)) {
             parts.push(past.decisions().await?);
@@ -122,6 +123,52 @@ impl Inner {
             )));
         }
         Ok(parts)
+    }
+
+    /// The manifests, of what is pinned as the deployment made them that first
+    /// had them.
+    async fn replay_manifests(&self, past: &Past<'_>) -> Result<ReplayedPart, EngineError> {
+        let Some(pinned) = &past.plan.pinned else { return past.manifests().await };
+        let part = ReplayedPart::new(Part::Manifests, "");
+        let Some(recorded) = past.work.result("render") else {
+            return Ok(part.nothing("it never came to manifests"));
+        };
+        let (record, plan) = match self.first_made(pinned).await {
+            Ok(first) => first,
+            Err(error) => return Ok(part.without(missing(error)?)),
+        };
+        let Some(work) = &record.work else {
+            return Ok(part.without(format!("the work of deployment {}", record.id)));
+        };
+        let (engine, set, with) = (past.engine, past.set.clone(), past.with);
+        let first = Past { engine, record: &record, work, plan, set, with };
+        let mut part = first.manifests().await?;
+        part.compared = format!("{}; made by deployment {} first", part.compared, record.id);
+        match part.recorded {
+            Some(digest) if digest != recorded => {
+                let of_it = format!("manifests of {}", record.id);
+                let differs = differences(&of_it, &json!(recorded), &json!(digest));
+                Ok(part.compared(recorded, digest, differs))
+            }
+            _ => Ok(part),
+        }
+    }
+
+    /// The deployment that made what is pinned, and its plan: a repetition of a
+    /// repetition has the manifests of the first.
+    async fn first_made(&self, pinned: &Pinned) -> Result<(DeploymentRecord, Plan), EngineError> {
+        let store = &*self.ports.store;
+        let mut pinned = pinned.clone();
+        loop {
+            let record = deployment(store, &pinned.of).await?;
+            let plan: Plan = content(store, "plan", pinned.plan).await?;
+            match plan.pinned {
+                // A deployment repeats older ones only, so that this ends.
+                Some(earlier) if earlier.of < pinned.of => pinned = earlier,
+                Some(_) => return Err(EngineError::bug("a deployment that repeats a later one")),
+                None => return Ok((record, plan)),
+            }
+        }
     }
 
     /// A version of a plugin by the first digits of its digest: one that was
@@ -288,6 +335,9 @@ impl Past<'_> {
             "environment type, values, resource graph with the definition of each resource, order of workloads, baseline and configurations of templater and strategy, the delta from what ran",
         );
         part.taken = Some("what drivers answered, what is borrowed, unused or pinned".to_owned());
+        if let Some(pinned) = &self.plan.pinned {
+            return self.pinned(part, pinned).await;
+        }
         let Some(digest) = self.work.result("plan") else {
             return Ok(part.without("a record of what the plan was made from"));
         };
@@ -310,6 +360,27 @@ impl Past<'_> {
             }
             Err(error) => Ok(part.without(missing(error)?)),
         }
+    }
+
+    /// The plan of what is pinned: that of the deployment that it repeats, and
+    /// what is pinned of it.
+    async fn pinned(
+        &self,
+        part: ReplayedPart,
+        pinned: &Pinned,
+    ) -> Result<ReplayedPart, EngineError> {
+        let store = &*self.engine.ports.store;
+        let compared = format!("the plan of deployment {}, pinned", pinned.of);
+        let taken = Some("what there was of resources, and what ran before".to_owned());
+        let part = ReplayedPart { compared, taken, ..part };
+        let of: Plan = match content(store, "plan", pinned.plan).await {
+            Ok(of) => of,
+            Err(error) => return Ok(part.without(missing(error)?)),
+        };
+        let again = pinned_plan(&of, pinned.clone(), self.plan.previous.clone());
+        let digest = |plan: &Plan| Digest::of_json(plan).map_err(EngineError::bug);
+        let found = differences("plan", &json!(self.plan), &json!(again));
+        Ok(part.compared(digest(&self.plan)?, digest(&again)?, found))
     }
 
     async fn plan_from(

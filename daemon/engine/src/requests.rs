@@ -31,8 +31,15 @@ impl Engine {
         let id = self.inner.destination(request).await?;
         let (set, _) = self.inner.wanted(&id, request).await?;
         let entry = self.inner.environment(&id).await?;
-        let planned = self.inner.plan(&id, &entry.state, &set, "").await?;
-        let preview = self.inner.preview(&planned, &set, &entry.state).await?;
+        let exact = request.redeploy.as_ref().filter(|_| request.exact);
+        let planned = match exact {
+            Some(of) => self.inner.exact_plan(&id, &entry.state, of).await?,
+            None => self.inner.plan(&id, &entry.state, &set, "").await?,
+        };
+        let preview = match &planned.plan.pinned {
+            Some(pinned) => self.inner.exact_preview(pinned, &entry.state).await?,
+            None => self.inner.preview(&planned, &set, &entry.state).await?,
+        };
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
         Ok(PlanView { digest, plan: planned.plan, preview })
     }
@@ -48,6 +55,11 @@ impl Engine {
         }
         let id = self.inner.destination(&request).await?;
         let (set, origin) = self.inner.wanted(&id, &request).await?;
+        if let Some(of) = request.redeploy.as_ref().filter(|_| request.exact) {
+            // What is in its way is told at once.
+            let entry = self.inner.environment(&id).await?;
+            self.inner.exact_plan(&id, &entry.state, of).await?;
+        }
         let content = object(&set)?;
         let wanted = Request {
             set: content.digest,
@@ -374,6 +386,10 @@ impl Inner {
             let message = "expected at most one of set, setDigest, delta and redeploy";
             return Err(EngineError::invalid("request", message));
         }
+        if request.exact && request.redeploy.is_none() {
+            let message = "expected only beside redeploy: there is nothing else that was recorded";
+            return Err(EngineError::invalid("exact", message));
+        }
         let configured = |id: &EnvironmentId| {
             let id = id.clone();
             async move {
@@ -388,7 +404,10 @@ impl Inner {
             (named_set(store, digest).await?, Origin::Request)
         } else if let Some(of) = &request.redeploy {
             let set = head_of_deployment(store, of).await?.request.set;
-            (content(store, "set", set).await?, Origin::Redeploy { of: of.clone() })
+            (
+                content(store, "set", set).await?,
+                Origin::Redeploy { of: of.clone(), exact: request.exact },
+            )
         } else if let Some(delta) = &request.delta {
             let base = match &self.environment(id).await?.state.deployed {
                 Some(deployed) => content(store, "set", deployed.set).await?,

@@ -12,11 +12,11 @@ use deployd_core::deployment::{
 use deployd_core::graph::{self, CLUSTER, NAMESPACE, ResourceGraph, ResourceKey, Uid};
 use deployd_core::journal::StreamId;
 use deployd_core::plan::{
-    Manifests, PLAN_VERSION, Plan, Preview, Previous, UnfinishedResource, UnusedResource, changes,
+    Manifests, PLAN_VERSION, Plan, Preview, UnfinishedResource, UnusedResource, changes,
 };
 use deployd_core::ports::{Batch, Order, Provisioned};
 use deployd_core::seeded::{Bug, seeded};
-use deployd_core::set::{DeploymentSet, diff};
+use deployd_core::set::DeploymentSet;
 use deployd_core::views::{PlanView, StoredDocument, TeardownRequest};
 use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Name, Timestamp};
 
@@ -147,14 +147,7 @@ impl Inner {
         let unused = self.in_order_of_going(id, going, &kept).await?;
         let set = nothing(id);
         let set_object = object(&set)?;
-        let previous = match &state.deployed {
-            Some(deployed) => {
-                let old: DeploymentSet = content(&*self.ports.store, "set", deployed.set).await?;
-                let delta = diff(&old, &set).map_err(EngineError::bug)?;
-                Some(Previous { deployment: deployed.deployment.clone(), set: deployed.set, delta })
-            }
-            None => None,
-        };
+        let previous = self.previous(state, &set).await?;
         // Where objects are: what is borrowed to get there stays borrowed
         // until they are gone.
         let ways = [CLUSTER, NAMESPACE].map(|kind| ResourceKey::of_environment(kind).uid(id));
@@ -177,6 +170,7 @@ impl Inner {
             take_over_fields: false,
             gates: Vec::new(),
             teardown: true,
+            pinned: None,
         };
         Ok(Planned { plan, objects: vec![set_object], outputs: BTreeMap::new(), basis: None })
     }

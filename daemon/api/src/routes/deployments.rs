@@ -275,13 +275,17 @@ struct RedeployRequest {
     /// destroyed with what is in them.
     #[serde(default)]
     confirm_replace: bool,
+    /// Deploy its very manifests, nothing resolved anew; refused where they don't
+    /// fit what is there any more.
+    #[serde(default)]
+    exact: bool,
 }
 
 async fn redeploy(
     api: Api,
     asked: Asked<Id, Nothing, MaybeJson<RedeployRequest>>,
 ) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
-    let MaybeJson(RedeployRequest { comment, expected_plan, confirm_replace }) = asked.body;
+    let MaybeJson(RedeployRequest { comment, expected_plan, confirm_replace, exact }) = asked.body;
     let earlier = api.engine().deployment(&asked.path.id).await?;
     let request = DeployRequest {
         environment: Some(earlier.environment),
@@ -289,6 +293,7 @@ async fn redeploy(
         comment,
         expected_plan,
         confirm_replace,
+        exact,
         ..DeployRequest::default()
     };
     Ok(accepted(api.engine().deploy(&asked.caller, request).await?))

@@ -1,16 +1,21 @@
-//! The past, made once more.
+//! The past, made once more; and what ran, had again.
 
+use deployd_core::EnvironmentId;
+use deployd_core::deployment::DeploymentRecord;
 use deployd_core::replay::{PluginVersion, Replay};
 use deployd_core::subject::Subject;
-use deployd_core::views::TokenScope;
+use deployd_core::views::{CloneRequest, RollbackRequest, RollbackView, TokenScope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::deployments::{DryRun, accepted};
+use super::environments::Place;
 use crate::access::Access::Needs;
-use crate::answer::Found;
+use crate::answer::{Accepted, Either, Found};
 use crate::api::Api;
 use crate::asked::{Asked, Nothing};
-use crate::operation::{Operation, Operations, Verb::Get};
+use crate::body::{Json, MaybeJson};
+use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
 
 const REPLAY: Operation = Operation::new(
@@ -22,8 +27,46 @@ const REPLAY: Operation = Operation::new(
 )
 .looks_up();
 
+const ROLLBACK: Operation = Operation::new(
+    Post,
+    "/v1/environments/{application}/{environment}/rollback",
+    Needs(TokenScope::Deploy),
+    "rollback",
+    "Has what ran before run again; or, with `dry_run`, says what that would do",
+);
+
+const CLONE: Operation = Operation::new(
+    Post,
+    "/v1/environments/{application}/{environment}/clone",
+    Needs(TokenScope::Admin),
+    "cloneEnvironment",
+    "Makes an environment like this one, and deploys there what runs here",
+);
+
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(REPLAY, replay)
+    operations.add(REPLAY, replay).add(ROLLBACK, rollback).add(CLONE, clone)
+}
+
+type Foreseen = Either<Found<RollbackView>, Accepted<DeploymentRecord>>;
+
+async fn rollback(
+    api: Api,
+    asked: Asked<Place, DryRun, MaybeJson<RollbackRequest>>,
+) -> Result<Foreseen, Box<Problem>> {
+    let (id, MaybeJson(request)): (EnvironmentId, _) = (asked.path.into(), asked.body);
+    if asked.query.dry_run {
+        return Ok(Either::First(Found(api.engine().rollback_plan(&id, &request).await?)));
+    }
+    let record = api.engine().rollback(&asked.caller, &id, request).await?;
+    Ok(Either::Second(accepted(record)))
+}
+
+async fn clone(
+    api: Api,
+    asked: Asked<Place, Nothing, Json<CloneRequest>>,
+) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
+    let (id, Json(request)): (EnvironmentId, _) = (asked.path.into(), asked.body);
+    Ok(accepted(api.engine().clone_environment(&asked.caller, &id, request).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]

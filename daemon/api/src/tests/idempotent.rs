@@ -108,6 +108,25 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let path = deployment("redeploy", &earlier);
             Write::json(path, &json!({"comment": "a"}), &json!({})).leaves(202, "deployment-queued")
         }
+        "rollback" => {
+            let first = stage.deployed().await;
+            let patched = json!({"workloads": {"update": {"frontend": [
+                {"op": "add", "path": "/containers/web/image", "value": "r/f:2"},
+            ]}}});
+            let request = json!({"environment": "shop/development", "delta": patched});
+            let made = stage.post("/v1/deployments").json(&request).send().await.ok().json();
+            let made = format!("/v1/deployments/{}", made["id"].as_str().unwrap());
+            while !stage.get(&made).send().await.text.contains("\"outcome\"") {}
+            let path = "/v1/environments/shop/development/rollback";
+            Write::json(path, &json!({"comment": "a"}), &json!({"to": first}))
+                .leaves(202, "deployment-queued")
+        }
+        "cloneEnvironment" => {
+            stage.deployed().await;
+            let path = "/v1/environments/shop/development/clone";
+            Write::json(path, &json!({"name": "copy"}), &json!({"name": "other"}))
+                .leaves(202, "deployment-queued")
+        }
         "cancelDeployment" => {
             let path = deployment("cancel", &stage.waiting().await);
             Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "")

@@ -211,9 +211,12 @@ pub struct CancelArgs {
 /// Deploy once more what was deployed before.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-The set is the same; values and resources are those of today.
+The set is the same; values and resources are those of today. With --exact it is the very manifests
+that were deployed then, by the strategy of then; nothing is resolved anew, no driver is asked, and
+it is refused, with the list of reasons, where what the manifests name is not as it was.
 
 Examples:
+  deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --exact
   deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --comment 'back to Tuesday'
   deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --confirm-replace")]
 pub struct RedeployArgs {
@@ -223,6 +226,9 @@ pub struct RedeployArgs {
     /// Why, for people
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub comment: Option<String>,
+    /// The very manifests of then, nothing resolved anew
+    #[arg(long, conflicts_with = "confirm_replace")]
+    pub exact: bool,
     /// Let resources be made anew by another driver, with the loss of what is in the old ones
     #[arg(long)]
     pub confirm_replace: bool,

@@ -1,9 +1,11 @@
 //! Arguments of commands that make the past once more.
 
 use clap::Args;
-use deployd_core::EnvironmentId;
 use deployd_core::replay::PluginVersion;
 use deployd_core::subject::Subject;
+use deployd_core::{EnvironmentId, Name};
+
+use super::deployments::Watching;
 
 /// Make a past deployment once more from its records.
 #[derive(Debug, Clone, Args)]
@@ -48,4 +50,68 @@ impl ReplayArgs {
             }
         }
     }
+}
+
+/// Have what ran before run again.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Without --to it is the last deployment that succeeded before what runs, with other manifests than
+that; who goes back twice goes back further. It is repeated exactly: the very manifests of then.
+Where that can't be, it is refused with the reasons; with --resolve the same set is deployed,
+resolved anew. Resources that came since stay as they are, and so does what is in databases.
+
+What is watched decides on the exit code, as with `deployd deploy`.
+
+Examples:
+  deployd rollback shop/production --dry-run
+  deployd rollback shop/production -m 'checkout fails'
+  deployd rollback shop/production --to shop/production@2026-11-14T14:00 --resolve")]
+pub struct RollbackArgs {
+    /// Where, as application/environment
+    #[arg(value_name = "APP/ENV")]
+    pub environment: EnvironmentId,
+    /// To this deployment: an id, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(long, value_name = "DEPLOYMENT")]
+    pub to: Option<Subject>,
+    /// Deploy the same set resolved anew, where it can't be repeated exactly
+    #[arg(long)]
+    pub resolve: bool,
+    /// Only say what it would do
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Let resources be made anew by another driver, with the loss of what is in the old ones
+    #[arg(long, requires = "resolve")]
+    pub confirm_replace: bool,
+    /// Whether to follow it.
+    #[command(flatten)]
+    pub watching: Watching,
+}
+
+/// Make an environment like another one.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The new environment has the values and, unless --type names another, the type of the other one;
+the set that runs there is deployed in it, with resources of its own.
+
+Examples:
+  deployd clone shop/production hotfix-4711 --type development")]
+pub struct CloneArgs {
+    /// The environment to be like, as application/environment
+    #[arg(value_name = "APP/ENV")]
+    pub environment: EnvironmentId,
+    /// The name of the new one
+    #[arg(value_name = "NEWNAME")]
+    pub name: Name,
+    /// Its type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub environment_type: Option<Name>,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Whether to follow it.
+    #[command(flatten)]
+    pub watching: Watching,
 }

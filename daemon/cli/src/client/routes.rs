@@ -14,9 +14,9 @@ use deployd_core::secret::{KeyReport, Link};
 use deployd_core::set::DeploymentSet;
 use deployd_core::subject::Subject;
 use deployd_core::views::{
-    Announced, Applied, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret, LogEntry,
-    NewToken, PlanView, ResourceFilter, ResourceView, SecretView, StoredDocument, TeardownRequest,
-    TokenScope, TokenView,
+    Announced, Applied, CloneRequest, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret,
+    LogEntry, NewToken, PlanView, ResourceFilter, ResourceView, RollbackRequest, RollbackView,
+    SecretView, StoredDocument, TeardownRequest, TokenScope, TokenView,
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
 use http::Method;
@@ -247,10 +247,44 @@ impl Client {
         id: &DeploymentId,
         comment: Option<&str>,
         confirm_replace: bool,
+        exact: bool,
     ) -> Result<DeploymentRecord, CliError> {
         let asked = self.post(&["v1", "deployments", &id.0, "redeploy"])?;
-        let body = json!({"comment": comment, "confirmReplace": confirm_replace});
+        let body = json!({"comment": comment, "confirmReplace": confirm_replace, "exact": exact});
         self.ask(asked.json(&body)?).await
+    }
+
+    /// Has what ran before run again.
+    pub async fn rollback(
+        &self,
+        id: &EnvironmentId,
+        request: &RollbackRequest,
+    ) -> Result<DeploymentRecord, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.post(&["v1", "environments", application, environment, "rollback"])?;
+        self.ask(asked.json(request)?).await
+    }
+
+    /// What that would do.
+    pub async fn plan_of_rollback(
+        &self,
+        id: &EnvironmentId,
+        request: &RollbackRequest,
+    ) -> Result<RollbackView, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.post(&["v1", "environments", application, environment, "rollback"])?;
+        self.ask(asked.query("dry_run", Some(true)).json(request)?).await
+    }
+
+    /// Makes an environment like another one.
+    pub async fn clone_environment(
+        &self,
+        id: &EnvironmentId,
+        request: &CloneRequest,
+    ) -> Result<DeploymentRecord, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.post(&["v1", "environments", application, environment, "clone"])?;
+        self.ask(asked.json(request)?).await
     }
 
     /// Makes a past deployment once more, and compares.

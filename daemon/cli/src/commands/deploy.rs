@@ -40,7 +40,8 @@ pub(super) async fn redeploy(
 ) -> Result<u8, CliError> {
     let client = context.client()?;
     let comment = args.comment.as_deref();
-    let record = client.redeploy(&DeploymentId(args.id), comment, args.confirm_replace).await?;
+    let record =
+        client.redeploy(&DeploymentId(args.id), comment, args.confirm_replace, args.exact).await?;
     accepted(context, &client, record, args.watching.wanted()).await
 }
 

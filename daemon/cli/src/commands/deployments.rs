@@ -165,7 +165,13 @@ fn what(record: &DeploymentRecord) -> String {
     let origin = match &record.request.origin {
         Origin::Artifact { image, .. } => short(image),
         Origin::Request => String::new(),
-        Origin::Redeploy { of } => format!("as {of}"),
+        Origin::Redeploy { of, exact: false } => format!("as {of}"),
+        Origin::Redeploy { of, exact: true } => format!("exactly as {of}"),
+        Origin::Rollback { to, from, exact } => {
+            let how = if *exact { "exactly " } else { "" };
+            format!("back from {from}, {how}to {to}")
+        }
+        Origin::Clone { of, deployment } => format!("clone of {of} ({deployment})"),
         Origin::Expired { .. } => "its time to live was over".to_owned(),
         Origin::Drift { of } => format!("drift of {of}"),
     };

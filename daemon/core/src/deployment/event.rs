@@ -8,7 +8,7 @@ use super::state::{Outcome, StepId};
 use crate::drift::DriftSummary;
 use crate::graph::Uid;
 use crate::plan::Gate;
-use crate::{DeploymentId, Digest, Fault, Timestamp};
+use crate::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
 /// Whether a newer request may take the place of this one in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +47,26 @@ pub enum Origin {
     Redeploy {
         /// That deployment.
         of: DeploymentId,
+        /// And for the very manifests of it, nothing resolved anew.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        exact: bool,
+    },
+    /// Somebody wanted to have back what ran before.
+    Rollback {
+        /// The deployment that is gone back to.
+        to: DeploymentId,
+        /// The one that ran.
+        from: DeploymentId,
+        /// Whether to its very manifests.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        exact: bool,
+    },
+    /// The environment was made as another one is, with the set that runs there.
+    Clone {
+        /// The other environment.
+        of: EnvironmentId,
+        /// The deployment that runs there.
+        deployment: DeploymentId,
     },
     /// The environment's time to live was over.
     Expired {

@@ -240,6 +240,9 @@ impl Work {
             Some(teardown) => {
                 Box::pin(self.engine.teardown_plan(environment, state, teardown)).await?
             }
+            None if let Some(of) = self.deployment.request.exact() => {
+                Box::pin(self.engine.exact_plan(environment, state, of)).await?
+            }
             None => {
                 let set = self.set().await?;
                 Box::pin(self.engine.plan(environment, state, &set, &self.deployment.id.0)).await?
@@ -309,6 +312,12 @@ impl Work {
     async fn render_step(&self) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
         self.engine.still_lent(&plan).await?;
+        if let Some(pinned) = &plan.pinned {
+            let manifests = self.manifests_at(pinned.manifests).await?;
+            let count = manifests.objects.len();
+            self.log.line(LogLevel::Info, format!("{count} objects, as {} has them", pinned.of));
+            return Ok(Ended::Done(Some(object(&*manifests)?)));
+        }
         let set = self.set().await?;
         let resources = self.resources(&plan, plan.graph.nodes.keys()).await?;
         let outputs: BTreeMap<Uid, Value> =

@@ -20,6 +20,7 @@ mod crashes;
 mod details;
 mod documents;
 mod drift;
+mod exact;
 mod expiry;
 mod fakes;
 mod healing;

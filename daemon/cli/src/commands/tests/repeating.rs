@@ -111,3 +111,59 @@ async fn what_names_no_environment_is_not_looked_for_in_history() {
     }
     assert!(daemon.lines().is_empty());
 }
+
+fn rollback_view(exact: bool) -> Value {
+    let plan = json!({
+        "version": 1, "environment": "shop/development", "environmentType": "development",
+        "set": Digest::of(b"set"), "workloads": [], "graph": {"nodes": {}, "names": {}},
+        "resources": {}, "values": {}, "takeOverFields": false,
+    });
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let obstacles: &[&str] = if exact { &[] } else { &["dns#web.site: is gone"] };
+    json!({
+        "from": "01jd2k9x7h8f6v3q5w1n4m0ztb", "fromNumber": 4,
+        "to": id(), "toNumber": 3, "exact": exact, "obstacles": obstacles,
+        "plan": {
+            "digest": Digest::of(b"plan"), "plan": plan,
+            "preview": {
+                "manifests": {"namespace": "ns", "objects": []},
+                "changes": [{"object": object, "change": "change"}],
+            },
+        },
+    })
+}
+
+#[tokio::test]
+async fn what_going_back_would_do_is_told_and_is_what_is_done() {
+    let answers = [Answer::json(200, &rollback_view(true)), Answer::json(202, &record())];
+    let daemon = Daemon::new(answers).await;
+    let line = ["rollback", "shop/development", "-m", "it fails", "--no-watch"];
+    let done = ran(&daemon, &line, "").await;
+    assert_eq!(done.code, 0, "{}", done.err);
+    let told = format!("back from #4 to #3 ({}), exactly", id());
+    assert!(done.out.contains(&told) && done.out.contains("~ Deployment web"), "{}", done.out);
+    let path = "POST /v1/environments/shop/development/rollback";
+    assert_eq!(daemon.lines(), [format!("{path}?dry_run=true"), path.to_owned()]);
+    let body = daemon.seen()[1].json();
+    let expected = json!({"to": id(), "comment": "it fails", "expectedPlan": Digest::of(b"plan")});
+    assert_eq!(body, expected);
+
+    let daemon = Daemon::new([Answer::json(200, &rollback_view(false))]).await;
+    let line = ["rollback", "shop/development", "--resolve", "--dry-run"];
+    let done = ran(&daemon, &line, "").await;
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("not exactly, since dns#web.site: is gone"), "{}", done.out);
+    assert_eq!(daemon.lines().len(), 1, "nothing is done");
+}
+
+#[tokio::test]
+async fn a_clone_and_an_exact_repetition_are_asked_for_as_they_are_given() {
+    let daemon = Daemon::new([Answer::json(202, &record()), Answer::json(202, &record())]).await;
+    let line = ["clone", "shop/development", "copy", "--type", "test", "--no-watch"];
+    assert_eq!(ran(&daemon, &line, "").await.code, 0);
+    assert_eq!(daemon.lines(), ["POST /v1/environments/shop/development/clone"]);
+    assert_eq!(daemon.seen()[0].json(), json!({"name": "copy", "type": "test"}));
+    let line = ["redeploy", &id().0, "--exact", "--no-watch"];
+    assert_eq!(ran(&daemon, &line, "").await.code, 0);
+    assert_eq!(daemon.seen()[1].json()["exact"], true);
+}

@@ -1,0 +1,88 @@
+//! Has what ran before run again, and environments made like others.
+
+use deployd_core::views::{CloneRequest, RollbackRequest, RollbackView};
+
+use super::{Context, plan_text};
+use crate::args::{CloneArgs, RollbackArgs};
+use crate::error::CliError;
+use crate::exit;
+use crate::output::{Output, Tone, clean};
+
+pub(super) async fn rollback(
+    context: &mut Context<'_>,
+    args: RollbackArgs,
+) -> Result<u8, CliError> {
+    let client = context.client()?;
+    let mut request = RollbackRequest {
+        to: args.to,
+        resolve: args.resolve,
+        comment: args.comment,
+        expected_plan: None,
+        confirm_replace: args.confirm_replace,
+    };
+    let view = client.plan_of_rollback(&args.environment, &request).await?;
+    if context.output.is_human() {
+        describe(context.output, &args.environment.to_string(), &view)?;
+        if args.dry_run {
+            plan_text::show(context.output, &view.plan, true)?;
+        }
+    } else if args.dry_run {
+        context.output.document(&view)?;
+    }
+    if args.dry_run {
+        return Ok(exit::OK);
+    }
+    // What was shown is what is done.
+    request.expected_plan = Some(view.plan.digest);
+    request.to = Some(deployd_core::subject::Subject::Deployment(view.to.0));
+    // To have seen a plan is to have confirmed it: losses need words of their own.
+    let replaced = view.plan.plan.replaced();
+    if !replaced.is_empty() && !args.confirm_replace {
+        let names: Vec<String> = replaced.into_iter().collect();
+        return Err(CliError::Failed(format!(
+            "{} would be made anew, and what is in the old lost; --confirm-replace if that is meant",
+            names.join(", ")
+        )));
+    }
+    let record = client.rollback(&args.environment, &request).await?;
+    super::deploy::accepted(context, &client, record, args.watching.wanted()).await
+}
+
+fn describe(output: &mut Output, environment: &str, view: &RollbackView) -> Result<(), CliError> {
+    let paint = output.paint;
+    let title = paint.tone(Tone::Strong, environment);
+    let how = match view.exact {
+        true => "exactly: its manifests, and nothing else",
+        false => "its set, resolved anew",
+    };
+    let (from, to) = (view.from_number, view.to_number);
+    output.line(format!("{title}: back from #{from} to #{to} ({}), {how}", view.to))?;
+    for obstacle in &view.obstacles {
+        let text = format!("  not exactly, since {}", clean(obstacle));
+        output.line(paint.tone(Tone::Warn, text))?;
+    }
+    let changes = &view.plan.preview.changes;
+    if changes.is_empty() {
+        output.line("  no object changes")?;
+    }
+    for change in changes {
+        let verb = match change.change {
+            deployd_core::plan::ChangeKind::Add => paint.tone(Tone::Good, "+"),
+            deployd_core::plan::ChangeKind::Change => paint.tone(Tone::Busy, "~"),
+            deployd_core::plan::ChangeKind::Remove => paint.tone(Tone::Bad, "-"),
+        };
+        output.line(format!("  {verb} {}", clean(&change.object.to_string())))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn clone(context: &mut Context<'_>, args: CloneArgs) -> Result<u8, CliError> {
+    let client = context.client()?;
+    let request = CloneRequest {
+        name: args.name,
+        environment_type: args.environment_type,
+        comment: args.comment,
+    };
+    let record = client.clone_environment(&args.environment, &request).await?;
+    super::deploy::accepted(context, &client, record, args.watching.wanted()).await
+}

@@ -1,0 +1,176 @@
+//! Goes back to what ran before in an environment.
+
+use deployd_core::deployment::projection::BY_ENVIRONMENT;
+use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
+use deployd_core::exact::{Look, look};
+use deployd_core::ports::Order;
+use deployd_core::views::{DeployRequest, PlanView, RollbackRequest, RollbackView};
+use deployd_core::{DeploymentId, EnvironmentId};
+
+use crate::exact::reasons;
+use crate::records::{below, decode, deployment, head_of_deployment, numbered_key, object};
+use crate::{Caller, Engine, EngineError, Inner};
+
+/// How many deployments are looked at for one to go back to: who wants one from
+/// before that knows which.
+const LOOKED_AT_MAX: usize = 500;
+
+/// How many are read at once: most often the one before is the one.
+const LOOK_AT_ONCE: usize = 10;
+
+/// What going back means.
+struct Back {
+    from: DeploymentRecord,
+    to: DeploymentRecord,
+    obstacles: Vec<String>,
+    view: PlanView,
+}
+
+impl Back {
+    fn exact(&self) -> bool {
+        self.obstacles.is_empty()
+    }
+}
+
+impl Engine {
+    /// What going back would do. Nothing is stored and nothing is done.
+    pub async fn rollback_plan(
+        &self,
+        id: &EnvironmentId,
+        request: &RollbackRequest,
+    ) -> Result<RollbackView, EngineError> {
+        let back = self.back(id, request).await?;
+        Ok(RollbackView {
+            from: back.from.id.clone(),
+            from_number: back.from.number,
+            to: back.to.id.clone(),
+            to_number: back.to.number,
+            exact: back.exact(),
+            obstacles: back.obstacles,
+            plan: back.view,
+        })
+    }
+
+    /// Goes back. When this returns, it is on stable storage.
+    pub async fn rollback(
+        &self,
+        caller: &Caller,
+        id: &EnvironmentId,
+        request: RollbackRequest,
+    ) -> Result<DeploymentRecord, EngineError> {
+        if let Some(answer) = self.inner.asked_before(caller).await? {
+            return Ok(answer);
+        }
+        let back = self.back(id, &request).await?;
+        let exact = back.exact();
+        let (to, from) = (back.to.id, back.from.id);
+        let set = self.set(back.to.request.set).await?;
+        let wanted = Request {
+            set: back.to.request.set,
+            mode: Mode::Manual,
+            origin: Origin::Rollback { to, from, exact },
+            comment: request.comment,
+            expected_plan: request.expected_plan,
+            confirm_replace: request.confirm_replace,
+            teardown: None,
+        };
+        self.inner.accept(caller, id, wanted, object(&set)?).await
+    }
+
+    async fn back(
+        &self,
+        id: &EnvironmentId,
+        request: &RollbackRequest,
+    ) -> Result<Back, EngineError> {
+        let inner = &self.inner;
+        if !inner.configuration().await?.environments.contains_key(id) {
+            return Err(EngineError::not_found(format!("environment {id}")));
+        }
+        let state = inner.environment(id).await?.state.clone();
+        let Some(deployed) = &state.deployed else {
+            let message = format!("nothing runs in {id}, so there is nothing to go back from");
+            return Err(EngineError::Conflict { message });
+        };
+        let from = head_of_deployment(&*inner.ports.store, &deployed.deployment).await?;
+        let to = match &request.to {
+            Some(subject) => inner.resolve(subject).await?.deployment()?.clone(),
+            None => inner.before(id, deployed).await?,
+        };
+        if to.environment != *id {
+            let message = format!(
+                "{} is of {}; a set goes from there by `deployd deploy {id} --set {}`",
+                to.id, to.environment, to.request.set
+            );
+            return Err(EngineError::invalid("to", message));
+        }
+        let mut ask = DeployRequest {
+            environment: Some(id.clone()),
+            redeploy: Some(to.id.clone()),
+            exact: true,
+            ..DeployRequest::default()
+        };
+        match self.plan(&ask).await {
+            Ok(view) => Ok(Back { from, to, obstacles: Vec::new(), view }),
+            Err(error) => match reasons(&error) {
+                Some(obstacles) if request.resolve => {
+                    ask.exact = false;
+                    let view = self.plan(&ask).await?;
+                    Ok(Back { from, to, obstacles, view })
+                }
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl Inner {
+    /// The last deployment that succeeded before what runs.
+    async fn before(
+        &self,
+        id: &EnvironmentId,
+        deployed: &Deployed,
+    ) -> Result<DeploymentRecord, EngineError> {
+        let store = &*self.ports.store;
+        let mut anchor = deployed.deployment.clone();
+        let mut range = below(&[&id.to_string()]);
+        let number = head_of_deployment(store, &anchor).await?.number;
+        range.end = Some(numbered_key(&id.to_string(), number.saturating_add(1)));
+        let mut looked = 0usize;
+        while looked < LOOKED_AT_MAX {
+            let page = store.scan(BY_ENVIRONMENT, range.clone(), Order::Descending, LOOK_AT_ONCE);
+            let page = page.await?;
+            for (key, bytes) in &page.entries {
+                looked = looked.saturating_add(1);
+                range.end = Some(key.clone());
+                let name: DeploymentId = decode("deployment id", bytes)?;
+                let record = deployment(store, &name).await?;
+                match look(&record, deployed, &anchor) {
+                    Look::Take if passed(&anchor, &record) => return Ok(record),
+                    Look::Before(earlier) => anchor = earlier,
+                    Look::Stop => return Err(nothing_before(id, "since it was made anew")),
+                    Look::Take | Look::Further => {}
+                }
+            }
+            if !page.more {
+                return Err(nothing_before(id, "that differs from it"));
+            }
+        }
+        let message = format!(
+            "none of the last {LOOKED_AT_MAX} deployments of {id} is one to go back to; name one with --to"
+        );
+        Err(EngineError::Conflict { message })
+    }
+}
+
+/// Whether a deployment is from before the one that what runs counts as. Ids
+/// sort by time.
+fn passed(anchor: &DeploymentId, record: &DeploymentRecord) -> bool {
+    record.id < *anchor
+}
+
+fn nothing_before(id: &EnvironmentId, which: &str) -> EngineError {
+    let message = format!(
+        "{id} has nothing to go back to: no deployment has succeeded there before what runs, {which}"
+    );
+    EngineError::Conflict { message }
+}
