@@ -1,5 +1,6 @@
 //! Makes an environment like another one, with what runs there.
 
+use deployd_core::audit::marks;
 use deployd_core::config::{Document, DocumentKey, DocumentKind};
 use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, queue};
 use deployd_core::journal::{NewEvent, StreamId};
@@ -93,7 +94,7 @@ impl Inner {
         let entry = self.environment(id).await?;
         let events = queue(&entry.state, name, wanted)
             .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
-        let mut appended = self.prepare(id, &entry, &caller.actor, &events).await?;
+        let mut appended = self.prepare(id, &entry, caller, &events).await?;
         let record = appended
             .record
             .clone()
@@ -117,14 +118,11 @@ impl Inner {
         let mut batch = std::mem::take(&mut appended.batch);
         batch.objects.extend([object(&stored.document)?, object(&set)?]);
         batch.puts.push(put(DOCUMENTS, document_key(&key), &stored)?);
-        let event = NewEvent { at, actor, kind: "document-applied".to_owned(), body };
-        let stream = StreamId::configuration();
-        batch.appends.push(Append {
-            stream,
-            expect: head.version,
-            fence: None,
-            events: vec![event],
-        });
+        let (kind, source) = ("document-applied".to_owned(), caller.source.clone());
+        let events = vec![NewEvent { at, actor, kind, body, source }];
+        let (stream, expect) = (StreamId::configuration(), head.version);
+        batch.puts.extend(marks(&stream, expect, &events).map_err(EngineError::bug)?);
+        batch.appends.push(Append { stream, expect, fence: None, events });
         self.commit(caller, record, batch, &[appended]).await
     }
 }
