@@ -2,6 +2,8 @@
 //! tell them with, the daemon's host, and the work that contenders do.
 
 mod block;
+pub mod daemon;
+pub mod documents;
 pub mod host;
 pub mod surroundings;
 pub mod webhook;

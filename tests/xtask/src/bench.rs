@@ -11,6 +11,7 @@ mod apply;
 mod blocks;
 mod deploy;
 mod go_peer;
+mod history;
 mod hostile;
 mod intake;
 mod plugin_call;
@@ -38,6 +39,9 @@ pub(crate) enum Name {
     Hostile,
     /// Requests taken for good, beside PostgreSQL and Restate.
     Intake,
+    /// Questions about the past of a store with a long history, beside PostgreSQL
+    /// and SQLite.
+    History,
     /// Whole deployments: many at once, one more in a long history, starts,
     /// memory.
     Deploy,
@@ -55,6 +59,13 @@ pub(crate) struct Amount {
     /// Deployments in the longer history, for `deploy`.
     #[arg(long, default_value_t = 20_000)]
     history: usize,
+    /// Applications with a history in four environments each, for `history`.
+    #[arg(long, default_value_t = 1_000)]
+    applications: usize,
+    /// Versions that each of them had, for `history`: 250 make a million
+    /// deployments.
+    #[arg(long, default_value_t = 250)]
+    versions: usize,
 }
 
 /// Builds programs, as they are shipped; gives the folder that they are in.
@@ -73,7 +84,7 @@ fn programs(root: &Path, names: &[&str]) -> anyhow::Result<PathBuf> {
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
 pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<()> {
-    let Amount { blocks, environments, history } = amount;
+    let Amount { blocks, environments, history, applications, versions } = amount;
     let report = match name {
         Name::Apply => apply::bench(root, blocks)?,
         // It has no contenders that take turns, and makes its report itself.
@@ -81,6 +92,7 @@ pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<(
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
         Name::Provision => provision::bench(root, blocks)?,
+        Name::History => history::bench(root, blocks, applications, versions)?,
         Name::Hostile => hostile::bench(root, blocks)?,
         Name::Intake => return intake::bench(root, blocks),
     };

@@ -12,7 +12,7 @@ use super::report::Report;
 use crate::command::{cargo, run};
 use crate::{apt, plugins};
 use anyhow::{Context, ensure};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The native program is to be at least this many times as slow: ours takes 1.2
@@ -24,14 +24,12 @@ pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
     apt::need(&apt::SERVERS, "what is provisioned on")?;
     let shipped = root.join("target/plugins");
     plugins::build(&root.join("plugins"), &shipped)?;
-    let mut native = cargo(&root.join("tests/bench/peers/native"));
-    native.args(["build", "--release", "--locked", "--target-dir"]).arg(root.join("target/native"));
-    run(&mut native)?;
+    let native = native(root, "native")?;
     let programs = super::programs(root, &["provision"])?;
     let output = Command::new(programs.join("provision"))
         .arg(blocks.to_string())
         .arg(&shipped)
-        .arg(root.join("target/native/release/native"))
+        .arg(native)
         .stderr(Stdio::inherit())
         .output()
         .context("provision can't be run")?;
@@ -46,4 +44,14 @@ pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
         report.compare(&measured, &peer, &ours, None)?;
     }
     Ok(report)
+}
+
+/// Builds a program of `tests/bench/peers/native`, which is no part of the
+/// workspace; gives its path.
+pub(super) fn native(root: &Path, program: &str) -> anyhow::Result<PathBuf> {
+    let target = root.join("target/native");
+    let mut build = cargo(&root.join("tests/bench/peers/native"));
+    build.args(["build", "--release", "--locked", "--bin", program, "--target-dir"]).arg(&target);
+    run(&mut build)?;
+    Ok(target.join("release").join(program))
 }

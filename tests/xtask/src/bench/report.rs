@@ -133,6 +133,26 @@ impl Report {
         Ok(())
     }
 
+    /// Wants 99 of 100 calls of a contender to take less than so many
+    /// milliseconds, in the median of all blocks.
+    pub(crate) fn mostly_at_most(
+        &mut self,
+        measured: &Measured,
+        contender: &str,
+        wanted: f64,
+    ) -> anyhow::Result<()> {
+        let reached = measured.time(contender, |block| block.p99)?.median / 1000.0;
+        let goal = format!("{contender}: 99 of 100 in less than {wanted} ms");
+        self.add(Goal { goal, wanted, reached, ok: reached < wanted });
+        Ok(())
+    }
+
+    /// Wants a fact to be less than so much.
+    pub(crate) fn fact_at_most(&mut self, name: &str, reached: f64, wanted: f64) {
+        let goal = format!("{name}: less than {wanted}");
+        self.add(Goal { goal, wanted, reached, ok: reached < wanted });
+    }
+
     fn add(&mut self, goal: Goal) {
         self.ok &= goal.ok;
         self.goals.push(goal);

@@ -9,8 +9,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
-mod daemon;
-mod documents;
 mod history;
 mod report;
 
@@ -26,7 +24,8 @@ use deployd_core::views::DeployRequest;
 use deployd_practice::{Practice, PracticeOptions};
 use futures::StreamExt;
 
-use daemon::{Daemon, Usage};
+use bench::daemon::{Daemon, Usage};
+use bench::documents;
 use report::Report;
 
 /// Requests on their way at the same time: as many as a busy platform has.

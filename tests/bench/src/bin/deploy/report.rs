@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::daemon::Usage;
+use bench::daemon::Usage;
 
 /// Whole deployments a second, on two cores.
 const PER_SECOND: f64 = 100.0;

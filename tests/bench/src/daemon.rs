@@ -18,32 +18,42 @@ const ASK_EVERY: Duration = Duration::from_millis(1);
 /// The kernel's ticks per second, in which it counts processor time.
 const TICKS: f64 = 100.0;
 
-pub(crate) struct Daemon {
+/// A daemon that runs.
+pub struct Daemon {
     child: Child,
     address: SocketAddr,
-    pub(crate) client: Client,
+    /// Asks it, as people do.
+    pub client: Client,
     token: String,
     http: reqwest::Client,
     /// From its start until it was ready.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 /// What the daemon has done so far, or between two looks.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
-    pub(crate) succeeded: u64,
-    pub(crate) not_succeeded: u64,
-    pub(crate) steps: u64,
-    pub(crate) busy: u64,
-    pub(crate) commits: u64,
-    pub(crate) written_bytes: u64,
-    pub(crate) syncs: u64,
-    pub(crate) processor_s: f64,
+pub struct Usage {
+    /// Deployments that have succeeded.
+    pub succeeded: u64,
+    /// Deployments that have not.
+    pub not_succeeded: u64,
+    /// Steps.
+    pub steps: u64,
+    /// Environments that are worked on.
+    pub busy: u64,
+    /// Commits of the store.
+    pub commits: u64,
+    /// Bytes that the store has written.
+    pub written_bytes: u64,
+    /// Syncs of the disk.
+    pub syncs: u64,
+    /// Seconds of processors.
+    pub processor_s: f64,
 }
 
 impl Usage {
     /// What has come since.
-    pub(crate) fn until(&self, later: &Self) -> Self {
+    pub fn until(&self, later: &Self) -> Self {
         Self {
             succeeded: later.succeeded - self.succeeded,
             not_succeeded: later.not_succeeded - self.not_succeeded,
@@ -59,7 +69,11 @@ impl Usage {
 
 impl Daemon {
     /// Starts it, and waits until it is ready.
-    pub(crate) async fn start(deployd: &Path, data: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When it does not get ready.
+    pub async fn start(deployd: &Path, data: &Path) -> anyhow::Result<Self> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = free.local_addr()?;
         drop(free);
@@ -89,7 +103,7 @@ impl Daemon {
     }
 
     /// What it has done since its start.
-    pub(crate) async fn usage(&self) -> anyhow::Result<Usage> {
+    pub async fn usage(&self) -> anyhow::Result<Usage> {
         let url = format!("http://{}/metrics", self.address);
         let answer = self.http.get(url).bearer_auth(&self.token).send().await?;
         let text = answer.error_for_status()?.text().await?;
@@ -129,7 +143,7 @@ impl Daemon {
     }
 
     /// Its resident memory.
-    pub(crate) fn memory_bytes(&self) -> anyhow::Result<u64> {
+    pub fn memory_bytes(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("VmRSS")?;
@@ -137,7 +151,7 @@ impl Daemon {
     }
 
     /// Waits until nothing is deployed any more.
-    pub(crate) async fn until_idle(&self, within: Duration) -> anyhow::Result<()> {
+    pub async fn until_idle(&self, within: Duration) -> anyhow::Result<()> {
         let began = Instant::now();
         while self.usage().await?.busy > 0 {
             ensure!(began.elapsed() < within, "the daemon does not come to rest");
@@ -147,7 +161,7 @@ impl Daemon {
     }
 
     /// Ends it in order.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         let id = self.id()?.to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().await?;
         ensure!(told.success(), "kill -TERM {id}");
@@ -157,7 +171,7 @@ impl Daemon {
     }
 
     /// Ends it wherever it is.
-    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+    pub async fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use deployd_core::set::DeploymentSet;
 use serde_json::{Value, json};
 
 /// The application with many environments.
-pub(crate) const MANY: &str = "many";
+pub const MANY: &str = "many";
 
 /// Documents in one request.
 const AT_ONCE: usize = 250;
@@ -44,20 +44,20 @@ fn workload(version: usize) -> Value {
 }
 
 /// What a version of an application is.
-pub(crate) fn set(application: &str, version: usize) -> anyhow::Result<DeploymentSet> {
+pub fn set(application: &str, version: usize) -> anyhow::Result<DeploymentSet> {
     let workloads = json!({"web": workload(version)});
     let set = json!({"application": application, "workloads": workloads, "resources": {}});
     serde_json::from_value(set).context("the set")
 }
 
 /// The environments of an application.
-pub(crate) fn environments(application: &str, count: usize) -> anyhow::Result<Vec<EnvironmentId>> {
+pub fn environments(application: &str, count: usize) -> anyhow::Result<Vec<EnvironmentId>> {
     let id = |n| format!("{application}/e{n}").parse().context("the name of an environment");
     (0..count).map(id).collect()
 }
 
 /// Applies all of it, and sets the secret that leads to the cluster.
-pub(crate) async fn apply(
+pub async fn apply(
     client: &Client,
     kubeconfig: &str,
     application: &str,

@@ -1,0 +1,226 @@
+//! An engine over a store, with nobody behind its other ports: questions about the
+//! past ask only the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bench::surroundings::NoVault;
+use deployd_core::config::PluginSpec;
+use deployd_core::ports::{
+    Answer, ApplyRequest, Call, CallLog, Clock, Cluster, Decision, DriverPlan, DriverRequest,
+    Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing, PluginCatalog, PluginInfo,
+    PluginRef, Progress, Provisioned, Random, Readiness, Removal, RenderInput, Sender,
+    SensitiveObjects, Snapshot, Store, Strategies, StrategyContext, Target, Templaters, VaultAdmin,
+    VaultError,
+};
+use deployd_core::secret::{KeyReport, Link, SecretRef};
+use deployd_core::{Digest, Fault, Name, Timestamp};
+use deployd_engine::{Engine, Ports};
+use serde_json::Value;
+
+/// Nobody.
+#[derive(Clone, Copy)]
+struct Nobody;
+
+fn nobody<T>() -> Result<T, Fault> {
+    Err(Fault::bug("nobody", "nobody is asked for anything while the past is looked at"))
+}
+
+/// An engine that can be asked, and has nobody to work with.
+pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
+    let nobody = Arc::new(Nobody);
+    Engine::new(Ports {
+        store,
+        vault: Arc::new(NoVault),
+        vault_admin: nobody.clone(),
+        catalog: nobody.clone(),
+        drivers: nobody.clone(),
+        templaters: nobody.clone(),
+        strategies: nobody.clone(),
+        notifiers: nobody.clone(),
+        cluster: nobody.clone(),
+        sender: nobody.clone(),
+        clock: nobody.clone(),
+        random: nobody,
+    })
+}
+
+impl Clock for Nobody {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(since.as_millis()).unwrap_or_default())
+    }
+}
+
+impl Random for Nobody {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0);
+    }
+}
+
+fn no_key<T>() -> Result<T, VaultError> {
+    Err(VaultError::Key("there is no vault".to_owned()))
+}
+
+#[async_trait]
+impl VaultAdmin for Nobody {
+    async fn link(&self, _: &SecretRef, _: &Link) -> Result<(), VaultError> {
+        no_key()
+    }
+
+    async fn links(&self, _: &str) -> Result<Vec<(String, Option<Link>)>, VaultError> {
+        Ok(Vec::new())
+    }
+
+    async fn fingerprints(
+        &self,
+        _: &str,
+        _: Timestamp,
+    ) -> Result<BTreeMap<String, Digest>, VaultError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn keys(&self) -> Result<KeyReport, VaultError> {
+        no_key()
+    }
+
+    async fn rotate_key(&self) -> Result<KeyReport, VaultError> {
+        no_key()
+    }
+}
+
+#[async_trait]
+impl PluginCatalog for Nobody {
+    async fn load(&self, _: &Name, _: &PluginSpec) -> Result<PluginInfo, Fault> {
+        nobody()
+    }
+
+    async fn upload(&self, _: Vec<u8>, _: String) -> Result<PluginInfo, Fault> {
+        nobody()
+    }
+
+    fn has(&self, _: &PluginRef) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Drivers for Nobody {
+    async fn plan(&self, _: Call<'_>, _: &DriverRequest) -> Result<DriverPlan, Fault> {
+        nobody()
+    }
+
+    async fn provision(
+        &self,
+        _: Call<'_>,
+        _: &DriverRequest,
+        _: Option<&str>,
+    ) -> Result<Progress<Provisioned>, Fault> {
+        nobody()
+    }
+
+    async fn observe(&self, _: Call<'_>, _: &DriverRequest) -> Result<Option<Value>, Fault> {
+        nobody()
+    }
+
+    async fn destroy(
+        &self,
+        _: Call<'_>,
+        _: &DriverRequest,
+        _: Option<&str>,
+    ) -> Result<Removal, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Templaters for Nobody {
+    async fn render(&self, _: Call<'_>, _: &RenderInput) -> Result<Vec<Value>, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Strategies for Nobody {
+    async fn start(&self, _: Call<'_>, _: &StrategyContext) -> Result<Decision, Fault> {
+        nobody()
+    }
+
+    async fn next(
+        &self,
+        _: Call<'_>,
+        _: &StrategyContext,
+        _: &Value,
+        _: &Value,
+    ) -> Result<Decision, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Notifiers for Nobody {
+    async fn format(
+        &self,
+        _: Call<'_>,
+        _: &Value,
+        _: &Value,
+    ) -> Result<Vec<NotifierRequest>, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Sender for Nobody {
+    async fn send(&self, _: Outgoing) -> Result<Answer, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Cluster for Nobody {
+    async fn apply(&self, _: &ApplyRequest, _: &CallLog) -> Result<Vec<ObjectRef>, Fault> {
+        nobody()
+    }
+
+    async fn await_ready(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+        _: u64,
+        _: &CallLog,
+    ) -> Result<Readiness, Fault> {
+        nobody()
+    }
+
+    async fn prune(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+        _: &CallLog,
+    ) -> Result<Vec<ObjectRef>, Fault> {
+        nobody()
+    }
+
+    async fn compare(
+        &self,
+        _: &Target,
+        _: &SensitiveObjects,
+        _: &CallLog,
+    ) -> Result<Vec<deployd_core::drift::ObjectCheck>, Fault> {
+        nobody()
+    }
+
+    async fn version(&self, _: &Target) -> Result<String, Fault> {
+        nobody()
+    }
+
+    async fn logs(&self, _: &Target, _: &ObjectRef, _: usize) -> Result<Vec<LogLines>, Fault> {
+        nobody()
+    }
+
+    async fn snapshot(&self, _: &Target, _: &[ObjectRef]) -> Result<Snapshot, Fault> {
+        nobody()
+    }
+}
