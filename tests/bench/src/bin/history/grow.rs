@@ -116,7 +116,8 @@ async fn history(
                 }
                 state = after;
                 version = version.next();
-                events.push(NewEvent { at, actor, kind: event.kind().to_owned(), body });
+                let kind = event.kind().to_owned();
+                events.push(NewEvent { at, actor, source: None, kind, body });
             }
             batch.objects.extend(renamed.objects);
             before = Some(renamed.made);
