@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::closing::Closing;
+use crate::dora_metrics::DoraMetrics;
 use crate::limits::{BODIES_BYTES_MAX, BODIES_UNIT, LARGE_BODIES_MAX, STREAMS_MAX};
 use crate::refusals::Refusals;
 use crate::request_metrics::RequestMetrics;
@@ -42,6 +43,7 @@ pub struct Api {
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) requests: RequestMetrics,
+    pub(crate) dora: DoraMetrics,
     pub(crate) refusals: Refusals,
     pub(crate) closing: Closing,
     pub(crate) streams: Arc<Semaphore>,
@@ -62,6 +64,7 @@ impl Api {
                 openapi,
                 options,
                 requests: RequestMetrics::default(),
+                dora: DoraMetrics::default(),
                 refusals: Refusals::default(),
                 closing: Closing::default(),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),

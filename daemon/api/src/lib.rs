@@ -19,6 +19,7 @@ mod api;
 mod asked;
 mod body;
 mod closing;
+mod dora_metrics;
 mod idempotency;
 pub mod limits;
 mod observe;

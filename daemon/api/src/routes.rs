@@ -6,6 +6,7 @@ mod compare;
 mod debug;
 mod deployments;
 mod documents;
+mod dora;
 mod drift;
 mod environments;
 mod inventory;
@@ -17,6 +18,8 @@ mod plugins;
 mod probes;
 mod progress;
 mod repeat;
+mod report;
+mod sboms;
 mod schemas;
 mod secrets;
 mod sets;
@@ -43,6 +46,9 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(drift::operations)
         .with(inventory::operations)
         .with(audit::operations)
+        .with(dora::operations)
+        .with(report::operations)
+        .with(sboms::operations)
         .with(sets::operations)
         .with(compare::operations)
         .with(notifications::operations)

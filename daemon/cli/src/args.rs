@@ -5,6 +5,7 @@ mod compare;
 mod daemon;
 mod deployments;
 mod documents;
+mod dora;
 mod drift;
 mod global;
 mod inventory;
@@ -27,14 +28,17 @@ pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
     EnvironmentDeleteArgs, RemoveArgs, ResourcesArgs, SchemaArgs, SchemaKind, ValidateArgs,
 };
+pub use dora::DoraArgs;
 pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
-pub use inventory::{InventoryArgs, InventoryCommand, PathArgs, PointInTime, WhereArgs};
+pub use inventory::{
+    InventoryArgs, InventoryCommand, PackageArgs, PathArgs, PointInTime, WhereArgs,
+};
 pub use operations::{
-    AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
-    JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs,
-    PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs, SecretSetArgs,
-    TokenCommand, TokenCreateArgs,
+    AnnounceArgs, ArtifactCommand, AttachArgs, BackupArgs, CompletionsArgs, JournalCommand,
+    JournalExportArgs, JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand,
+    NotificationListArgs, PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs,
+    SecretSetArgs, TokenCommand, TokenCreateArgs,
 };
 pub use repeat::{CloneArgs, ReplayArgs, RollbackArgs};
 pub use values::{ImageChange, ImageReference};
@@ -192,6 +196,8 @@ pub enum ClientCommand {
     Journal(JournalCommand),
     /// Show who did what, when and from where, and what was refused
     Audit(AuditArgs),
+    /// Show how software is delivered: frequency, lead time, failures, time to restore
+    Dora(DoraArgs),
     /// Have the daemon write a copy of its store
     Backup(BackupArgs),
     /// Print completions for a shell

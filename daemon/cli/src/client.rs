@@ -2,12 +2,14 @@
 
 mod audit;
 mod compare;
+mod dora;
 mod events;
 mod inventory;
 mod problem;
 mod request;
 mod retry;
 mod routes;
+mod sboms;
 mod sse;
 mod transport;
 
@@ -18,6 +20,7 @@ use reqwest::Url;
 use crate::args::SecretText;
 use crate::error::CliError;
 
+pub use dora::DoraQuery;
 pub use events::{Events, ServerEvent};
 pub use problem::{Problem, ProblemItem};
 pub use retry::Backoff;

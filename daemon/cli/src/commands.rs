@@ -7,6 +7,7 @@ mod debug;
 mod deploy;
 mod deployments;
 mod documents;
+mod dora;
 mod drift;
 mod environments;
 mod inventory;
@@ -15,9 +16,11 @@ mod logs;
 mod manifests;
 mod notifications;
 mod offline;
+mod packages;
 mod plan_text;
 mod plugins;
 mod replay;
+mod report;
 mod rollback;
 mod secrets;
 mod selection;
@@ -103,7 +106,7 @@ pub fn tell(output: &mut Output, error: &CliError) {
 /// Whether a command gives a list for spreadsheets.
 fn has_sheet(command: &ClientCommand) -> bool {
     match command {
-        ClientCommand::Inventory(_) | ClientCommand::Audit(_) => true,
+        ClientCommand::Inventory(_) | ClientCommand::Audit(_) | ClientCommand::Dora(_) => true,
         ClientCommand::Environment(args) => args.at.is_some(),
         _ => false,
     }
@@ -150,6 +153,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Token(command) => tokens::token(context, command).await,
         ClientCommand::Whoami => tokens::whoami(context).await,
         ClientCommand::Journal(command) => journal::journal(context, command).await,
+        ClientCommand::Dora(args) => dora::dora(context, args).await,
         ClientCommand::Audit(args) => audit::audit(context, args).await,
         ClientCommand::Backup(args) => journal::backup(context, args).await,
         ClientCommand::Completions(args) => offline::completions(context, &args),

@@ -213,6 +213,7 @@ fn told(stream: &StreamId, kind: &str, body: &Value) -> String {
                 .collect();
             format!("announced {}", names.join(", "))
         }
+        "sbom-attached" => format!("attached a bill of materials to {}", of("/image")),
         "token-created" => format!("created the token {} ({})", of("/name"), of("/scope")),
         "token-revoked" => format!("revoked the token {}", of("/name")),
         REVEALED => format!("{} has read the secret {}", of("/plugin/name"), of("/name")),

@@ -35,6 +35,11 @@ impl StreamId {
         Self(format!("sets/{application}"))
     }
 
+    /// The stream of bills of materials that were attached to images.
+    pub fn sboms() -> Self {
+        Self("sboms".to_owned())
+    }
+
     /// The stream of tokens, secrets set and refusals.
     pub fn access() -> Self {
         Self("access".to_owned())

@@ -4,14 +4,21 @@
 use std::collections::BTreeMap;
 
 use deployd_core::announcement::{Announcement, announcements_of};
-use deployd_core::deployment::stays::{self, Ending, Known, RUNNING, Running};
+use deployd_core::deployment::stays::{
+    self, Ending, Known, RUNNING, Running, STAYS, Stay, stays_in,
+};
 use deployd_core::deployment::{DeploymentRecord, EnvironmentState};
+use deployd_core::dora::{self, Arrival, Change, Purpose};
 use deployd_core::image::Image;
 use deployd_core::ports::{Order, Put, StoreError};
 use deployd_core::set::DeploymentSet;
 
 use crate::records::{content, decode, get};
 use crate::{EngineError, Inner};
+
+/// The most stays of an image in an environment that are looked at for one that
+/// came to run: the others are of deployments that failed.
+const STAYS_MAX: usize = 50;
 
 impl Inner {
     /// What the end of a deployment that had begun changes of what is known of
@@ -21,6 +28,7 @@ impl Inner {
     /// after it.
     pub(crate) async fn ended(
         &self,
+        before: &EnvironmentState,
         after: &EnvironmentState,
         record: &DeploymentRecord,
         running: &mut Option<Running>,
@@ -28,7 +36,7 @@ impl Inner {
         if record.ended.is_none() || record.work.is_none() {
             return Ok(Vec::new());
         }
-        match self.try_ended(after, record, running).await {
+        match self.try_ended(before, after, record, running).await {
             // What can't be read will not be read the next time either: the
             // deployment ends all the same.
             Err(
@@ -44,6 +52,7 @@ impl Inner {
 
     async fn try_ended(
         &self,
+        state: &EnvironmentState,
         after: &EnvironmentState,
         record: &DeploymentRecord,
         running: &mut Option<Running>,
@@ -78,9 +87,39 @@ impl Inner {
             known.insert(name.clone(), self.announced_of(image).await?);
         }
         ending.known = &known;
-        let (after, puts) = ending.puts().map_err(EngineError::bug)?;
+        let ran = state.deployed.as_ref().map(|deployed| &deployed.deployment);
+        let first = match runs && dora::purpose(record, ran) == Purpose::Change {
+            true => self.first_here(&ending).await?,
+            false => Vec::new(),
+        };
+        let (after, mut puts) = ending.puts().map_err(EngineError::bug)?;
+        if let Some(change) = Change::of(record, environment_type, ran, first) {
+            puts.push(change.put(&record.environment).map_err(EngineError::bug)?);
+        }
         *running = Some(after);
         Ok(puts)
+    }
+
+    /// Since when there were the images to deploy that run here for the first time.
+    async fn first_here(&self, ending: &Ending<'_>) -> Result<Vec<Arrival>, EngineError> {
+        let mut first = Vec::new();
+        for (_, image) in ending.arriving() {
+            let environment = &ending.record.environment;
+            let range = stays_in(&image.repository, &image.version(), environment);
+            let stays = self.ports.store.scan(STAYS, range, Order::Ascending, STAYS_MAX).await?;
+            let ran = stays.entries.iter().map(|(_, value)| decode::<Stay>(STAYS.0, value));
+            let ran = ran.collect::<Result<Vec<Stay>, _>>()?;
+            if ran.iter().any(|stay| stay.from.is_some()) {
+                continue;
+            }
+            let Some(announced) = self.announcement(image, Order::Ascending).await? else {
+                continue;
+            };
+            let committed = announced.artifact.committed_at;
+            let since = committed.unwrap_or(announced.at);
+            first.push(Arrival { since, committed: committed.is_some() });
+        }
+        Ok(first)
     }
 
     /// What was announced of an image last.

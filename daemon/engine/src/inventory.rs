@@ -330,7 +330,7 @@ pub(crate) fn location(key: &[u8], value: &[u8]) -> Result<Location, EngineError
 }
 
 /// The rest of a range after a key.
-fn after(range: KeyRange, key: Option<Vec<u8>>) -> KeyRange {
+pub(crate) fn after(range: KeyRange, key: Option<Vec<u8>>) -> KeyRange {
     let Some(mut key) = key else { return range };
     // The first key after it.
     key.push(0);

@@ -86,7 +86,8 @@ impl Draft<'_> {
                 .map_err(EngineError::bug)?;
         }
         if let Some(record) = &record {
-            let puts = self.engine.ended(&after, record, &mut self.running).await?;
+            let puts =
+                self.engine.ended(&self.after.state, &after, record, &mut self.running).await?;
             self.changes.include(puts);
         }
         self.after = EnvironmentEntry { version: self.after.version.next(), state: after };

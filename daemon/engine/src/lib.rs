@@ -20,6 +20,7 @@ mod compare;
 mod configuration;
 mod debug;
 mod details;
+mod dora;
 mod drift;
 mod effects;
 mod ended;
@@ -38,9 +39,11 @@ mod pinned;
 mod planner;
 mod records;
 mod replay;
+mod report;
 mod requests;
 mod resources;
 mod rollback;
+mod sboms;
 mod secrets;
 mod sets;
 mod signature;
@@ -63,6 +66,7 @@ use deployd_core::ports::{
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
 pub use debug::DEBUG_LINES_MAX;
+pub use dora::DoraFilter;
 pub use error::{EngineError, Problem};
 pub use subjects::Resolved;
 
@@ -258,6 +262,11 @@ impl Engine {
             busy_environments: self.inner.workers.busy(),
             remembered_environments: self.inner.environments.count(),
         }
+    }
+
+    /// What time it is, by the clock that the records are written by.
+    pub fn now(&self) -> deployd_core::Timestamp {
+        self.inner.ports.clock.now()
     }
 
     /// At most `max` events of the journal after a position.

@@ -24,5 +24,6 @@ const fn operation(access: Access) -> Operation {
 async fn metrics(api: Api, _: Asked) -> Result<Text<PrometheusText>, Box<Problem>> {
     let mut text = (api.shared().options.metrics)();
     text.push_str(&api.shared().requests.text());
+    text.push_str(&api.shared().dora.text(api.engine()).await);
     Ok(Text::new(text))
 }

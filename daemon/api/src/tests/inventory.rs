@@ -74,3 +74,58 @@ async fn the_audit_says_who_asked_from_where_and_what_was_refused() {
     let asked = stage.ask(Method::GET, "/v1/audit").scope(TokenScope::Deploy);
     asked.send().await.is(403, "forbidden");
 }
+
+#[tokio::test]
+async fn figures_and_bills_of_materials_are_told() {
+    let stage = Stage::shop().await;
+    stage.deployed().await;
+    let report = stage.get("/v1/dora?application=shop").send().await.is(200, "").json();
+    assert_eq!(report["groups"][0]["deployments"], 1, "{report:#}");
+    assert_eq!(report["groups"][0]["leadTimesFromAnnouncement"], 1, "{report:#}");
+    let metrics = stage.get("/metrics").send().await.ok();
+    let line = r#"deployd_dora_deployments_per_day{environment_type="development"} 0.03"#;
+    assert!(metrics.text.contains(line), "{}", metrics.text);
+    let wrong = "/v1/dora?since=2026-01-02&until=2026-01-01";
+    stage.get(wrong).send().await.is(422, "invalid-request");
+
+    let digest = deployd_core::Digest::of(b"image");
+    let path = format!("/v1/artifacts/{digest}/sbom");
+    stage.get(&path).send().await.is(404, "not-found");
+    let document = r#"{"spdxVersion":"SPDX-2.3","packages":[{"name":"zlib","versionInfo":"1.3"}]}"#;
+    let attach = || stage.ask(Method::PUT, &path).scope(TokenScope::Ci);
+    let attached = attach().body(document).send().await.is(200, "").json();
+    assert_eq!(attached["packages"], 1, "{attached:#}");
+    assert_eq!(stage.get(&path).send().await.is(200, "").text, document);
+    let found = stage.get("/v1/inventory/packages?name=ZLib&version=1.3&now=true").send().await;
+    let found = found.is(200, "").json();
+    let place = &found["found"][0]["locations"][0]["environment"];
+    assert_eq!(place, "shop/development", "{found:#}");
+    for body in ["", "{}", "[1]", "\u{1}"] {
+        attach().body(body).send().await.is(422, "invalid-request");
+    }
+    let large = vec![b' '; crate::limits::SBOM_BYTES_MAX + 1];
+    attach().body(large).send().await.is(413, "body-too-large");
+}
+
+#[tokio::test]
+async fn the_configuration_of_an_environment_is_told_in_one_place() {
+    let stage = Stage::shop().await;
+    stage.deployed().await;
+    let document = "{apiVersion: deployd.dev/v1, kind: Environment, metadata: {name: development, description: 'For trying things', annotations: {owner: team-shop, capabilities: 'gpu, tls'}}, spec: {application: shop, type: development, ttl: 14d}}";
+    stage.apply(&[("environment.yaml", document)]).await.is(200, "");
+    let path = "/v1/environments/shop/development/report";
+    let report = stage.get(path).send().await.is(200, "").json();
+    assert_eq!(report["use"], "For trying things", "{report:#}");
+    assert_eq!(report["owner"], "team-shop");
+    assert_eq!(report["capabilities"], json!(["gpu", "tls"]));
+    assert_eq!((&report["ttl"], &report["document"]["version"]), (&json!("14d"), &json!(2)));
+    assert_eq!(report["arrival"]["automatic"]["ref"], "refs/heads/main");
+    assert_eq!(report["strategy"]["plugin"], "rolling");
+    let types = |field: &str| -> Vec<String> {
+        let list = report[field].as_array().unwrap();
+        list.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(types("offers"), ["dns", "k8s-cluster", "k8s-namespace"]);
+    assert!(types("resources").contains(&"dns".to_owned()), "{report:#}");
+    stage.get("/v1/environments/shop/none/report").send().await.is(404, "not-found");
+}

@@ -50,6 +50,8 @@ pub struct ValidateArgs {
 Examples:
   deployd environment shop/development
   deployd env list
+  deployd env shop/production --at 2026-11-14T14:00
+  deployd env report shop/production
   deployd env delete shop/preview-12 --dry-run")]
 pub struct EnvironmentArgs {
     /// The environment to show, as application/environment
@@ -70,6 +72,12 @@ pub enum EnvironmentCommand {
     List,
     /// Show what differs between what runs in two environments
     Diff(super::EnvironmentDiffArgs),
+    /// Show an environment's configuration: use, owner, what can be had in it, its rules
+    Report {
+        /// The environment, as application/environment
+        #[arg(value_name = "APP/ENV")]
+        environment: EnvironmentId,
+    },
     /// Take an environment away with all it has; its history stays
     Delete(EnvironmentDeleteArgs),
 }

@@ -78,6 +78,29 @@ pub enum InventoryCommand {
     Where(WhereArgs),
     /// Where an image was before it came to an environment, and how it was checked there
     Path(PathArgs),
+    /// Which images have a package, and where these are and were
+    Package(PackageArgs),
+}
+
+/// Which images have a package.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Packages are those of the bills of materials that were attached with `deployd artifact attach`.
+
+Examples:
+  deployd inventory package openssl
+  deployd inventory package openssl@3.0.2 --now
+  deployd inventory package @angular/core -o csv")]
+pub struct PackageArgs {
+    /// The package, with its group where it has one: NAME or NAME@VERSION
+    #[arg(value_name = "NAME[@VERSION]")]
+    pub package: String,
+    /// Only where it is now
+    #[arg(long)]
+    pub now: bool,
+    /// At most so many images
+    #[arg(long, value_name = "COUNT", default_value_t = 200)]
+    pub limit: usize,
 }
 
 /// Where an image is and was.

@@ -1,5 +1,6 @@
 //! What can be asked of a daemon about what is where, and was.
 
+use deployd_core::environment_report::EnvironmentReport;
 use deployd_core::image::ImageQuery;
 use deployd_core::inventory::{
     EnvironmentThen, InventoryFilter, InventoryPage, Passage, When, Whereabouts,
@@ -61,6 +62,15 @@ impl Client {
             .query("image", Some(image))
             .query("before", Some(before));
         self.ask(asked).await
+    }
+
+    /// The configuration of an environment.
+    pub async fn environment_report(
+        &self,
+        id: &EnvironmentId,
+    ) -> Result<EnvironmentReport, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        self.ask(self.get(&["v1", "environments", application, environment, "report"])?).await
     }
 
     /// What ran in an environment at a time.

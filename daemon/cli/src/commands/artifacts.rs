@@ -1,17 +1,26 @@
-//! Announces images.
+//! Announces images, and attaches to them what they are made of.
+
+use std::io::Read;
 
 use deployd_core::artifact::Artifact;
 
 use super::Context;
-use crate::args::ArtifactCommand;
+use crate::args::{ArtifactCommand, AttachArgs};
 use crate::error::CliError;
 use crate::exit;
+use crate::output::counted;
+
+/// Bytes of a bill of materials, as the daemon takes them.
+const SBOM_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) async fn artifact(
     context: &mut Context<'_>,
     command: ArtifactCommand,
 ) -> Result<u8, CliError> {
-    let ArtifactCommand::Announce(args) = command;
+    let args = match command {
+        ArtifactCommand::Announce(args) => args,
+        ArtifactCommand::Attach(args) => return attach(context, &args).await,
+    };
     let artifact = Artifact {
         repository: args.image.repository,
         digest: args.image.digest,
@@ -50,6 +59,32 @@ pub(super) async fn artifact(
     }
     if announced.routes.is_empty() {
         output.note("no environment deploys it by itself")?;
+    }
+    Ok(exit::OK)
+}
+
+async fn attach(context: &mut Context<'_>, args: &AttachArgs) -> Result<u8, CliError> {
+    let mut document = Vec::new();
+    let mut read = |from: &mut dyn Read| {
+        // One more than fits, so that what is too large is seen to be.
+        from.take(SBOM_BYTES_MAX.saturating_add(1)).read_to_end(&mut document)
+    };
+    let path = args.sbom.as_str();
+    let read = match path {
+        "-" => read(&mut context.input),
+        path => std::fs::File::open(path).and_then(|mut file| read(&mut file)),
+    };
+    read.map_err(|error| CliError::file(path, error))?;
+    if document.len() as u64 > SBOM_BYTES_MAX {
+        let text = format!("{path} has more than the {SBOM_BYTES_MAX} bytes that are taken");
+        return Err(CliError::Input(text));
+    }
+    let attached = context.client()?.attach_sbom(args.image.digest, document).await?;
+    if context.output.is_human() {
+        let count = counted(u64::from(attached.packages), "package");
+        context.output.line(format!("attached to {}: {count}", attached.image))?;
+    } else {
+        context.output.document(&attached)?;
     }
     Ok(exit::OK)
 }

@@ -60,6 +60,9 @@ pub(super) async fn environment(
         (Some(EnvironmentCommand::Diff(args)), _) => {
             return super::compare::environments(context, args).await;
         }
+        (Some(EnvironmentCommand::Report { environment }), _) => {
+            return super::report::report(context, &environment).await;
+        }
         (Some(EnvironmentCommand::Delete(args)), _) => return delete(context, args).await,
         (None, Some(id)) => id,
     };

@@ -43,6 +43,7 @@ pub(super) async fn inventory(
         None => list(context, application, environment_type, at).await,
         Some(InventoryCommand::Where(args)) => whereabouts(context, args).await,
         Some(InventoryCommand::Path(args)) => path(context, args).await,
+        Some(InventoryCommand::Package(args)) => super::packages::package(context, &args).await,
     }
 }
 
@@ -292,7 +293,7 @@ pub(super) fn name(location: &Location) -> String {
     }
 }
 
-fn outcome(outcome: Outcome) -> (String, Tone) {
+pub(super) fn outcome(outcome: Outcome) -> (String, Tone) {
     let tone = match outcome {
         Outcome::Succeeded => Tone::Good,
         Outcome::Cancelled | Outcome::Superseded => Tone::Warn,
