@@ -7,6 +7,7 @@ mod debug;
 mod deployments;
 mod documents;
 mod dora;
+mod drafts;
 mod drift;
 mod environments;
 mod inventory;
@@ -51,6 +52,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(sboms::operations)
         .with(sets::operations)
         .with(compare::operations)
+        .with(drafts::operations)
         .with(notifications::operations)
         .with(secrets::operations)
         .with(plugins::operations)

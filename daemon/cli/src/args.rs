@@ -6,6 +6,7 @@ mod daemon;
 mod deployments;
 mod documents;
 mod dora;
+mod drafts;
 mod drift;
 mod global;
 mod inventory;
@@ -29,6 +30,7 @@ pub use documents::{
     EnvironmentDeleteArgs, RemoveArgs, ResourcesArgs, SchemaArgs, SchemaKind, ValidateArgs,
 };
 pub use dora::DoraArgs;
+pub use drafts::{DraftCommand, DraftCreateArgs, DraftDeployArgs, DraftEditArgs};
 pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
 pub use inventory::{
@@ -149,6 +151,9 @@ pub enum ClientCommand {
     /// Show deployment sets, or list them
     #[command(subcommand)]
     Set(SetCommand),
+    /// Prepare a change with others: a delta that is deployed, or dropped, later
+    #[command(subcommand)]
+    Draft(DraftCommand),
     /// End a deployment and bring back what ran before
     Cancel(CancelArgs),
     /// Have a rollout that was paused for a person go on

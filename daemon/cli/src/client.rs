@@ -3,6 +3,7 @@
 mod audit;
 mod compare;
 mod dora;
+mod drafts;
 mod events;
 mod inventory;
 mod problem;

@@ -8,6 +8,7 @@ mod deploy;
 mod deployments;
 mod documents;
 mod dora;
+mod drafts;
 mod drift;
 mod environments;
 mod inventory;
@@ -132,6 +133,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Diff(args) => compare::diff(context, args).await,
         ClientCommand::Patch(args) => sets::patch(context, args).await,
         ClientCommand::Set(command) => sets::set(context, command).await,
+        ClientCommand::Draft(command) => drafts::draft(context, command).await,
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
         ClientCommand::Resume(args) => deployments::resume(context, args).await,
         ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,

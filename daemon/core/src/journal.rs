@@ -30,6 +30,11 @@ impl StreamId {
         Self(format!("artifacts/{application}"))
     }
 
+    /// The stream of drafts of one application.
+    pub fn drafts(application: &crate::Name) -> Self {
+        Self(format!("drafts/{application}"))
+    }
+
     /// The stream of sets that were made of others, of one application.
     pub fn sets(application: &crate::Name) -> Self {
         Self(format!("sets/{application}"))

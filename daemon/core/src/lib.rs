@@ -16,6 +16,7 @@ pub mod deployment;
 pub mod details;
 pub mod digest;
 pub mod dora;
+pub mod draft;
 pub mod drift;
 pub mod egress;
 pub mod environment_report;

@@ -332,7 +332,7 @@ fn is_of_application(error: &EngineError) -> bool {
 }
 
 /// Adds one batch to another.
-fn merge(batch: &mut Batch, other: Batch) {
+pub(crate) fn merge(batch: &mut Batch, other: Batch) {
     batch.appends.extend(other.appends);
     batch.puts.extend(other.puts);
     batch.outbox.extend(other.outbox);

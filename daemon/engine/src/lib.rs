@@ -21,6 +21,7 @@ mod configuration;
 mod debug;
 mod details;
 mod dora;
+mod drafts;
 mod drift;
 mod effects;
 mod ended;

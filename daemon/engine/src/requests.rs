@@ -8,14 +8,15 @@ use deployd_core::deployment::{
     DeploymentRecord, Event, Mode, Origin, Outcome, Request, Steps, queue,
 };
 use deployd_core::plan::{Manifests, Plan};
-use deployd_core::ports::{Object, Order};
+use deployd_core::ports::{Batch, Object, Order};
 use deployd_core::set::{DeploymentSet, patch};
 use deployd_core::views::{DeployRequest, EnvironmentView, HistoryPage, LogEntry, PlanView};
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
 use crate::configuration::Configuration;
 use crate::environments::EnvironmentEntry;
-use crate::journal::{StoreOrEngine, until_no_conflict, with_objects};
+use crate::intake::merge;
+use crate::journal::{StoreOrEngine, until_no_conflict};
 use crate::records::{below, content, decode, deployment, head_of_deployment, named_set, object};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
@@ -317,6 +318,19 @@ impl Inner {
         events: &[Event],
         contents: Vec<Object>,
     ) -> Result<DeploymentRecord, StoreOrEngine> {
+        let beside = Batch { objects: contents, ..Batch::default() };
+        self.ask_beside(caller, id, entry, events, beside).await
+    }
+
+    /// The same, with whatever else happens in the same transaction.
+    pub(crate) async fn ask_beside(
+        &self,
+        caller: &Caller,
+        id: &EnvironmentId,
+        entry: &Arc<EnvironmentEntry>,
+        events: &[Event],
+        beside: Batch,
+    ) -> Result<DeploymentRecord, StoreOrEngine> {
         let mut appended = self.prepare(id, entry, caller, events).await?;
         let mut record = appended
             .record
@@ -326,7 +340,8 @@ impl Inner {
         if let Some(work) = &mut record.work {
             work.steps = Steps::default();
         }
-        let batch = with_objects(std::mem::take(&mut appended.batch), contents);
+        let mut batch = std::mem::take(&mut appended.batch);
+        merge(&mut batch, beside);
         self.commit(caller, record, batch, &[appended]).await
     }
 
@@ -367,7 +382,7 @@ impl Inner {
     }
 
     /// The set that a request wants, and why there will be a deployment.
-    async fn wanted(
+    pub(crate) async fn wanted(
         &self,
         id: &EnvironmentId,
         request: &DeployRequest,

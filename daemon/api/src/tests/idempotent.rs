@@ -103,6 +103,27 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let requests = (request("shop/development"), request("shop/development#1"));
             Write::json(operation.path, &requests.0, &requests.1).leaves(201, "")
         }
+        "createDraft" => {
+            stage.deployed().await;
+            let draft = |title: &str| json!({"environment": "shop/development", "title": title});
+            Write::json(operation.path, &draft("a"), &draft("b")).leaves(201, "draft-created")
+        }
+        "editDraft" | "dropDraft" | "deployDraft" => {
+            stage.deployed().await;
+            let draft = json!({"environment": "shop/development"});
+            let made = stage.post("/v1/drafts").json(&draft).send().await.is(201, "").json();
+            let path = format!("/v1/drafts/{}", made["id"].as_str().unwrap());
+            match operation.id {
+                "dropDraft" => Write::bare(path).leaves(200, "draft-dropped"),
+                "editDraft" => {
+                    let edit = |delta: Value| json!({"version": 1, "delta": delta});
+                    Write::json(path, &edit(json!({})), &edit(json!({"resources": {}})))
+                        .leaves(200, "draft-edited")
+                }
+                _ => Write::json(format!("{path}/deploy"), &json!({"version": 1}), &json!({}))
+                    .leaves(202, "draft-deployed"),
+            }
+        }
         "redeploy" => {
             let earlier = stage.deployed().await;
             let path = deployment("redeploy", &earlier);

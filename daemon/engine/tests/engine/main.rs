@@ -20,6 +20,7 @@ mod crashes;
 mod details;
 mod documents;
 mod dora;
+mod drafts;
 mod drift;
 mod exact;
 mod expiry;
