@@ -30,7 +30,9 @@ pub use documents::{
     EnvironmentDeleteArgs, RemoveArgs, ResourcesArgs, SchemaArgs, SchemaKind, ValidateArgs,
 };
 pub use dora::DoraArgs;
-pub use drafts::{DraftCommand, DraftCreateArgs, DraftDeployArgs, DraftEditArgs};
+pub use drafts::{
+    DraftCommand, DraftCreateArgs, DraftDeployArgs, DraftEditArgs, DraftIdArgs, DraftListArgs,
+};
 pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
 pub use inventory::{

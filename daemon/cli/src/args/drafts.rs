@@ -11,27 +11,15 @@ pub enum DraftCommand {
     /// Begin a draft: a delta that is prepared, shared, and then deployed or dropped
     Create(DraftCreateArgs),
     /// List the drafts of an application
-    List {
-        /// The application
-        #[arg(value_name = "APP")]
-        application: Name,
-    },
+    List(DraftListArgs),
     /// Show a draft: its delta, and who has changed it
-    Show {
-        /// The draft
-        #[arg(value_name = "ID")]
-        id: String,
-    },
+    Show(DraftIdArgs),
     /// Give a draft another delta, if nobody else has changed it since you read it
     Edit(DraftEditArgs),
     /// Deploy a draft, as a delta to what runs, and watch
     Deploy(DraftDeployArgs),
     /// Drop a draft; the journal keeps what it was
-    Drop {
-        /// The draft
-        #[arg(value_name = "ID")]
-        id: String,
-    },
+    Drop(DraftIdArgs),
 }
 
 /// Begin a draft.
@@ -92,4 +80,28 @@ pub struct DraftDeployArgs {
     /// Whether to follow it.
     #[command(flatten)]
     pub watching: Watching,
+}
+
+/// List drafts.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd draft list shop
+  deployd draft list shop -o json | jq -r '.[].id'")]
+pub struct DraftListArgs {
+    /// The application
+    #[arg(value_name = "APP")]
+    pub application: Name,
+}
+
+/// A draft.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd draft show 4m0zta51xk > change.yaml
+  deployd draft drop 4m0zta51xk")]
+pub struct DraftIdArgs {
+    /// The draft
+    #[arg(value_name = "ID")]
+    pub id: String,
 }

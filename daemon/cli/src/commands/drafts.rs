@@ -5,7 +5,7 @@ use deployd_core::set::Delta;
 
 use super::Context;
 use super::selection::from_file;
-use crate::args::DraftCommand;
+use crate::args::{DraftCommand, DraftIdArgs, DraftListArgs};
 use crate::error::CliError;
 use crate::exit;
 use crate::output::{Output, Table, ago, clean, counted};
@@ -29,7 +29,7 @@ pub(super) async fn draft(
             let edit = DraftEdit { version: args.version, delta };
             client.edit_draft(&args.id, &edit).await?
         }
-        DraftCommand::Drop { id } => {
+        DraftCommand::Drop(DraftIdArgs { id }) => {
             let dropped = client.drop_draft(&id).await?;
             context.output.note(format!("draft {id} is dropped"))?;
             if !context.output.is_human() {
@@ -47,12 +47,12 @@ pub(super) async fn draft(
             let record = client.deploy_draft(&args.id, &how).await?;
             return super::deploy::accepted(context, &client, record, args.watching.wanted()).await;
         }
-        DraftCommand::List { application } => {
+        DraftCommand::List(DraftListArgs { application }) => {
             let drafts = client.drafts(&application).await?;
             list(context.output, &drafts)?;
             return Ok(exit::OK);
         }
-        DraftCommand::Show { id } => {
+        DraftCommand::Show(DraftIdArgs { id }) => {
             let draft = client.draft(&id).await?;
             show(context.output, &draft)?;
             return Ok(exit::OK);
