@@ -2,7 +2,7 @@
 
 use deployd_core::views::{CloneRequest, RollbackRequest, RollbackView};
 
-use super::{Context, plan_text};
+use super::Context;
 use crate::args::{CloneArgs, RollbackArgs};
 use crate::error::CliError;
 use crate::exit;
@@ -23,9 +23,6 @@ pub(super) async fn rollback(
     let view = client.plan_of_rollback(&args.environment, &request).await?;
     if context.output.is_human() {
         describe(context.output, &args.environment.to_string(), &view)?;
-        if args.dry_run {
-            plan_text::show(context.output, &view.plan, true)?;
-        }
     } else if args.dry_run {
         context.output.document(&view)?;
     }

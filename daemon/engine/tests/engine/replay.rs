@@ -114,3 +114,29 @@ async fn what_a_templater_refused_it_refuses_again() {
     assert_eq!(part(&again, Part::Manifests).verdict, Verdict::Identical, "{again:#?}");
     assert_eq!(part(&again, Part::Decisions).verdict, Verdict::Nothing);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_has_the_baseline_before_anything_was_deployed() {
+    let stage = Stage::new().await;
+    let images = documents::shop("shop").into_iter().filter_map(|document| match document {
+        deployd_core::config::Document::Workload(d) => Some((d.name.to_string(), d.workload)),
+        _ => None,
+    });
+    let mut set = deployd_core::set::DeploymentSet {
+        application: "shop".parse().unwrap(),
+        workloads: images.collect(),
+        resources: std::collections::BTreeMap::new(),
+    };
+    for workload in set.workloads.values_mut() {
+        workload.containers.values_mut().for_each(|one| one.image = "registry.test/x:1".to_owned());
+    }
+    let request = deployd_core::views::DeployRequest { set: Some(set), ..crate::world::request() };
+    let shown = stage.engine.plan(&request).await.unwrap();
+    let platform = shown
+        .preview
+        .manifests
+        .of(|_| true)
+        .into_iter()
+        .find(|object| object["metadata"]["name"] == "platform");
+    assert_eq!(platform.unwrap()["data"]["baseline"], "the platform's");
+}
