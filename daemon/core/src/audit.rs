@@ -283,7 +283,7 @@ mod tests {
         };
         let all = AuditFilter::default();
         assert!(all.lets_through(&mark));
-        let ada = AuditFilter { actor: Some(Actor("ada".into())), ..all.clone() };
+        let ada = AuditFilter { actor: Some(Actor("ada".into())), ..all };
         assert!(ada.lets_through(&mark));
         assert!(!AuditFilter { refused: true, ..ada.clone() }.lets_through(&mark));
         let other = AuditFilter { application: Some("other".parse().unwrap()), ..ada };

@@ -267,6 +267,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "json!(…) reads better without a & before it"
+    )]
     fn read(document: serde_json::Value) -> Result<(SbomFormat, Vec<Package>), SbomError> {
         packages(document.to_string().as_bytes())
     }

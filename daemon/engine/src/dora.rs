@@ -17,6 +17,10 @@ const CHANGES_MAX: usize = 200_000;
 /// Environments that are listed, and deployments that are read, at once.
 const AT_ONCE: usize = 2_000;
 
+/// Deployments by application and type of environment, as far as they are told
+/// apart; those of each environment by themselves.
+type Groups = BTreeMap<(Option<Name>, Option<Name>), Vec<Vec<Change>>>;
+
 /// Which deployments are counted: those for which all that is given holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DoraFilter {
@@ -51,7 +55,7 @@ impl Inner {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<DoraReport, EngineError> {
-        let mut groups: BTreeMap<(Option<Name>, Option<Name>), Vec<Vec<Change>>> = BTreeMap::new();
+        let mut groups = Groups::new();
         let mut left = CHANGES_MAX;
         let mut cut = false;
         let mut range = match &filter.application {

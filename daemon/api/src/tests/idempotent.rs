@@ -79,6 +79,15 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(operation.path, &artifact(b"1"), &artifact(b"2"))
                 .leaves(200, "artifacts-announced")
         }
+        "attachSbom" => {
+            let bill = |name: &str| {
+                let components = json!([{"type": "library", "name": name, "version": "1.0"}]);
+                json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components})
+            };
+            let image = Digest::of(b"1");
+            let path = operation.path.replace("{digest}", &image.to_string());
+            Write::json(path, &bill("a"), &bill("b")).leaves(200, "sbom-attached")
+        }
         "deploy" => {
             stage.deployed().await;
             let request =

@@ -73,6 +73,10 @@ pub enum EnvironmentCommand {
     /// Show what differs between what runs in two environments
     Diff(super::EnvironmentDiffArgs),
     /// Show an environment's configuration: use, owner, what can be had in it, its rules
+    #[command(after_help = "\
+Examples:
+  deployd env report shop/production
+  deployd env report shop/production -o yaml")]
     Report {
         /// The environment, as application/environment
         #[arg(value_name = "APP/ENV")]

@@ -70,7 +70,7 @@ async fn drafts_are_listed_dropped_and_bounded() {
     stage.deployed("1").await;
     let shop = "shop".parse().unwrap();
     let draft = created(&stage).await;
-    assert_eq!(stage.engine.drafts(&shop).await.unwrap(), [draft.clone()]);
+    assert_eq!(stage.engine.drafts(&shop).await.unwrap(), std::slice::from_ref(&draft));
     stage.engine.drop_draft(&caller(), &draft.id).await.unwrap();
     assert!(stage.engine.drafts(&shop).await.unwrap().is_empty());
     let gone = stage.engine.draft(&draft.id).await.unwrap_err();
