@@ -10,7 +10,7 @@ use crate::documents::{artifact, image, plugin};
 use crate::world::{SIGNING_SECRET, Stage, World, assert_succeeded, caller};
 
 /// Every byte that the store keeps: what it writes as its copy, with lists of
-/// bytes read as bytes.
+/// bytes read as bytes, and what is compressed as it was before.
 pub async fn everything(world: &World) -> Vec<Vec<u8>> {
     static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -30,7 +30,10 @@ fn collect(value: &Value, found: &mut Vec<Vec<u8>>) {
         Value::Array(items) => {
             let byte = |item: &Value| item.as_u64().and_then(|n| u8::try_from(n).ok());
             match items.iter().map(byte).collect::<Option<Vec<u8>>>() {
-                Some(bytes) if !bytes.is_empty() => found.push(bytes),
+                Some(bytes) if !bytes.is_empty() => {
+                    found.extend(zstd::decode_all(bytes.as_slice()));
+                    found.push(bytes);
+                }
                 _ => items.iter().for_each(|item| collect(item, found)),
             }
         }
@@ -67,6 +70,7 @@ async fn i16_a_canary_is_found_in_the_cluster_s_secret_only() {
     let kept = everything(&stage.world).await;
     assert!(holds(&kept, "\u{27e6}secret:"), "the search finds what is there");
     assert!(holds(&kept, "deployment-queued"), "the search finds what is there");
+    assert!(holds(&kept, "planned: 5 resources"), "also in logs, which are compressed");
     assert!(!holds(&kept, "canary"));
     assert!(!holds(&kept, SIGNING_SECRET));
     assert!(!holds(&kept, &token.secret));
