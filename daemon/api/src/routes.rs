@@ -25,6 +25,7 @@ mod schemas;
 mod secrets;
 mod sets;
 mod tokens;
+mod written;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

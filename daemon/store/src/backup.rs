@@ -97,7 +97,8 @@ pub fn records_of(path: &Path) -> Result<Vec<(String, Vec<u8>)>, OpenError> {
                 Ok(digest) if table == "objects" => {
                     crate::objects::unpack(Digest::from_bytes(digest), &value)?
                 }
-                _ => value,
+                // Others compress what they keep, too.
+                _ => zstd::decode_all(value.as_slice()).unwrap_or(value),
             };
             found.push((table.to_owned(), [key, value].concat()));
         }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::paging::PageSize;
+use super::written::Written;
 use crate::access::Access::Needs;
 use crate::answer::Found;
 use crate::api::Api;
@@ -37,9 +38,9 @@ struct AuditQuery {
     /// Only of this environment.
     environment: Option<EnvironmentId>,
     /// Only from this time on.
-    since: Option<Moment>,
+    since: Option<Written<Moment>>,
     /// Only before this time.
-    until: Option<Moment>,
+    until: Option<Written<Moment>>,
     /// Only events of this type: `deployment-queued`.
     kind: Option<String>,
     /// Only what was refused.
@@ -62,8 +63,8 @@ async fn audit(
         actor,
         application,
         environment,
-        since: since.map(|since| since.0),
-        until: until.map(|until| until.0),
+        since: Written::optional(since.as_ref(), "since")?.map(|since| since.0),
+        until: Written::optional(until.as_ref(), "until")?.map(|until| until.0),
         kind,
         refused,
     };

@@ -8,6 +8,7 @@ use deployd_engine::DoraFilter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::written::Written;
 use crate::access::Access::Needs;
 use crate::answer::Found;
 use crate::api::Api;
@@ -37,9 +38,9 @@ struct DoraQuery {
     #[serde(rename = "type")]
     environment_type: Option<Name>,
     /// From when: 30 days before `until`, when not given.
-    since: Option<Moment>,
+    since: Option<Written<Moment>>,
     /// Until when: now, when not given.
-    until: Option<Moment>,
+    until: Option<Written<Moment>>,
     /// All applications together.
     #[serde(default)]
     together: bool,
@@ -50,6 +51,8 @@ async fn dora(
     asked: Asked<Nothing, DoraQuery>,
 ) -> Result<Found<DoraReport>, Box<Problem>> {
     let DoraQuery { application, environment_type, since, until, together } = asked.query;
+    let (since, until) =
+        (Written::optional(since.as_ref(), "since")?, Written::optional(until.as_ref(), "until")?);
     let until = until.map_or_else(|| api.engine().now(), |until| until.0);
     let since = since.map_or(Timestamp(until.0.saturating_sub(WINDOW_MS)), |since| since.0);
     let filter = DoraFilter { application, environment_type, together };

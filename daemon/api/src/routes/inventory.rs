@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::environments::Place;
 use super::paging::PageSize;
+use super::written::Written;
 use crate::access::Access::Needs;
 use crate::answer::Found;
 use crate::api::Api;
@@ -66,7 +67,7 @@ struct InventoryQuery {
     #[serde(rename = "type")]
     environment_type: Option<Name>,
     /// What ran then; what runs, when not given.
-    at: Option<Moment>,
+    at: Option<Written<Moment>>,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// Environments on the page.
@@ -79,7 +80,8 @@ async fn list(
     asked: Asked<Nothing, InventoryQuery>,
 ) -> Result<Found<InventoryPage>, Box<Problem>> {
     let InventoryQuery { application, environment_type, at, cursor, limit } = asked.query;
-    let filter = InventoryFilter { application, environment_type, at: at.map(|at| at.0) };
+    let at = Written::optional(at.as_ref(), "at")?.map(|at| at.0);
+    let filter = InventoryFilter { application, environment_type, at };
     Ok(Found(api.engine().inventory(&filter, cursor.as_deref(), limit.0).await?))
 }
 
@@ -87,12 +89,12 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct WhereQuery {
     /// Which images.
-    image: ImageQuery,
+    image: Written<ImageQuery>,
     /// `ever` or `now`.
     #[serde(default)]
     when: When,
     /// Only where it was then.
-    at: Option<Moment>,
+    at: Option<Written<Moment>>,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// Stays on the page; of a whole repository now or then: environments.
@@ -105,7 +107,8 @@ async fn whereabouts(
     asked: Asked<Nothing, WhereQuery>,
 ) -> Result<Found<Whereabouts>, Box<Problem>> {
     let WhereQuery { image, when, at, cursor, limit } = asked.query;
-    let (at, cursor) = (at.map(|at| at.0), cursor.as_deref());
+    let at = Written::optional(at.as_ref(), "at")?.map(|at| at.0);
+    let (image, cursor) = (image.read("image")?, cursor.as_deref());
     Ok(Found(api.engine().whereabouts(&image, when, at, cursor, limit.0).await?))
 }
 
@@ -113,26 +116,27 @@ async fn whereabouts(
 #[serde(deny_unknown_fields)]
 struct PathQuery {
     /// Which image: by its digest or its tag.
-    image: ImageQuery,
+    image: Written<ImageQuery>,
     /// The environment that it came to.
     before: EnvironmentId,
 }
 
 async fn path(api: Api, asked: Asked<Nothing, PathQuery>) -> Result<Found<Passage>, Box<Problem>> {
     let PathQuery { image, before } = asked.query;
-    Ok(Found(api.engine().passage(&image, &before, true).await?))
+    Ok(Found(api.engine().passage(&image.read("image")?, &before, true).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ThenQuery {
     /// When.
-    at: Moment,
+    at: Written<Moment>,
 }
 
 async fn then(
     api: Api,
     asked: Asked<Place, ThenQuery>,
 ) -> Result<Found<EnvironmentThen>, Box<Problem>> {
-    Ok(Found(api.engine().environment_then(&asked.path.into(), asked.query.at.0).await?))
+    let at = asked.query.at.read("at")?.0;
+    Ok(Found(api.engine().environment_then(&asked.path.into(), at).await?))
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::deployments::{DryRun, accepted};
 use super::environments::Place;
+use super::written::Written;
 use crate::access::Access::Needs;
 use crate::answer::{Accepted, Either, Found};
 use crate::api::Api;
@@ -73,7 +74,7 @@ async fn clone(
 #[serde(deny_unknown_fields)]
 struct ReplayQuery {
     /// The deployment.
-    of: Subject,
+    of: Written<Subject>,
     /// A version of a plugin that takes the place of the recorded one:
     /// `NAME@DIGEST`, or the first digits of the digest.
     with: Option<PluginVersion>,
@@ -84,7 +85,7 @@ async fn replay(
     asked: Asked<Nothing, ReplayQuery>,
 ) -> Result<Found<Replay>, Box<Problem>> {
     let ReplayQuery { of, with } = asked.query;
-    let resolved = api.engine().resolve(&of).await?;
+    let resolved = api.engine().resolve(&of.read("of")?).await?;
     let id = &resolved.deployment()?.id;
     Ok(Found(api.engine().replay(id, with.as_ref()).await?))
 }

@@ -6,7 +6,7 @@ use crate::path::Path;
 use crate::shown;
 
 /// Patterns of the core's types, and what they mean to a person.
-pub(super) const PATTERNS: [(&str, &str); 13] = [
+pub(super) const PATTERNS: [(&str, &str); 14] = [
     (
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         "1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit",
@@ -26,6 +26,10 @@ pub(super) const PATTERNS: [(&str, &str); 13] = [
     (
         "^(never|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d)$",
         "minutes, hours or days, like 90m, 48h or 14d, or never",
+    ),
+    (
+        "^(forever|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d)$",
+        "minutes, hours or days, like 90m, 48h or 14d, or forever",
     ),
     ("^[A-Za-z0-9_-]+$", "letters, digits, \"-\" and \"_\""),
     (

@@ -111,8 +111,8 @@ impl JsonSchema for Retention {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "pattern": "^([1-9][0-9]*[mhd]|forever)$",
-            "description": "Minutes, hours or days, like 90m, 48h or 14d, or forever.",
+            "pattern": "^(forever|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d)$",
+            "description": "minutes, hours or days, like 90m, 48h or 14d, or forever",
         })
     }
 }

@@ -12,6 +12,9 @@ use crate::client::Client;
 use crate::program::{Build, ended};
 use crate::stage::{ENVIRONMENT, Stage};
 
+/// A package in a bill of materials.
+const PACKAGE: &str = "left-pad";
+
 /// Names of places, and what is there.
 #[derive(Default)]
 pub(super) struct Places(Vec<(String, Vec<u8>)>);
@@ -59,8 +62,7 @@ impl Places {
         let known = Known::of(client).await;
         for (path, operations) in document["paths"].as_object().unwrap() {
             let Some(get) = operations.get("get") else { continue };
-            let parameters = get["parameters"].to_string();
-            let query = if parameters.contains("\"limit\"") { "?limit=500" } else { "" };
+            let query = known.query(path, get["parameters"].as_array().unwrap_or(&Vec::new()));
             for filled in known.fill(path) {
                 let path = format!("{filled}{query}");
                 let answer = client.get(&path).await;
@@ -149,6 +151,14 @@ impl Known {
         for id in texts(&deployments, "/id") {
             records.push(client.get(&format!("/v1/deployments/{id}")).await.ok());
         }
+        // What nobody has made yet.
+        let image_digest = format!("sha256:{}", "1".repeat(64));
+        let bill = json!({"bomFormat": "CycloneDX", "specVersion": "1.6",
+            "components": [{"type": "library", "name": PACKAGE, "version": "1.0"}]});
+        let path = format!("/v1/artifacts/{image_digest}/sbom");
+        Client::send(client.request(Method::PUT, &path).json(&bill)).await.ok();
+        let draft = client.post("/v1/drafts", &json!({"environment": ENVIRONMENT})).await.ok();
+        let draft = draft["id"].as_str().unwrap().to_owned();
         let notifications = list("/v1/notifications?limit=500").await;
         let documents = list("/v1/documents").await;
         let of = |document: &Value| {
@@ -174,8 +184,38 @@ impl Known {
             ("{kind}/{application}/{name}", long),
             ("{kind}/{name}", short),
             ("schemas/{kind}", below("schemas", kinds)),
-            ("{digest}", texts(&records, "/request/set")),
+            ("sets/{digest}", below("sets", texts(&records, "/request/set"))),
+            ("artifacts/{digest}", below("artifacts", vec![image_digest])),
+            ("{at}", texts(&records, "/ended")),
+            ("drafts/{id}", below("drafts", vec![draft])),
         ]))
+    }
+
+    /// What is asked of a path beside what stands in it: whatever it cannot do
+    /// without, and as much as there is.
+    fn query(&self, path: &str, parameters: &[Value]) -> String {
+        let deployments = &self.0["deployments/{id}"];
+        let id = |place: usize| deployments[place].replace("deployments/", "");
+        let mut query = Vec::new();
+        for parameter in parameters.iter().filter(|parameter| parameter["in"] == "query") {
+            let name = parameter["name"].as_str().unwrap();
+            let value = match name {
+                "limit" | "lines" => parameter["schema"]["maximum"].to_string(),
+                "documents" => "true".to_owned(),
+                _ if parameter["required"] != true => continue,
+                "a" | "of" => id(0),
+                "b" => id(deployments.len() - 1),
+                "application" => "shop".to_owned(),
+                "at" => self.0["{at}"][0].clone(),
+                "before" => ENVIRONMENT.to_owned(),
+                "image" => format!("registry.example.com/shop/frontend@sha256:{}", "1".repeat(64)),
+                "name" if path.ends_with("/packages") => PACKAGE.to_owned(),
+                "name" => ENVIRONMENT.to_owned(),
+                _ => panic!("{path}: say what {name} can be"),
+            };
+            query.push(format!("{name}={value}"));
+        }
+        if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
     }
 
     /// A path with everything that can stand in it; nothing may be left out.
