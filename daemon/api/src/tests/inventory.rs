@@ -32,7 +32,7 @@ async fn an_image_is_found_where_it_runs() {
     stage.get(&format!("{then}2000-01-01")).send().await.is(404, "not-found");
     for (path, status, code) in [
         ("/v1/inventory/where?image=registry.test/none", 404, "not-found"),
-        ("/v1/inventory/where?image=sha256:12", 400, "invalid-parameter"),
+        ("/v1/inventory/where?image=sha256:12", 422, "invalid-request"),
         ("/v1/inventory/where", 400, "invalid-parameter"),
         ("/v1/inventory/where?image=a/b&cursor=x", 422, "invalid-request"),
         ("/v1/inventory?at=yesterday", 422, "invalid-request"),
