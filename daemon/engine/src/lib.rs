@@ -38,6 +38,7 @@ mod logs;
 mod outbox;
 mod pinned;
 mod planner;
+mod recorded;
 mod records;
 mod replay;
 mod report;
