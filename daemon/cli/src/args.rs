@@ -22,8 +22,8 @@ pub use compare::{
 };
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
-    CancelArgs, DebugArgs, DeployArgs, HistoryArgs, IdArgs, LogsArgs, ManifestsArgs, PlanArgs,
-    RedeployArgs, Selection, WatchArgs, Watching,
+    CancelArgs, DebugArgs, DeployArgs, HistoryArgs, LogsArgs, ManifestsArgs, PlanArgs,
+    RedeployArgs, ResumeArgs, Selection, ShowArgs, WatchArgs, Watching,
 };
 pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
@@ -141,7 +141,7 @@ pub enum ClientCommand {
     /// List deployments, newest first
     History(HistoryArgs),
     /// Show a deployment: its steps, its outcome, why
-    Show(IdArgs),
+    Show(ShowArgs),
     /// Show all that is known of a deployment: changes, timeline, pods, log, what to do
     Debug(DebugArgs),
     /// Show the Kubernetes objects of a deployment; secrets are references
@@ -159,7 +159,7 @@ pub enum ClientCommand {
     /// End a deployment and bring back what ran before
     Cancel(CancelArgs),
     /// Have a rollout that was paused for a person go on
-    Resume(IdArgs),
+    Resume(ResumeArgs),
     /// Deploy the set of an earlier deployment once more
     Redeploy(RedeployArgs),
     /// Have what ran before run again

@@ -15,6 +15,7 @@ mod inventory;
 mod journal;
 mod logs;
 mod manifests;
+mod named;
 mod notifications;
 mod offline;
 mod packages;

@@ -92,6 +92,12 @@ impl Output {
         self.format == Format::Csv
     }
 
+    /// How many entries of a list are wanted: what was asked for, or else as many as
+    /// people look at, and all for programs.
+    pub fn at_most(&self, asked: Option<usize>, shown: usize) -> usize {
+        asked.unwrap_or(if self.is_human() { shown } else { usize::MAX })
+    }
+
     /// A list of the result.
     pub fn sheet(&mut self, sheet: &Sheet) -> Result<(), CliError> {
         self.out.write_all(&sheet.render()?)?;

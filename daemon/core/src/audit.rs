@@ -30,9 +30,49 @@ pub struct Mark {
     pub actor: Actor,
     /// The event's type.
     pub kind: String,
-    /// The application that it is about, if it is about one.
+    /// What it is about.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// What an event is about, as far as it is about one application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
+    /// The environment's name in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+impl About {
+    /// What an event of a stream is about.
+    fn of(stream: &StreamId, body: &Value) -> Self {
+        let own = |text: Option<&str>| text.map(ToOwned::to_owned);
+        let mut parts = stream.0.split('/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("environment"), application, environment) => {
+                Self { application: own(application), environment: own(environment) }
+            }
+            (Some("drafts"), application, None) => {
+                let place = text(body, "/draft/environment").or(text(body, "/environment"));
+                let environment = place.and_then(|place| place.split_once('/')).map(|it| it.1);
+                Self { application: own(application), environment: own(environment) }
+            }
+            (Some("artifacts" | "sets"), application, None) => {
+                Self { application: own(application), environment: None }
+            }
+            _ => {
+                let (kind, name) = (text(body, "/key/kind"), text(body, "/key/name"));
+                let of = |wanted| name.filter(|_| kind == Some(wanted));
+                Self {
+                    application: own(text(body, "/key/application").or(of("Application"))),
+                    environment: own(of("Environment")),
+                }
+            }
+        }
+    }
 }
 
 /// Which entries are wanted: those for which all that is given holds.
@@ -40,9 +80,9 @@ pub struct Mark {
 pub struct AuditFilter {
     /// By this actor.
     pub actor: Option<Actor>,
-    /// About this application.
+    /// About this application: its documents, images, sets, drafts, environments.
     pub application: Option<Name>,
-    /// Of this environment.
+    /// About this environment: its documents, drafts, deployments.
     pub environment: Option<EnvironmentId>,
     /// From this time on.
     pub since: Option<Timestamp>,
@@ -60,10 +100,11 @@ impl AuditFilter {
         self.actor.as_ref().is_none_or(|wanted| *wanted == mark.actor)
             && self.kind.as_ref().is_none_or(|wanted| *wanted == mark.kind)
             && (!self.refused || mark.kind == REFUSED)
-            && self
-                .application
-                .as_ref()
-                .is_none_or(|wanted| mark.application.as_deref() == Some(wanted.as_str()))
+            && self.application.as_ref().is_none_or(|wanted| is(&mark.about.application, wanted))
+            && self.environment.as_ref().is_none_or(|wanted| {
+                is(&mark.about.application, &wanted.application)
+                    && is(&mark.about.environment, &wanted.environment)
+            })
     }
 }
 
@@ -120,14 +161,8 @@ pub fn mark(stream: &StreamId, event: &NewEvent) -> Option<Mark> {
     if event.actor == Actor::deployd() && event.kind != REVEALED {
         return None;
     }
-    let mut parts = stream.0.split('/');
-    let application = match (parts.next(), parts.next()) {
-        (Some("environment" | "artifacts" | "sets"), Some(application)) => {
-            Some(application.to_owned())
-        }
-        _ => text(&event.body, "/key/application").map(ToOwned::to_owned),
-    };
-    Some(Mark { actor: event.actor.clone(), kind: event.kind.clone(), application })
+    let about = About::of(stream, &event.body);
+    Some(Mark { actor: event.actor.clone(), kind: event.kind.clone(), about })
 }
 
 /// What is written beside events that follow upon a version of a stream.
@@ -175,6 +210,10 @@ pub fn marks_between(since: Option<Timestamp>, until: Option<Timestamp>) -> KeyR
     }
 }
 
+fn is(found: &Option<String>, wanted: &Name) -> bool {
+    found.as_deref() == Some(wanted.as_str())
+}
+
 fn text<'b>(body: &'b Value, pointer: &str) -> Option<&'b str> {
     body.pointer(pointer)?.as_str()
 }
@@ -213,6 +252,11 @@ fn told(stream: &StreamId, kind: &str, body: &Value) -> String {
                 .collect();
             format!("announced {}", names.join(", "))
         }
+        "draft-created" | "draft-edited" | "draft-dropped" | "draft-deployed" => {
+            let id = text(body, "/draft/id").unwrap_or_else(|| of("/id"));
+            let place = text(body, "/draft/environment").unwrap_or_else(|| of("/environment"));
+            format!("{place}: {} {id}", kind.replace('-', " "))
+        }
         "sbom-attached" => format!("attached a bill of materials to {}", of("/image")),
         "token-created" => format!("created the token {} ({})", of("/name"), of("/scope")),
         "token-revoked" => format!("revoked the token {}", of("/name")),
@@ -245,15 +289,32 @@ mod tests {
         let environment = StreamId("environment/shop/production".into());
         let configuration = StreamId::configuration();
         let of = |stream: &StreamId, actor: &str, kind: &str, body| {
-            mark(stream, &event(actor, kind, body)).map(|mark| mark.application)
+            mark(stream, &event(actor, kind, body))
+                .map(|mark| (mark.about.application, mark.about.environment))
         };
-        let shop = Some(Some("shop".to_owned()));
-        assert_eq!(of(&environment, "ada", "deployment-queued", json!({})), shop);
+        let about = |environment: Option<&str>| {
+            Some((Some("shop".to_owned()), environment.map(ToOwned::to_owned)))
+        };
+        let (shop, production) = (about(None), about(Some("production")));
+        assert_eq!(of(&environment, "ada", "deployment-queued", json!({})), production);
         assert_eq!(of(&environment, "deployd", "step-started", json!({})), None);
-        let body = json!({"key": {"kind": "Environment", "application": "shop", "name": "x"}});
-        assert_eq!(of(&configuration, "ada", "document-applied", body), shop);
-        assert_eq!(of(&StreamId::access(), "deployd", REVEALED, json!({})), Some(None));
-        assert_eq!(of(&StreamId::access(), "unknown", REFUSED, json!({})), Some(None));
+        let body =
+            json!({"key": {"kind": "Environment", "application": "shop", "name": "production"}});
+        assert_eq!(of(&configuration, "ada", "document-applied", body), production);
+        let body = json!({"key": {"kind": "Application", "name": "shop"}});
+        assert_eq!(of(&configuration, "ada", "document-removed", body), shop);
+        let body = json!({"key": {"kind": "Plugin", "name": "shop"}});
+        assert_eq!(of(&configuration, "ada", "document-applied", body), Some((None, None)));
+        let artifacts = StreamId("artifacts/shop".into());
+        assert_eq!(of(&artifacts, "ada", "artifacts-announced", json!({})), shop);
+        let drafts = StreamId("drafts/shop".into());
+        let body = json!({"draft": {"id": "d1", "environment": "shop/production"}});
+        assert_eq!(of(&drafts, "ada", "draft-edited", body), production);
+        let body = json!({"id": "d1", "environment": "shop/production"});
+        assert_eq!(of(&drafts, "ada", "draft-dropped", body.clone()), production);
+        assert_eq!(told(&drafts, "draft-dropped", &body), "shop/production: draft dropped d1");
+        assert_eq!(of(&StreamId::access(), "deployd", REVEALED, json!({})), Some((None, None)));
+        assert_eq!(of(&StreamId::access(), "unknown", REFUSED, json!({})), Some((None, None)));
     }
 
     #[test]
@@ -279,14 +340,22 @@ mod tests {
         let mark = Mark {
             actor: Actor("ada".into()),
             kind: "deployment-queued".into(),
-            application: Some("shop".into()),
+            about: About {
+                application: Some("shop".into()),
+                environment: Some("production".into()),
+            },
         };
         let all = AuditFilter::default();
         assert!(all.lets_through(&mark));
         let ada = AuditFilter { actor: Some(Actor("ada".into())), ..all };
         assert!(ada.lets_through(&mark));
         assert!(!AuditFilter { refused: true, ..ada.clone() }.lets_through(&mark));
-        let other = AuditFilter { application: Some("other".parse().unwrap()), ..ada };
+        let other = AuditFilter { application: Some("other".parse().unwrap()), ..ada.clone() };
         assert!(!other.lets_through(&mark));
+        let of =
+            |place: &str| AuditFilter { environment: Some(place.parse().unwrap()), ..ada.clone() };
+        assert!(of("shop/production").lets_through(&mark));
+        assert!(!of("shop/staging").lets_through(&mark));
+        assert!(!of("other/production").lets_through(&mark));
     }
 }

@@ -135,7 +135,10 @@ impl Engine {
         until_no_conflict(|| async {
             let version = self.inner.version(&stream).await?;
             let draft = self.inner.open_draft(id).await?;
-            let body = json!({"type": "draft-dropped", "id": id, "version": draft.version});
+            let body = json!({
+                "type": "draft-dropped", "id": id, "environment": draft.environment,
+                "version": draft.version,
+            });
             let batch = Batch { puts: without(&draft), ..Batch::default() };
             let batch = self.inner.note(stream.clone(), version, caller, body, batch)?;
             self.inner.commit(caller, draft, batch, &[]).await
@@ -186,8 +189,8 @@ impl Engine {
             let events = queue(&entry.state, &deployment, wanted)
                 .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;
             let body = json!({
-                "type": "draft-deployed", "id": id, "version": draft.version,
-                "deployment": deployment,
+                "type": "draft-deployed", "id": id, "environment": draft.environment,
+                "version": draft.version, "deployment": deployment,
             });
             let beside =
                 Batch { puts: without(&draft), objects: vec![content], ..Batch::default() };

@@ -154,11 +154,17 @@ fn of_vault(error: &VaultError) -> Box<Problem> {
 }
 
 /// An error's text as a sentence.
+/// The text as a sentence. Names stay as they are: `shop/development` is no other
+/// environment at the beginning of one.
 fn sentence(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
+    let word = text.split(' ').next().unwrap_or_default();
     let mut letters = text.chars();
     match letters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        Some(first) if word.chars().all(|c| c.is_ascii_alphabetic() || c == '\'') => {
+            format!("{}{}.", first.to_uppercase(), letters.as_str())
+        }
+        Some(_) => format!("{text}."),
         None => text,
     }
 }

@@ -4,7 +4,7 @@ use deployd_config::to_yaml_documents;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::views::{DeployRequest, HistoryPage, LogEntry, PlanView, TokenScope};
-use deployd_core::{DeploymentId, Digest, EnvironmentId};
+use deployd_core::{DeploymentId, EnvironmentId};
 use http::{HeaderMap, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -82,14 +82,6 @@ const RESUME: Operation = Operation::new(
     "Has a rollout go on that was paused for a person",
 );
 
-const REDEPLOY: Operation = Operation::new(
-    Post,
-    "/v1/deployments/{id}/redeploy",
-    Needs(TokenScope::Deploy),
-    "redeploy",
-    "Deploys the set of an earlier deployment in its environment",
-);
-
 pub(super) fn operations(operations: Operations) -> Operations {
     operations
         .add(DEPLOY, deploy)
@@ -100,7 +92,6 @@ pub(super) fn operations(operations: Operations) -> Operations {
         .add(PLAN, plan)
         .add(CANCEL, cancel)
         .add(RESUME, resume)
-        .add(REDEPLOY, redeploy)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -261,42 +252,6 @@ async fn cancel(
 
 async fn resume(api: Api, asked: Asked<Id>) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
     Ok(accepted(api.engine().resume(&asked.caller, &asked.path.id).await?))
-}
-
-/// How an earlier deployment's set is to be deployed.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RedeployRequest {
-    /// For people.
-    comment: Option<String>,
-    /// Refuse to execute any plan but the one with this digest.
-    expected_plan: Option<Digest>,
-    /// Let resources be replaced: made anew by another driver, and the old ones
-    /// destroyed with what is in them.
-    #[serde(default)]
-    confirm_replace: bool,
-    /// Deploy its very manifests, nothing resolved anew; refused where they don't
-    /// fit what is there any more.
-    #[serde(default)]
-    exact: bool,
-}
-
-async fn redeploy(
-    api: Api,
-    asked: Asked<Id, Nothing, MaybeJson<RedeployRequest>>,
-) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
-    let MaybeJson(RedeployRequest { comment, expected_plan, confirm_replace, exact }) = asked.body;
-    let earlier = api.engine().deployment(&asked.path.id).await?;
-    let request = DeployRequest {
-        environment: Some(earlier.environment),
-        redeploy: Some(earlier.id),
-        comment,
-        expected_plan,
-        confirm_replace,
-        exact,
-        ..DeployRequest::default()
-    };
-    Ok(accepted(api.engine().deploy(&asked.caller, request).await?))
 }
 
 #[cfg(test)]

@@ -94,9 +94,9 @@ async fn parameters() {
         assert_eq!(got.status.as_u16(), status, "{path}: {}", got.text);
         got.is(status, code);
     }
-    for path in ["/v1/deployments/none/cancel", "/v1/deployments/none/redeploy"] {
-        stage.post(path).send().await.is(404, "not-found");
-    }
+    stage.post("/v1/deployments/none/cancel").send().await.is(404, "not-found");
+    let unknown = json!({"redeploy": "none"});
+    stage.post("/v1/deployments").json(&unknown).send().await.is(404, "not-found");
     stage
         .ask(Method::DELETE, "/v1/tokens/none")
         .scope(TokenScope::Admin)

@@ -123,9 +123,8 @@ async fn a_request_is_planned_accepted_repeated_and_cancelled() {
     let admin = stage.post("/v1/deployments").header("idempotency-key", "one").json(&body);
     assert_ne!(admin.send().await.is(202, "").json()["id"], record["id"]);
 
-    let again = format!("/v1/deployments/{earlier}/redeploy");
-    let record =
-        stage.post(&again).json(&json!({"comment": "back"})).send().await.is(202, "").json();
+    let again = json!({"redeploy": earlier, "comment": "back"});
+    let record = stage.post("/v1/deployments").json(&again).send().await.is(202, "").json();
     assert_eq!(record["request"]["origin"]["of"], earlier);
     let end = format!("/v1/deployments/{}/cancel", record["id"].as_str().unwrap());
     let cancelled = stage.post(&end).json(&json!({"reason": "a mistake"})).send().await;

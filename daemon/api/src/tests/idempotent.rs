@@ -133,11 +133,6 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
                     .leaves(202, "draft-deployed"),
             }
         }
-        "redeploy" => {
-            let earlier = stage.deployed().await;
-            let path = deployment("redeploy", &earlier);
-            Write::json(path, &json!({"comment": "a"}), &json!({})).leaves(202, "deployment-queued")
-        }
         "rollback" => {
             let first = stage.deployed().await;
             let patched = json!({"workloads": {"update": {"frontend": [

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use deployd_core::subject::Subject;
 use deployd_core::{Digest, EnvironmentId};
 
 use super::values::ImageChange;
@@ -11,8 +12,9 @@ use super::values::ImageChange;
 #[derive(Debug, Clone, Default, Args)]
 #[group(multiple = false)]
 pub struct Selection {
-    /// A whole deployment set: a file of JSON or YAML, - for standard input, or a digest
-    #[arg(long, value_name = "FILE|DIGEST")]
+    /// A whole deployment set: a file of JSON or YAML, - for standard input, a digest, or what runs
+    /// somewhere else (APP/ENV)
+    #[arg(long, value_name = "FILE|SUBJECT")]
     pub set: Option<String>,
     /// A delta to what runs: a file of JSON or YAML, or - for standard input
     #[arg(long, value_name = "FILE")]
@@ -49,6 +51,7 @@ What is watched decides on the exit code: 0 succeeded, 10 failed, 11 rolled back
 Examples:
   deployd deploy shop/development
   deployd deploy shop/development --image frontend=registry.test/shop/frontend:1.4
+  deployd deploy shop/production --set shop/staging -m 'as it is in staging'
   deployd deploy shop/production --set sha256:5f2a... --expect-plan sha256:09c1...
   deployd deploy shop/production --delta hotfix.yaml --comment 'hotfix 4711' --no-watch -o json")]
 pub struct DeployArgs {
@@ -100,38 +103,56 @@ Exit codes: 0 succeeded, 10 failed, 11 rolled back, 12 cancelled, 13 superseded,
 operator. A lost connection is taken up again.
 
 Examples:
-  deployd watch 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd watch shop/development
   deployd watch 01jd2k9x7h8f6v3q5w1n4m0zta -o json 2>/dev/null | jq -r .outcome")]
 pub struct WatchArgs {
-    /// The deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
 }
 
 /// A deployment.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+An environment alone stands for what runs there.
+
 Examples:
-  deployd show 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd show shop/production
+  deployd show shop/production#12
+  deployd show 01jd2k9x7h8f6v3q5w1n4m0zta -o json")]
+pub struct ShowArgs {
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
+}
+
+/// Have a deployment that waits go on.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+An environment alone stands for what is being deployed there.
+
+Examples:
+  deployd resume shop/production
   deployd resume 01jd2k9x7h8f6v3q5w1n4m0zta")]
-pub struct IdArgs {
-    /// The deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+pub struct ResumeArgs {
+    /// The deployment: an id (or how it begins), APP/ENV or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
 }
 
 /// Show a log.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+An environment alone stands for what was asked for there last.
 With -f and -o json, each line of the log is a line of JSON.
 
 Examples:
-  deployd logs 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd logs shop/development
   deployd logs 01jd2k9x7h8f6v3q5w1n4m0zta -f")]
 pub struct LogsArgs {
-    /// The deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
     /// Go on until the deployment ends
     #[arg(short, long)]
     pub follow: bool,
@@ -144,15 +165,16 @@ pub struct LogsArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Logs and how the pods were are kept for as long as the environment's type says (`details`), the
-rest for ever. Of what runs, how its pods are now is shown, too.
+rest for ever. Of what runs, how its pods are now is shown, too. An environment alone stands for what
+was asked for there last.
 
 Examples:
-  deployd debug 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd debug shop/production
   deployd debug 01jd2k9x7h8f6v3q5w1n4m0zta --lines 2000 -o json > for-the-report.json")]
 pub struct DebugArgs {
-    /// The deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
     /// How many lines of the end of its log
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub lines: u32,
@@ -180,15 +202,16 @@ pub struct HistoryArgs {
 /// Show manifests.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-YAML for `kubectl` unless -o json is given. Values of secrets are never in it.
+YAML for `kubectl` unless -o json is given. Values of secrets are never in it. An environment alone
+stands for what runs there.
 
 Examples:
-  deployd manifests 01jd2k9x7h8f6v3q5w1n4m0zta
+  deployd manifests shop/production
   deployd manifests 01jd2k9x7h8f6v3q5w1n4m0zta --out rendered/")]
 pub struct ManifestsArgs {
-    /// The deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
     /// Write one file per object to this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -197,12 +220,15 @@ pub struct ManifestsArgs {
 /// End a deployment.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+An environment alone stands for what is being deployed there.
+
 Examples:
+  deployd cancel shop/production -m 'wrong image'
   deployd cancel 01jd2k9x7h8f6v3q5w1n4m0zta --reason 'wrong image'")]
 pub struct CancelArgs {
-    /// The deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
     /// Why, for people
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub reason: Option<String>,
@@ -216,13 +242,14 @@ that were deployed then, by the strategy of then; nothing is resolved anew, no d
 it is refused, with the list of reasons, where what the manifests name is not as it was.
 
 Examples:
-  deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --exact
+  deployd redeploy shop/production#12 --exact
+  deployd redeploy shop/production                      the same once more
   deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --comment 'back to Tuesday'
   deployd redeploy 01jd2k9x7h8f6v3q5w1n4m0zta --confirm-replace")]
 pub struct RedeployArgs {
-    /// The earlier deployment
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The earlier deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
     /// Why, for people
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub comment: Option<String>,

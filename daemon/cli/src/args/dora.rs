@@ -24,9 +24,9 @@ pub struct DoraArgs {
     /// Only in environments of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub environment_type: Option<Name>,
-    /// From when
-    #[arg(long, value_name = "TIME", default_value = "30d")]
-    pub since: PointInTime,
+    /// From when [default: 30 days before --until]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<PointInTime>,
     /// Until when [default: now]
     #[arg(long, value_name = "TIME")]
     pub until: Option<PointInTime>,

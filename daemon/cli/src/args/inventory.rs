@@ -30,7 +30,13 @@ impl FromStr for PointInTime {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let units = [("min", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+        let units = [
+            ("min", 60_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+            ("w", 604_800_000),
+        ];
         let ago = units
             .iter()
             .find_map(|(unit, ms)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*ms));
@@ -98,9 +104,9 @@ pub struct PackageArgs {
     /// Only where it is now
     #[arg(long)]
     pub now: bool,
-    /// At most so many images
-    #[arg(long, value_name = "COUNT", default_value_t = 200)]
-    pub limit: usize,
+    /// At most so many images [default: 200 in a table, all otherwise]
+    #[arg(long, value_name = "COUNT", value_parser = super::values::count)]
+    pub limit: Option<usize>,
 }
 
 /// Where an image is and was.
@@ -126,9 +132,9 @@ pub struct WhereArgs {
     /// Only where it was then
     #[arg(long, value_name = "TIME")]
     pub at: Option<PointInTime>,
-    /// At most so many
-    #[arg(long, value_name = "COUNT", default_value_t = 500)]
-    pub limit: usize,
+    /// At most so many [default: 500 in a table, all otherwise]
+    #[arg(long, value_name = "COUNT", value_parser = super::values::count)]
+    pub limit: Option<usize>,
 }
 
 /// The way of an image to an environment.
@@ -157,6 +163,7 @@ mod tests {
             ("7d", Some(3 * 86_400_000)),
             ("12h", Some(9 * 86_400_000 + 43_200_000)),
             ("30min", Some(10 * 86_400_000 - 1_800_000)),
+            ("30m", Some(10 * 86_400_000 - 1_800_000)),
             ("900w", Some(0)),
             ("1970-01-02", Some(86_400_000)),
             ("yesterday", None),

@@ -219,13 +219,13 @@ pub struct TokenCreateArgs {
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scope {
-    /// Read everything that is no secret
+    /// Read everything that is no secret, but for the audit and the journal
     Read,
     /// Announce artifacts, and read
     Ci,
-    /// Deploy, cancel, redeploy, and what ci may do
+    /// Deploy, roll back, cancel, prepare drafts and sets, and what ci may do
     Deploy,
-    /// Everything
+    /// Everything: documents, environments, secrets, tokens, the audit and the journal
     Admin,
 }
 

@@ -94,7 +94,8 @@ pub struct RollbackArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The new environment has the values and, unless --type names another, the type of the other one;
-the set that runs there is deployed in it, with resources of its own.
+the set that runs there is deployed in it, with resources of its own. A token of the scope admin is
+needed, as for each new environment.
 
 Examples:
   deployd clone shop/production hotfix-4711 --type development")]

@@ -38,6 +38,14 @@ impl FromStr for ImageChange {
     }
 }
 
+/// How many of something: at least one.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("found {text:?}, expected how many: 1 or more")),
+        Ok(count) => Ok(count),
+    }
+}
+
 /// `REPOSITORY[:TAG]@DIGEST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageReference {

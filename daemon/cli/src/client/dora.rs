@@ -13,8 +13,8 @@ pub struct DoraQuery {
     pub application: Option<Name>,
     /// In environments of this type.
     pub environment_type: Option<Name>,
-    /// From when.
-    pub since: Timestamp,
+    /// From when; 30 days before `until`, when not given.
+    pub since: Option<Timestamp>,
     /// Until when; now, when not given.
     pub until: Option<Timestamp>,
     /// All applications together.
@@ -28,7 +28,7 @@ impl Client {
             .get(&["v1", "dora"])?
             .query("application", query.application.as_ref())
             .query("type", query.environment_type.as_ref())
-            .query("since", Some(query.since))
+            .query("since", query.since)
             .query("until", query.until)
             .query("together", query.together.then_some(true));
         self.ask(asked).await

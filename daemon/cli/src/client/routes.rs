@@ -241,19 +241,6 @@ impl Client {
         self.ask(self.post(&["v1", "deployments", &id.0, "resume"])?).await
     }
 
-    /// Deploys the set of an earlier deployment.
-    pub async fn redeploy(
-        &self,
-        id: &DeploymentId,
-        comment: Option<&str>,
-        confirm_replace: bool,
-        exact: bool,
-    ) -> Result<DeploymentRecord, CliError> {
-        let asked = self.post(&["v1", "deployments", &id.0, "redeploy"])?;
-        let body = json!({"comment": comment, "confirmReplace": confirm_replace, "exact": exact});
-        self.ask(asked.json(&body)?).await
-    }
-
     /// Has what ran before run again.
     pub async fn rollback(
         &self,

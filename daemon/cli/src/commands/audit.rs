@@ -1,6 +1,6 @@
 //! Shows who did what, when and from where, and what was refused.
 
-use deployd_core::audit::{AuditEntry, AuditFilter};
+use deployd_core::audit::{AuditEntry, AuditFilter, AuditPage};
 use deployd_core::journal::Source;
 
 use super::Context;
@@ -12,6 +12,9 @@ use crate::output::{Output, Sheet, Table, Tone};
 
 /// Entries on a page: the most that the daemon gives.
 const PAGE: usize = 500;
+
+/// Entries in a table, unless more are asked for.
+const SHOWN: usize = 50;
 
 pub(super) async fn audit(context: &mut Context<'_>, args: AuditArgs) -> Result<u8, CliError> {
     let now = context.output.now;
@@ -25,28 +28,28 @@ pub(super) async fn audit(context: &mut Context<'_>, args: AuditArgs) -> Result<
         refused: args.refused,
     };
     let client = context.client()?;
-    let (mut entries, mut cursor): (Vec<AuditEntry>, Option<String>) = (Vec::new(), None);
-    let limit = args.limit.max(1);
+    let mut all = AuditPage::default();
+    let limit = context.output.at_most(args.limit, SHOWN);
     // A page may have little on it, and there may be more all the same.
-    while entries.len() < limit {
-        let left = limit.saturating_sub(entries.len()).min(PAGE);
-        let page = client.audit(&filter, cursor.as_deref(), left).await?;
-        entries.extend(page.entries);
-        cursor = page.next;
-        if cursor.is_none() {
+    while all.entries.len() < limit {
+        let left = limit.saturating_sub(all.entries.len()).min(PAGE);
+        let page = client.audit(&filter, all.next.as_deref(), left).await?;
+        all.entries.extend(page.entries);
+        all.next = page.next;
+        if all.next.is_none() {
             break;
         }
     }
     let output = &mut *context.output;
     if output.is_sheet() {
-        sheet(output, &entries)?;
+        sheet(output, &all.entries)?;
     } else if output.is_human() {
-        table(output, &entries)?;
-        if cursor.is_some() {
-            output.note("there may be more: see --limit")?;
-        }
+        table(output, &all.entries)?;
     } else {
-        output.document(&entries)?;
+        output.document(&all)?;
+    }
+    if all.next.is_some() {
+        output.note("there may be more: see --limit")?;
     }
     Ok(exit::OK)
 }

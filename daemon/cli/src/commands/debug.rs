@@ -1,11 +1,11 @@
 //! All that is known of a deployment, for people.
 
-use deployd_core::DeploymentId;
 use deployd_core::debug::{Changed, DebugView, Moment, Seen};
 use deployd_core::ports::{LogLines, WorkloadFault};
 use deployd_core::views::LogEntry;
 
 use super::deployments::status;
+use super::named::{self, Alone};
 use super::{Context, logs, plan_text};
 use crate::args::DebugArgs;
 use crate::error::CliError;
@@ -19,7 +19,9 @@ const OBJECTS_SHOWN: usize = 40;
 const BAR: u64 = 30;
 
 pub(super) async fn debug(context: &mut Context<'_>, args: DebugArgs) -> Result<u8, CliError> {
-    let view = context.client()?.debug(&DeploymentId(args.id), args.lines).await?;
+    let client = context.client()?;
+    let id = named::deployment(&client, &args.of, Alone::Newest).await?;
+    let view = client.debug(&id, args.lines).await?;
     let output = &mut *context.output;
     if !output.is_human() {
         output.document(&view)?;

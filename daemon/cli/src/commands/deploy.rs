@@ -2,7 +2,9 @@
 
 use deployd_core::DeploymentId;
 use deployd_core::deployment::{DeploymentRecord, Outcome};
+use deployd_core::views::DeployRequest;
 
+use super::named::{self, Alone};
 use super::{Context, plan_text, selection};
 use crate::args::{DeployArgs, PlanArgs, RedeployArgs, WatchArgs};
 use crate::client::Client;
@@ -39,15 +41,22 @@ pub(super) async fn redeploy(
     args: RedeployArgs,
 ) -> Result<u8, CliError> {
     let client = context.client()?;
-    let comment = args.comment.as_deref();
-    let record =
-        client.redeploy(&DeploymentId(args.id), comment, args.confirm_replace, args.exact).await?;
+    let of = named::deployment(&client, &args.of, Alone::Runs).await?;
+    let request = DeployRequest {
+        redeploy: Some(of),
+        exact: args.exact,
+        comment: args.comment,
+        confirm_replace: args.confirm_replace,
+        ..DeployRequest::default()
+    };
+    let record = client.deploy(&request).await?;
     accepted(context, &client, record, args.watching.wanted()).await
 }
 
 pub(super) async fn watch(context: &mut Context<'_>, args: WatchArgs) -> Result<u8, CliError> {
     let client = context.client()?;
-    watched(context, &client, &DeploymentId(args.id)).await
+    let id = named::deployment(&client, &args.of, Alone::Newest).await?;
+    watched(context, &client, &id).await
 }
 
 /// Follows what was accepted, or says that it was.

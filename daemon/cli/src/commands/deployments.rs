@@ -1,10 +1,11 @@
 //! Lists and shows deployments, and changes their course.
 
+use deployd_core::Timestamp;
 use deployd_core::deployment::{DeploymentRecord, Origin, Outcome, Phase, StepStatus};
-use deployd_core::{DeploymentId, Timestamp};
 
 use super::Context;
-use crate::args::{CancelArgs, HistoryArgs, IdArgs};
+use super::named::{self, Alone};
+use crate::args::{CancelArgs, HistoryArgs, ResumeArgs, ShowArgs};
 use crate::client::HistoryQuery;
 use crate::error::CliError;
 use crate::exit;
@@ -53,8 +54,10 @@ pub(super) async fn history(context: &mut Context<'_>, args: HistoryArgs) -> Res
     Ok(exit::OK)
 }
 
-pub(super) async fn show(context: &mut Context<'_>, args: IdArgs) -> Result<u8, CliError> {
-    let record = context.client()?.deployment(&DeploymentId(args.id)).await?;
+pub(super) async fn show(context: &mut Context<'_>, args: ShowArgs) -> Result<u8, CliError> {
+    let client = context.client()?;
+    let id = named::deployment(&client, &args.of, Alone::Runs).await?;
+    let record = client.deployment(&id).await?;
     if context.output.is_human() {
         describe(context.output, &record)?;
     } else {
@@ -116,13 +119,16 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
 }
 
 pub(super) async fn cancel(context: &mut Context<'_>, args: CancelArgs) -> Result<u8, CliError> {
-    let id = DeploymentId(args.id);
-    let record = context.client()?.cancel(&id, args.reason.as_deref()).await?;
+    let client = context.client()?;
+    let id = named::deployment(&client, &args.of, Alone::Active).await?;
+    let record = client.cancel(&id, args.reason.as_deref()).await?;
     changed(context.output, &record, "is being cancelled")
 }
 
-pub(super) async fn resume(context: &mut Context<'_>, args: IdArgs) -> Result<u8, CliError> {
-    let record = context.client()?.resume(&DeploymentId(args.id)).await?;
+pub(super) async fn resume(context: &mut Context<'_>, args: ResumeArgs) -> Result<u8, CliError> {
+    let client = context.client()?;
+    let id = named::deployment(&client, &args.of, Alone::Active).await?;
+    let record = client.resume(&id).await?;
     changed(context.output, &record, "goes on")
 }
 

@@ -15,7 +15,7 @@ pub(super) async fn dora(context: &mut Context<'_>, args: DoraArgs) -> Result<u8
     let query = DoraQuery {
         application: args.application,
         environment_type: args.environment_type,
-        since: args.since.at(now),
+        since: args.since.map(|since| since.at(now)),
         until: args.until.map(|until| until.at(now)),
         together: args.together,
     };

@@ -16,6 +16,9 @@ use crate::output::{Output, Sheet, Table, Tone, ago, clean, lasted, short};
 /// Entries on a page: the most that the daemon gives.
 const PAGE: usize = 500;
 
+/// Locations of an image in a table, unless more are asked for.
+const SHOWN: usize = 500;
+
 /// What a spreadsheet gets of a location.
 const COLUMNS: [&str; 14] = [
     "environment",
@@ -100,8 +103,9 @@ async fn whereabouts(context: &mut Context<'_>, args: WhereArgs) -> Result<u8, C
     let whole = matches!(image, ImageQuery::Repository(_));
     let when = if now || (whole && !ever) { When::Now } else { When::Ever };
     let mut all = Whereabouts::default();
-    while all.locations.len() < limit.max(1) {
-        let left = limit.max(1).saturating_sub(all.locations.len()).min(PAGE);
+    let limit = context.output.at_most(limit, SHOWN);
+    while all.locations.len() < limit {
+        let left = limit.saturating_sub(all.locations.len()).min(PAGE);
         let page = client.whereabouts(&image, when, at, all.next.as_deref(), left).await?;
         let clock = context.output.now;
         page.locations.iter().for_each(|location| all.saw(&location.stay, clock));
@@ -115,6 +119,9 @@ async fn whereabouts(context: &mut Context<'_>, args: WhereArgs) -> Result<u8, C
     all.announced.sort_by_key(|one| one.at);
     all.announced.dedup();
     let output = &mut *context.output;
+    if all.next.is_some() {
+        output.note("there is more: see --limit")?;
+    }
     if output.is_sheet() {
         return sheet(output, &all.locations);
     }
@@ -136,9 +143,6 @@ async fn whereabouts(context: &mut Context<'_>, args: WhereArgs) -> Result<u8, C
             (None, When::Now) => "it is nowhere now; --ever shows where it was",
             (None, When::Ever) => "it was announced, and never came to an environment",
         })?;
-    }
-    if all.next.is_some() {
-        output.note("there is more: see --limit")?;
     }
     Ok(exit::OK)
 }

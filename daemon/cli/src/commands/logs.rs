@@ -1,9 +1,9 @@
 //! Shows what a deployment has logged.
 
-use deployd_core::DeploymentId;
 use deployd_core::ports::LogLevel;
 use deployd_core::views::LogEntry;
 
+use super::named::{self, Alone};
 use super::{Context, deploy};
 use crate::args::{Format, LogsArgs};
 use crate::error::CliError;
@@ -16,7 +16,7 @@ const PAGE: u32 = 500;
 
 pub(super) async fn logs(context: &mut Context<'_>, args: LogsArgs) -> Result<u8, CliError> {
     let client = context.client()?;
-    let id = DeploymentId(args.id);
+    let id = named::deployment(&client, &args.of, Alone::Newest).await?;
     let output = &mut *context.output;
     if args.follow {
         let mut renderer = LogRenderer { output, after: args.after };
@@ -47,6 +47,11 @@ pub(super) async fn logs(context: &mut Context<'_>, args: LogsArgs) -> Result<u8
     }
     if !output.is_human() {
         output.document(&all)?;
+    }
+    if after == 0 && client.deployment(&id).await?.ended.is_some() {
+        // What is not kept any more must not look like what never was.
+        let kept = "`details` of the environment's type says for how long logs are kept";
+        context.output.note(format!("nothing is kept of the log of {id}; {kept}"))?;
     }
     Ok(exit::OK)
 }

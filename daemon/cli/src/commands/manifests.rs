@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use deployd_config::{to_yaml, to_yaml_documents};
-use deployd_core::DeploymentId;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::named::{self, Alone};
 use crate::args::{Format, ManifestsArgs};
 use crate::error::CliError;
 use crate::exit;
@@ -16,7 +16,9 @@ pub(super) async fn manifests(
     context: &mut Context<'_>,
     args: ManifestsArgs,
 ) -> Result<u8, CliError> {
-    let manifests = context.client()?.manifests(&DeploymentId(args.id)).await?;
+    let client = context.client()?;
+    let id = named::deployment(&client, &args.of, Alone::Runs).await?;
+    let manifests = client.manifests(&id).await?;
     let objects = manifests.of(|_| true);
     let output = &mut *context.output;
     if let Some(directory) = &args.out {

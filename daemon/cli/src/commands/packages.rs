@@ -1,6 +1,6 @@
 //! Shows which images have a package, and where they are and were.
 
-use deployd_core::sbom::PackageFound;
+use deployd_core::sbom::{PackageFound, PackagePage};
 
 use super::Context;
 use super::inventory::{name, time};
@@ -12,6 +12,9 @@ use crate::output::{Output, Sheet, Table, Tone, short};
 /// Images on a page: the most that the daemon gives.
 const PAGE: usize = 200;
 
+/// Images in a table, unless more are asked for.
+const SHOWN: usize = 200;
+
 pub(super) async fn package(context: &mut Context<'_>, args: &PackageArgs) -> Result<u8, CliError> {
     // An `@` at the beginning is of a scope.
     let (name, version) = match args.package.rsplit_once('@') {
@@ -19,28 +22,28 @@ pub(super) async fn package(context: &mut Context<'_>, args: &PackageArgs) -> Re
         _ => (args.package.as_str(), None),
     };
     let client = context.client()?;
-    let (mut found, mut cursor): (Vec<PackageFound>, Option<String>) = (Vec::new(), None);
-    let limit = args.limit.max(1);
-    while found.len() < limit {
-        let left = limit.saturating_sub(found.len()).min(PAGE);
+    let mut all = PackagePage::default();
+    let limit = context.output.at_most(args.limit, SHOWN);
+    while all.found.len() < limit {
+        let left = limit.saturating_sub(all.found.len()).min(PAGE);
         let page =
-            client.images_with_package(name, version, args.now, cursor.as_deref(), left).await?;
-        found.extend(page.found);
-        cursor = page.next;
-        if cursor.is_none() {
+            client.images_with_package(name, version, args.now, all.next.as_deref(), left).await?;
+        all.found.extend(page.found);
+        all.next = page.next;
+        if all.next.is_none() {
             break;
         }
     }
     let output = &mut *context.output;
     if output.is_sheet() {
-        sheet(output, &found)?;
+        sheet(output, &all.found)?;
     } else if output.is_human() {
-        table(output, &found)?;
-        if cursor.is_some() {
-            output.note("there may be more: see --limit")?;
-        }
+        table(output, &all.found)?;
     } else {
-        output.document(&found)?;
+        output.document(&all)?;
+    }
+    if all.next.is_some() {
+        output.note("there may be more: see --limit")?;
     }
     Ok(exit::OK)
 }

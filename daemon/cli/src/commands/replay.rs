@@ -106,6 +106,9 @@ impl Summary {
             Verdict::Differs
         } else if self.incomplete > 0 {
             Verdict::Incomplete
+        } else if self.identical == 0 {
+            // That nothing was compared is no proof of anything.
+            Verdict::Nothing
         } else {
             Verdict::Identical
         }

@@ -1,5 +1,6 @@
 //! Has what ran before run again, and environments made like others.
 
+use deployd_core::deployment::Origin;
 use deployd_core::views::{CloneRequest, RollbackRequest, RollbackView};
 
 use super::Context;
@@ -13,35 +14,27 @@ pub(super) async fn rollback(
     args: RollbackArgs,
 ) -> Result<u8, CliError> {
     let client = context.client()?;
-    let mut request = RollbackRequest {
+    let request = RollbackRequest {
         to: args.to,
         resolve: args.resolve,
         comment: args.comment,
         expected_plan: None,
         confirm_replace: args.confirm_replace,
     };
-    let view = client.plan_of_rollback(&args.environment, &request).await?;
-    if context.output.is_human() {
-        describe(context.output, &args.environment.to_string(), &view)?;
-    } else if args.dry_run {
-        context.output.document(&view)?;
-    }
     if args.dry_run {
+        let view = client.plan_of_rollback(&args.environment, &request).await?;
+        if context.output.is_human() {
+            describe(context.output, &args.environment.to_string(), &view)?;
+        } else {
+            context.output.document(&view)?;
+        }
         return Ok(exit::OK);
     }
-    // What was shown is what is done.
-    request.expected_plan = Some(view.plan.digest);
-    request.to = Some(deployd_core::subject::Subject::Deployment(view.to.0));
-    // To have seen a plan is to have confirmed it: losses need words of their own.
-    let replaced = view.plan.plan.replaced();
-    if !replaced.is_empty() && !args.confirm_replace {
-        let names: Vec<String> = replaced.into_iter().collect();
-        return Err(CliError::Failed(format!(
-            "{} would be made anew, and what is in the old lost; --confirm-replace if that is meant",
-            names.join(", ")
-        )));
-    }
     let record = client.rollback(&args.environment, &request).await?;
+    if let Origin::Rollback { to, exact, .. } = &record.request.origin {
+        let how = if *exact { "exactly" } else { "its set, resolved anew" };
+        context.output.note(format!("{}: back to {to}, {how}", record.environment))?;
+    }
     super::deploy::accepted(context, &client, record, args.watching.wanted()).await
 }
 

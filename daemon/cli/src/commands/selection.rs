@@ -25,12 +25,16 @@ pub(super) async fn request(
     if let Some(set) = &selection.set {
         match set.parse::<Digest>() {
             Ok(digest) => request.set_digest = Some(digest),
-            Err(_) if set.starts_with("sha256:") => {
-                let named: Subject =
-                    set.parse().map_err(|error| CliError::Usage(format!("--set: {error}")))?;
+            // A file of that name is what is meant: `shop/production` may be one.
+            Err(_) if set == "-" || std::path::Path::new(set).is_file() => {
+                request.set = Some(from_file(context, set)?);
+            }
+            Err(_) => {
+                let named: Subject = set.parse().map_err(|error| {
+                    CliError::Usage(format!("--set: there is no file {set:?}, and {error}"))
+                })?;
                 request.set_digest = Some(client.subject(&named).await?.set);
             }
-            Err(_) => request.set = Some(from_file(context, set)?),
         }
     } else if let Some(delta) = &selection.delta {
         request.delta = Some(from_file(context, delta)?);

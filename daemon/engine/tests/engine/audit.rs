@@ -61,7 +61,12 @@ async fn who_did_what_from_where_and_what_was_refused() {
     assert_eq!((refused[0].actor.0.as_str(), &refused[0].source), ("build", &source));
     let of = AuditFilter { environment: Some(development()), ..AuditFilter::default() };
     let in_it = stage.audit(&of).await;
-    assert_eq!(in_it.len(), 2, "{in_it:#?}");
+    let whats: Vec<&str> = in_it.iter().map(|entry| entry.what.as_str()).collect();
+    let asked = ["asked to take it away: too dear", "asked for a deployment"]
+        .map(|what| format!("shop/development: {what}"));
+    assert!(asked.iter().all(|what| whats.contains(&what.as_str())), "{whats:?}");
+    // And what was done with its document.
+    assert!(whats.contains(&"applied Environment shop/development"), "{whats:?}");
     let shop = AuditFilter { application: Some(name("shop")), ..AuditFilter::default() };
     let of_shop = stage.audit(&shop).await;
     assert!(in_it.iter().all(|entry| of_shop.contains(entry)));

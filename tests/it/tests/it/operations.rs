@@ -139,14 +139,14 @@ async fn a_plan_changes_nothing_and_is_what_is_executed() {
 
     // Another plan than the expected one is not executed.
     let other = stage.deployment(&second).await["work"]["plan"].clone();
-    let path = format!("/v1/deployments/{first}/redeploy");
-    let refused = stage.client.post(&path, &json!({"expectedPlan": other})).await.ok();
+    let again = |plan: &Value| json!({"redeploy": first, "expectedPlan": plan});
+    let refused = stage.client.post("/v1/deployments", &again(&other)).await.ok();
     let record = stage.ended(refused["id"].as_str().unwrap()).await;
     assert_eq!(record["outcome"], "failed", "{record:#}");
     assert_eq!(record["fault"]["class"], "conflict", "{record:#}");
     assert!(stage.image_of("frontend").ends_with(&"2".repeat(64)));
 
-    let accepted = stage.client.post(&path, &json!({"expectedPlan": plan["digest"]})).await.ok();
+    let accepted = stage.client.post("/v1/deployments", &again(&plan["digest"])).await.ok();
     let record = stage.ended(accepted["id"].as_str().unwrap()).await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
     assert_eq!(record["request"]["origin"]["of"], *first);
@@ -174,9 +174,11 @@ async fn tokens_may_do_what_their_scope_says() {
     let cancel = format!("/v1/deployments/{id}/cancel");
     assert_eq!(ci.post(&cancel, &json!({})).await.status, 403);
     assert_eq!(read.get("/v1/deployments").await.status, 200);
-    // What was refused is on record.
-    let journal = stage.client.get("/v1/journal?limit=500").await.text;
-    assert!(journal.contains("scope ci, needs admin"), "{journal}");
+    // What was refused is on record, with from where.
+    let audit = stage.client.get("/v1/audit?refused=true").await.ok();
+    let refused = &audit["entries"][0];
+    assert!(refused["what"].as_str().unwrap().contains("scope ci, needs "), "{refused:#}");
+    assert_eq!(refused["source"]["address"], "127.0.0.1", "{refused:#}");
     let revoke = stage.client.request(Method::DELETE, "/v1/tokens/build");
     Client::send(revoke).await.ok();
     assert_eq!(ci.post("/v1/artifacts", &images).await.status, 401);

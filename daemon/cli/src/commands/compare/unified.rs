@@ -5,7 +5,7 @@ use serde_json::Value;
 use similar::TextDiff;
 
 use crate::error::CliError;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, clean};
 
 /// Lines around those that differ, as `diff -u` has them.
 const CONTEXT_LINES: usize = 3;
@@ -24,6 +24,9 @@ pub(super) fn print(
         if let Some(missing) = &part.missing {
             output.note(format!("{}: not compared: {missing}", part.part.as_str()))?;
         }
+        for unknown in &part.unknown {
+            output.note(format!("{}: not compared: {unknown}", part.part.as_str()))?;
+        }
         for item in &part.items {
             file(output, part.part, item)?;
         }
@@ -34,7 +37,8 @@ pub(super) fn print(
 fn file(output: &mut Output, part: PartName, item: &ItemChange) -> Result<(), CliError> {
     // Secrets are in no document.
     if item.before.is_none() && item.after.is_none() {
-        return Ok(());
+        let name = clean(&item.name);
+        return output.note(format!("{}: {name} differs; its values are not shown", part.as_str()));
     }
     let path = path(part, &item.name);
     let side = |value: &Option<Value>, side: &str| -> Result<(String, String), CliError> {

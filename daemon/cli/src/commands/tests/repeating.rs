@@ -101,6 +101,15 @@ async fn the_newest_are_replayed_one_by_one_and_counted() {
     assert_eq!(summary["replays"].as_array().unwrap().len(), 1, "{summary:#}");
 }
 
+/// The gate of an upgrade: that nothing was compared must not let it pass.
+#[tokio::test]
+async fn nothing_compared_is_nothing_proven() {
+    let page = json!({"deployments": []});
+    let daemon = Daemon::new([Answer::json(200, &page)]).await;
+    let done = ran(&daemon, &["replay", "--last", "5"], "").await;
+    assert_eq!(done.code, 16, "{}", done.out);
+}
+
 #[tokio::test]
 async fn what_names_no_environment_is_not_looked_for_in_history() {
     let daemon = nobody().await;
@@ -134,19 +143,25 @@ fn rollback_view(exact: bool) -> Value {
 }
 
 #[tokio::test]
-async fn what_going_back_would_do_is_told_and_is_what_is_done() {
-    let answers = [Answer::json(200, &rollback_view(true)), Answer::json(202, &record())];
-    let daemon = Daemon::new(answers).await;
+async fn going_back_is_asked_for_as_it_is_given_and_what_it_would_do_is_told_before() {
+    let mut accepted = json!(record());
+    accepted["request"]["origin"] = json!({"kind": "rollback", "to": id(), "from": "01jd2k9x7h8f6v3q5w1n4m0ztb", "exact": true});
+    let daemon = Daemon::new([Answer::json(202, &accepted)]).await;
     let line = ["rollback", "shop/development", "-m", "it fails", "--no-watch"];
     let done = ran(&daemon, &line, "").await;
     assert_eq!(done.code, 0, "{}", done.err);
+    let told = format!("shop/development: back to {}, exactly", id());
+    assert!(done.err.contains(&told), "{}", done.err);
+    let path = "POST /v1/environments/shop/development/rollback";
+    assert_eq!(daemon.lines(), [path]);
+    assert_eq!(daemon.seen()[0].json(), json!({"comment": "it fails"}));
+
+    let daemon = Daemon::new([Answer::json(200, &rollback_view(true))]).await;
+    let line = ["rollback", "shop/development", "--dry-run"];
+    let done = ran(&daemon, &line, "").await;
     let told = format!("back from #4 to #3 ({}), exactly", id());
     assert!(done.out.contains(&told) && done.out.contains("~ Deployment web"), "{}", done.out);
-    let path = "POST /v1/environments/shop/development/rollback";
-    assert_eq!(daemon.lines(), [format!("{path}?dry_run=true"), path.to_owned()]);
-    let body = daemon.seen()[1].json();
-    let expected = json!({"to": id(), "comment": "it fails", "expectedPlan": Digest::of(b"plan")});
-    assert_eq!(body, expected);
+    assert_eq!(daemon.lines(), [format!("{path}?dry_run=true")]);
 
     let daemon = Daemon::new([Answer::json(200, &rollback_view(false))]).await;
     let line = ["rollback", "shop/development", "--resolve", "--dry-run"];
