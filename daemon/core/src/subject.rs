@@ -43,6 +43,8 @@ pub enum Which {
     Now,
     /// What ran there at a time.
     At(Timestamp),
+    /// What ran there so many milliseconds ago.
+    Ago(u64),
     /// The one with a number: 1 is the first that was ever asked for there.
     Number(u64),
 }
@@ -51,6 +53,18 @@ impl Subject {
     /// What runs in an environment now.
     pub fn now(environment: EnvironmentId) -> Self {
         Self::Environment { environment, which: Which::Now }
+    }
+
+    /// The same, with a time instead of how long ago it was.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        match self {
+            Self::Environment { environment, which: Which::Ago(ms) } => {
+                let which = Which::At(Timestamp(now.0.saturating_sub(*ms)));
+                Self::Environment { environment: environment.clone(), which }
+            }
+            other => other.clone(),
+        }
     }
 
     /// The set's digest, where it is whole.
@@ -97,9 +111,17 @@ pub enum InvalidSubject {
     },
     /// What comes after `@` is no time.
     #[error(
-        "found {found:?} as a time; expected 2026-11-14T14:00 (UTC), 2026-11-14T14:00:00+01:00, or 2026-11-14 (its beginning), from 1970 on"
+        "found {found:?} as a time; expected 2026-11-14T14:00 (UTC), 2026-11-14T14:00:00+01:00, or 2026-11-14 (its beginning), from 1970 on; or how long ago it was: 30min, 12h, 7d, 4w"
     )]
     Time {
+        /// What was found.
+        found: String,
+    },
+    /// A time that is none, where how long ago it was says nothing.
+    #[error(
+        "found {found:?} as a time; expected 2026-11-14T14:00 (UTC), 2026-11-14T14:00:00+01:00, or 2026-11-14 (its beginning), from 1970 on"
+    )]
+    Moment {
         /// What was found.
         found: String,
     },
@@ -131,9 +153,11 @@ impl FromStr for Subject {
             return in_environment(environment, Which::Number(which));
         }
         if let Some((environment, time)) = text.split_once('@') {
-            let at =
-                time_of(time).ok_or_else(|| InvalidSubject::Time { found: time.to_owned() })?;
-            return in_environment(environment, Which::At(at));
+            let which = ago_of(time)
+                .map(Which::Ago)
+                .or_else(|| time_of(time).map(Which::At))
+                .ok_or_else(|| InvalidSubject::Time { found: time.to_owned() })?;
+            return in_environment(environment, which);
         }
         if text.contains('/') {
             return in_environment(text, Which::Now);
@@ -163,6 +187,27 @@ fn in_environment(text: &str, which: Which) -> Result<Subject, InvalidSubject> {
     Ok(Subject::Environment { environment, which })
 }
 
+/// Units of how long ago something was, in milliseconds.
+const UNITS: [(&str, u64); 5] =
+    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("m", 60_000)];
+
+/// How many milliseconds ago something was, as it is written: `30min` or `30m`,
+/// `12h`, `7d`, `4w`. None for every other text.
+pub fn ago_of(text: &str) -> Option<u64> {
+    UNITS.iter().find_map(|(unit, ms)| {
+        let number = text.strip_suffix(unit)?;
+        // What parses as a number besides digits is a sign.
+        number.starts_with(|c: char| c.is_ascii_digit()).then_some(())?;
+        number.parse::<u64>().ok()?.checked_mul(*ms)
+    })
+}
+
+/// Of milliseconds, in the largest unit that leaves none over.
+fn ago(ms: u64) -> String {
+    let unit = UNITS.iter().find(|(_, unit)| ms.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
+}
+
 /// RFC 3339, or shorter: without seconds, without the time of day, without an
 /// offset (then it is UTC).
 fn time_of(text: &str) -> Option<Timestamp> {
@@ -184,7 +229,7 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text: String = text.trim().chars().take(SUBJECT_CHARS_MAX).collect();
-        time_of(&text).map(Self).ok_or(InvalidSubject::Time { found: text })
+        time_of(&text).map(Self).ok_or(InvalidSubject::Moment { found: text })
     }
 }
 
@@ -226,6 +271,7 @@ impl fmt::Display for Subject {
             Self::Environment { environment, which } => match which {
                 Which::Now => write!(f, "{environment}"),
                 Which::At(at) => write!(f, "{environment}@{at}"),
+                Which::Ago(ms) => write!(f, "{environment}@{}", ago(*ms)),
                 Which::Number(number) => write!(f, "{environment}#{number}"),
             },
         }
@@ -256,7 +302,7 @@ impl JsonSchema for Subject {
             "type": "string",
             "minLength": 1,
             "maxLength": SUBJECT_CHARS_MAX,
-            "description": "A deployment or set: a set's digest (`sha256:...`, or how it begins), a deployment's id (or how it begins), `application/environment` (what runs there), `application/environment@2026-11-14T14:00` (what ran there then), `application/environment#12` (its twelfth deployment)",
+            "description": "A deployment or set: a set's digest (`sha256:...`, or how it begins), a deployment's id (or how it begins), `application/environment` (what runs there), `application/environment@2026-11-14T14:00` or `application/environment@7d` (what ran there then, or so long ago), `application/environment#12` (its twelfth deployment)",
             "examples": ["shop/production", "shop/production@2026-11-14T14:00", "shop/production#12"],
         })
     }
@@ -303,6 +349,25 @@ mod tests {
             ("2026-11-14T14:00+01:00", "2026-11-14T13:00:00.000Z"),
         ] {
             assert_eq!(at(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_may_be_told_by_how_long_ago_they_were() {
+        let now = Timestamp(10 * 86_400_000);
+        for (text, at) in [
+            ("7d", 3 * 86_400_000),
+            ("12h", 9 * 86_400_000 + 43_200_000),
+            ("30min", 10 * 86_400_000 - 1_800_000),
+            ("30m", 10 * 86_400_000 - 1_800_000),
+            ("900w", 0),
+        ] {
+            let subject = parsed(&format!("shop/production@{text}"));
+            assert_eq!(subject.as_of(now), production(Which::At(Timestamp(at))), "{text}");
+            assert_eq!(parsed(&subject.to_string()), subject, "{text}");
+        }
+        for text in ["d", "+7d", "-7d", "99999999999999999999d", "7 d", "7y"] {
+            assert_eq!(ago_of(text), None, "{text}");
         }
     }
 

@@ -64,7 +64,7 @@ impl Inner {
             None => Err(format!("{subject} is a set, and none of its deployments was named")),
             Some(record) => {
                 let record = deployment(&*self.ports.store, &record.id).await?;
-                self.made_of(subject, &record).await?
+                self.made_of(&resolved.subject, &record).await?
             }
         };
         Ok((side(&resolved), Content { set, resolved: made }))

@@ -10,7 +10,7 @@ use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Index, Order, Put};
 use deployd_core::set::{Delta, patch};
 use deployd_core::subject::Subject;
-use deployd_core::views::DeployRequest;
+use deployd_core::views::{DeployRequest, PlanView};
 use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::json;
 
@@ -146,6 +146,17 @@ impl Engine {
         .await
     }
 
+    /// What deploying a draft would do.
+    pub async fn plan_draft(
+        &self,
+        id: &str,
+        how: &DraftDeployment,
+    ) -> Result<PlanView, EngineError> {
+        let draft = self.inner.open_draft(id).await?;
+        at_version(&draft, how)?;
+        self.plan(&as_request(&draft)).await
+    }
+
     /// Deploys a draft to its environment, as a delta to what runs there; with
     /// the deployment's acceptance, in one transaction, the draft is gone.
     pub async fn deploy_draft(
@@ -164,18 +175,9 @@ impl Engine {
         let record = until_no_conflict(|| async {
             let version = inner.version(&stream).await?;
             let draft = inner.open_draft(id).await?;
-            if let Some(read) = how.version {
-                draft
-                    .is_at(read)
-                    .map_err(|stale| EngineError::Conflict { message: stale.to_string() })?;
-            }
-            let request = DeployRequest {
-                environment: Some(place.clone()),
-                delta: Some(draft.delta.clone()),
-                ..DeployRequest::default()
-            };
+            at_version(&draft, how)?;
             let entry = inner.environment(&place).await?;
-            let (set, _) = inner.wanted(&place, &request).await?;
+            let (set, _) = inner.wanted(&place, &as_request(&draft)).await?;
             let content = object(&set)?;
             let wanted = Request {
                 set: content.digest,
@@ -226,6 +228,21 @@ impl Inner {
         let (set, digest) = self.set_of(&Subject::now(environment.clone())).await?;
         patch(&set, delta).map_err(|error| EngineError::invalid("delta", error.to_string()))?;
         Ok(digest)
+    }
+}
+
+/// Refuses a draft that is not as it was read.
+fn at_version(draft: &Draft, how: &DraftDeployment) -> Result<(), EngineError> {
+    let Some(read) = how.version else { return Ok(()) };
+    draft.is_at(read).map_err(|stale| EngineError::Conflict { message: stale.to_string() })
+}
+
+/// A draft, as a delta to what runs.
+fn as_request(draft: &Draft) -> DeployRequest {
+    DeployRequest {
+        environment: Some(draft.environment.clone()),
+        delta: Some(draft.delta.clone()),
+        ..DeployRequest::default()
     }
 }
 

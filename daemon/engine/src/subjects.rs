@@ -56,6 +56,7 @@ impl Inner {
     /// What a subject stands for.
     pub(crate) async fn resolve(&self, subject: &Subject) -> Result<Resolved, EngineError> {
         let store = &*self.ports.store;
+        let now = self.ports.clock.now();
         let id = match subject {
             Subject::Set(hex) => {
                 let set = self.set_named(subject, hex).await?;
@@ -68,13 +69,16 @@ impl Inner {
             Subject::Environment { environment, which: Which::At(at) } => {
                 self.ran(environment, *at).await?
             }
+            Subject::Environment { environment, which: Which::Ago(ms) } => {
+                self.ran(environment, Timestamp(now.0.saturating_sub(*ms))).await?
+            }
             Subject::Environment { environment, which: Which::Now } => {
                 self.runs(environment).await?
             }
         };
         let record = head_of_deployment(store, &id).await?;
         let set = record.request.set;
-        Ok(Resolved { subject: subject.clone(), set, deployment: Some(record) })
+        Ok(Resolved { subject: subject.as_of(now), set, deployment: Some(record) })
     }
 
     /// A set by its digest, or by how it begins, where that is of one set alone

@@ -1,15 +1,14 @@
 //! Drafts: deltas that are prepared, shared, and then deployed or dropped.
 
 use deployd_core::Name;
-use deployd_core::deployment::DeploymentRecord;
 use deployd_core::draft::{Draft, DraftDeployment, DraftEdit, NewDraft};
 use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::deployments::accepted;
+use super::deployments::{DryRun, PlannedOrAccepted, accepted};
 use crate::access::Access::Needs;
-use crate::answer::{Accepted, Created, Found};
+use crate::answer::{Created, Either, Found};
 use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::body::{Json, MaybeJson};
@@ -51,7 +50,7 @@ const DEPLOY: Operation = Operation::new(
     "/v1/drafts/{id}/deploy",
     Needs(TokenScope::Deploy),
     "deployDraft",
-    "Deploys a draft, as a delta to what runs; the draft is gone with it",
+    "Deploys a draft, as a delta to what runs, and it is gone with that; or, with `dry_run`, says what that would do",
 );
 
 pub(super) fn operations(operations: Operations) -> Operations {
@@ -112,8 +111,12 @@ async fn drop(api: Api, asked: Asked<Id>) -> Result<Found<Draft>, Box<Problem>> 
 
 async fn deploy(
     api: Api,
-    asked: Asked<Id, Nothing, MaybeJson<DraftDeployment>>,
-) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
+    asked: Asked<Id, DryRun, MaybeJson<DraftDeployment>>,
+) -> Result<PlannedOrAccepted, Box<Problem>> {
     let MaybeJson(how) = asked.body;
-    Ok(accepted(api.engine().deploy_draft(&asked.caller, &asked.path.id, &how).await?))
+    if asked.query.dry_run {
+        return Ok(Either::First(Found(api.engine().plan_draft(&asked.path.id, &how).await?)));
+    }
+    let record = api.engine().deploy_draft(&asked.caller, &asked.path.id, &how).await?;
+    Ok(Either::Second(accepted(record)))
 }

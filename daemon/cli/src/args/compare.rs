@@ -10,6 +10,7 @@ const SUBJECTS: &str = "\
 A deployment or set is named by its id or digest (or how it begins), or by where it runs:
   shop/production                     what runs there
   shop/production@2026-11-14T14:00    what ran there then (UTC; or with an offset)
+  shop/production@7d                  what ran there a week ago (or 30min, 12h, 4w)
   shop/production#12                  the twelfth deployment there
   01jd2k9x7h                          a deployment
   sha256:5f2a1c                       a set

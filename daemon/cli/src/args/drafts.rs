@@ -1,7 +1,7 @@
 //! Arguments of `deployd draft`.
 
 use clap::{Args, Subcommand};
-use deployd_core::{EnvironmentId, Name};
+use deployd_core::{Digest, EnvironmentId, Name};
 
 use super::Watching;
 
@@ -62,7 +62,7 @@ pub struct DraftEditArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  deployd draft deploy 4m0zta51xk
+  deployd draft deploy 4m0zta51xk --dry-run
   deployd draft deploy 4m0zta51xk --version 3 --no-watch")]
 pub struct DraftDeployArgs {
     /// The draft
@@ -74,6 +74,12 @@ pub struct DraftDeployArgs {
     /// Why, for people; the draft's title when not given
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub comment: Option<String>,
+    /// Only say what it would do
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Execute nothing but the plan with this digest, as --dry-run shows it
+    #[arg(long, value_name = "DIGEST")]
+    pub expect_plan: Option<Digest>,
     /// Let resources be made anew by another driver, with the loss of what is in the old ones
     #[arg(long)]
     pub confirm_replace: bool,

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use deployd_core::image::ImageQuery;
-use deployd_core::subject::Moment;
+use deployd_core::subject::{Moment, ago_of};
 use deployd_core::{EnvironmentId, Name, Timestamp};
 
 /// A point in time, or how long ago it was.
@@ -30,17 +30,7 @@ impl FromStr for PointInTime {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let units = [
-            ("min", 60_000),
-            ("m", 60_000),
-            ("h", 3_600_000),
-            ("d", 86_400_000),
-            ("w", 604_800_000),
-        ];
-        let ago = units
-            .iter()
-            .find_map(|(unit, ms)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*ms));
-        match (ago, text.parse::<Moment>()) {
+        match (ago_of(text), text.parse::<Moment>()) {
             (Some(ms), _) => Ok(Self::Ago(ms)),
             (None, Ok(Moment(at))) => Ok(Self::At(at)),
             (None, Err(error)) => Err(format!("{error}; or 30min, 12h, 7d or 4w ago")),

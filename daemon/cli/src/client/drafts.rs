@@ -3,6 +3,7 @@
 use deployd_core::Name;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::draft::{Draft, DraftDeployment, DraftEdit, NewDraft};
+use deployd_core::views::PlanView;
 use http::Method;
 
 use super::Client;
@@ -36,6 +37,12 @@ impl Client {
     pub async fn drop_draft(&self, id: &str) -> Result<Draft, CliError> {
         let url = self.url(["v1", "drafts", id])?;
         self.ask(Request::new(Method::DELETE, url)).await
+    }
+
+    /// What deploying a draft would do.
+    pub async fn plan_draft(&self, id: &str, how: &DraftDeployment) -> Result<PlanView, CliError> {
+        let asked = self.post(&["v1", "drafts", id, "deploy"])?.query("dry_run", Some(true));
+        self.ask(asked.json(how)?).await
     }
 
     /// Deploys a draft.

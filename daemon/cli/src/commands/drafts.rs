@@ -3,12 +3,12 @@
 use deployd_core::draft::{Draft, DraftDeployment, DraftEdit, NewDraft};
 use deployd_core::set::Delta;
 
-use super::Context;
 use super::selection::from_file;
+use super::{Context, plan_text};
 use crate::args::{DraftCommand, DraftIdArgs, DraftListArgs};
 use crate::error::CliError;
 use crate::exit;
-use crate::output::{Output, Table, ago, clean, counted};
+use crate::output::{Output, Table, ago, clean, counted, short};
 
 pub(super) async fn draft(
     context: &mut Context<'_>,
@@ -41,9 +41,18 @@ pub(super) async fn draft(
             let how = DraftDeployment {
                 version: args.version,
                 comment: args.comment,
-                expected_plan: None,
+                expected_plan: args.expect_plan,
                 confirm_replace: args.confirm_replace,
             };
+            if args.dry_run {
+                let view = client.plan_draft(&args.id, &how).await?;
+                if context.output.is_human() {
+                    plan_text::show(context.output, &view, false)?;
+                } else {
+                    context.output.document(&view)?;
+                }
+                return Ok(exit::OK);
+            }
             let record = client.deploy_draft(&args.id, &how).await?;
             return super::deploy::accepted(context, &client, record, args.watching.wanted()).await;
         }
@@ -55,6 +64,14 @@ pub(super) async fn draft(
         DraftCommand::Show(DraftIdArgs { id }) => {
             let draft = client.draft(&id).await?;
             show(context.output, &draft)?;
+            let now = client.environment(&draft.environment).await?.state.deployed;
+            if let Some(now) = now.filter(|now| now.set != draft.base) {
+                context.output.note(format!(
+                    "edited last when {} ran there; now it is {}: `deployd draft deploy {id} --dry-run` shows what it would do",
+                    short(&draft.base.to_string()),
+                    short(&now.set.to_string())
+                ))?;
+            }
             return Ok(exit::OK);
         }
     };
@@ -152,8 +169,19 @@ mod tests {
             "delta": {"workloads": {"remove": ["jobs"]}},
             "changes": [{"version": 3, "actor": "bob", "at": "1970-01-01T00:16:40.000Z"}],
         });
-        let daemon = Daemon::new([Answer::json(200, &draft)]).await;
-        let shown = ran(&daemon, &["draft", "show", "4m0zta51xk"], "").await.out;
+        let digest = deployd_core::Digest::of(b"other");
+        let environment = json!({
+            "id": "shop/production", "environmentType": "t", "images": [],
+            "state": {"accepted": 1, "deployed": {
+                "deployment": "01jd2k9x7h8f6v3q5w1n4m0zta", "set": digest, "plan": digest,
+                "manifests": digest, "at": "1970-01-01T00:16:40.000Z",
+            }},
+        });
+        let answers = [Answer::json(200, &draft), Answer::json(200, &environment)];
+        let daemon = Daemon::new(answers).await;
+        let done = ran(&daemon, &["draft", "show", "4m0zta51xk"], "").await;
+        assert!(done.err.contains("now it is sha256:"), "{}", done.err);
+        let shown = done.out;
         assert!(shown.contains("for shop/production, version 3: hotfix"), "{shown}");
         assert!(shown.contains("# version 3 by bob, 1 min ago"), "{shown}");
         let daemon = Daemon::new([Answer::json(200, &draft)]).await;

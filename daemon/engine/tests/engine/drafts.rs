@@ -37,6 +37,12 @@ async fn a_draft_is_edited_by_several_and_deployed_once() {
     let how = DraftDeployment { version: Some(1), ..DraftDeployment::default() };
     let late = stage.engine.deploy_draft(&caller(), &draft.id, &how).await.unwrap_err();
     assert!(matches!(late, EngineError::Conflict { .. }), "{late:?}");
+    let late = stage.engine.plan_draft(&draft.id, &how).await.unwrap_err();
+    assert!(late.to_string().contains("at version 2 now"), "{late}");
+    let latest = DraftDeployment::default();
+    let planned = stage.engine.plan_draft(&draft.id, &latest).await.unwrap();
+    assert_eq!(planned.plan.environment, development());
+    assert!(!planned.preview.changes.is_empty());
     // What runs has changed meanwhile: the draft is a delta to that.
     stage.deployed("2").await;
     let how = DraftDeployment { version: Some(2), ..DraftDeployment::default() };

@@ -39,6 +39,8 @@ async fn deployments_are_found_by_all_their_names() {
         (at(first.ended.unwrap()), &first),
         (at(Timestamp(second.ended.unwrap().0 - 60_000)), &first),
         (at(stage.world.now()), &second),
+        ("shop/development@30min".to_owned(), &first),
+        ("shop/development@0m".to_owned(), &second),
     ] {
         assert_eq!(named(&stage, &name).await.as_ref(), Ok(&record.id), "{name}");
     }
