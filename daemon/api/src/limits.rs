@@ -53,8 +53,7 @@ pub const SOURCE_CHARS_MAX: usize = 200;
 /// Entries of a page, where nothing else is said.
 pub const PAGE_DEFAULT: usize = 50;
 
-/// Entries of a page: what fits on no screen, and takes milliseconds.
-pub const PAGE_MAX: usize = 500;
+pub use deployd_core::views::PAGE_MAX;
 
 /// From the admission of a request to its answer's head. Everything that takes
 /// longer happens after the answer, and is watched.

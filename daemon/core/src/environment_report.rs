@@ -11,6 +11,7 @@ use crate::config::{
     Criteria, DriftSpec, Provider, ResourceDefinitionSpec, StartRule, StrategyChoice, TimeToLive,
 };
 use crate::matching::{DEFAULT_CLASS, Subject, matches};
+use crate::views::ResourceView;
 use crate::{Actor, EnvironmentId, Name, Timestamp};
 
 /// The annotation that says whose an environment, type or application is.
@@ -46,7 +47,7 @@ pub struct EnvironmentReport {
     /// Resources that workloads can have here, and who provides them.
     pub offers: Vec<Offer>,
     /// Resources that are there.
-    pub resources: Vec<ReportedResource>,
+    pub resources: Vec<ResourceView>,
     /// What comes here by itself.
     pub arrival: ArrivalRule,
     /// How new versions are rolled out.
@@ -100,22 +101,6 @@ pub struct Offer {
     /// Who provides it; none where the definition says two, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Provider>,
-}
-
-/// A resource that is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ReportedResource {
-    /// `postgres#backend.db`.
-    pub name: String,
-    /// `postgres`.
-    #[serde(rename = "type")]
-    pub resource_type: String,
-    /// The definition that it was provisioned by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub definition: Option<Name>,
-    /// The driver, with the beginning of its digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub driver: Option<String>,
 }
 
 /// The document of an environment.

@@ -21,6 +21,9 @@ use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
 pub use repeat::{CloneRequest, RollbackRequest, RollbackView};
 
+/// Entries of a page, at most: what fits on no screen, and takes milliseconds.
+pub const PAGE_MAX: usize = 500;
+
 /// What applying documents did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -3,13 +3,11 @@
 
 use deployd_core::audit::{AuditFilter, AuditPage, MARKS, Mark, mark_place, marks_between};
 use deployd_core::ports::Order;
+use deployd_core::views::PAGE_MAX;
 
 use crate::inventory::{hex, key_of};
 use crate::records::decode;
 use crate::{Engine, EngineError};
-
-/// The most entries on a page.
-const PAGE_MAX: usize = 500;
 
 /// The most marks that are looked at for one page: who looks for what is rare
 /// goes on with the cursor.

@@ -16,13 +16,11 @@ use deployd_core::deployment::stays::{
 use deployd_core::image::{Image, ImageQuery};
 use deployd_core::inventory::{InventoryFilter, InventoryPage, Location, When, Whereabouts};
 use deployd_core::ports::{Index, KeyRange, Order, Page};
+use deployd_core::views::PAGE_MAX;
 use deployd_core::{Digest, EnvironmentId, Timestamp};
 
 use crate::records::{decode, get};
 use crate::{Engine, EngineError, Inner};
-
-/// The most environments, or stays, on a page.
-const PAGE_MAX: usize = 500;
 
 /// The most entries of an index that are looked at for one page: a page on which
 /// little is found has a cursor all the same.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use deployd_core::EnvironmentId;
 use deployd_core::config::{Document, DocumentKey, DocumentKind, Metadata};
 use deployd_core::environment_report::{
-    ArrivalRule, CAPABILITIES, EnvironmentReport, OWNER, ReportedDocument, ReportedResource,
-    offers, words,
+    ArrivalRule, CAPABILITIES, EnvironmentReport, OWNER, ReportedDocument, offers, words,
 };
 
 use crate::{Engine, EngineError};
@@ -74,17 +73,7 @@ impl Engine {
             annotations,
             capabilities: annotation(CAPABILITIES).map(|text| words(&text)).unwrap_or_default(),
             offers: offers(&configuration.definitions, id, &environment_type, &values),
-            resources: resources
-                .into_iter()
-                .map(|resource| ReportedResource {
-                    name: resource.name,
-                    resource_type: resource.resource_type,
-                    definition: resource.definition,
-                    driver: resource
-                        .driver
-                        .map(|driver| format!("{}@{}", driver.name, driver.digest.short())),
-                })
-                .collect(),
+            resources,
             arrival: arrival.unwrap_or_default(),
             strategy: of_type.strategy.clone(),
             templater: of_type.templater.plugin.clone(),

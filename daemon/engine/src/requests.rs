@@ -10,7 +10,9 @@ use deployd_core::deployment::{
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{Batch, Object, Order};
 use deployd_core::set::{DeploymentSet, patch};
-use deployd_core::views::{DeployRequest, EnvironmentView, HistoryPage, LogEntry, PlanView};
+use deployd_core::views::{
+    DeployRequest, EnvironmentView, HistoryPage, LogEntry, PAGE_MAX, PlanView,
+};
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
 
 use crate::configuration::Configuration;
@@ -22,9 +24,6 @@ use crate::{Caller, Counts, Engine, EngineError, Inner};
 
 /// What has to hold of an environment, and of what documents say.
 pub(crate) type Condition<'c> = &'c (dyn Fn(&EnvironmentEntry, &Configuration) -> bool + Sync);
-
-/// The most deployments on a page of history.
-const PAGE_MAX: usize = 500;
 
 impl Engine {
     /// What a deployment would do. Nothing is stored and nothing is done.

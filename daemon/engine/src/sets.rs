@@ -12,6 +12,7 @@ use deployd_core::set::{
     patch,
 };
 use deployd_core::subject::Subject;
+use deployd_core::views::PAGE_MAX;
 use deployd_core::{Digest, EnvironmentId, Name, Timestamp};
 use serde_json::json;
 
@@ -26,9 +27,6 @@ pub(crate) const SETS: Index = Index("sets");
 /// Sets of an application in the order of coming: application, time and hex
 /// digits -> nothing.
 const SETS_OF: Index = Index("sets-by-application");
-
-/// The most sets on a page.
-const PAGE_MAX: usize = 500;
 
 /// The most deployments of a set that are looked at for where it runs: one that
 /// was deployed more often runs in the environments of the first ones, or is

@@ -1,12 +1,12 @@
 //! What two deployments or sets differ in, and what a name stands for.
 
 use deployd_core::compare::{Comparison, PartName, Side, Wanted};
-use deployd_core::subject::{InvalidSubject, Subject};
+use deployd_core::subject::Subject;
 use deployd_core::views::TokenScope;
-use deployd_engine::EngineError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::written::Written;
 use crate::access::Access::Needs;
 use crate::answer::Found;
 use crate::api::Api;
@@ -40,11 +40,9 @@ pub(super) fn operations(operations: Operations) -> Operations {
 #[serde(deny_unknown_fields)]
 struct CompareQuery {
     /// From.
-    #[schemars(with = "Subject")]
-    a: String,
+    a: Written<Subject>,
     /// To.
-    #[schemars(with = "Subject")]
-    b: String,
+    b: Written<Subject>,
     /// Only this part.
     part: Option<PartName>,
     /// Whether what differs is there as a whole, too, as it is on both sides.
@@ -57,7 +55,7 @@ async fn compare(
     asked: Asked<Nothing, CompareQuery>,
 ) -> Result<Found<Comparison>, Box<Problem>> {
     let CompareQuery { a, b, part, documents } = asked.query;
-    let (a, b) = (named("a", &a)?, named("b", &b)?);
+    let (a, b) = (a.read("a")?, b.read("b")?);
     Ok(Found(api.engine().compare(&a, &b, Wanted { part, documents }).await?))
 }
 
@@ -65,22 +63,12 @@ async fn compare(
 #[serde(deny_unknown_fields)]
 struct SubjectQuery {
     /// The name.
-    #[schemars(with = "Subject")]
-    name: String,
+    name: Written<Subject>,
 }
 
 async fn subject(
     api: Api,
     asked: Asked<Nothing, SubjectQuery>,
 ) -> Result<Found<Side>, Box<Problem>> {
-    Ok(Found(api.engine().subject(&named("name", &asked.query.name)?).await?))
-}
-
-/// A name in a query. What is wrong with it no schema says: it may be a day that
-/// there is not in a month.
-pub(super) fn named(parameter: &str, text: &str) -> Result<Subject, Box<Problem>> {
-    text.parse().map_err(|error: InvalidSubject| {
-        let problem = deployd_engine::Problem::new(parameter, error.to_string());
-        EngineError::Invalid { problems: vec![problem] }.into()
-    })
+    Ok(Found(api.engine().subject(&asked.query.name.read("name")?).await?))
 }

@@ -2,6 +2,7 @@
 
 use deployd_core::audit::{AuditEntry, AuditFilter, AuditPage};
 use deployd_core::journal::Source;
+use deployd_core::views::PAGE_MAX;
 
 use super::Context;
 use super::inventory::time;
@@ -9,9 +10,6 @@ use crate::args::AuditArgs;
 use crate::error::CliError;
 use crate::exit;
 use crate::output::{Output, Sheet, Table, Tone};
-
-/// Entries on a page: the most that the daemon gives.
-const PAGE: usize = 500;
 
 /// Entries in a table, unless more are asked for.
 const SHOWN: usize = 50;
@@ -32,7 +30,7 @@ pub(super) async fn audit(context: &mut Context<'_>, args: AuditArgs) -> Result<
     let limit = context.output.at_most(args.limit, SHOWN);
     // A page may have little on it, and there may be more all the same.
     while all.entries.len() < limit {
-        let left = limit.saturating_sub(all.entries.len()).min(PAGE);
+        let left = limit.saturating_sub(all.entries.len()).min(PAGE_MAX);
         let page = client.audit(&filter, all.next.as_deref(), left).await?;
         all.entries.extend(page.entries);
         all.next = page.next;

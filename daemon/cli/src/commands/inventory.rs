@@ -5,6 +5,7 @@ use deployd_core::image::{Image, ImageQuery};
 use deployd_core::inventory::{
     EnvironmentThen, InventoryFilter, InventoryPage, Location, Passage, Station, When, Whereabouts,
 };
+use deployd_core::views::PAGE_MAX;
 use deployd_core::{EnvironmentId, Name, Timestamp};
 
 use super::Context;
@@ -12,9 +13,6 @@ use crate::args::{InventoryArgs, InventoryCommand, PathArgs, PointInTime, WhereA
 use crate::error::CliError;
 use crate::exit;
 use crate::output::{Output, Sheet, Table, Tone, ago, clean, lasted, short};
-
-/// Entries on a page: the most that the daemon gives.
-const PAGE: usize = 500;
 
 /// Locations of an image in a table, unless more are asked for.
 const SHOWN: usize = 500;
@@ -61,7 +59,7 @@ async fn list(
     let filter = InventoryFilter { application, environment_type, at };
     let mut all = InventoryPage::default();
     loop {
-        let page = client.inventory(&filter, all.next.as_deref(), PAGE).await?;
+        let page = client.inventory(&filter, all.next.as_deref(), PAGE_MAX).await?;
         all.locations.extend(page.locations);
         all.next = page.next;
         if all.next.is_none() {
@@ -105,7 +103,7 @@ async fn whereabouts(context: &mut Context<'_>, args: WhereArgs) -> Result<u8, C
     let mut all = Whereabouts::default();
     let limit = context.output.at_most(limit, SHOWN);
     while all.locations.len() < limit {
-        let left = limit.saturating_sub(all.locations.len()).min(PAGE);
+        let left = limit.saturating_sub(all.locations.len()).min(PAGE_MAX);
         let page = client.whereabouts(&image, when, at, all.next.as_deref(), left).await?;
         let clock = context.output.now;
         page.locations.iter().for_each(|location| all.saw(&location.stay, clock));

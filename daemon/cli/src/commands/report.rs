@@ -88,7 +88,9 @@ fn describe(output: &mut Output, report: &EnvironmentReport) -> Result<(), CliEr
         resources.row([
             resource.name.clone(),
             resource.resource_type.clone(),
-            resource.driver.clone().unwrap_or_default(),
+            resource.driver.as_ref().map_or_else(String::new, |driver| {
+                format!("{}@{}", driver.name, driver.digest.short())
+            }),
             resource.definition.as_ref().map_or_else(String::new, ToString::to_string),
         ]);
     }
