@@ -62,19 +62,17 @@ pub struct Arrival {
 
 impl Change {
     /// What is kept of a deployment; nothing of one that never began.
-    ///
-    /// `ran` is the deployment that had brought what ran before.
     pub fn of(
         record: &DeploymentRecord,
         environment_type: Option<&Name>,
-        ran: Option<&DeploymentId>,
+        purpose: Purpose,
         first: Vec<Arrival>,
     ) -> Option<Self> {
         let work = record.work.as_ref()?;
         Some(Self {
             deployment: record.id.clone(),
             environment_type: environment_type.cloned(),
-            purpose: purpose(record, ran),
+            purpose,
             started: work.started,
             ended: record.ended?,
             outcome: record.outcome?,
@@ -98,15 +96,17 @@ impl Change {
 }
 
 /// What a deployment is for. Deploying anew what runs already is a change: its
-/// values and resources may be others. Ids sort by time, so that an older one is
-/// a step back.
-pub fn purpose(record: &DeploymentRecord, ran: Option<&DeploymentId>) -> Purpose {
+/// values and resources may be others; so is what comes from another environment.
+///
+/// `steps_back` says whether it deploys again what was in its environment before
+/// what ran.
+pub fn purpose(record: &DeploymentRecord, steps_back: bool) -> Purpose {
     if record.request.teardown.is_some() {
         return Purpose::Teardown;
     }
     match &record.request.origin {
         Origin::Drift { .. } => Purpose::Remedy,
-        Origin::Redeploy { of, .. } if ran.is_some_and(|ran| of < ran) => Purpose::Remedy,
+        Origin::Redeploy { .. } if steps_back => Purpose::Remedy,
         Origin::Rollback { .. } => Purpose::Remedy,
         _ => Purpose::Change,
     }

@@ -31,9 +31,18 @@ pub struct Pinned {
 /// The plan that deploys what is pinned of another one. Resources stay as they
 /// are: none is provisioned, and what nothing asks for any more is left to the
 /// next deployment that is resolved.
-pub fn pinned_plan(recorded: &Plan, pinned: Pinned, previous: Option<Previous>) -> Plan {
+///
+/// Whether fields are taken over from others is as it is today: a healing takes
+/// them over, and who repeats one later does not mean that.
+pub fn pinned_plan(
+    recorded: &Plan,
+    pinned: Pinned,
+    take_over_fields: bool,
+    previous: Option<Previous>,
+) -> Plan {
     Plan {
         previous,
+        take_over_fields,
         resources: BTreeMap::new(),
         unused: Vec::new(),
         gates: Vec::new(),
@@ -74,7 +83,8 @@ impl Request {
         }
     }
 
-    /// The deployment whose set it deploys once more, in the same environment.
+    /// The deployment whose set it deploys once more; a redeployment may be of
+    /// another environment's.
     fn repeats(&self) -> Option<&DeploymentId> {
         match &self.origin {
             Origin::Redeploy { of, .. }
@@ -89,7 +99,7 @@ impl Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     /// It is what runs, made by a repetition of this one: the search goes on
-    /// before that.
+    /// before that, if that was in this environment.
     Before(DeploymentId),
     /// This is what to go back to.
     Take,
@@ -103,11 +113,14 @@ pub enum Look {
 /// succeeded before what runs. Whoever goes back twice goes back further, and
 /// not to what they have just left: what runs counts as the deployment that it
 /// repeats.
-pub fn look(record: &DeploymentRecord, deployed: &Deployed, anchor: &DeploymentId) -> Look {
-    if record.id == *anchor {
+///
+/// `anchor` is the number of the one that what runs counts as: an environment
+/// gives numbers out in order, and clocks can go back.
+pub fn look(record: &DeploymentRecord, deployed: &Deployed, anchor: u64) -> Look {
+    if record.number == anchor {
         return match record.request.repeats() {
-            Some(of) if of != anchor => Look::Before(of.clone()),
-            _ => Look::Further,
+            Some(of) => Look::Before(of.clone()),
+            None => Look::Further,
         };
     }
     if record.request.teardown.is_some() && record.outcome == Some(Outcome::Succeeded) {
@@ -116,7 +129,11 @@ pub fn look(record: &DeploymentRecord, deployed: &Deployed, anchor: &DeploymentI
     let manifests = record.work.as_ref().and_then(|work| work.result("render"));
     let succeeded = record.outcome == Some(Outcome::Succeeded);
     match manifests {
-        Some(manifests) if succeeded && manifests != deployed.manifests => Look::Take,
+        Some(manifests)
+            if succeeded && record.number < anchor && manifests != deployed.manifests =>
+        {
+            Look::Take
+        }
         _ => Look::Further,
     }
 }
@@ -143,11 +160,11 @@ mod tests {
         assert_eq!(changed(&recorded, &other).as_deref(), Some(told));
     }
 
-    fn record(id: &str, origin: Origin, outcome: Outcome) -> DeploymentRecord {
+    fn record(number: u64, origin: Origin, outcome: Outcome) -> DeploymentRecord {
         DeploymentRecord {
-            id: DeploymentId(id.into()),
+            id: DeploymentId(number.to_string()),
             environment: "shop/dev".parse().unwrap(),
-            number: 1,
+            number,
             actor: Actor("ada".into()),
             request: Request {
                 set: Digest::of(b"set"),
@@ -179,15 +196,15 @@ mod tests {
             at: Timestamp(0),
         };
         let back = Origin::Rollback { to: id("2"), from: id("3"), exact: true };
-        let runs = record("4", back, Outcome::Succeeded);
+        let runs = record(4, back, Outcome::Succeeded);
         assert_eq!(runs.request.exact(), Some(&id("2")));
-        assert_eq!(look(&runs, &deployed, &id("4")), Look::Before(id("2")));
-        let first = record("2", Origin::Request, Outcome::Succeeded);
-        assert_eq!(look(&first, &deployed, &id("2")), Look::Further);
+        assert_eq!(look(&runs, &deployed, 4), Look::Before(id("2")));
+        let first = record(2, Origin::Request, Outcome::Succeeded);
+        assert_eq!(look(&first, &deployed, 2), Look::Further);
         // What never came to manifests is nothing to go back to.
-        assert_eq!(look(&first, &deployed, &id("4")), Look::Further);
-        let mut gone = record("1", Origin::Request, Outcome::Succeeded);
+        assert_eq!(look(&first, &deployed, 4), Look::Further);
+        let mut gone = record(1, Origin::Request, Outcome::Succeeded);
         gone.request.teardown = Some(crate::deployment::Teardown::default());
-        assert_eq!(look(&gone, &deployed, &id("2")), Look::Stop);
+        assert_eq!(look(&gone, &deployed, 2), Look::Stop);
     }
 }

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use deployd_core::DeploymentId;
 use deployd_core::announcement::{Announcement, announcements_of};
+use deployd_core::deployment::projection::DEPLOYMENTS;
 use deployd_core::deployment::stays::{
     self, Ending, Known, RUNNING, Running, STAYS, Stay, stays_in,
 };
-use deployd_core::deployment::{DeploymentRecord, EnvironmentState};
+use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Origin};
 use deployd_core::dora::{self, Arrival, Change, Purpose};
 use deployd_core::image::Image;
 use deployd_core::ports::{Order, Put, StoreError};
@@ -37,16 +39,17 @@ impl Inner {
             return Ok(Vec::new());
         }
         match self.try_ended(before, after, record, running).await {
+            Err(EngineError::Store(error)) if !matches!(error, StoreError::Damaged(_)) => {
+                Err(error.into())
+            }
             // What can't be read will not be read the next time either: the
             // deployment ends all the same.
-            Err(
-                error @ (EngineError::Store(StoreError::Damaged(_)) | EngineError::NotFound { .. }),
-            ) => {
+            Err(error) => {
                 let deployment = &record.id;
                 tracing::error!(%deployment, %error, "the inventory will not know of this deployment");
                 Ok(Vec::new())
             }
-            other => other,
+            Ok(puts) => Ok(puts),
         }
     }
 
@@ -58,8 +61,9 @@ impl Inner {
         running: &mut Option<Running>,
     ) -> Result<Vec<Put>, EngineError> {
         let store = &*self.ports.store;
-        let before = match running.take() {
-            Some(running) => running,
+        // It stays where it is until all has been read: what fails changes nothing.
+        let before = match &*running {
+            Some(running) => running.clone(),
             None => get(store, RUNNING, &stays::running_key(&record.environment))
                 .await?
                 .unwrap_or_default(),
@@ -88,16 +92,37 @@ impl Inner {
         }
         ending.known = &known;
         let ran = state.deployed.as_ref().map(|deployed| &deployed.deployment);
-        let first = match runs && dora::purpose(record, ran) == Purpose::Change {
+        let purpose = dora::purpose(record, self.steps_back(record, ran).await?);
+        let first = match runs && purpose == Purpose::Change {
             true => self.first_here(&ending).await?,
             false => Vec::new(),
         };
         let (after, mut puts) = ending.puts().map_err(EngineError::bug)?;
-        if let Some(change) = Change::of(record, environment_type, ran, first) {
+        if let Some(change) = Change::of(record, environment_type, purpose, first) {
             puts.push(change.put(&record.environment).map_err(EngineError::bug)?);
         }
         *running = Some(after);
         Ok(puts)
+    }
+
+    /// Whether a deployment deploys again what was here before what ran. By the
+    /// numbers, which an environment gives out in order: clocks can go back.
+    async fn steps_back(
+        &self,
+        record: &DeploymentRecord,
+        ran: Option<&DeploymentId>,
+    ) -> Result<bool, EngineError> {
+        let (Origin::Redeploy { of, .. }, Some(ran)) = (&record.request.origin, ran) else {
+            return Ok(false);
+        };
+        let store = &*self.ports.store;
+        let head = |id: &DeploymentId| {
+            let key = id.0.clone().into_bytes();
+            async move { get::<DeploymentRecord>(store, DEPLOYMENTS, &key).await }
+        };
+        let of = head(of).await?.filter(|of| of.environment == record.environment);
+        let Some((of, ran)) = of.zip(head(ran).await?) else { return Ok(false) };
+        Ok(of.number < ran.number)
     }
 
     /// Since when there were the images to deploy that run here for the first time.

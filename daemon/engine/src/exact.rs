@@ -41,7 +41,13 @@ impl Inner {
         let set: DeploymentSet =
             content(&*self.ports.store, "set", recorded.record.request.set).await?;
         let previous = self.previous(state, &set).await?;
-        let plan = pinned_plan(&recorded.plan, recorded.pinned, previous);
+        let configuration = self.configuration().await?;
+        let of_type = configuration
+            .environments
+            .get(id)
+            .and_then(|spec| configuration.environment_types.get(&spec.environment_type));
+        let take_over = of_type.is_some_and(|of_type| of_type.take_over_fields);
+        let plan = pinned_plan(&recorded.plan, recorded.pinned, take_over, previous);
         Ok(Planned { plan, objects: Vec::new(), outputs: BTreeMap::new(), basis: None })
     }
 

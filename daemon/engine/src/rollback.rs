@@ -1,6 +1,6 @@
 //! Goes back to what ran before in an environment.
 
-use deployd_core::deployment::projection::BY_ENVIRONMENT;
+use deployd_core::deployment::projection::{BY_ENVIRONMENT, DEPLOYMENTS};
 use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
 use deployd_core::exact::{Look, look};
 use deployd_core::ports::Order;
@@ -8,7 +8,7 @@ use deployd_core::views::{DeployRequest, PlanView, RollbackRequest, RollbackView
 use deployd_core::{DeploymentId, EnvironmentId};
 
 use crate::exact::reasons;
-use crate::records::{below, decode, deployment, head_of_deployment, numbered_key, object};
+use crate::records::{below, decode, deployment, get, head_of_deployment, numbered_key, object};
 use crate::{Caller, Engine, EngineError, Inner};
 
 /// How many deployments are looked at for one to go back to: who wants one from
@@ -131,10 +131,9 @@ impl Inner {
         deployed: &Deployed,
     ) -> Result<DeploymentRecord, EngineError> {
         let store = &*self.ports.store;
-        let mut anchor = deployed.deployment.clone();
+        let mut anchor = head_of_deployment(store, &deployed.deployment).await?.number;
         let mut range = below(&[&id.to_string()]);
-        let number = head_of_deployment(store, &anchor).await?.number;
-        range.end = Some(numbered_key(&id.to_string(), number.saturating_add(1)));
+        range.end = Some(numbered_key(&id.to_string(), anchor.saturating_add(1)));
         let mut looked = 0usize;
         while looked < LOOKED_AT_MAX {
             let page = store.scan(BY_ENVIRONMENT, range.clone(), Order::Descending, LOOK_AT_ONCE);
@@ -144,11 +143,20 @@ impl Inner {
                 range.end = Some(key.clone());
                 let name: DeploymentId = decode("deployment id", bytes)?;
                 let record = deployment(store, &name).await?;
-                match look(&record, deployed, &anchor) {
-                    Look::Take if passed(&anchor, &record) => return Ok(record),
-                    Look::Before(earlier) => anchor = earlier,
+                match look(&record, deployed, anchor) {
+                    Look::Take => return Ok(record),
+                    Look::Before(earlier) => {
+                        let key = earlier.0.as_bytes();
+                        let of: Option<DeploymentRecord> = get(store, DEPLOYMENTS, key).await?;
+                        if let Some(of) = of
+                            && of.environment == *id
+                            && of.number < anchor
+                        {
+                            anchor = of.number;
+                        }
+                    }
                     Look::Stop => return Err(nothing_before(id, "since it was made anew")),
-                    Look::Take | Look::Further => {}
+                    Look::Further => {}
                 }
             }
             if !page.more {
@@ -160,12 +168,6 @@ impl Inner {
         );
         Err(EngineError::Conflict { message })
     }
-}
-
-/// Whether a deployment is from before the one that what runs counts as. Ids
-/// sort by time.
-fn passed(anchor: &DeploymentId, record: &DeploymentRecord) -> bool {
-    record.id < *anchor
 }
 
 fn nothing_before(id: &EnvironmentId, which: &str) -> EngineError {

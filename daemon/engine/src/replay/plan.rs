@@ -58,13 +58,17 @@ impl Past<'_> {
     ) -> Result<ReplayedPart, EngineError> {
         let store = &*self.engine.ports.store;
         let compared = format!("the plan of deployment {}, pinned", pinned.of);
-        let taken = Some("what there was of resources, and what ran before".to_owned());
+        let taken = Some(
+            "what there was of resources, what ran before, and whether fields are taken over"
+                .to_owned(),
+        );
         let part = ReplayedPart { compared, taken, ..part };
         let of: Plan = match content(store, "plan", pinned.plan).await {
             Ok(of) => of,
             Err(error) => return Ok(part.without(missing(error)?)),
         };
-        let again = pinned_plan(&of, pinned.clone(), self.plan.previous.clone());
+        let (take_over, previous) = (self.plan.take_over_fields, self.plan.previous.clone());
+        let again = pinned_plan(&of, pinned.clone(), take_over, previous);
         let digest = |plan: &Plan| Digest::of_json(plan).map_err(EngineError::bug);
         let found = differences("plan", &json!(self.plan), &json!(again));
         Ok(part.compared(digest(&self.plan)?, digest(&again)?, found))

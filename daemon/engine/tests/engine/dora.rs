@@ -59,3 +59,25 @@ async fn deliveries_are_counted_from_their_commits_and_failures_until_they_are_m
     let error = stage.engine.dora(&none, until, began).await.unwrap_err();
     assert!(error.to_string().contains("expected a time before"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_from_another_environment_is_a_change_and_no_remedy() {
+    let stage = Stage::new().await;
+    let began = stage.world.now();
+    let first = stage.deployed("1").await;
+    let promote = DeployRequest {
+        environment: "shop/production".parse().ok(),
+        set_digest: Some(first.request.set),
+        ..DeployRequest::default()
+    };
+    let elsewhere = stage.engine.deploy(&caller(), promote).await.unwrap();
+    assert_succeeded(&stage.end_of(&elsewhere.id).await);
+    assert_succeeded(&stage.deployed("2").await);
+    let redeploy = DeployRequest { redeploy: Some(elsewhere.id), ..crate::world::request() };
+    let redeployed = stage.engine.deploy(&caller(), redeploy).await.unwrap();
+    assert_succeeded(&stage.end_of(&redeployed.id).await);
+    let (all, until) = (DoraFilter::default(), began.plus_ms(DAY_MS));
+    let report = stage.engine.dora(&all, began, until).await.unwrap();
+    let figures = &report.groups[0].figures;
+    assert_eq!((figures.changes, figures.failed), (4, 0), "{report:#?}");
+}

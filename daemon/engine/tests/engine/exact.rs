@@ -1,6 +1,9 @@
 //! Repeating exactly, going back, and environments like others.
 
+use std::sync::atomic::Ordering;
+
 use deployd_core::deployment::{DeploymentRecord, Origin};
+use deployd_core::plan::Plan;
 use deployd_core::replay::Verdict;
 use deployd_core::secret::SecretRef;
 use deployd_core::views::{CloneRequest, DeployRequest, RollbackRequest};
@@ -177,4 +180,58 @@ async fn a_clone_has_the_document_and_the_set_of_the_other_or_is_not_made() {
     let other = CloneRequest { environment_type: "none".parse().ok(), ..request("other") };
     let refused = stage.engine.clone_environment(&caller(), &development(), other).await;
     assert_eq!(refused.unwrap_err().to_string(), "there is no environment type none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_redeployed_from_elsewhere_is_no_place_to_go_back_from() {
+    let stage = Stage::new().await;
+    let first = stage.deployed("1").await;
+    let production: EnvironmentId = "shop/production".parse().unwrap();
+    let promote = DeployRequest {
+        environment: Some(production),
+        set_digest: Some(first.request.set),
+        ..DeployRequest::default()
+    };
+    let id = stage.engine.deploy(&caller(), promote).await.unwrap().id;
+    let elsewhere = stage.end_of(&id).await;
+    assert_succeeded(&elsewhere);
+    assert_succeeded(&stage.deployed("2").await);
+    let redeploy = DeployRequest { redeploy: Some(elsewhere.id), ..crate::world::request() };
+    let id = stage.engine.deploy(&caller(), redeploy).await.unwrap().id;
+    assert_succeeded(&stage.end_of(&id).await);
+    let view = stage.engine.rollback_plan(&development(), &RollbackRequest::default()).await;
+    let view = view.unwrap();
+    assert_eq!((view.from_number, view.to_number), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i15_who_goes_back_goes_by_numbers_and_not_by_the_clock() {
+    let stage = Stage::new().await;
+    assert_succeeded(&stage.deployed("1").await);
+    stage.world.clock_off_ms.fetch_sub(3_600_000, Ordering::Relaxed);
+    assert_succeeded(&stage.deployed("2").await);
+    let record = back(&stage, RollbackRequest::default()).await;
+    assert!(matches!(record.request.origin, Origin::Rollback { .. }));
+    let nothing = RollbackRequest::default();
+    let refused = stage.engine.rollback(&caller(), &development(), nothing).await.unwrap_err();
+    assert!(refused.to_string().contains("has nothing to go back to"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_of_a_healing_takes_nothing_over() {
+    let stage = crate::drift::stage(json!({"every": "10m", "heal": "automatic"})).await;
+    crate::drift::minutes(5).await;
+    crate::drift::meddle(&stage);
+    crate::drift::minutes(15).await;
+    let page = stage.engine.history(Some(&development()), None, 100).await.unwrap();
+    let heals = |one: &&DeploymentRecord| matches!(one.request.origin, Origin::Drift { .. });
+    let healed = page.deployments.iter().find(heals).unwrap();
+    let takes_over = async |record: &DeploymentRecord| {
+        let plan = stage.world.object(record.work.as_ref().unwrap().plan.unwrap()).await;
+        serde_json::from_slice::<Plan>(&plan).unwrap().take_over_fields
+    };
+    let repeated = again(&stage, &healed.id).await;
+    assert_eq!((takes_over(healed).await, takes_over(&repeated).await), (true, false));
+    let replay = stage.engine.replay(&repeated.id, None).await.unwrap();
+    assert_eq!(replay.verdict, Verdict::Identical, "{replay:#?}");
 }

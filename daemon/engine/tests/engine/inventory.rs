@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use deployd_core::deployment::Outcome;
+use deployd_core::deployment::stays::{RUNNING, running_key};
 use deployd_core::image::ImageQuery;
 use deployd_core::inventory::{InventoryFilter, Location, When};
+use deployd_core::ports::{Batch, Put, Store};
 use deployd_core::views::{DeployRequest, TeardownRequest};
 use deployd_core::{EnvironmentId, Timestamp};
 use deployd_engine::EngineError;
@@ -208,4 +210,15 @@ async fn pages_lead_to_all_of_it_and_unknown_names_to_what_is_near() {
     other.git_ref = None;
     stage.engine.announce(&caller(), vec![other]).await.unwrap();
     assert!(stage.ever(&held.image()).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn i7_a_deployment_ends_also_when_what_ran_can_not_be_read() {
+    let stage = Stage::new().await;
+    assert_succeeded(&stage.deployed("1").await);
+    let nonsense =
+        Put { index: RUNNING, key: running_key(&development()), value: Some(b"nonsense".to_vec()) };
+    let batch = Batch { puts: vec![nonsense], ..Batch::default() };
+    stage.world.store.append(batch).await.unwrap();
+    assert_succeeded(&stage.deployed("2").await);
 }
