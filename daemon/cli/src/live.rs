@@ -16,7 +16,7 @@ pub use lines::{Lines, Renderer, Silent};
 pub use screen::{Mark, Row, RowKind};
 pub use step::label;
 pub use view::{Line, News, View};
-pub(crate) use view::{detail, duration, outcome_text, status_name};
+pub(crate) use view::{detail, duration, outcome_text};
 
 #[cfg(test)]
 mod tests;

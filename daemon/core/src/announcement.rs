@@ -1,5 +1,6 @@
 //! What was announced of an image: kept for ever, to be found by the image and
-//! by its tag, which moves.
+//! by its tag, which moves. What was deployed by a tag and a digest is found by
+//! that tag, too.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use crate::{Actor, Digest, Timestamp};
 
 /// Repository, digest and time -> [`Announcement`].
 pub const ANNOUNCEMENTS: Index = Index("announcements");
-/// Repository, tag and time -> the digest that had the tag from then on.
+/// Repository, tag and time -> the digest that had the tag then.
 pub const TAGS: Index = Index("tags");
 
 /// The longest tag that is found again: what the specification of distribution
@@ -39,7 +40,6 @@ impl Announcement {
     pub fn puts(&self) -> Result<Vec<Put>, serde_json::Error> {
         let Artifact { repository, digest, tag, .. } = &self.artifact;
         let value = serde_json::to_vec(self)?;
-        let strange = |text: &str, max: usize| text.len() > max || text.contains(char::is_control);
         if strange(repository, IMAGE_CHARS_MAX) || value.len() > BYTES_MAX {
             return Ok(Vec::new());
         }
@@ -49,15 +49,30 @@ impl Announcement {
             key: key(repository, &key(&digest.to_string(), &at)),
             value: Some(value),
         }];
-        if let Some(tag) = tag.as_ref().filter(|tag| !strange(tag, TAG_CHARS_MAX)) {
-            puts.push(Put {
-                index: TAGS,
-                key: key(repository, &key(tag, &at)),
-                value: Some(serde_json::to_vec(digest)?),
-            });
+        if let Some(tag) = tag {
+            puts.extend(tag_put(repository, tag, *digest, self.at)?);
         }
         Ok(puts)
     }
+}
+
+/// That a digest had a tag at a time. What no registry could have is not looked
+/// for either.
+pub fn tag_put(
+    repository: &str,
+    tag: &str,
+    digest: Digest,
+    at: Timestamp,
+) -> Result<Option<Put>, serde_json::Error> {
+    if strange(tag, TAG_CHARS_MAX) {
+        return Ok(None);
+    }
+    let key = key(repository, &key(tag, &at.0.to_be_bytes()));
+    Ok(Some(Put { index: TAGS, key, value: Some(serde_json::to_vec(&digest)?) }))
+}
+
+fn strange(text: &str, max: usize) -> bool {
+    text.len() > max || text.contains(char::is_control)
 }
 
 /// The keys of all announcements of an image, the first one first.

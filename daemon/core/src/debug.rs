@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::deployment::{DeploymentRecord, Step, StepKind, StepStatus};
+use crate::deployment::{DeploymentRecord, Step, StepKind};
 use crate::plan::{ObjectChange, Plan};
 use crate::ports::{DriverAction, ObjectRef, PluginRef, Snapshot, WorkloadFault};
 use crate::set::Delta;
@@ -23,7 +23,7 @@ pub struct DebugView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
     /// Its steps in the order in which they began.
-    pub timeline: Vec<Moment>,
+    pub timeline: Vec<TimelineStep>,
     /// The end of its log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogEntry>,
@@ -53,6 +53,10 @@ pub struct DebugView {
     /// Whether its log and its snapshot are gone because their time was over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub details_gone: bool,
+    /// Parts that are recorded and can't be read any more, and why: they are
+    /// missing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
 }
 
 /// How pods were at a time.
@@ -85,7 +89,7 @@ pub struct Changed {
 /// A step on a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Moment {
+pub struct TimelineStep {
     /// `provision:<uid>`.
     pub step: String,
     /// What it does it to, where its name does not say: `postgres#backend.db`.
@@ -120,13 +124,17 @@ pub fn changed(plan: &Plan, objects: Vec<ObjectChange>) -> Changed {
 }
 
 /// The steps of a deployment that have begun, in the order in which they did.
-pub fn timeline(record: &DeploymentRecord, plan: Option<&Plan>, now: Timestamp) -> Vec<Moment> {
+pub fn timeline(
+    record: &DeploymentRecord,
+    plan: Option<&Plan>,
+    now: Timestamp,
+) -> Vec<TimelineStep> {
     let Some(work) = &record.work else { return Vec::new() };
     let mut steps: Vec<(&Step, Timestamp)> =
         work.steps.iter().filter_map(|step| Some((step, step.started?))).collect();
     // Stable: those that began in the same millisecond stay as they came up.
     steps.sort_by_key(|(_, started)| *started);
-    let moment = |(step, started): (&Step, Timestamp)| Moment {
+    let of = |(step, started): (&Step, Timestamp)| TimelineStep {
         step: step.id.0.clone(),
         resource: match &step.kind {
             StepKind::Provision { name, .. } => Some(name.clone()),
@@ -135,22 +143,11 @@ pub fn timeline(record: &DeploymentRecord, plan: Option<&Plan>, now: Timestamp) 
         after_ms: started.ms_since(record.queued),
         took_ms: step.ended.unwrap_or(now).ms_since(started),
         attempts: step.attempts,
-        status: status(&step.status).to_owned(),
+        status: step.status.as_str().to_owned(),
         plugin: plan.and_then(|plan| plugin_of(&step.kind, plan)).cloned(),
         fault: step.fault.clone(),
     };
-    steps.into_iter().map(moment).collect()
-}
-
-fn status(status: &StepStatus) -> &'static str {
-    match status {
-        StepStatus::Waiting => "waiting",
-        StepStatus::Running => "running",
-        StepStatus::Pending { .. } => "pending",
-        StepStatus::Retrying { .. } => "retrying",
-        StepStatus::Succeeded => "succeeded",
-        StepStatus::Failed => "failed",
-    }
+    steps.into_iter().map(of).collect()
 }
 
 /// The plugin that does a step's work, by the plan; none for what deployd does

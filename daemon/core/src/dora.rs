@@ -10,7 +10,7 @@ use crate::deployment::{DeploymentRecord, Origin, Outcome};
 use crate::ports::{Index, KeyRange, Put};
 use crate::{DeploymentId, EnvironmentId, Name, Timestamp};
 
-/// Environment, when it ended, deployment -> [`Change`].
+/// When it ended, environment, deployment -> [`Change`].
 pub const CHANGES: Index = Index("changes");
 
 /// What a deployment was for.
@@ -83,10 +83,9 @@ impl Change {
 
     /// As it is written.
     pub fn put(&self, environment: &EnvironmentId) -> Result<Put, serde_json::Error> {
-        let mut rest = self.ended.0.to_be_bytes().to_vec();
-        rest.extend_from_slice(self.deployment.0.as_bytes());
-        let key = key(&environment.to_string(), &rest);
-        Ok(Put { index: CHANGES, key, value: Some(serde_json::to_vec(self)?) })
+        let mut at = self.ended.0.to_be_bytes().to_vec();
+        at.extend(key(&environment.to_string(), self.deployment.0.as_bytes()));
+        Ok(Put { index: CHANGES, key: at, value: Some(serde_json::to_vec(self)?) })
     }
 
     /// Whether it was to change what runs, and had begun to.
@@ -112,14 +111,16 @@ pub fn purpose(record: &DeploymentRecord, steps_back: bool) -> Purpose {
     }
 }
 
-/// The keys of all deployments of an environment that ended in a span of time.
-pub fn changes_between(
-    environment: &EnvironmentId,
-    since: Timestamp,
-    until: Timestamp,
-) -> KeyRange {
-    let at = |time: Timestamp| key(&environment.to_string(), &time.0.to_be_bytes());
+/// The keys of all deployments that ended in a span of time.
+pub fn changes_between(since: Timestamp, until: Timestamp) -> KeyRange {
+    let at = |time: Timestamp| time.0.to_be_bytes().to_vec();
     KeyRange { start: at(since), end: Some(at(until)) }
+}
+
+/// The environment in the key of a change.
+pub fn environment_of_change(key: &[u8]) -> Option<EnvironmentId> {
+    let name = key.get(8..)?.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(name).ok()?.parse().ok()
 }
 
 /// How long something took, of several times.
@@ -179,7 +180,7 @@ pub struct Figures {
     /// what ran before ran again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_restore: Option<Spread>,
-    /// Failed changes after which nothing has succeeded yet.
+    /// Failed changes after which nothing has succeeded within the span.
     pub not_restored: u32,
 }
 
@@ -208,8 +209,8 @@ pub struct DoraReport {
     pub until: Timestamp,
     /// By application and type.
     pub groups: Vec<GroupFigures>,
-    /// Whether there were more deployments than were looked at: then some
-    /// environments are missing.
+    /// Whether there were more deployments than were looked at: then those that
+    /// ended first are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }
@@ -316,6 +317,20 @@ mod tests {
         assert_eq!(spread(&[7]), (1, 7, 7));
         assert_eq!(spread(&[3, 1, 2, 4]), (4, 2, 4));
         assert_eq!(spread(&(1..=100).collect::<Vec<u64>>()), (100, 50, 90));
+    }
+
+    #[test]
+    fn changes_are_kept_by_their_time() {
+        let change = change(Purpose::Change, Outcome::Succeeded, 90, 0x0100);
+        let environment: EnvironmentId = "shop/production".parse().unwrap();
+        let put = change.put(&environment).unwrap();
+        assert_eq!(environment_of_change(&put.key), Some(environment));
+        let within = |since, until| {
+            let range = changes_between(Timestamp(since), Timestamp(until));
+            range.start <= put.key && put.key < range.end.unwrap()
+        };
+        assert!(within(0x0100, 0x0101) && within(0xff, 0x0200));
+        assert!(!within(0, 0x0100) && !within(0x0101, 0x0200));
     }
 
     #[test]

@@ -76,6 +76,10 @@ pub struct PackageFound {
     pub image: Digest,
     /// Where it is or was; none where it never came to an environment.
     pub locations: Vec<Location>,
+    /// Whether it is or was in more places: `deployd inventory` and the image's
+    /// name lead to all of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 /// A page of images with a package.
@@ -211,7 +215,10 @@ pub fn packages(document: &[u8]) -> Result<(SbomFormat, Vec<Package>), SbomError
             && !strange(&package.name)
             && !strange(&package.version)
     });
-    found.sort();
+    // Of those that are named twice, one that has a purl stays.
+    found.sort_by_cached_key(|package| {
+        (package.name.clone(), package.version.clone(), package.purl.is_none())
+    });
     found.dedup_by(|a, b| (&a.name, &a.version) == (&b.name, &b.version));
     if found.len() > PACKAGES_MAX {
         return Err(SbomError::TooMany(found.len()));
@@ -220,7 +227,8 @@ pub fn packages(document: &[u8]) -> Result<(SbomFormat, Vec<Package>), SbomError
 }
 
 /// What changes of the packages of an image: those that were, and are no more,
-/// and those that are.
+/// and all those that are. Also what was there before is written: a change that
+/// was broken off may have taken it out.
 pub fn changes(
     image: Digest,
     before: &[Package],
@@ -234,13 +242,8 @@ pub fn changes(
     let (before, after) = (puts(before)?, puts(after)?);
     let gone = before.keys().filter(|key| !after.contains_key(*key));
     let gone = gone.map(|key| Put { index: PACKAGES, key: key.clone(), value: None }).collect();
-    let new = after.iter().filter(|(key, value)| before.get(*key) != Some(value));
-    let put = |(key, value): (&Vec<u8>, &Vec<u8>)| Put {
-        index: PACKAGES,
-        key: key.clone(),
-        value: Some(value.clone()),
-    };
-    Ok((gone, new.map(put).collect()))
+    let put = |(key, value)| Put { index: PACKAGES, key, value: Some(value) };
+    Ok((gone, after.into_iter().map(put).collect()))
 }
 
 fn package_key(package: &Package, image: Digest) -> Vec<u8> {
@@ -354,5 +357,15 @@ mod tests {
         }
         assert!(!new[0].key.starts_with(&images_with("goo", None).start));
         assert_eq!(changes(image, &found, &found).unwrap(), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn of_two_with_one_name_and_version_one_with_a_purl_stays() {
+        let document = json!({"bomFormat": "CycloneDX", "components": [
+            {"name": "zlib", "version": "1.3"},
+            {"name": "zlib", "version": "1.3", "purl": "pkg:generic/zlib@1.3"},
+        ]});
+        let (_, found) = read(document).unwrap();
+        assert_eq!(found, [package("zlib", "1.3", Some("pkg:generic/zlib@1.3"))]);
     }
 }

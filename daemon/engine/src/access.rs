@@ -19,6 +19,10 @@ use crate::{Caller, Engine, EngineError, Inner};
 /// What every token begins with, so that scanners of leaked secrets know it.
 const TOKEN_PREFIX: &str = "dpl_";
 
+/// Names of those who are nobody: what a token of such a name did would be told as
+/// done by deployd itself, or by somebody unknown.
+const RESERVED: [&str; 3] = ["deployd", "unknown", "anonymous"];
+
 /// What is kept of the answer to who makes a token: enough to give the same
 /// answer again, and not the token. Its text is the keyed hash of the salt.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +42,12 @@ impl Engine {
     ) -> Result<NewToken, EngineError> {
         if let Some(made) = self.inner.replayed(caller).await? {
             return self.inner.show(made).await;
+        }
+        if RESERVED.contains(&name.as_str()) {
+            let message = format!(
+                "found {name}, expected another name: what deployd does by itself is recorded as done by deployd, and what nobody is known to have done as by unknown or anonymous"
+            );
+            return Err(EngineError::invalid("name", message));
         }
         let mut bytes = [0u8; 32];
         self.inner.ports.random.fill(&mut bytes);

@@ -29,7 +29,10 @@ impl Engine {
     ) -> Result<Comparison, EngineError> {
         let (side_a, a) = self.inner.side(a, wanted).await?;
         let (side_b, b) = self.inner.side(b, wanted).await?;
-        compare((side_a, &a), (side_b, &b), wanted).map_err(EngineError::bug)
+        // Some megabytes of manifests on each side.
+        let compared =
+            tokio::task::spawn_blocking(move || compare((side_a, &a), (side_b, &b), wanted));
+        compared.await.map_err(EngineError::bug)?.map_err(EngineError::bug)
     }
 
     /// What a subject stands for.

@@ -120,7 +120,10 @@ impl Inner {
         for document in documents {
             if let Document::Plugin(plugin) = document {
                 match self.ports.catalog.load(&plugin.metadata.name, &plugin.spec).await {
-                    Ok(info) => plugins.push(info),
+                    Ok(info) => {
+                        self.stays_loaded(&info.plugin);
+                        plugins.push(info);
+                    }
                     Err(fault) => {
                         problems.push(Problem::new(document.key().to_string(), fault.message));
                     }

@@ -29,40 +29,38 @@ impl Engine {
     pub async fn debug(&self, id: &DeploymentId, lines: usize) -> Result<DebugView, EngineError> {
         let store = &*self.inner.ports.store;
         let record = deployment(store, id).await?;
+        let mut lost = Lost::default();
         let plan: Option<Plan> = match record.work.as_ref().and_then(|work| work.plan) {
-            Some(digest) => Some(content(store, "plan", digest).await?),
+            Some(digest) => lost.part(content(store, "plan", digest).await)?,
             None => None,
         };
-        let manifests = rendered(&self.inner, &record).await?;
+        let manifests = lost.part(rendered(&self.inner, &record).await)?.flatten();
         let changed = match &plan {
             Some(plan) => {
-                let before = match &plan.previous {
-                    Some(previous) => {
-                        let record = deployment(store, &previous.deployment).await?;
-                        rendered(&self.inner, &record).await?
-                    }
-                    None => None,
-                };
-                let before = before.unwrap_or_default();
-                let objects = manifests.as_ref().map(|after| changes(&before, after));
+                let before = lost.part(self.inner.rendered_before(plan).await)?;
+                let both = manifests.as_ref().zip(before);
+                let objects = both.map(|(after, before)| changes(&before, after));
                 Some(debug::changed(plan, objects.unwrap_or_default()))
             }
             None => None,
         };
         let now = self.inner.ports.clock.now();
-        let last = self.inner.last_lines(id, lines.clamp(1, DEBUG_LINES_MAX)).await?;
+        let lines = lines.clamp(1, DEBUG_LINES_MAX);
+        let last = lost.part(self.inner.last_lines(&record, lines).await)?.unwrap_or_default();
+        let applied = self.inner.applied(&record, &mut lost).await?;
         let mut view = DebugView {
             changed,
             timeline: debug::timeline(&record, plan.as_ref(), now),
             logs: last.lines,
             lines_left_out: last.left_out,
-            applied: self.inner.applied(&record).await?,
+            applied,
             failures: debug::failures(&record),
             then: last.snapshot.map(|(at, snapshot)| Seen { at, snapshot }),
             now: None,
             not_seen: None,
             advice: None,
             details_gone: last.gone,
+            lost: lost.0,
             record,
         };
         let fault = view.record.fault.as_ref();
@@ -82,13 +80,33 @@ impl Engine {
 
     /// Drops what is kept of old deployments beside their records, as their
     /// types of environments say: that of how many. It is done now and then
-    /// without being asked for.
+    /// without being asked for. What is old was seen to be so a while before, so
+    /// that the first time drops nothing.
     pub async fn drop_old_details(&self) -> Result<u64, EngineError> {
         self.inner.drop_old_details().await
     }
 }
 
+/// What is recorded of a deployment and can't be read any more: the rest is shown
+/// all the same.
+#[derive(Default)]
+struct Lost(Vec<String>);
+
+impl Lost {
+    fn part<T>(&mut self, part: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+        match part {
+            Ok(part) => Ok(Some(part)),
+            Err(error) if error.may_pass() => Err(error),
+            Err(error) => {
+                self.0.push(error.to_string());
+                Ok(None)
+            }
+        }
+    }
+}
+
 /// The end of a log.
+#[derive(Default)]
 struct LastLines {
     lines: Vec<deployd_core::views::LogEntry>,
     left_out: u64,
@@ -97,8 +115,12 @@ struct LastLines {
 }
 
 impl Inner {
-    async fn last_lines(&self, id: &DeploymentId, max: usize) -> Result<LastLines, EngineError> {
-        let store = &*self.ports.store;
+    async fn last_lines(
+        &self,
+        record: &DeploymentRecord,
+        max: usize,
+    ) -> Result<LastLines, EngineError> {
+        let (store, id) = (&*self.ports.store, &record.id);
         if let Some(mut details) = self.details_of(id).await? {
             let surplus = details.logs.len().saturating_sub(max);
             details.logs.drain(..surplus);
@@ -112,13 +134,24 @@ impl Inner {
         let last = last_sequence(store, id).await?;
         let before = last.saturating_sub(max as u64);
         let lines = self.read_log(id, before, max).await?;
-        let ended = deployment(store, id).await?;
-        let gone = last == 0 && ended.outcome.is_some() && ended.work.is_some();
+        // Something is kept of each that has ended, be it that there was nothing.
+        let gone = last == 0 && record.outcome.is_some() && record.work.is_some();
         Ok(LastLines { lines, left_out: before, snapshot: None, gone })
     }
 
+    /// The manifests of what ran before a plan.
+    async fn rendered_before(&self, plan: &Plan) -> Result<Manifests, EngineError> {
+        let Some(previous) = &plan.previous else { return Ok(Manifests::default()) };
+        let record = deployment(&*self.ports.store, &previous.deployment).await?;
+        Ok(rendered(self, &record).await?.unwrap_or_default())
+    }
+
     /// Objects that the steps of a deployment have applied.
-    async fn applied(&self, record: &DeploymentRecord) -> Result<Vec<ObjectRef>, EngineError> {
+    async fn applied(
+        &self,
+        record: &DeploymentRecord,
+        lost: &mut Lost,
+    ) -> Result<Vec<ObjectRef>, EngineError> {
         let applies = |kind: &StepKind| {
             let action = StepKind::ApplyResources == *kind || StepKind::Restore == *kind;
             action || matches!(kind, StepKind::Rollout { action: Action::Apply { .. } })
@@ -128,8 +161,9 @@ impl Inner {
             steps.filter(|step| applies(&step.kind)).filter_map(|step| step.result).collect();
         let mut found = BTreeSet::new();
         for digest in results {
-            let some: Vec<ObjectRef> = content(&*self.ports.store, "objects", digest).await?;
-            found.extend(some);
+            let some: Result<Vec<ObjectRef>, _> =
+                content(&*self.ports.store, "objects", digest).await;
+            found.extend(lost.part(some)?.into_iter().flatten());
         }
         Ok(found.into_iter().collect())
     }

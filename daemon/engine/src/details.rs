@@ -2,19 +2,23 @@
 //! value in the transaction in which a deployment ends, and dropped when its time
 //! is over.
 //!
-//! For how long is counted back from the newest deployment and not from the clock
-//! on the wall: a clock that is wrong drops nothing that is not old.
+//! For how long is counted back from the newest deployment, or from now where that
+//! is earlier, as it was seen a while ago by a clock that can't be set: a clock
+//! that is wrong drops nothing that is not old.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use deployd_core::config::DetailsSpec;
 use deployd_core::deployment::projection::DEPLOYMENTS;
 use deployd_core::details::Details;
 use deployd_core::ports::{Batch, Index, KeyRange, Order, Put, Snapshot, Store};
 use deployd_core::views::LogEntry;
 use deployd_core::{DeploymentId, EnvironmentId, Timestamp};
+use tokio::time::Instant;
 
-use crate::records::{LOGS, SCAN_MAX, below, decode, encode, get, key, put};
+use crate::clocks::Wall;
+use crate::records::{LOGS, SCAN_MAX, below, decode, encode, get, key};
 use crate::{EngineError, Inner};
 
 /// Deployment -> [`Details`] as compressed JSON.
@@ -61,39 +65,50 @@ const DROPPED_AT_ONCE: usize = 200;
 
 impl Inner {
     /// Adds to the batch that ends a deployment what is kept of its details.
-    /// Gives the keys of lines that are left for [`Inner::remove_lines`]. Details
-    /// that can't be packed are no reason for a deployment not to end.
+    /// Whether lines are left for [`Inner::remove_lines`]. Details that can't be
+    /// packed are no reason for a deployment not to end.
     pub(crate) async fn pack(
         &self,
         id: &DeploymentId,
         environment: &EnvironmentId,
         batch: &mut Batch,
-    ) -> Vec<Vec<u8>> {
-        match self.packed(id, environment, &batch.puts).await {
-            Ok(Some((packed, mut surplus))) => {
-                batch.puts.retain(|put| !is_detail(put, id));
-                batch.puts.extend(packed);
-                let rest = surplus.split_off(surplus.len().min(REMOVED_AT_ONCE));
-                batch.puts.extend(surplus.into_iter().map(|key| gone(LOGS, key)));
-                batch.puts.push(gone(SNAPSHOTS, id.0.as_bytes().to_vec()));
-                rest
+    ) -> bool {
+        let (environment_type, spec) = match self.configuration().await {
+            Ok(configuration) => {
+                let of = configuration.environments.get(environment);
+                let of = of.map(|spec| spec.environment_type.clone());
+                let spec = of.as_ref().and_then(|of| configuration.environment_types.get(of));
+                (of, spec.and_then(|spec| spec.details))
             }
-            Ok(None) => Vec::new(),
+            Err(_) => (None, None),
+        };
+        // Also of what can't be packed: its lines go when their time is over.
+        let environment_type = environment_type.as_ref().map_or("", |name| name.as_str());
+        let key = key(&[environment_type, &id.0]);
+        batch.puts.push(Put { index: BY_TYPE, key, value: Some(Vec::from(b"null")) });
+        match self.packed(id, spec.unwrap_or_default(), &batch.puts).await {
+            Ok((packed, Stored { first, more })) => {
+                batch.puts.retain(|put| !is_detail(put, id));
+                batch.puts.push(packed);
+                batch.puts.extend(first.into_iter().map(|key| gone(LOGS, key)));
+                batch.puts.push(gone(SNAPSHOTS, id.0.as_bytes().to_vec()));
+                more
+            }
             Err(error) => {
                 tracing::warn!(deployment = %id, %error, "its log is kept as it is, line by line");
-                Vec::new()
+                false
             }
         }
     }
 
-    /// What is kept, and the keys of the lines that it takes the place of; none
-    /// where there is nothing to keep.
+    /// What is kept, and the lines that it takes the place of. Something is kept
+    /// of each deployment, so that what was dropped is told from what never was.
     async fn packed(
         &self,
         id: &DeploymentId,
-        environment: &EnvironmentId,
+        spec: DetailsSpec,
         new: &[Put],
-    ) -> Result<Option<(Vec<Put>, Vec<Vec<u8>>)>, EngineError> {
+    ) -> Result<(Put, Stored), EngineError> {
         let store = &*self.ports.store;
         let (mut log, stored) = stored_log(store, id).await?;
         for put in new.iter().filter(|put| put.index == LOGS && is_detail(put, id)) {
@@ -107,15 +122,6 @@ impl Inner {
                 Some(bytes) => Some(decode("snapshot", bytes)?),
                 None => get(store, SNAPSHOTS, id.0.as_bytes()).await?,
             };
-        if logs.is_empty() && snapshot.is_none() {
-            return Ok(None);
-        }
-        let configuration = self.configuration().await?;
-        let spec = configuration.environments.get(environment);
-        let environment_type = spec.map_or("", |spec| spec.environment_type.as_str());
-        let of_type = |(name, _): &(&deployd_core::Name, _)| name.as_str() == environment_type;
-        let spec = configuration.environment_types.iter().find(of_type);
-        let spec = spec.and_then(|(_, spec)| spec.details).unwrap_or_default();
         let lines = logs.len();
         let details = Details { logs, left_out, snapshot };
         let budget = spec.budget();
@@ -125,22 +131,28 @@ impl Inner {
             let compressing = tokio::task::spawn_blocking(move || compress(details, budget));
             compressing.await.map_err(EngineError::bug)??
         };
-        let packed = vec![
-            Put { index: DETAILS, key: id.0.as_bytes().to_vec(), value: Some(bytes) },
-            put(BY_TYPE, key(&[environment_type, &id.0]), &())?,
-        ];
-        Ok(Some((packed, stored)))
+        let packed = Put { index: DETAILS, key: id.0.as_bytes().to_vec(), value: Some(bytes) };
+        Ok((packed, stored))
     }
 
-    /// Removes lines that are packed already.
-    pub(crate) async fn remove_lines(&self, keys: Vec<Vec<u8>>) {
-        for some in keys.chunks(REMOVED_AT_ONCE) {
-            let puts = some.iter().map(|key| gone(LOGS, key.clone())).collect();
-            let batch = Batch { puts, ..Batch::default() };
-            if let Err(error) = self.ports.store.append(batch).await {
-                tracing::warn!(%error, "lines of a log that is packed stay where they were");
-                return;
+    /// Removes lines that are packed already. What a crash leaves goes with the
+    /// rest of the details.
+    pub(crate) async fn remove_lines(&self, id: &DeploymentId) {
+        if let Err(error) = self.try_remove_lines(id).await {
+            tracing::warn!(deployment = %id, %error, "lines of a log that is packed stay for now");
+        }
+    }
+
+    async fn try_remove_lines(&self, id: &DeploymentId) -> Result<(), EngineError> {
+        let store = &*self.ports.store;
+        loop {
+            let range = below(&[&id.0]);
+            let page = store.scan(LOGS, range, Order::Ascending, REMOVED_AT_ONCE).await?;
+            if page.entries.is_empty() {
+                return Ok(());
             }
+            let puts = page.entries.into_iter().map(|(key, _)| gone(LOGS, key)).collect();
+            store.append(Batch { puts, ..Batch::default() }).await?;
         }
     }
 
@@ -174,13 +186,17 @@ impl Inner {
         });
     }
 
-    /// Drops what is older than the types of environments say.
+    /// Drops what is older than the types of environments say, by a time that was
+    /// seen a while before: the first look of a process drops nothing.
     pub(crate) async fn drop_old_details(&self) -> Result<u64, EngineError> {
         let store = &*self.ports.store;
         let all = KeyRange { start: Vec::new(), end: None };
         let newest = store.scan(DEPLOYMENTS, all, Order::Descending, 1).await?;
         let Some((_, newest)) = newest.entries.first() else { return Ok(0) };
         let newest: deployd_core::deployment::DeploymentRecord = decode("deployment", newest)?;
+        let now = (Instant::now(), self.ports.clock.now());
+        let from = self.believed(now, newest.queued);
+        let Some(from) = from else { return Ok(0) };
         let configuration = self.configuration().await?;
         let mut dropped = 0;
         for name in types(store).await? {
@@ -188,8 +204,8 @@ impl Inner {
                 configuration.environment_types.iter().find(|(of, _)| of.as_str() == name);
             let spec = of_type.and_then(|(_, spec)| spec.details).unwrap_or_default();
             let Some(keep_ms) = spec.keep_ms() else { continue };
-            let horizon = Timestamp(newest.queued.0.saturating_sub(keep_ms));
-            let oldest_kept = DeploymentId::from_parts(horizon, [0; 10]);
+            let oldest = Timestamp(from.0.saturating_sub(keep_ms));
+            let oldest_kept = DeploymentId::from_parts(oldest, [0; 10]);
             let range = KeyRange {
                 end: Some(key(&[name.as_str(), oldest_kept.0.as_str()])),
                 ..below(&[name.as_str()])
@@ -207,16 +223,60 @@ impl Inner {
         Ok(dropped)
     }
 
+    fn believed(&self, now: (Instant, Timestamp), newest: Timestamp) -> Option<Timestamp> {
+        let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
+        horizon.look(now, newest)
+    }
+
     async fn drop_details(&self, page: &[(Vec<u8>, Vec<u8>)]) -> Result<(), EngineError> {
         let mut puts = Vec::new();
         for (place, _) in page {
-            let id = place.rsplit(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-            puts.push(gone(DETAILS, id));
+            let id = place.rsplit(|byte| *byte == 0).next().unwrap_or_default();
+            // Lines that could not be packed, and what a crash has left.
+            self.try_remove_lines(&DeploymentId(String::from_utf8_lossy(id).into_owned())).await?;
+            puts.push(gone(DETAILS, id.to_vec()));
             puts.push(gone(BY_TYPE, place.clone()));
         }
         self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
         Ok(())
     }
+}
+
+/// From when the age of details is counted back: a time that was so a while ago,
+/// so that no clock which is wrong for less than that drops anything.
+#[derive(Debug, Default)]
+pub(crate) struct Horizon {
+    wall: Wall,
+    /// The last time that was seen, and since when.
+    seen: Option<(Instant, Timestamp)>,
+}
+
+impl Horizon {
+    /// Looks at the clocks, and when the newest deployment was asked for. None as
+    /// long as nothing is to be believed.
+    fn look(
+        &mut self,
+        (instant, now): (Instant, Timestamp),
+        newest: Timestamp,
+    ) -> Option<Timestamp> {
+        let wait = self.wall.look((instant, now));
+        let at = newest.min(now);
+        let (since, seen) = *self.seen.get_or_insert((instant, at));
+        // Set back: what was seen before was wrong.
+        let is_wrong = at < seen;
+        if !is_wrong && instant.duration_since(since) < wait {
+            return None;
+        }
+        self.seen = Some((instant, at));
+        (!is_wrong).then_some(seen)
+    }
+}
+
+/// Stored lines of a log: the keys of as many as are removed at once, and whether
+/// there are more.
+struct Stored {
+    first: Vec<Vec<u8>>,
+    more: bool,
 }
 
 /// The lines of a log, as they are stored: as many as are packed, from both ends.
@@ -253,23 +313,26 @@ impl Ends {
     }
 }
 
-/// The stored lines of a deployment, and their keys.
-async fn stored_log(
-    store: &dyn Store,
-    id: &DeploymentId,
-) -> Result<(Ends, Vec<Vec<u8>>), EngineError> {
-    let (mut ends, mut keys) = (Ends::default(), Vec::new());
+/// The stored lines of a deployment, and keys of the first.
+async fn stored_log(store: &dyn Store, id: &DeploymentId) -> Result<(Ends, Stored), EngineError> {
+    let mut ends = Ends::default();
+    let mut stored = Stored { first: Vec::new(), more: false };
     let mut range = below(&[&id.0]);
     loop {
         let page = store.scan(LOGS, range.clone(), Order::Ascending, LINES_AT_ONCE).await?;
+        // The first key after the last one.
+        let last = page.entries.last().filter(|_| page.more);
+        let next = last.map(|(key, _)| key.iter().copied().chain([0]).collect());
         for (key, line) in page.entries {
             ends.take(line);
-            keys.push(key);
+            match stored.first.len() < REMOVED_AT_ONCE {
+                true => stored.first.push(key),
+                false => stored.more = true,
+            }
         }
-        match keys.last().filter(|_| page.more) {
-            // The first key after the last one.
-            Some(last) => range.start = last.iter().copied().chain([0]).collect(),
-            None => return Ok((ends, keys)),
+        match next {
+            Some(next) => range.start = next,
+            None => return Ok((ends, stored)),
         }
     }
 }

@@ -3,23 +3,31 @@
 
 use std::collections::BTreeMap;
 
-use deployd_core::deployment::projection::{ENVIRONMENTS, environment_of};
-use deployd_core::dora::{CHANGES, Change, DoraReport, GroupFigures, changes_between, figures};
-use deployd_core::ports::{KeyRange, Order};
+use deployd_core::dora::{
+    CHANGES, Change, DoraReport, GroupFigures, changes_between, environment_of_change, figures,
+};
+use deployd_core::ports::Order;
 use deployd_core::{EnvironmentId, Name, Timestamp};
 
 use crate::records::decode;
 use crate::{Engine, EngineError, Inner};
 
-/// The most deployments that one report looks at: some hundred milliseconds.
+/// The most deployments that one report counts: some hundred milliseconds.
 const CHANGES_MAX: usize = 200_000;
 
-/// Environments that are listed, and deployments that are read, at once.
+/// The most that it looks at for them: those of other applications and types are
+/// passed over.
+const LOOKED_AT_MAX: usize = 1_000_000;
+
+/// Deployments that are read at once.
 const AT_ONCE: usize = 2_000;
 
 /// Deployments by application and type of environment, as far as they are told
 /// apart; those of each environment by themselves.
 type Groups = BTreeMap<(Option<Name>, Option<Name>), Vec<Vec<Change>>>;
+
+/// Deployments by environment and its type.
+type Changes = BTreeMap<(EnvironmentId, Option<Name>), Vec<Change>>;
 
 /// Which deployments are counted: those for which all that is given holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,43 +63,11 @@ impl Inner {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<DoraReport, EngineError> {
+        let (changes, cut) = self.changes_between(filter, since, until).await?;
         let mut groups = Groups::new();
-        let mut left = CHANGES_MAX;
-        let mut cut = false;
-        let mut range = match &filter.application {
-            Some(application) => KeyRange::prefix(format!("{application}/").as_bytes()),
-            None => crate::records::everything(),
-        };
-        loop {
-            let page = self
-                .ports
-                .store
-                .scan(ENVIRONMENTS, range.clone(), Order::Ascending, AT_ONCE)
-                .await?;
-            for (key, _) in &page.entries {
-                let Some(id) = environment_of(key) else { continue };
-                if left == 0 {
-                    cut = true;
-                    break;
-                }
-                let changes = self.changes_of(&id, since, until, &mut left, &mut cut).await?;
-                let application = (!filter.together).then(|| id.application.clone());
-                // An environment that was made anew may have had another type.
-                let mut by_type: BTreeMap<Option<Name>, Vec<Change>> = BTreeMap::new();
-                for change in changes {
-                    by_type.entry(change.environment_type.clone()).or_default().push(change);
-                }
-                for (of_type, changes) in by_type {
-                    let wanted = filter.environment_type.as_ref();
-                    if wanted.is_none_or(|wanted| Some(wanted) == of_type.as_ref()) {
-                        groups.entry((application.clone(), of_type)).or_default().push(changes);
-                    }
-                }
-            }
-            match page.entries.last().filter(|_| page.more && !cut) {
-                Some((last, _)) => range.start = last.iter().copied().chain([0]).collect(),
-                None => break,
-            }
+        for ((environment, of_type), changes) in changes {
+            let application = (!filter.together).then_some(environment.application);
+            groups.entry((application, of_type)).or_default().push(changes);
         }
         let groups = groups
             .into_iter()
@@ -104,31 +80,42 @@ impl Inner {
         Ok(DoraReport { since, until, groups, cut })
     }
 
-    async fn changes_of(
+    /// What is counted, by environment, the first that ended first; and whether
+    /// there was more. The newest come first: what is cut is the oldest.
+    async fn changes_between(
         &self,
-        id: &EnvironmentId,
+        filter: &DoraFilter,
         since: Timestamp,
         until: Timestamp,
-        left: &mut usize,
-        cut: &mut bool,
-    ) -> Result<Vec<Change>, EngineError> {
-        let mut changes = Vec::new();
-        let mut range = changes_between(id, since, until);
-        loop {
-            let max = AT_ONCE.min(*left);
-            let page = self.ports.store.scan(CHANGES, range.clone(), Order::Ascending, max).await?;
-            for (_, value) in &page.entries {
-                changes.push(decode(CHANGES.0, value)?);
+    ) -> Result<(Changes, bool), EngineError> {
+        let mut found = Changes::new();
+        let (mut counted, mut looked) = (0usize, 0usize);
+        let mut range = changes_between(since, until);
+        let cut = loop {
+            let store = &self.ports.store;
+            let page = store.scan(CHANGES, range.clone(), Order::Descending, AT_ONCE).await?;
+            for (key, value) in &page.entries {
+                let Some(id) = environment_of_change(key) else { continue };
+                if filter.application.as_ref().is_some_and(|wanted| *wanted != id.application) {
+                    continue;
+                }
+                let change: Change = decode(CHANGES.0, value)?;
+                let of_type = change.environment_type.clone();
+                let wanted = filter.environment_type.as_ref();
+                if wanted.is_none_or(|wanted| Some(wanted) == of_type.as_ref()) {
+                    // An environment that was made anew may have had another type.
+                    found.entry((id, of_type)).or_default().push(change);
+                    counted = counted.saturating_add(1);
+                }
             }
-            *left = left.saturating_sub(page.entries.len());
-            let Some((last, _)) = page.entries.last().filter(|_| page.more) else {
-                return Ok(changes);
-            };
-            if *left == 0 {
-                *cut = true;
-                return Ok(changes);
+            looked = looked.saturating_add(page.entries.len());
+            let Some((last, _)) = page.entries.last().filter(|_| page.more) else { break false };
+            if counted >= CHANGES_MAX || looked >= LOOKED_AT_MAX {
+                break true;
             }
-            range.start = last.iter().copied().chain([0]).collect();
-        }
+            range.end = Some(last.clone());
+        };
+        found.values_mut().for_each(|changes| changes.reverse());
+        Ok((found, cut))
     }
 }

@@ -12,7 +12,7 @@ use deployd_core::deployment::stays::{
 use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Origin};
 use deployd_core::dora::{self, Arrival, Change, Purpose};
 use deployd_core::image::Image;
-use deployd_core::ports::{Order, Put, StoreError};
+use deployd_core::ports::{Order, Put};
 use deployd_core::set::DeploymentSet;
 
 use crate::records::{content, decode, get};
@@ -39,17 +39,14 @@ impl Inner {
             return Ok(Vec::new());
         }
         match self.try_ended(before, after, record, running).await {
-            Err(EngineError::Store(error)) if !matches!(error, StoreError::Damaged(_)) => {
-                Err(error.into())
-            }
             // What can't be read will not be read the next time either: the
             // deployment ends all the same.
-            Err(error) => {
+            Err(error) if !error.may_pass() => {
                 let deployment = &record.id;
                 tracing::error!(%deployment, %error, "the inventory will not know of this deployment");
                 Ok(Vec::new())
             }
-            Ok(puts) => Ok(puts),
+            other => other,
         }
     }
 

@@ -112,6 +112,12 @@ impl EngineError {
         Self::Invalid { problems: vec![Problem::new(place, message)] }
     }
 
+    /// Whether another attempt may go better: the store did not answer, or somebody
+    /// was quicker. What is damaged, or not there, stays so.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if !matches!(error, StoreError::Damaged(_)))
+    }
+
     /// Something that deployd itself wrote can't be read, or the like.
     pub(crate) fn bug(what: impl std::fmt::Display) -> Self {
         Self::Fault(Fault::bug("internal", what.to_string()))

@@ -2,8 +2,8 @@
 //!
 //! The clock on the wall says when that is, and it can be wrong. So an
 //! environment ends only after its time has been over for a while by a clock that
-//! can't be set: for [`SEEN`], or for [`SEEN_AFTER_JUMP`] when the clock on the wall
-//! has jumped ahead. A clock that is set back, or right again, ends nothing.
+//! can't be set (see [`Wall`]). A clock that is set back, or right again, ends
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -11,27 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deployd_core::deployment::EnvironmentState;
-use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{EnvironmentId, Timestamp};
 use futures::FutureExt;
 use tokio::time::Instant;
 
+use crate::clocks::Wall;
 use crate::configuration::Configuration;
 use crate::{EngineError, Inner};
 
 /// Between looks, as long as any environment has a time to live.
 const LOOK: Duration = Duration::from_secs(60);
-
-/// For so long an environment's time has to have been over, as this process has
-/// seen it: after a start with a wrong clock, time servers have set it by then.
-const SEEN: Duration = Duration::from_secs(15 * 60);
-
-/// The same when the clock on the wall has jumped ahead: long enough for somebody
-/// to notice.
-const SEEN_AFTER_JUMP: Duration = Duration::from_secs(24 * 3_600);
-
-/// What is no jump: clocks are put right by seconds all the time.
-const JUMP_MS: u64 = 5 * 60_000;
 
 /// Begins to look.
 pub(crate) fn start(engine: &Arc<Inner>) {
@@ -62,10 +51,8 @@ pub(crate) fn start(engine: &Arc<Inner>) {
 /// What was seen so far.
 #[derive(Debug, Default)]
 struct Watch {
-    /// When this look was, by both clocks.
-    last: Option<(Instant, Timestamp)>,
-    /// When the clock on the wall has jumped ahead.
-    jumped: Option<Instant>,
+    /// What is to be believed of the clock on the wall.
+    wall: Wall,
     /// Since when it is seen that the time of an environment is over, and when
     /// that was.
     over: BTreeMap<EnvironmentId, (Instant, Timestamp)>,
@@ -112,20 +99,7 @@ impl Watch {
         (instant, now): (Instant, Timestamp),
         environments: &BTreeMap<EnvironmentId, (Timestamp, bool)>,
     ) -> Vec<(EnvironmentId, Timestamp)> {
-        if let Some((before, then)) = self.last.replace((instant, now)) {
-            let passed =
-                u64::try_from(instant.duration_since(before).as_millis()).unwrap_or(u64::MAX);
-            if now.ms_since(then) > passed.saturating_add(JUMP_MS) {
-                tracing::warn!(from = %then, to = %now, "the clock has jumped ahead: environments end a day later");
-                self.jumped = Some(instant);
-            }
-        }
-        self.jumped.take_if(|jumped| instant.duration_since(*jumped) > SEEN_AFTER_JUMP * 2);
-        let wait = match self.jumped {
-            _ if seeded(Bug::JumpBelieved) => Duration::ZERO,
-            Some(_) => SEEN_AFTER_JUMP,
-            None => SEEN,
-        };
+        let wait = self.wall.look((instant, now));
         let is_over = |id: &EnvironmentId| {
             environments.get(id).filter(|(ends, at_rest)| *ends <= now && *at_rest)
         };

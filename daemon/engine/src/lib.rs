@@ -15,6 +15,7 @@
 mod access;
 mod affected;
 mod audit;
+mod clocks;
 mod cloning;
 mod compare;
 mod configuration;
@@ -180,6 +181,9 @@ pub(crate) struct Inner {
     /// Deployments that have ended since the start: now and then, details of old
     /// ones are dropped.
     pub(crate) packed: AtomicU64,
+    /// From when their age is counted back.
+    pub(crate) horizon: std::sync::Mutex<details::Horizon>,
+    pub(crate) visitors: std::sync::Mutex<pinned::Visitors>,
     pub(crate) workers: worker::Workers,
     /// Rung when there is something to deliver.
     pub(crate) outbox: tasks::Bell,
@@ -205,6 +209,8 @@ impl Engine {
                 counts: Counts::default(),
                 logs: logs::Sequences::default(),
                 packed: AtomicU64::default(),
+                horizon: std::sync::Mutex::default(),
+                visitors: std::sync::Mutex::default(),
                 workers: worker::Workers::default(),
                 outbox: tasks::Bell::default(),
                 drift: drift::Turns::default(),

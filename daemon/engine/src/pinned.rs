@@ -2,7 +2,8 @@
 //! those that it began with, also over a restart, and a resource goes with the
 //! one that it was made by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
 
 use deployd_core::config::{Grant, PluginKind, PluginSource, PluginSpec};
 use deployd_core::ports::{Index, PluginInfo, PluginRef, Put};
@@ -20,7 +21,46 @@ pub(crate) fn remember(info: &PluginInfo, spec: &PluginSpec) -> Result<Put, Engi
     put(VERSIONS, key(&[&info.plugin.name, &digest]), spec)
 }
 
+/// Versions that no document ever named: loaded for replays, and gone with the
+/// last of these.
+#[derive(Debug, Default)]
+pub(crate) struct Visitors {
+    replays: usize,
+    versions: BTreeSet<PluginRef>,
+}
+
+/// While there is one, versions that are loaded for replays stay.
+pub(crate) struct Visit<'e>(&'e Inner);
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        let mut visitors = self.0.visitors();
+        visitors.replays = visitors.replays.saturating_sub(1);
+        if visitors.replays == 0 {
+            for plugin in std::mem::take(&mut visitors.versions) {
+                self.0.ports.catalog.unload(&plugin);
+            }
+        }
+    }
+}
+
 impl Inner {
+    fn visitors(&self) -> MutexGuard<'_, Visitors> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A replay begins.
+    pub(crate) fn visit(&self) -> Visit<'_> {
+        let mut visitors = self.visitors();
+        visitors.replays = visitors.replays.saturating_add(1);
+        Visit(self)
+    }
+
+    /// A document names a version: it stays loaded.
+    pub(crate) fn stays_loaded(&self, plugin: &PluginRef) {
+        self.visitors().versions.remove(plugin);
+    }
+
     /// Loads a version of a plugin, by the spec that it was loaded by before,
     /// unless it is loaded. One that nobody remembers is left to the call, which
     /// says that it is not loaded.
@@ -39,7 +79,7 @@ impl Inner {
 
     /// Loads a version of a pure plugin, also one that no document ever named:
     /// it was uploaded, or came with an import. Such a one is granted nothing,
-    /// and needs nothing.
+    /// needs nothing, and is forgotten after the [`Inner::visit`] of who asks.
     pub(crate) async fn need_any(&self, plugin: &PluginRef) -> Result<(), EngineError> {
         self.need(plugin).await?;
         if self.ports.catalog.has(plugin) {
@@ -62,7 +102,10 @@ impl Inner {
                 config: BTreeMap::new(),
             };
             match self.ports.catalog.load(&name, &spec).await {
-                Ok(info) if info.plugin == *plugin => return Ok(()),
+                Ok(info) if info.plugin == *plugin => {
+                    self.visitors().versions.insert(info.plugin);
+                    return Ok(());
+                }
                 Ok(_) => {}
                 Err(fault) => problem = Some(fault.message),
             }

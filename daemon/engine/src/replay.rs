@@ -27,6 +27,7 @@ impl Engine {
         with: Option<&PluginVersion>,
     ) -> Result<Replay, EngineError> {
         let record = deployment(&*self.inner.ports.store, id).await?;
+        let _visit = self.inner.visit();
         let with = match with {
             Some(version) => Some(self.inner.version_of(version).await?),
             None => None,

@@ -1,16 +1,22 @@
 //! Bills of materials: attached to images, kept by content, and asked which image
 //! has a package, and where that is.
 
-use deployd_core::Digest;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use deployd_core::deployment::stays::{
-    REPOSITORIES_BY_DIGEST, STAYS, repositories_with, repository_with, stays_of,
+    REPOSITORIES, REPOSITORIES_BY_DIGEST, STAYS, environment_with, environments_of,
+    repositories_with, repository_with, stays_of,
 };
+use deployd_core::image::Image;
 use deployd_core::inventory::Location;
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, KeyRange, Object, Order};
 use deployd_core::sbom::{
-    self, PACKAGES, Package, PackageFound, PackagePage, SBOMS, Sbom, image_with, images_with,
+    self, PACKAGES, Package, PackageFound, PackagePage, SBOMS, Sbom, SbomError, image_with,
+    images_with,
 };
+use deployd_core::{Digest, EnvironmentId};
 use serde_json::json;
 
 use crate::inventory::{after, hex, key_of, location};
@@ -28,6 +34,10 @@ const LOOKED_AT_MAX: usize = 2_000;
 const REPOSITORIES_MAX: usize = 5;
 const STAYS_MAX: usize = 50;
 
+/// The most environments that have or had a repository, which are looked at for
+/// what runs of it: those that are gone count, too, and are read in no time.
+const ENVIRONMENTS_MAX: usize = 20_000;
+
 /// The most packages that are taken out at once, so that what comes fits into the
 /// batch after it.
 const GONE_AT_ONCE: usize = 5_000;
@@ -44,16 +54,25 @@ impl Engine {
         if let Some(answer) = self.inner.replayed(caller).await? {
             return Ok(answer);
         }
-        let (format, packages) = sbom::packages(&document)
-            .map_err(|error| EngineError::invalid("document", error.to_string()))?;
-        let content = Object::new(document);
+        let (content, format, packages) = apart(move || {
+            let (format, packages) = sbom::packages(&document)?;
+            Ok((Object::new(document), format, Arc::new(packages)))
+        })
+        .await?
+        .map_err(|error: SbomError| EngineError::invalid("document", error.to_string()))?;
         until_no_conflict(|| async {
             let stream = StreamId::sboms();
             // Before what is attached is read: whoever attaches appends here.
             let version = self.inner.version(&stream).await?;
             let before = self.inner.attached(image).await?;
-            let (mut gone, new) =
-                sbom::changes(image, &before, &packages).map_err(EngineError::bug)?;
+            let after = packages.clone();
+            let changes = apart(move || {
+                // What can't be read any more is found by nothing either.
+                let before = before.map(|document| sbom::packages(&document));
+                let before = before.and_then(Result::ok).map_or_else(Vec::new, |(_, all)| all);
+                sbom::changes(image, &before, &after)
+            });
+            let (mut gone, new) = changes.await?.map_err(EngineError::bug)?;
             // What was attached before is found no more while the rest comes.
             while gone.len() > GONE_AT_ONCE {
                 let puts = gone.split_off(gone.len().saturating_sub(GONE_AT_ONCE));
@@ -112,6 +131,7 @@ impl Engine {
         let max = max.clamp(1, PAGE_MAX);
         let mut range = after(images_with(name, version), key_of(cursor)?);
         let mut page = PackagePage::default();
+        let mut running = Running::new();
         let mut left = LOOKED_AT_MAX;
         while left > 0 {
             let want = max.saturating_sub(page.found.len()).min(left);
@@ -121,9 +141,12 @@ impl Engine {
                 let image = image_with(key)
                     .ok_or_else(|| EngineError::bug("a package without an image"))?;
                 let package: Package = decode(PACKAGES.0, value)?;
-                let locations = self.inner.locations_of(image, now).await?;
-                if !now || !locations.is_empty() {
-                    page.found.push(PackageFound { package, image, locations });
+                let (locations, cut) = match now {
+                    true => self.inner.locations_now_of(image, &mut running).await?,
+                    false => self.inner.locations_of(image).await?,
+                };
+                if !now || cut || !locations.is_empty() {
+                    page.found.push(PackageFound { package, image, locations, cut });
                 }
             }
             left = left.saturating_sub(found.entries.len());
@@ -141,42 +164,94 @@ impl Engine {
     }
 }
 
+/// What runs of a repository: its versions, and where each does; and whether not
+/// all of it was looked at.
+type Running = BTreeMap<String, (BTreeMap<String, Vec<EnvironmentId>>, bool)>;
+
+/// Reads documents of some megabytes where that keeps nobody waiting.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EngineError> {
+    tokio::task::spawn_blocking(work).await.map_err(EngineError::bug)
+}
+
 impl Inner {
-    /// Packages of what is attached to an image; none where nothing is, or where it
-    /// can't be read any more.
-    async fn attached(&self, image: Digest) -> Result<Vec<Package>, EngineError> {
+    /// The document that is attached to an image; none where nothing is, or where
+    /// it is not there any more.
+    async fn attached(&self, image: Digest) -> Result<Option<Vec<u8>>, EngineError> {
         let store = &*self.ports.store;
-        let Some(attached): Option<Sbom> = get(store, SBOMS, image.to_string().as_bytes()).await?
-        else {
-            return Ok(Vec::new());
-        };
-        let document = store.object(attached.document).await?.unwrap_or_default();
-        Ok(sbom::packages(&document).map(|(_, packages)| packages).unwrap_or_default())
+        match get::<Sbom>(store, SBOMS, image.to_string().as_bytes()).await? {
+            Some(attached) => Ok(store.object(attached.document).await?),
+            None => Ok(None),
+        }
     }
 
-    /// Where an image is or was.
-    async fn locations_of(&self, image: Digest, now: bool) -> Result<Vec<Location>, EngineError> {
+    /// Repositories that have an image, and whether there are more.
+    async fn repositories_of(&self, image: Digest) -> Result<(Vec<String>, bool), EngineError> {
+        let range = repositories_with(image);
         let store = &self.ports.store;
-        let repositories = store
-            .scan(
-                REPOSITORIES_BY_DIGEST,
-                repositories_with(image),
-                Order::Ascending,
-                REPOSITORIES_MAX,
-            )
-            .await?;
+        let page =
+            store.scan(REPOSITORIES_BY_DIGEST, range, Order::Ascending, REPOSITORIES_MAX).await?;
+        let repositories = page.entries.iter().filter_map(|(key, _)| repository_with(key));
+        Ok((repositories.collect(), page.more))
+    }
+
+    /// Where an image is or was, and whether it was in more places.
+    async fn locations_of(&self, image: Digest) -> Result<(Vec<Location>, bool), EngineError> {
+        let (repositories, mut cut) = self.repositories_of(image).await?;
         let mut locations = Vec::new();
-        for (key, _) in &repositories.entries {
-            let Some(repository) = repository_with(key) else { continue };
+        for repository in repositories {
             let range = stays_of(&repository, &image.to_string());
-            let stays = store.scan(STAYS, range, Order::Ascending, STAYS_MAX).await?;
+            let stays = self.ports.store.scan(STAYS, range, Order::Ascending, STAYS_MAX).await?;
+            cut |= stays.more;
             for (key, value) in &stays.entries {
-                let location = location(key, value)?;
-                if !now || location.stay.is_now() {
-                    locations.push(location);
-                }
+                locations.push(location(key, value)?);
             }
         }
-        Ok(locations)
+        Ok((locations, cut))
+    }
+
+    /// Where an image runs, and whether it runs in more places. By what runs, and
+    /// not by stays: of these there may be any number that are over.
+    async fn locations_now_of(
+        &self,
+        image: Digest,
+        running: &mut Running,
+    ) -> Result<(Vec<Location>, bool), EngineError> {
+        let (repositories, mut cut) = self.repositories_of(image).await?;
+        let mut locations = Vec::new();
+        for repository in repositories {
+            if !running.contains_key(&repository) {
+                let runs = self.running_of(&repository).await?;
+                running.insert(repository.clone(), runs);
+            }
+            let Some((versions, some)) = running.get(&repository) else { continue };
+            cut |= *some;
+            let name = Image::name_of(&repository, &image.to_string());
+            let places = versions.get(&image.to_string()).map(Vec::as_slice).unwrap_or_default();
+            cut |= places.len() > STAYS_MAX;
+            for environment in places.iter().take(STAYS_MAX) {
+                let here = self.locations_now(environment).await?;
+                locations.extend(here.into_iter().filter(|location| location.image == name));
+            }
+        }
+        Ok((locations, cut))
+    }
+
+    async fn running_of(
+        &self,
+        repository: &str,
+    ) -> Result<(BTreeMap<String, Vec<EnvironmentId>>, bool), EngineError> {
+        let range = environments_of(repository);
+        let store = &self.ports.store;
+        let page = store.scan(REPOSITORIES, range, Order::Ascending, ENVIRONMENTS_MAX).await?;
+        let mut found: BTreeMap<String, Vec<EnvironmentId>> = BTreeMap::new();
+        for (key, value) in &page.entries {
+            let Some(environment) = environment_with(key) else { continue };
+            for version in decode::<Vec<String>>(REPOSITORIES.0, value)? {
+                found.entry(version).or_default().push(environment.clone());
+            }
+        }
+        Ok((found, page.more))
     }
 }

@@ -147,6 +147,10 @@ impl PluginCatalog for Catalog {
         Ok(info)
     }
 
+    fn unload(&self, plugin: &PluginRef) {
+        self.host.unload(plugin);
+    }
+
     fn has(&self, plugin: &PluginRef) -> bool {
         self.host.info(plugin).is_some()
     }

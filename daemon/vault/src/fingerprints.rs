@@ -70,9 +70,14 @@ impl StoreVault {
             Some(value) => self.hashed(value).await?.as_bytes().to_vec(),
             None => Vec::new(),
         };
-        let key = place(secret, self.clock.now());
-        let mut puts = vec![Put { index: FINGERPRINTS, key, value: Some(value) }];
         let range = KeyRange::prefix(&prefix(secret));
+        let newest = self.store.scan(FINGERPRINTS, range.clone(), Order::Descending, 1).await?;
+        let newest = newest.entries.first().and_then(|(key, _)| read(&secret.owner, key));
+        // After what was written before, also when a clock was set back: otherwise
+        // the old value would come back once the clock has come so far again.
+        let after = newest.map_or(Timestamp(0), |(_, newest)| newest.plus_ms(1));
+        let key = place(secret, self.clock.now().max(after));
+        let mut puts = vec![Put { index: FINGERPRINTS, key, value: Some(value) }];
         let known = self.store.scan(FINGERPRINTS, range, Order::Ascending, KEPT_MAX).await?;
         if known.entries.len() == KEPT_MAX
             && let Some((oldest, _)) = known.entries.into_iter().next()

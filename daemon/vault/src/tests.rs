@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deployd_core::Timestamp;
 use deployd_core::ports::{Clock, Random, Recipe, Store};
 use deployd_core::secret::{SecretRef, SecretValue};
+use deployd_store::MemoryStore;
 
 use crate::{Environment, KeyError, KeySettings, Sources, StoreVault};
 
@@ -73,6 +74,24 @@ async fn open_at(
 ) -> Result<StoreVault, KeyError> {
     let random = Arc::new(SystemRandom);
     StoreVault::open(store.clone(), random, clock, settings, environment, Sources::default()).await
+}
+
+/// An open vault, and what it stands on.
+struct Opened {
+    store: Arc<dyn Store>,
+    clock: Arc<Now>,
+    vault: StoreVault,
+    _folder: tempfile::TempDir,
+}
+
+async fn opened() -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let clock = Arc::new(Now::default());
+    let environment = environment(&Variables::new());
+    let vault =
+        open_at(&store, clock.clone(), settings(folder.path()), &environment).await.unwrap();
+    Opened { store, clock, vault, _folder: folder }
 }
 
 fn secret(owner: &str, name: &str) -> SecretRef {

@@ -167,6 +167,8 @@ impl PluginCatalog for Outside {
         Ok(info(&manifest, deployd_core::config::PluginKind::Driver))
     }
 
+    fn unload(&self, _: &PluginRef) {}
+
     fn has(&self, _: &PluginRef) -> bool {
         true
     }

@@ -1,6 +1,6 @@
 //! All that is known of a deployment, for people.
 
-use deployd_core::debug::{Changed, DebugView, Moment, Seen};
+use deployd_core::debug::{Changed, DebugView, Seen, TimelineStep};
 use deployd_core::ports::{LogLines, WorkloadFault};
 use deployd_core::views::LogEntry;
 
@@ -28,6 +28,9 @@ pub(super) async fn debug(context: &mut Context<'_>, args: DebugArgs) -> Result<
         return Ok(exit::OK);
     }
     head(output, &view)?;
+    for lost in &view.lost {
+        output.line(output.paint.tone(Tone::Warn, format!("missing: {}", clean(lost))))?;
+    }
     if let Some(changed) = &view.changed {
         section(output, "What changed")?;
         changes(output, changed)?;
@@ -107,32 +110,32 @@ fn changes(output: &mut Output, changed: &Changed) -> Result<(), CliError> {
 }
 
 /// Each step with a bar where it lies in the whole.
-fn timeline(output: &mut Output, moments: &[Moment]) -> Result<(), CliError> {
-    let whole = moments.iter().map(|moment| moment.after_ms.saturating_add(moment.took_ms)).max();
+fn timeline(output: &mut Output, steps: &[TimelineStep]) -> Result<(), CliError> {
+    let whole = steps.iter().map(|step| step.after_ms.saturating_add(step.took_ms)).max();
     let whole = whole.unwrap_or(0).max(1);
     let place =
         |ms: u64| usize::try_from(ms.saturating_mul(BAR) / whole).unwrap_or(0).min(BAR as usize);
     let mut table = Table::new(["step", "status", "after", "took", "", "plugin", "note"]);
-    for moment in moments {
-        let tone = match moment.status.as_str() {
+    for step in steps {
+        let tone = match step.status.as_str() {
             "succeeded" => Tone::Good,
             "failed" => Tone::Bad,
             "retrying" => Tone::Warn,
             _ => Tone::Busy,
         };
-        let begin = place(moment.after_ms);
-        let end = place(moment.after_ms.saturating_add(moment.took_ms)).max(begin);
+        let begin = place(step.after_ms);
+        let end = place(step.after_ms.saturating_add(step.took_ms)).max(begin);
         let bar = format!("{}{}", " ".repeat(begin), "▇".repeat((end - begin).max(1)));
-        let fault = moment.fault.as_ref().map(|fault| clean(&fault.message));
-        let often = (moment.attempts > 1).then(|| format!("{} attempts", moment.attempts));
+        let fault = step.fault.as_ref().map(|fault| clean(&fault.message));
+        let often = (step.attempts > 1).then(|| format!("{} attempts", step.attempts));
         let note: Vec<String> = often.into_iter().chain(fault).collect();
         table.toned([
-            (label(moment), Tone::Plain),
-            (moment.status.clone(), tone),
-            (lasted(moment.after_ms), Tone::Dim),
-            (lasted(moment.took_ms), Tone::Plain),
+            (label(step), Tone::Plain),
+            (step.status.clone(), tone),
+            (lasted(step.after_ms), Tone::Dim),
+            (lasted(step.took_ms), Tone::Plain),
             (bar, tone),
-            (moment.plugin.as_ref().map(|it| clean(&it.name)).unwrap_or_default(), Tone::Dim),
+            (step.plugin.as_ref().map(|it| clean(&it.name)).unwrap_or_default(), Tone::Dim),
             (note.join("; "), Tone::Plain),
         ]);
     }
@@ -143,11 +146,11 @@ fn timeline(output: &mut Output, moments: &[Moment]) -> Result<(), CliError> {
 }
 
 /// `provision postgres#backend.db`.
-fn label(moment: &Moment) -> String {
-    let verb = moment.step.split(':').next().unwrap_or_default();
-    match &moment.resource {
+fn label(step: &TimelineStep) -> String {
+    let verb = step.step.split(':').next().unwrap_or_default();
+    match &step.resource {
         Some(resource) => clean(&format!("{verb} {resource}")),
-        None => clean(&moment.step),
+        None => clean(&step.step),
     }
 }
 

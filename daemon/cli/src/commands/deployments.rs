@@ -9,7 +9,7 @@ use crate::args::{CancelArgs, HistoryArgs, ResumeArgs, ShowArgs};
 use crate::client::HistoryQuery;
 use crate::error::CliError;
 use crate::exit;
-use crate::live::{detail, duration, label, status_name};
+use crate::live::{detail, duration, label};
 use crate::output::{Output, Table, Tone, ago, clean, lasted, short};
 
 pub(super) async fn history(context: &mut Context<'_>, args: HistoryArgs) -> Result<u8, CliError> {
@@ -98,7 +98,7 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
             let note = fault.map(|fault| fault.message.clone()).or_else(|| step.message.clone());
             table.toned([
                 (label(step), Tone::Plain),
-                (status_name(&step.status).to_owned(), tone),
+                (step.status.as_str().to_owned(), tone),
                 (duration(step).map_or_else(String::new, lasted), Tone::Plain),
                 (step.attempts.to_string(), Tone::Plain),
                 (note.unwrap_or_default(), Tone::Plain),

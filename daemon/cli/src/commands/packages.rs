@@ -45,6 +45,11 @@ pub(super) async fn package(context: &mut Context<'_>, args: &PackageArgs) -> Re
     if all.next.is_some() {
         output.note("there may be more: see --limit")?;
     }
+    if all.found.iter().any(|one| one.cut) {
+        output.note(
+            "some of these images are or were in more places: `deployd inventory image` has all",
+        )?;
+    }
     Ok(exit::OK)
 }
 

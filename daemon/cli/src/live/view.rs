@@ -134,7 +134,7 @@ impl View {
     }
 
     fn step(&mut self, step: &Step) -> Option<Line> {
-        let status = status_name(&step.status);
+        let status = step.status.as_str();
         let now = (status, step.attempts);
         if self.told.get(&step.id.0) == Some(&now) {
             return None;
@@ -264,15 +264,4 @@ fn log_line(entry: &LogEntry) -> Line {
     // One line each, whatever was logged.
     let message = clean(&entry.message).replace('\n', " ⏎ ");
     Line::new(tone, format!("  {} | {message}", clean(&entry.step)))
-}
-
-pub(crate) fn status_name(status: &StepStatus) -> &'static str {
-    match status {
-        StepStatus::Waiting => "waiting",
-        StepStatus::Running => "running",
-        StepStatus::Pending { .. } => "pending",
-        StepStatus::Retrying { .. } => "retrying",
-        StepStatus::Succeeded => "succeeded",
-        StepStatus::Failed => "failed",
-    }
 }

@@ -1,6 +1,6 @@
 //! How two documents differ, field by field.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,17 +48,16 @@ fn walk(path: &mut String, a: Option<&Value>, b: Option<&Value>, found: &mut Vec
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => match (named(a), named(b)) {
             (Some(a), Some(b)) => {
-                let order: Vec<&str> = a.iter().map(|(name, _)| *name).collect();
-                let added = b.iter().map(|(name, _)| *name).filter(|name| !order.contains(name));
-                for name in order.iter().copied().chain(added) {
+                let added = b.order.iter().filter(|name| !a.by_name.contains_key(*name));
+                for name in a.order.iter().chain(added) {
                     let part = format!("[{}]", escaped(name));
-                    below(path, &part, of(&a, name), of(&b, name), found);
+                    let (a, b) = (a.by_name.get(name), b.by_name.get(name));
+                    below(path, &part, a.copied(), b.copied(), found);
                 }
                 // The same things in another order: that is all that differs.
-                let same = |(name, value): &(&str, &Value)| of(&b, name) == Some(*value);
-                if a.len() == b.len() && a.iter().all(same) {
+                if a.by_name == b.by_name {
                     let names =
-                        |all: &Named<'_>| all.iter().map(|(name, _)| (*name).into()).collect();
+                        |all: &Named<'_>| all.order.iter().map(|name| (*name).into()).collect();
                     change(
                         path,
                         Some(Value::Array(names(&a))),
@@ -95,29 +94,23 @@ fn change(path: &str, from: Option<Value>, to: Option<Value>, found: &mut Vec<Fi
     found.push(FieldChange { path: path.to_owned(), from, to, hidden: false });
 }
 
-type Named<'v> = Vec<(&'v str, &'v Value)>;
+/// A list's elements by their names, and the names as they come.
+struct Named<'v> {
+    order: Vec<&'v str>,
+    by_name: BTreeMap<&'v str, &'v Value>,
+}
 
 /// A list's elements by their names, if all have one and none twice: containers,
 /// ports and variables of Kubernetes.
 fn named(list: &[Value]) -> Option<Named<'_>> {
-    let name = |value: &'_ Value| value.as_object().and_then(name_of).is_some();
-    if list.is_empty() || !list.iter().all(name) {
-        return None;
-    }
-    let named: Named<'_> = list
-        .iter()
-        .filter_map(|value| Some((value.as_object().and_then(name_of)?, value)))
-        .collect();
-    let distinct: BTreeSet<&str> = named.iter().map(|(name, _)| *name).collect();
-    (distinct.len() == named.len()).then_some(named)
+    let name = |value| Value::as_object(value).and_then(name_of);
+    let order: Vec<&str> = list.iter().map(name).collect::<Option<_>>()?;
+    let by_name: BTreeMap<&str, &Value> = order.iter().copied().zip(list).collect();
+    (!list.is_empty() && by_name.len() == list.len()).then_some(Named { order, by_name })
 }
 
 fn name_of(object: &Map<String, Value>) -> Option<&str> {
     object.get("name").and_then(Value::as_str)
-}
-
-fn of<'v>(all: &Named<'v>, name: &str) -> Option<&'v Value> {
-    all.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
 #[cfg(test)]

@@ -262,6 +262,20 @@ pub enum StepStatus {
     Failed,
 }
 
+impl StepStatus {
+    /// As records have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Pending { .. } => "pending",
+            Self::Retrying { .. } => "retrying",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A recorded unit of a deployment's work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::projection::key;
 use super::state::{Action, DeploymentRecord, Outcome, StepKind, StepStatus};
+use crate::announcement::tag_put;
 use crate::image::{IMAGE_CHARS_MAX, Image};
 use crate::ports::{Index, KeyRange, Put};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
@@ -193,6 +194,12 @@ impl Ending<'_> {
             let key = stay_key(image, environment, deployment);
             put(STAYS, key, Some(serde_json::to_vec(stay)?));
         }
+        for (_, image) in self.arriving() {
+            if let (Some(tag), Some(digest)) = (&image.tag, image.digest) {
+                puts.extend(tag_put(&image.repository, tag, digest, at)?);
+            }
+        }
+        let mut put = |index, key, value: Option<Vec<u8>>| puts.push(Put { index, key, value });
         for image in touched {
             if let Some(digest) = image.digest {
                 let key = key(&digest.to_string(), image.repository.as_bytes());
@@ -435,5 +442,19 @@ mod tests {
         let found = images(&set);
         assert_eq!(found.len(), 1);
         assert_eq!(found["r/web:1"].1, ["web/a", "web/b"]);
+    }
+
+    #[test]
+    fn what_came_with_a_tag_and_a_digest_is_found_by_its_tag() {
+        let mut kept = Kept::default();
+        let digest = Digest::of(b"1.4");
+        let tagged = format!("r.test/web:1.4@{digest}");
+        kept.end(&ended(1, Outcome::Succeeded), &[&tagged, "r.test/aside:2"]);
+        let of = crate::announcement::tagged("r.test/web", "1.4");
+        let tags: Vec<_> =
+            kept.0.iter().filter(|((index, _), _)| *index == crate::announcement::TAGS).collect();
+        let [((_, key), value)] = tags.as_slice() else { panic!("{tags:?}") };
+        assert!(key.starts_with(&of.start));
+        assert_eq!(serde_json::from_slice::<Digest>(value).unwrap(), digest);
     }
 }

@@ -32,6 +32,9 @@ pub trait PluginCatalog: Send + Sync + 'static {
     /// by digest. Refuses what is no component for this daemon.
     async fn upload(&self, component: Vec<u8>, manifest: String) -> Result<PluginInfo, Fault>;
 
+    /// Forgets a version; calls that run go on.
+    fn unload(&self, plugin: &PluginRef);
+
     /// Whether this version is loaded, and can be called.
     fn has(&self, plugin: &PluginRef) -> bool;
 }

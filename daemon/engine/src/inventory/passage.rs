@@ -2,8 +2,8 @@
 //! that ended, and how it was checked.
 
 use deployd_core::deployment::Event;
-use deployd_core::deployment::stays::{STAYS, stays_of};
-use deployd_core::image::ImageQuery;
+use deployd_core::deployment::stays::{STAYS, stays_in, stays_of};
+use deployd_core::image::{Image, ImageQuery};
 use deployd_core::inventory::{DriftFound, GatePassed, Location, Passage, Station};
 use deployd_core::journal::{EventRecord, StreamId, Version};
 use deployd_core::ports::Order;
@@ -14,6 +14,10 @@ use crate::{Engine, EngineError, Inner};
 
 /// The most stations of a way, and the most stays that are looked at for them.
 const STATIONS_MAX: usize = 100;
+
+/// The most stays of an image in the environment that is asked for, which are
+/// looked at for the first that came to run: the first ones, most often one.
+const ARRIVALS_MAX: usize = 500;
 
 /// The most events of an environment that are looked at for one station. A
 /// deployment has tens.
@@ -70,8 +74,7 @@ impl Inner {
         if stays.is_empty() && announced.is_empty() {
             self.known_at_all(query).await?;
         }
-        let there = stays.iter().filter(|stay| stay.environment == *before);
-        let reached = there.filter_map(|location| location.stay.from).min();
+        let reached = self.reached(&images, before).await?;
         let now = self.ports.clock.now();
         let mut stations: Vec<Station> = stays
             .into_iter()
@@ -93,6 +96,24 @@ impl Inner {
         names.sort();
         names.dedup();
         Ok(Passage { images: names, before: before.clone(), reached, announced, stations, cut })
+    }
+
+    /// When one of some images first ran in an environment.
+    async fn reached(
+        &self,
+        images: &[Image],
+        environment: &EnvironmentId,
+    ) -> Result<Option<Timestamp>, EngineError> {
+        let mut reached = None;
+        for image in images {
+            let range = stays_in(&image.repository, &image.version(), environment);
+            let page = self.ports.store.scan(STAYS, range, Order::Ascending, ARRIVALS_MAX).await?;
+            for (key, value) in &page.entries {
+                let from = location(key, value)?.stay.from;
+                reached = reached.into_iter().chain(from).min();
+            }
+        }
+        Ok(reached)
     }
 
     /// Gates and drift of a station, as its environment's events have them.

@@ -153,9 +153,11 @@ impl Worker {
             true => Batch { outbox: std::mem::take(&mut batch.outbox), ..Batch::default() },
             false => Batch::default(),
         };
-        let mut packed = Vec::new();
+        let mut left = Vec::new();
         for deployment in &over {
-            packed.extend(engine.pack(deployment, &self.id, &mut batch).await);
+            if engine.pack(deployment, &self.id, &mut batch).await {
+                left.push(deployment.clone());
+            }
         }
         match engine.ports.store.append(batch).await {
             Ok(_) => {}
@@ -167,7 +169,9 @@ impl Worker {
             engine.ports.store.append(apart).await?;
         }
         engine.appended(&appended);
-        engine.remove_lines(packed).await;
+        for deployment in &left {
+            engine.remove_lines(deployment).await;
+        }
         engine.details_after(over.len());
         for deployment in over {
             engine.logs.forget(&deployment);

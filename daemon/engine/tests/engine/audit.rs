@@ -127,3 +127,14 @@ async fn i9_nothing_takes_an_entry_out_of_its_chain() {
     assert!(verify_chain(&StreamId::access(), start, &records).is_err());
     assert!(records[0].event.at > Timestamp(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_gets_a_token_of_the_daemons_own_name() {
+    let stage = Stage::new().await;
+    for name in ["deployd", "unknown", "anonymous"] {
+        let name = name.parse().unwrap();
+        let refused = stage.engine.create_token(&caller(), &name, TokenScope::Admin).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("expected another name"), "{refused}");
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deployd_core::announcement::Announcement;
+use deployd_core::announcement::{Announcement, TAGS};
 use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
 use deployd_core::deployment::projection::Changes;
@@ -226,6 +226,12 @@ async fn check_stays(world: &World, replayed: &[Replayed]) {
             let (after, puts) = ending.puts().unwrap();
             before = after;
             for put in puts {
+                // Announcements bring tags, too.
+                if put.index == TAGS {
+                    let found = world.store.get(TAGS, &put.key).await.unwrap();
+                    assert_eq!(found, put.value, "I10: tags of images");
+                    continue;
+                }
                 let key = (put.index.0, put.key);
                 match put.value {
                     Some(value) => {

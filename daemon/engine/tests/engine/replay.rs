@@ -1,12 +1,15 @@
 //! Past deployments, made once more from their records.
 
+use std::sync::Arc;
+
 use deployd_core::DeploymentId;
-use deployd_core::ports::{Batch, Index, Put, Store};
+use deployd_core::ports::{Batch, Index, PluginRef, Put, Store};
 use deployd_core::replay::{Part, Replay, ReplayedPart, Verdict};
-use deployd_engine::EngineError;
+use deployd_engine::{Engine, EngineError};
 use serde_json::json;
 
 use crate::documents::{self, plugin};
+use crate::fakes::Instance;
 use crate::fakes::life::Life;
 use crate::world::{Stage, assert_succeeded};
 
@@ -139,4 +142,32 @@ async fn a_preview_has_the_baseline_before_anything_was_deployed() {
         .into_iter()
         .find(|object| object["metadata"]["name"] == "platform");
     assert_eq!(platform.unwrap()["data"]["baseline"], "the platform's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_replay_has_loaded_goes_with_it() {
+    let stage = Stage::new().await;
+    let first = stage.deployed("1").await;
+    stage.engine.stop().await;
+    let (world, life, loaded) = (stage.world.clone(), Life::long(), Arc::default());
+    let engine = Engine::new(Instance { world, life, loaded: Arc::clone(&loaded) }.ports());
+    let stage = Stage { world: stage.world, engine };
+    stage.engine.start().await.unwrap();
+    let version = |name: &str| {
+        let digest = deployd_core::Digest::of(format!("{name} 1").as_bytes());
+        (PluginRef { name: name.to_owned(), digest }, format!("{name}@{digest}"))
+    };
+    let (plugin_ref, text) = version("uploaded");
+    let has = |plugin: &PluginRef| loaded.lock().unwrap().contains(plugin);
+    replay(&stage, &first.id, Some(&text)).await;
+    assert!(!has(&plugin_ref), "no document has ever named it");
+    assert!(has(&version("templater").0));
+    // One that a document names while it is asked stays.
+    let engine = stage.engine.clone();
+    stage.world.before("object", async move {
+        let named = vec![plugin("uploaded", "templater", json!({}))];
+        engine.apply(&crate::world::caller(), named, false).await.unwrap();
+    });
+    replay(&stage, &first.id, Some(&text)).await;
+    assert!(has(&plugin_ref));
 }

@@ -1,11 +1,14 @@
 //! Which image has a package, and where it is.
 
 use deployd_core::Digest;
+use deployd_core::deployment::stays::{STAYS, Stay, stay_key, stay_place};
+use deployd_core::image::Image;
+use deployd_core::ports::{Batch, KeyRange, Order, Put, Store, StoreError};
 use deployd_engine::EngineError;
 use serde_json::{Value, json};
 
 use crate::documents::artifact;
-use crate::world::{Stage, assert_succeeded, caller, keyed};
+use crate::world::{Stage, assert_succeeded, caller, development, keyed};
 
 fn cyclonedx(packages: &[(&str, &str)]) -> Vec<u8> {
     let components: Vec<Value> = packages
@@ -85,4 +88,69 @@ async fn what_is_no_bill_of_materials_is_refused_and_large_ones_take_each_others
         stage.engine.attach_sbom(&caller(), image, many(version)).await.unwrap();
     }
     assert_eq!(stage.with("package-7", None, false).await, [("2".to_owned(), 0)]);
+}
+
+/// Puts what is kept of an image in the shop's development into places before it.
+async fn before_development(stage: &Stage, name: &str, over: bool, count: usize) {
+    let all = KeyRange { start: Vec::new(), end: None };
+    let page = stage.world.store.scan(STAYS, all, Order::Ascending, 100).await.unwrap();
+    let kept = page.entries.iter().map(|(key, value)| (stay_place(key).unwrap(), value));
+    let ((_, _, deployment), value) = kept.into_iter().find(|((of, ..), _)| of == name).unwrap();
+    let mut stay: Stay = serde_json::from_slice(value).unwrap();
+    stay.until = over.then_some(stay.queued.plus_ms(9_000));
+    let puts = (0..count).map(|n| Put {
+        index: STAYS,
+        key: stay_key(&Image::of(name), &format!("shop/a-{n}").parse().unwrap(), &deployment),
+        value: Some(serde_json::to_vec(&stay).unwrap()),
+    });
+    let batch = Batch { puts: puts.collect(), ..Batch::default() };
+    stage.world.store.append(batch).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_found_however_many_environments_there_were() {
+    let stage = Stage::new().await;
+    let image = artifact("frontend", "1");
+    let document = cyclonedx(&[("openssl", "3.0.1")]);
+    stage.engine.attach_sbom(&caller(), image.digest, document).await.unwrap();
+    assert_succeeded(&stage.deployed("1").await);
+    before_development(&stage, &image.image(), true, 60).await;
+    let found = async |now| {
+        let page = stage.engine.images_with_package("openssl", None, now, None, 9).await.unwrap();
+        let [one] = page.found.as_slice() else { panic!("{page:#?}") };
+        (one.locations.len(), one.cut)
+    };
+    assert_eq!(found(true).await, (1, false));
+    assert_eq!(found(false).await, (50, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_interrupted_change_has_taken_out_comes_back() {
+    let stage = Stage::new().await;
+    let image = Digest::of(b"image");
+    let many = |version: &str| {
+        let names: Vec<String> = (0..8_999).map(|n| format!("package-{n}")).collect();
+        let packages: Vec<(&str, &str)> =
+            names.iter().map(|name| (name.as_str(), version)).collect();
+        cyclonedx(&packages)
+    };
+    stage.engine.attach_sbom(&caller(), image, many("1")).await.unwrap();
+    // What was attached goes by two writes; the one that brings the rest fails.
+    let faults = [None, None, Some(StoreError::Busy)];
+    stage.world.store_faults.lock().unwrap().extend(faults);
+    stage.engine.attach_sbom(&caller(), image, many("2")).await.unwrap_err();
+    assert!(stage.with("package-7", None, false).await.is_empty());
+    stage.engine.attach_sbom(&caller(), image, many("1")).await.unwrap();
+    assert_eq!(stage.with("package-7", None, false).await, [("1".to_owned(), 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_way_is_found_however_many_environments_there_were() {
+    let stage = Stage::new().await;
+    assert_succeeded(&stage.deployed("1").await);
+    let image = artifact("frontend", "1").image();
+    before_development(&stage, &image, false, 120).await;
+    let query = image.parse().unwrap();
+    let passage = stage.engine.passage(&query, &development(), false).await.unwrap();
+    assert!(passage.reached.is_some() && passage.cut, "{passage:#?}");
 }

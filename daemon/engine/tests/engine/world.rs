@@ -1,6 +1,6 @@
 //! What outlives the engine, and how tests speak with it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct World {
     pub chance: Mutex<Chance>,
     /// What somebody else does right before the next call of a name.
     pub meanwhile: Mutex<Option<(&'static str, BoxFuture<'static, ()>)>>,
+    /// Content that can't be read any more.
+    pub damaged: Mutex<BTreeSet<Digest>>,
     pub strikes: Mutex<Strikes>,
     /// What could be seen from outside, in its order.
     pub trace: Mutex<Trace>,
@@ -79,6 +81,7 @@ impl World {
             receivers: Mutex::default(),
             chance: Mutex::new(Chance::new(seed)),
             meanwhile: Mutex::default(),
+            damaged: Mutex::default(),
             strikes: Mutex::default(),
             trace: Mutex::default(),
             clock_off_ms: AtomicI64::new(0),

@@ -1,21 +1,14 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use deployd_core::Timestamp;
-use deployd_core::ports::{Index, KeyRange, Order, Store, Vault, VaultAdmin};
-use deployd_store::MemoryStore;
+use deployd_core::ports::{Index, KeyRange, Order, Vault, VaultAdmin};
 
-use super::{Now, Variables, environment, open_at, secret, settings, value};
+use super::{Opened, opened, secret, value};
 
 #[tokio::test]
 async fn equal_values_are_known_to_be_equal_at_any_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let clock = Arc::new(Now::default());
-    let environment = environment(&Variables::new());
-    let vault =
-        open_at(&store, clock.clone(), settings(folder.path()), &environment).await.unwrap();
+    let Opened { vault, clock, .. } = &opened().await;
     let (a, b) = (secret("staging-db", "password"), secret("production-db", "password"));
     for (at, secret, text) in [
         (1_000, &a, "hunter2"),
@@ -54,11 +47,7 @@ async fn i16_a_fingerprint_tells_nothing_without_the_key() {
 
 /// What a store has of a secret's value beside the secret.
 async fn printed(text: &str) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let environment = environment(&Variables::new());
-    let settings = settings(folder.path());
-    let vault = open_at(&store, Arc::default(), settings, &environment).await.unwrap();
+    let Opened { store, vault, .. } = &opened().await;
     vault.put(&secret("db", "password"), value(text)).await.unwrap();
     let all = KeyRange { start: Vec::new(), end: None };
     let index = Index("secret-fingerprints");
@@ -70,12 +59,7 @@ async fn printed(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_a_renewed_secret_leaves_is_bounded() {
-    let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let clock = Arc::new(Now::default());
-    let environment = environment(&Variables::new());
-    let vault =
-        open_at(&store, clock.clone(), settings(folder.path()), &environment).await.unwrap();
+    let Opened { vault, clock, .. } = &opened().await;
     let access = secret("cluster", "kubeconfig");
     for renewed in 0..250u64 {
         clock.0.store(renewed, Ordering::Relaxed);
@@ -83,4 +67,22 @@ async fn what_a_renewed_secret_leaves_is_bounded() {
     }
     let known = async |at| vault.fingerprints("cluster", Timestamp(at)).await.unwrap().len();
     assert_eq!((known(0).await, known(49).await, known(50).await, known(249).await), (0, 0, 1, 1));
+}
+
+#[tokio::test]
+async fn i15_an_old_value_does_not_come_back_after_a_clock_was_set_back() {
+    let Opened { vault, clock, .. } = &opened().await;
+    let (a, b) = (secret("staging-db", "password"), secret("production-db", "password"));
+    for (at, secret, text) in
+        [(1_000, &a, "first"), (5_000, &a, "second"), (2_000, &a, "third"), (2_000, &b, "third")]
+    {
+        clock.0.store(at, Ordering::Relaxed);
+        vault.put(secret, value(text)).await.unwrap();
+    }
+    let at = async |owner: &str, time: u64| {
+        vault.fingerprints(owner, Timestamp(time)).await.unwrap().get("password").copied()
+    };
+    assert!(at("staging-db", 9_000).await.is_some());
+    assert_eq!(at("staging-db", 9_000).await, at("production-db", 9_000).await);
+    assert_ne!(at("staging-db", 5_000).await, at("production-db", 5_000).await);
 }

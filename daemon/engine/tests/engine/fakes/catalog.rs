@@ -42,6 +42,10 @@ impl PluginCatalog for Instance {
         })
     }
 
+    fn unload(&self, plugin: &PluginRef) {
+        self.loaded.lock().unwrap().remove(plugin);
+    }
+
     fn has(&self, plugin: &PluginRef) -> bool {
         self.loaded.lock().unwrap().contains(plugin)
     }

@@ -104,6 +104,9 @@ impl Store for Instance {
     }
 
     async fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.world.damaged.lock().unwrap().contains(&digest) {
+            return Err(StoreError::Damaged(format!("block of {digest}")));
+        }
         self.look("object", self.world.store.object(digest)).await
     }
 

@@ -101,6 +101,8 @@ impl PluginCatalog for Nobody {
         nobody()
     }
 
+    fn unload(&self, _: &PluginRef) {}
+
     fn has(&self, _: &PluginRef) -> bool {
         false
     }
