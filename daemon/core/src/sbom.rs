@@ -76,8 +76,8 @@ pub struct PackageFound {
     pub image: Digest,
     /// Where it is or was; none where it never came to an environment.
     pub locations: Vec<Location>,
-    /// Whether it is or was in more places: `deployd inventory` and the image's
-    /// name lead to all of them.
+    /// Whether it is or was in more places: `deployd inventory where` leads to all
+    /// of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }

@@ -47,7 +47,7 @@ pub(super) async fn package(context: &mut Context<'_>, args: &PackageArgs) -> Re
     }
     if all.found.iter().any(|one| one.cut) {
         output.note(
-            "some of these images are or were in more places: `deployd inventory image` has all",
+            "some of these images are or were in more places: `deployd inventory where` has all",
         )?;
     }
     Ok(exit::OK)

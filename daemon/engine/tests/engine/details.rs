@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::checks::index;
 use crate::documents::{document, image};
-use crate::world::{Stage, assert_succeeded, caller, development};
+use crate::world::{Stage, assert_succeeded};
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_can_be_looked_into_while_it_runs_and_afterwards() {
@@ -116,21 +116,9 @@ async fn a_log_that_can_not_be_packed_goes_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_was_is_not_said_to_be_gone_and_what_is_lost_is_named() {
+async fn what_can_not_be_read_any_more_is_named_and_the_rest_is_shown() {
     let stage = Stage::new().await;
     assert_succeeded(&stage.deployed("1").await);
-    // Cancelled before there is anything to be told.
-    let engine = stage.engine.clone();
-    stage.world.before("plan", async move {
-        let active = engine.environment(&development()).await.unwrap().state.active.unwrap();
-        engine.cancel(&caller(), &active.id, None).await.unwrap();
-    });
-    let id = stage.deploy().await;
-    assert_eq!(stage.end_of(&id).await.outcome, Some(Outcome::Cancelled));
-    let view = stage.engine.debug(&id, 10).await.unwrap();
-    assert!(view.record.work.is_some());
-    assert_eq!((view.logs.as_slice(), view.details_gone), (&[][..], false));
-
     let third = stage.deployed("3").await;
     assert_succeeded(&third);
     let manifests = third.work.as_ref().unwrap().result("render").unwrap();
