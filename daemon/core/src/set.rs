@@ -16,7 +16,10 @@ use crate::{Digest, Name};
 mod known;
 mod obstacle;
 
-pub use known::{KnownSet, MergeRequest, MergedSet, PatchRequest, SetOrigin, SetsPage};
+pub use known::{
+    KnownSet, MergeRequest, MergedSet, PatchRequest, SETS, SETS_BY_APPLICATION, SetOrigin,
+    SetsPage, listed, listed_key, listed_place,
+};
 
 /// The image of a container that an artifact supplies.
 pub const IMAGE_FROM_ARTIFACT: &str = ".";

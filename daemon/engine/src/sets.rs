@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use deployd_core::compare::merge::{MergeError, merge};
 use deployd_core::deployment::timeline::{RUNS, Run, run_place, runs_of};
 use deployd_core::journal::StreamId;
-use deployd_core::ports::{Batch, Index, KeyRange, Order, Put, Store};
+use deployd_core::ports::{Batch, Order, Put, Store};
 use deployd_core::secret::marked_paths;
 use deployd_core::set::{
-    DeploymentSet, KnownSet, MergeRequest, MergedSet, PatchRequest, SetOrigin, SetsPage, diff,
-    patch,
+    DeploymentSet, KnownSet, MergeRequest, MergedSet, PatchRequest, SETS, SETS_BY_APPLICATION,
+    SetOrigin, SetsPage, diff, listed, listed_key, listed_place, patch,
 };
 use deployd_core::subject::Subject;
 use deployd_core::views::PAGE_MAX;
@@ -18,15 +18,8 @@ use serde_json::json;
 
 use crate::error::Problem;
 use crate::journal::until_no_conflict;
-use crate::records::{decode, get, key, named_set, object, put};
+use crate::records::{decode, get, named_set, object};
 use crate::{Caller, Engine, EngineError, Inner};
-
-/// Sets: hex digits of the digest -> [`SetOrigin`].
-pub(crate) const SETS: Index = Index("sets");
-
-/// Sets of an application in the order of coming: application, time and hex
-/// digits -> nothing.
-const SETS_OF: Index = Index("sets-by-application");
 
 /// The most deployments of a set that are looked at for where it runs: one that
 /// was deployed more often runs in the environments of the first ones, or is
@@ -46,14 +39,15 @@ impl Engine {
     ) -> Result<SetsPage, EngineError> {
         let max = max.clamp(1, PAGE_MAX);
         let store = &*self.inner.ports.store;
-        let mut range = KeyRange::prefix(&key(&[application.as_str(), ""]));
+        let mut range = listed(application);
         if let Some(cursor) = cursor {
             range.end = Some(place_of(application, cursor)?);
         }
-        let page = store.scan(SETS_OF, range, Order::Descending, max).await?;
+        let page = store.scan(SETS_BY_APPLICATION, range, Order::Descending, max).await?;
+        let bug = || EngineError::bug("a key of a set that is none");
         let mut sets = Vec::with_capacity(page.entries.len());
         for (key, _) in &page.entries {
-            let (at, digest) = read(key)?;
+            let (at, digest) = listed_place(key).ok_or_else(bug)?;
             let origin: Option<SetOrigin> = get(store, SETS, digest.hex().as_bytes()).await?;
             // Two that made the same set at the same time have written two entries.
             if let Some(origin) = origin.filter(|origin| origin.at == at) {
@@ -61,7 +55,7 @@ impl Engine {
             }
         }
         let last = page.entries.last().filter(|_| page.more);
-        let next = last.map(|(key, _)| read(key)).transpose()?;
+        let next = last.map(|(key, _)| listed_place(key).ok_or_else(bug)).transpose()?;
         let next = next.map(|(at, digest)| format!("{}-{}", at.0, digest.hex()));
         Ok(SetsPage { sets, next })
     }
@@ -166,7 +160,7 @@ impl Inner {
                 actor: caller.actor.clone(),
                 from: Some(from),
             };
-            let puts = puts(digest, &origin)?;
+            let puts = origin.puts(digest).map_err(EngineError::bug)?;
             let batch = Batch { puts, objects: vec![content.clone()], ..Batch::default() };
             let body = json!({"type": "set-made", "set": digest, "from": from});
             let batch = self.note(stream.clone(), version, caller, body, batch)?;
@@ -184,7 +178,7 @@ impl Inner {
     ) -> Result<Vec<Put>, EngineError> {
         match self.ports.store.get(SETS, digest.hex().as_bytes()).await? {
             Some(_) => Ok(Vec::new()),
-            None => puts(digest, origin),
+            None => origin.puts(digest).map_err(EngineError::bug),
         }
     }
 
@@ -212,35 +206,11 @@ async fn places(
     Ok((runs.into_iter().collect(), deployed.into_iter().take(PLACES_MAX).collect()))
 }
 
-fn puts(digest: Digest, origin: &SetOrigin) -> Result<Vec<Put>, EngineError> {
-    let hex = digest.hex();
-    let place = numbered(&origin.application, origin.at, &hex);
-    let listed = Put { index: SETS_OF, key: place, value: Some(Vec::new()) };
-    Ok(vec![put(SETS, hex.into_bytes(), origin)?, listed])
-}
-
-fn numbered(application: &Name, at: Timestamp, hex: &str) -> Vec<u8> {
-    let mut place = key(&[application.as_str(), ""]);
-    place.extend_from_slice(&at.0.to_be_bytes());
-    place.extend_from_slice(hex.as_bytes());
-    place
-}
-
-/// When a set came, and its digest, of its key among those of its application.
-fn read(key: &[u8]) -> Result<(Timestamp, Digest), EngineError> {
-    let bug = || EngineError::bug("a key of a set that is none");
-    let start = key.iter().position(|byte| *byte == 0).ok_or_else(bug)?;
-    let rest = key.get(start.saturating_add(1)..).ok_or_else(bug)?;
-    let (at, hex) = rest.split_at_checked(8).ok_or_else(bug)?;
-    let at = u64::from_be_bytes(at.try_into().map_err(EngineError::bug)?);
-    let hex = std::str::from_utf8(hex).map_err(EngineError::bug)?;
-    Ok((Timestamp(at), format!("sha256:{hex}").parse().map_err(EngineError::bug)?))
-}
-
 /// The key that a cursor stands for.
 fn place_of(application: &Name, cursor: &str) -> Result<Vec<u8>, EngineError> {
     let invalid =
         || EngineError::invalid("cursor", format!("found {cursor:?}, expected what `next` said"));
     let (at, hex) = cursor.split_once('-').ok_or_else(invalid)?;
-    Ok(numbered(application, Timestamp(at.parse().map_err(|_| invalid())?), hex))
+    let set = format!("sha256:{hex}").parse().map_err(|_| invalid())?;
+    Ok(listed_key(application, Timestamp(at.parse().map_err(|_| invalid())?), set))
 }

@@ -90,7 +90,7 @@ impl Inner {
             return Ok(digest);
         }
         let mut found = distinct(store, RUNS, hex).await?;
-        found.extend(distinct(store, crate::sets::SETS, hex).await?);
+        found.extend(distinct(store, deployd_core::set::SETS, hex).await?);
         found.sort();
         found.dedup();
         match found.as_slice() {

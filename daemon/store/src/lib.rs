@@ -19,6 +19,7 @@
 //! be lying. The process ends, and opening the file again recovers.
 
 mod apply;
+mod at_once;
 mod backup;
 mod claims;
 mod encode;
@@ -52,5 +53,5 @@ pub use memory::MemoryStore;
 pub use migrate::SCHEMA;
 pub use open::StoreOptions;
 #[doc(hidden)]
-pub use open::database_of;
+pub use open::{Entries, database_of, indexes_of};
 pub use store::{RedbStore, StoreStats};

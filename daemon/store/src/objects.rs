@@ -36,9 +36,34 @@ thread_local! {
         RefCell::new(zstd::bulk::Compressor::new(LEVEL).ok());
 }
 
+thread_local! {
+    /// The same for reading.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
+}
+
+/// What was compressed, of this length.
+fn decompress(bytes: &[u8], length: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with(|decompressor| match decompressor.borrow_mut().as_mut() {
+        Some(decompressor) => decompressor.decompress(bytes, length),
+        None => Err(std::io::ErrorKind::OutOfMemory.into()),
+    })
+}
+
 /// The compressed form; none when there is no memory for it.
 fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     COMPRESSOR.with(|compressor| compressor.borrow_mut().as_mut()?.compress(bytes).ok())
+}
+
+/// How long content is once it is unpacked, as far as its packed form says; of what
+/// is damaged, anything.
+pub(crate) fn length(packed: &[u8]) -> usize {
+    match packed.split_first() {
+        Some((&ZSTD, rest)) => {
+            rest.first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length) as usize)
+        }
+        _ => packed.len(),
+    }
 }
 
 /// The content that was packed, if it is still what its digest says.
@@ -54,7 +79,7 @@ pub(crate) fn unpack(digest: Digest, packed: &[u8]) -> Result<Vec<u8>, StoreErro
             if length > OBJECT_BYTES_MAX {
                 return Err(damaged(format!("its length is {length}")));
             }
-            zstd::bulk::decompress(bytes, length).map_err(|error| damaged(error.to_string()))?
+            decompress(bytes, length).map_err(|error| damaged(error.to_string()))?
         }
         Some((format, _)) => return Err(damaged(format!("unknown format {format}"))),
         None => return Err(damaged("empty".to_owned())),

@@ -1,5 +1,6 @@
 //! Opening a store, or making one.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
@@ -9,12 +10,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use deployd_core::Timestamp;
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
+};
 
 use crate::error::{Failure, OpenError};
 use crate::limits::{QUEUE_REQUESTS_MAX, RESERVE_BYTES};
 use crate::metered::{Meter, Metered};
 use crate::sealed::{FILE_FORMAT, Findings, SealError, Sealed, is_plain};
+use crate::tables::INDEXES;
 use crate::{backup, migrate};
 
 /// How to open a store.
@@ -79,9 +83,10 @@ fn open_existing(path: &Path, file: File, options: &StoreOptions) -> Result<Open
         plain if is_plain(&plain) => seal_plain(path, file, options)?,
         _ => file,
     };
+    let same = file.try_clone().map_err(|error| io_error(path, error))?;
     let backend =
         FileBackend::new(file).map_err(|error| OpenError::of(&name, Failure::from(error)))?;
-    open_backend(&name, backend, options)
+    open_backend(&name, backend, Some(same), options)
 }
 
 /// Locks the file before anything of it is read: another process may be in the
@@ -147,7 +152,7 @@ fn create(path: &Path, options: &StoreOptions) -> Result<(), OpenError> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&beside);
     let backend = FileBackend::new(file.map_err(failed)?)
         .map_err(|error| OpenError::of(&path.display().to_string(), Failure::from(error)))?;
-    drop(open_backend(&path.display().to_string(), backend, options)?);
+    drop(open_backend(&path.display().to_string(), backend, None, options)?);
     match place(&beside, path) {
         // Another process was faster; then its store is the one to open.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -155,14 +160,16 @@ fn create(path: &Path, options: &StoreOptions) -> Result<(), OpenError> {
     }
 }
 
-/// Opens a database on any storage and brings it up to this schema.
+/// Opens a database on any storage, which may be that of a file, and brings it up to
+/// this schema.
 pub(crate) fn open_backend(
     name: &str,
     backend: impl StorageBackend,
+    file: Option<File>,
     options: &StoreOptions,
 ) -> Result<Opened, OpenError> {
-    let (backend, meter) =
-        Metered::new(backend).map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
+    let (backend, meter) = Metered::new(backend, file)
+        .map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
     let (backend, findings) =
         Sealed::open(backend).map_err(|error| OpenError::of_seal(name, error))?;
     let mut builder = Database::builder();
@@ -191,6 +198,28 @@ pub fn database_of(path: &Path) -> Result<Database, OpenError> {
     let (backend, _) = Sealed::open(backend).map_err(|error| OpenError::of_seal(&name, error))?;
     let opened = Database::builder().create_with_backend(backend);
     opened.map_err(|error| OpenError::of_database(&name, error))
+}
+
+/// Entries, by index and key.
+#[doc(hidden)]
+pub type Entries = BTreeMap<(String, Vec<u8>), Vec<u8>>;
+
+/// All entries of all indexes in a store's file that nobody has open, by index and
+/// key: for tests that compare them, and for nothing else.
+#[doc(hidden)]
+pub fn indexes_of(path: &Path) -> Result<Entries, OpenError> {
+    let database = database_of(path)?;
+    let read = || -> Result<_, Failure> {
+        let view = database.begin_read()?;
+        let mut entries = Entries::new();
+        for entry in view.open_table(INDEXES)?.iter()? {
+            let (key, value) = entry?;
+            let (index, key) = key.value();
+            entries.insert((index.to_owned(), key.to_vec()), value.value().to_vec());
+        }
+        Ok(entries)
+    };
+    read().map_err(|failure| OpenError::of(&path.display().to_string(), failure))
 }
 
 /// Does something with a file that may be damaged: redb asserts what it reads,

@@ -11,6 +11,7 @@ use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Digest, Timestamp};
 use redb::{ReadTransaction, ReadableTable};
 
+use crate::at_once::{PACKED_AT_ONCE, UNPACKED_AT_ONCE};
 use crate::error::Failure;
 use crate::tables::{
     EVENTS, FEED, HEADS, INDEXES, KEYS, OBJECTS, OUTBOX, OUTBOX_DUE, OUTBOX_IDS, OUTBOX_STATUS,
@@ -97,6 +98,26 @@ pub(crate) fn object(view: &ReadTransaction, digest: Digest) -> Result<Option<Ve
         Some(packed) => Ok(Some(objects::unpack(digest, packed.value())?)),
         None => Ok(None),
     }
+}
+
+/// Content, unless it is large.
+pub(crate) enum SmallObject {
+    /// As it was given; none where it is not there.
+    Is(Option<Vec<u8>>),
+    /// To be read by somebody who has time.
+    Large,
+}
+
+pub(crate) fn small_object(view: &ReadTransaction, digest: Digest) -> Result<SmallObject, Failure> {
+    let content = view.open_table(OBJECTS)?;
+    let Some(packed) = ReadableTable::get(&content, digest.as_bytes())? else {
+        return Ok(SmallObject::Is(None));
+    };
+    let packed = packed.value();
+    if packed.len() > PACKED_AT_ONCE || objects::length(packed) > UNPACKED_AT_ONCE {
+        return Ok(SmallObject::Large);
+    }
+    Ok(SmallObject::Is(Some(objects::unpack(digest, packed)?)))
 }
 
 pub(crate) fn feed(

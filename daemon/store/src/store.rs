@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -19,12 +19,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::apply::{self, Prepared};
+use crate::at_once::{AtOnce, RECORDS_AT_ONCE};
 use crate::error::{Failure, OpenError, damaged};
 use crate::heads::Heads;
 use crate::limits::{self, PREPARED_AT_ONCE_BYTES, QUEUE_BYTES_MAX, READERS};
 use crate::metered::Meter;
 use crate::open::{self, Opened, StoreOptions};
 use crate::readers::{Extent, Read, Readers};
+use crate::reads::SmallObject;
 use crate::request::{Answer, Command, Request};
 use crate::room::{Free, Room, free_at};
 use crate::sealed::Findings;
@@ -60,11 +62,12 @@ pub struct StoreStats {
 /// store lets what waits end, on the writer's thread; [`RedbStore::close`] also
 /// waits for that.
 pub struct RedbStore {
-    database: Mutex<Option<Arc<Database>>>,
+    database: RwLock<Option<Arc<Database>>>,
     queue: Mutex<Option<mpsc::Sender<Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// The memory of the queue, by bytes.
     shares: Arc<Semaphore>,
+    at_once: AtOnce,
     readers: Readers,
     /// Reads of everything: one at a time, since each keeps old pages alive.
     long_readers: Arc<Semaphore>,
@@ -104,7 +107,7 @@ impl RedbStore {
         backend: impl StorageBackend,
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
-        Self::start(name, open::open_backend(name, backend, options)?, None, options)
+        Self::start(name, open::open_backend(name, backend, None, options)?, None, options)
     }
 
     fn start(
@@ -143,7 +146,8 @@ impl RedbStore {
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
         Ok(Self {
-            database: Mutex::new(Some(database)),
+            database: RwLock::new(Some(database)),
+            at_once: meter.at_once(),
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
             shares: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
@@ -192,7 +196,7 @@ impl RedbStore {
     pub async fn close(&self) {
         drop(locked(&self.queue).take());
         let writer = locked(&self.writer).take();
-        let database = locked(&self.database).take();
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         let readers = self.readers.close();
         let _long_readers = self.long_readers.acquire().await;
         let closed = spawn_blocking(move || {
@@ -207,14 +211,40 @@ impl RedbStore {
         self.heads.forget();
     }
 
-    /// Reads within one consistent view, off the async runtime. `what` is what it
-    /// reads, for messages.
+    /// The database, while it is held; none once it was closed.
+    fn database(&self) -> std::sync::RwLockReadGuard<'_, Option<Arc<Database>>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a few records on this thread: see [`AtOnce`].
+    async fn read_at_once<T>(
+        &self,
+        what: impl Fn() -> String,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        // Whoever reads again and again lets others have their turn.
+        tokio::task::consume_budget().await;
+        let found = {
+            let database = self.database();
+            let closed = || StoreError::Stopped("it was closed".to_owned());
+            let database = database.as_ref().ok_or_else(closed)?;
+            let read = || read(&database.begin_read()?);
+            guarded(&what, &self.findings, read)
+        };
+        self.noted(found)
+    }
+
+    /// Reads within one consistent view, off the async runtime unless it is done at
+    /// once. `what` is what it reads, for messages.
     async fn read_view<T: Send + 'static>(
         &self,
         extent: Extent,
         what: impl Fn() -> String + Send + 'static,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if extent == Extent::Few && self.at_once.may() {
+            return self.read_at_once(what, read).await;
+        }
         let findings = self.findings.clone();
         let (reply, answer) = oneshot::channel();
         let read: Read = Box::new(move |view| {
@@ -235,7 +265,7 @@ impl RedbStore {
     ) -> Result<T, StoreError> {
         let closed = || StoreError::Stopped("it was closed".to_owned());
         let permit = self.long_readers.clone().acquire_owned().await.map_err(|_| closed())?;
-        let database = locked(&self.database).clone().ok_or_else(closed)?;
+        let database = self.database().clone().ok_or_else(closed)?;
         let findings = self.findings.clone();
         let read = spawn_blocking(move || {
             let read = || {
@@ -415,6 +445,14 @@ impl Store for RedbStore {
         max: usize,
     ) -> Result<Page, StoreError> {
         let what = move || format!("a part of index {}", index.0);
+        // Most lists are short, however many entries they could have.
+        if max > RECORDS_AT_ONCE && self.at_once.may() {
+            let first = |view: &_| reads::scan(view, index, &range, order, RECORDS_AT_ONCE);
+            let page = self.read_at_once(what, first).await?;
+            if !page.more {
+                return Ok(page);
+            }
+        }
         self.read_view(Extent::of(max), what, move |view| {
             reads::scan(view, index, &range, order, max)
         })
@@ -423,6 +461,12 @@ impl Store for RedbStore {
 
     async fn object(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let what = move || format!("object {digest}");
+        if self.at_once.may() {
+            let found = self.read_at_once(what, |view| reads::small_object(view, digest)).await?;
+            if let SmallObject::Is(object) = found {
+                return Ok(object);
+            }
+        }
         self.read_view(Extent::Many, what, move |view| reads::object(view, digest)).await
     }
 

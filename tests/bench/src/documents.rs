@@ -2,19 +2,23 @@
 //! plugins. Each environment is a namespace of its own.
 #![expect(clippy::needless_pass_by_value, reason = "json!(…) reads better without a & before it")]
 
-use anyhow::Context;
-use deployd_cli::Client;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
 use deployd_cli::client::DocumentFiles;
+use deployd_cli::{Client, Style};
 use deployd_config::SourceFile;
-use deployd_core::EnvironmentId;
+use deployd_core::deployment::Outcome;
 use deployd_core::set::DeploymentSet;
+use deployd_core::views::DeployRequest;
+use deployd_core::{DeploymentId, EnvironmentId};
 use serde_json::{Value, json};
 
 /// The application with many environments.
 pub const MANY: &str = "many";
 
 /// Documents in one request.
-const AT_ONCE: usize = 250;
+const AT_ONCE: usize = 240;
 
 fn document(kind: &str, name: &str, spec: Value) -> Value {
     json!({
@@ -88,20 +92,39 @@ pub async fn apply(
         document(
             "Application",
             application,
-            json!({
-                "workloads": ["web"],
-                "flow": environments_of(environments),
-            }),
+            json!({"workloads": ["web"], "flow": environments_of(environments)}),
         ),
     ];
-    let environment = |n| {
-        document(
-            "Environment",
-            &format!("e{n}"),
-            json!({"application": application, "type": "bench"}),
-        )
-    };
-    all.extend((0..environments).map(environment));
+    all.extend((0..environments).map(|n| environment(application, n)));
+    send(client, &all).await
+}
+
+/// Applies more applications, for which everything else is there.
+pub async fn apply_more(
+    client: &Client,
+    applications: &[String],
+    environments: usize,
+) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for application in applications {
+        let name = format!("{application}-web");
+        let mut web = workload(0);
+        if let Some(metadata) = web.get_mut("metadata") {
+            *metadata = json!({"name": name});
+        }
+        let spec = json!({"workloads": [name], "flow": environments_of(environments)});
+        all.extend([web, document("Application", application, spec)]);
+        all.extend((0..environments).map(|n| environment(application, n)));
+    }
+    send(client, &all).await
+}
+
+fn environment(application: &str, n: usize) -> Value {
+    let spec = json!({"application": application, "type": "bench"});
+    document("Environment", &format!("e{n}"), spec)
+}
+
+async fn send(client: &Client, all: &[Value]) -> anyhow::Result<()> {
     for documents in all.chunks(AT_ONCE) {
         let text: Vec<String> = documents.iter().map(|document| document.to_string()).collect();
         let file = SourceFile { path: "bench.yaml".to_owned(), text: text.join("\n---\n") };
@@ -113,4 +136,22 @@ pub async fn apply(
 /// A flow names the first ones; the others are deployed to by hand.
 fn environments_of(count: usize) -> Vec<Value> {
     (0..count.min(1)).map(|n| json!({"environment": format!("e{n}")})).collect()
+}
+
+/// Deploys a set, and waits for its end: how long that took, and the deployment.
+pub async fn deploy(
+    client: &Client,
+    environment: &EnvironmentId,
+    set: &DeploymentSet,
+) -> anyhow::Result<(Duration, DeploymentId)> {
+    let request = DeployRequest {
+        environment: Some(environment.clone()),
+        set: Some(set.clone()),
+        ..DeployRequest::default()
+    };
+    let begun = Instant::now();
+    let accepted = client.deploy(&request).await?;
+    let record = deployd_cli::follow(client, &accepted.id, Style::Silent).await?;
+    ensure!(record.outcome == Some(Outcome::Succeeded), "deployment {}", accepted.id);
+    Ok((begun.elapsed(), accepted.id))
 }

@@ -48,7 +48,7 @@ pub(crate) enum Name {
 }
 
 /// How much is measured.
-#[derive(Clone, Copy, clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Amount {
     /// Turns that each contender takes.
     #[arg(long, default_value_t = 21)]
@@ -66,6 +66,10 @@ pub(crate) struct Amount {
     /// deployments.
     #[arg(long, default_value_t = 250)]
     versions: usize,
+    /// A folder for the stores of `history`, to be asked again without making them
+    /// anew.
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
 /// Builds programs, as they are shipped; gives the folder that they are in.
@@ -84,7 +88,7 @@ fn programs(root: &Path, names: &[&str]) -> anyhow::Result<PathBuf> {
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
 pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<()> {
-    let Amount { blocks, environments, history, applications, versions } = amount;
+    let Amount { blocks, environments, history, applications, versions, keep } = amount;
     let report = match name {
         Name::Apply => apply::bench(root, blocks)?,
         // It has no contenders that take turns, and makes its report itself.
@@ -92,7 +96,7 @@ pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<(
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
         Name::Provision => provision::bench(root, blocks)?,
-        Name::History => history::bench(root, blocks, applications, versions)?,
+        Name::History => history::bench(root, blocks, applications, versions, keep.as_deref())?,
         Name::Hostile => hostile::bench(root, blocks)?,
         Name::Intake => return intake::bench(root, blocks),
     };

@@ -24,6 +24,7 @@ mod kills;
 mod load;
 mod openbao;
 mod operations;
+mod past;
 mod patient;
 mod program;
 mod receiver;

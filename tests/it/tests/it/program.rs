@@ -18,7 +18,7 @@ pub(crate) enum Build {
 }
 
 impl Build {
-    fn path(self) -> PathBuf {
+    pub(crate) fn path(self) -> PathBuf {
         let path = match self {
             Self::Plain => "target/debug/deployd",
             Self::CrashPoints => "target/crash-points/deployd",

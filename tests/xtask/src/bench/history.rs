@@ -3,12 +3,16 @@
 //!
 //! | contender | what is asked |
 //! | --- | --- |
-//! | deployd | the engine over its store, without HTTP |
-//! | PostgreSQL 15 | the same data in tables with the indexes that the questions want, by prepared statements over loopback |
-//! | SQLite | the same tables in the same process as who asks |
+//! | deployd | the engine, as the API asks it, over its store: without HTTP |
+//! | PostgreSQL 15 | the same data in tables with the indexes that the questions want, by prepared statements over loopback; 1 GiB of shared buffers |
+//! | SQLite | the same tables, in the process of who asks, also prepared; 1 GiB of pages and mapped memory |
 //!
-//! Records are made by the functions that make them of events, of the events of
-//! deployments that a daemon has made. Logs are not among them.
+//! All give whole answers: records are read, differences worked out. Before times
+//! are taken, answers of all three are compared.
+//!
+//! Our store has the daemon's 64 MiB of pages, and everything that a daemon writes
+//! but the logs, which go after three months: the journal with its chains, steps,
+//! and all other indexes. Peers have what is asked for, and no more.
 
 use super::blocks::Measured;
 use super::provision::native;
@@ -24,8 +28,9 @@ const QUESTIONS: [&str; 6] = ["look-up", "where", "before", "timeline", "at", "d
 /// What look-ups of people may take, mostly.
 const LOOK_UP_MS: f64 = 1.0;
 
-/// How much longer one more deployment may take with a long history behind it.
-const FLAT: f64 = 1.5;
+/// How much longer one more deployment may take with a long history behind it than
+/// with a short one.
+const FLAT: f64 = 1.2;
 
 /// A daemon is to be ready in so many milliseconds.
 const START_MS: f64 = 300.0;
@@ -36,6 +41,7 @@ pub(crate) fn bench(
     blocks: usize,
     applications: usize,
     versions: usize,
+    keep: Option<&Path>,
 ) -> anyhow::Result<Report> {
     apt::need(&apt::SERVERS, "what history is compared with")?;
     plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
@@ -45,6 +51,7 @@ pub(crate) fn bench(
         .arg(programs.join("deployd"))
         .arg(peers)
         .args([applications, versions, blocks].map(|number| number.to_string()))
+        .args(keep)
         .stderr(Stdio::inherit())
         .output()
         .context("history can't be run")?;
@@ -58,8 +65,16 @@ pub(crate) fn bench(
         }
         report.mostly_at_most(&measured, &ours, LOOK_UP_MS)?;
     }
-    report.no_slower(&measured, "one more, long history", "one more, short history", FLAT)?;
-    let start = measured.facts.get("start to ready, ms").and_then(|ms| ms.parse().ok());
-    report.fact_at_most("start to ready, ms", start.context("no start was measured")?, START_MS);
+    // What was made before is not made again, and nothing is measured of that.
+    if measured.facts.contains_key("deployments in the whole history") {
+        let short = "one more, short history";
+        for long in ["one more, longer history", "one more, whole history"] {
+            report.no_slower(&measured, long, short, FLAT)?;
+        }
+    }
+    for start in ["start to ready, ms", "start to ready after SIGKILL, ms"] {
+        let took = measured.facts.get(start).and_then(|ms| ms.parse().ok());
+        report.fact_at_most(start, took.context("no start was measured")?, START_MS);
+    }
     Ok(report)
 }

@@ -52,6 +52,11 @@ impl Peers {
         self.tell(&format!("load {applications} {versions}"))
     }
 
+    /// What one question is answered with.
+    pub(crate) fn answer(&mut self, peer: &str, query: &str, seed: u64) -> anyhow::Result<String> {
+        self.tell(&format!("{peer} {query} {seed}"))
+    }
+
     /// Asks one question so often; how long each took.
     pub(crate) fn ask(
         &mut self,

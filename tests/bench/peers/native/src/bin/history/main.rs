@@ -5,7 +5,8 @@
 //! SQLite, and a file with what is kept of one deployment. Lines of the input are
 //! answered by a line each: `load APPLICATIONS VERSIONS` by the bytes that both
 //! have per deployment, `postgresql|sqlite QUESTION SEED COUNT` by the nanoseconds
-//! of each answer, between commas; or by one that begins with `error`.
+//! of each answer, between commas, `postgresql|sqlite QUESTION SEED` by the answer
+//! itself; or by one that begins with `error`.
 
 mod names;
 mod postgresql;
@@ -46,6 +47,14 @@ async fn main() -> anyhow::Result<()> {
                     _ => bail!("who is {peer}?"),
                 }
                 .map(|times| times.iter().map(u128::to_string).collect::<Vec<_>>().join(","))
+            }
+            [peer, question, seed] => {
+                let place = Numbers(seed.parse()?).place(size);
+                match *peer {
+                    "postgresql" => server.answer(question, place, size.1).await,
+                    "sqlite" => file.answer(question, place, size.1),
+                    _ => bail!("who is {peer}?"),
+                }
             }
             _ => bail!("what is {line:?}?"),
         };

@@ -1,4 +1,4 @@
-//! What there is: as in `tests/bench/src/bin/history/names.rs`.
+//! What there is: as in `tests/bench/src/history/names.rs`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,7 +8,7 @@ const VERSION_MS: u64 = 3_600_000;
 const STAGE_MS: u64 = 600_000;
 pub const TOOK_MS: u64 = 60_000;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Place {
     pub application: u64,
     pub environment: u64,
@@ -35,10 +35,18 @@ impl Place {
         (next.version < versions).then(|| next.queued() + TOOK_MS as i64)
     }
 
-    /// As long as the names of ours.
+    /// As those of ours: time and place in Crockford's base 32.
     pub fn deployment(&self) -> String {
-        let Self { application, environment, version } = self;
-        format!("{:011x}{application:06}{environment:01}{version:08}", self.queued())
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let bits = (u128::from(self.queued() as u64 & 0xffff_ffff_ffff) << 80)
+            | (u128::from(self.application) << 48)
+            | (u128::from(self.environment) << 40)
+            | (u128::from(self.version) << 8);
+        let digits = (0..26).rev().map(|place| (bits >> (5 * place)) & 31);
+        digits
+            .filter_map(|digit| ALPHABET.get(digit as usize))
+            .map(|byte| char::from(*byte))
+            .collect()
     }
 
     pub fn image(&self) -> String {

@@ -1,13 +1,19 @@
 //! PostgreSQL, by prepared statements of one connection.
 
+use std::collections::HashSet;
+use std::pin::pin;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row as Found, Statement};
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use crate::names::{ENVIRONMENTS, Numbers, Place};
-use crate::schema::{Documents, INDEXES, TABLES, differences, statement};
+use crate::schema::{
+    Documents, INDEXES, Parameter, TABLES, answer, differences, other, parameters, statement,
+};
 
 pub struct Peer(Client);
 
@@ -27,37 +33,36 @@ impl Peer {
         documents: &Documents,
     ) -> anyhow::Result<i64> {
         self.0.batch_execute("SET synchronous_commit = off").await?;
-        let deployments =
-            self.0.prepare("INSERT INTO deployments VALUES ($1,$2,$3,$4,$5,$6,$7)").await?;
-        let stays =
-            self.0.prepare("INSERT INTO stays VALUES ($1,$2,$3,$4,$5,$6,'succeeded')").await?;
-        let contents =
-            self.0.prepare("INSERT INTO contents VALUES ($1,$2) ON CONFLICT DO NOTHING").await?;
         for application in 0..applications {
-            let transaction = self.0.transaction().await?;
+            let [mut deployments, mut stays, mut contents] = [const { String::new() }; 3];
+            let mut known = HashSet::new();
             for environment in 0..ENVIRONMENTS {
                 for version in 0..versions {
                     let row = documents.row(Place { application, environment, version }, versions);
                     let [set, plan, manifests] = &row.contents;
-                    let values: [&(dyn ToSql + Sync); 7] = [
-                        &row.id,
-                        &row.environment,
-                        &row.number,
-                        &set.0,
-                        &plan.0,
-                        &manifests.0,
-                        &row.record,
-                    ];
-                    transaction.execute(&deployments, &values).await?;
-                    let values: [&(dyn ToSql + Sync); 6] =
-                        [&row.image, &row.environment, &row.id, &row.from, &row.until, &row.number];
-                    transaction.execute(&stays, &values).await?;
+                    let number = row.number.to_string();
+                    let columns = [&row.id, &row.environment, &number, &set.0, &plan.0];
+                    line(&mut deployments, columns.into_iter().chain([&manifests.0, &row.record]));
+                    let until = row.until.map_or("\\N".to_owned(), |until| until.to_string());
+                    let from = row.from.to_string();
+                    let outcome = "succeeded".to_owned();
+                    let columns = [&row.image, &row.environment, &row.id, &from];
+                    line(&mut stays, columns.into_iter().chain([&until, &number, &outcome]));
                     for (digest, body) in &row.contents {
-                        transaction.execute(&contents, &[digest, body]).await?;
+                        if known.insert(digest.clone()) {
+                            line(&mut contents, [digest, body].into_iter());
+                        }
                     }
                 }
             }
-            transaction.commit().await?;
+            for (table, rows) in
+                [("deployments", deployments), ("stays", stays), ("contents", contents)]
+            {
+                let sink = self.0.copy_in(&format!("COPY {table} FROM STDIN")).await?;
+                let mut sink = pin!(sink);
+                sink.send(Bytes::from(rows)).await?;
+                sink.finish().await?;
+            }
         }
         self.0.batch_execute(INDEXES).await?;
         self.0.batch_execute("VACUUM ANALYZE").await?;
@@ -72,17 +77,31 @@ impl Peer {
         size: (u64, u64),
         count: usize,
     ) -> anyhow::Result<Vec<u128>> {
-        let text = statement(question)?.replace("?1", "$1").replace("?2", "$2");
-        let statement = self.0.prepare(&text).await?;
+        let statement = self.prepared(question).await?;
         let mut times = Vec::new();
         for _ in 0..count {
             let place = numbers.place(size);
             let begun = Instant::now();
-            let found = self.one(question, &statement, place, size).await?;
+            let found = self.one(question, &statement, place, size.1).await?;
             times.push(begun.elapsed().as_nanos());
-            ensure!(found > 0, "{question} finds nothing");
+            ensure!(!found.is_empty(), "{question} finds nothing");
         }
         Ok(times)
+    }
+
+    pub async fn answer(
+        &self,
+        question: &str,
+        place: Place,
+        versions: u64,
+    ) -> anyhow::Result<String> {
+        let statement = self.prepared(question).await?;
+        Ok(self.one(question, &statement, place, versions).await?.join(", "))
+    }
+
+    async fn prepared(&self, question: &str) -> anyhow::Result<Statement> {
+        let text = statement(question)?.replace("?1", "$1").replace("?2", "$2");
+        Ok(self.0.prepare(&text).await?)
     }
 
     async fn one(
@@ -90,35 +109,58 @@ impl Peer {
         question: &str,
         statement: &Statement,
         place: Place,
-        (_, versions): (u64, u64),
-    ) -> anyhow::Result<usize> {
-        let production = Place { environment: ENVIRONMENTS - 1, ..place }.environment_name();
-        let newest = Place { version: versions - 1, ..place }.image();
-        let (id, image, environment) =
-            (place.deployment(), place.image(), place.environment_name());
-        let rows = match question {
-            "diff" => {
-                let other = Place { version: (place.version + 1) % versions, ..place };
-                let a = texts(&self.0.query(statement, &[&id]).await?)?;
-                let b = texts(&self.0.query(statement, &[&other.deployment()]).await?)?;
-                return differences(&a, &b);
-            }
-            "look-up" => self.0.query(statement, &[&id]).await?,
-            "where" => self.0.query(statement, &[&newest]).await?,
-            "before" => self.0.query(statement, &[&image, &production]).await?,
-            "timeline" => self.0.query(statement, &[&environment]).await?,
-            _ => self.0.query(statement, &[&environment, &(place.queued() + 1_800_000)]).await?,
-        };
-        if matches!(question, "look-up" | "timeline" | "at") {
-            for record in texts(&rows)? {
-                serde_json::from_str::<serde_json::Value>(&record)?;
-            }
+        versions: u64,
+    ) -> anyhow::Result<Vec<String>> {
+        let found = self.rows(statement, &parameters(question, place, versions)).await?;
+        if question != "diff" {
+            return answer(question, &found);
         }
-        Ok(rows.len())
+        let other = parameters(question, other(place, versions), versions);
+        differences(&found, &self.rows(statement, &other).await?)
+    }
+
+    /// All columns of all rows.
+    async fn rows(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> anyhow::Result<Vec<Vec<String>>> {
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+            .iter()
+            .map(|parameter| match parameter {
+                Parameter::Text(text) => text as &(dyn ToSql + Sync),
+                Parameter::Number(number) => number,
+            })
+            .collect();
+        let rows = self.0.query(statement, &parameters).await?;
+        rows.iter().map(columns).collect()
     }
 }
 
-/// The last column of each row.
-fn texts(rows: &[Found]) -> anyhow::Result<Vec<String>> {
-    rows.iter().map(|row| row.try_get(row.len() - 1).context("a text")).collect()
+fn columns(row: &Row) -> anyhow::Result<Vec<String>> {
+    (0..row.len())
+        .map(|place| {
+            Ok(match row.columns().get(place).map(|column| column.type_()) {
+                Some(&Type::INT8) => {
+                    row.try_get::<_, Option<i64>>(place)?.unwrap_or_default().to_string()
+                }
+                _ => row.try_get(place).context("a text")?,
+            })
+        })
+        .collect()
+}
+
+/// A line of `COPY`.
+fn line<'c>(lines: &mut String, columns: impl Iterator<Item = &'c String>) {
+    for (place, column) in columns.enumerate() {
+        if place > 0 {
+            lines.push('\t');
+        }
+        match column.as_str() {
+            "\\N" => lines.push_str(column),
+            // JSON has no other characters that mean something here.
+            text => lines.push_str(&text.replace('\\', "\\\\")),
+        }
+    }
+    lines.push('\n');
 }
