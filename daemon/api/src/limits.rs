@@ -13,6 +13,9 @@ pub const DOCUMENTS_BYTES_MAX: usize = 8 << 20;
 /// base 64 a third more.
 pub const PLUGIN_BYTES_MAX: usize = 40 << 20;
 
+/// Bytes of a body with an archive: what is exported is no larger.
+pub const ARCHIVE_BYTES_MAX: usize = deployd_core::archive::ARCHIVE_BYTES_MAX;
+
 /// Bytes of a bill of materials: one of an image with four thousand packages has
 /// some 5 MB.
 pub const SBOM_BYTES_MAX: usize = 16 << 20;

@@ -1,5 +1,6 @@
 //! All operations, and the router made of them.
 
+mod archives;
 mod artifacts;
 mod audit;
 mod compare;
@@ -44,6 +45,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(debug::operations)
         .with(progress::operations)
         .with(repeat::operations)
+        .with(archives::operations)
         .with(environments::operations)
         .with(drift::operations)
         .with(inventory::operations)

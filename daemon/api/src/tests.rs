@@ -1,6 +1,7 @@
 //! The interface as its clients see it, over a real engine.
 
 mod admitting;
+mod archiving;
 mod bad_input;
 mod comparing;
 mod contract;

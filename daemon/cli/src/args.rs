@@ -1,5 +1,6 @@
 //! The command line: every command, its arguments and its help.
 
+mod archives;
 mod audit;
 mod compare;
 mod daemon;
@@ -16,6 +17,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use archives::{ExportArgs, ExportCommand, ImportArgs};
 pub use audit::AuditArgs;
 pub use compare::{
     DiffArgs, EnvironmentDiffArgs, Part, PatchArgs, SetCommand, SetListArgs, SetShowArgs, Showing,
@@ -168,6 +170,10 @@ pub enum ClientCommand {
     Clone(CloneArgs),
     /// Make a past deployment once more from its records, and prove that it is the same
     Replay(ReplayArgs),
+    /// Take a past deployment along: an archive that another deployd verifies and imports
+    Export(ExportArgs),
+    /// Import a deployment of another installation, or list those that were
+    Import(ImportArgs),
     /// List environments and what runs in them
     #[command(visible_alias = "envs")]
     Environments,

@@ -1,5 +1,6 @@
 //! A client of the HTTP interface.
 
+mod archives;
 mod audit;
 mod compare;
 mod dora;

@@ -1,5 +1,6 @@
 //! What the client's commands do.
 
+mod archives;
 mod artifacts;
 mod audit;
 mod compare;
@@ -141,6 +142,8 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Rollback(args) => rollback::rollback(context, args).await,
         ClientCommand::Clone(args) => rollback::clone(context, args).await,
         ClientCommand::Replay(args) => replay::replay(context, args).await,
+        ClientCommand::Export(args) => archives::export(context, args).await,
+        ClientCommand::Import(args) => archives::import(context, args).await,
         ClientCommand::Environments => environments::environments(context).await,
         ClientCommand::Environment(args) => environments::environment(context, args).await,
         ClientCommand::Resources(args) => environments::resources(context, args).await,

@@ -189,6 +189,7 @@ pub(crate) fn record() -> DeploymentRecord {
         outcome: None,
         fault: None,
         work: None,
+        imported: None,
     }
 }
 

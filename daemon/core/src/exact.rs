@@ -181,6 +181,7 @@ mod tests {
             outcome: Some(outcome),
             fault: None,
             work: None,
+            imported: None,
         }
     }
 

@@ -86,6 +86,9 @@ impl fmt::Display for Name {
 pub struct DeploymentId(pub String);
 
 impl DeploymentId {
+    /// Characters of one.
+    pub const CHARS: usize = 26;
+
     /// From a point in time and 80 random bits: 10 characters of time and 16
     /// of randomness in Crockford's base 32, lower case (github.com/ulid/spec).
     pub fn from_parts(at: crate::Timestamp, random: [u8; 10]) -> Self {
@@ -94,7 +97,7 @@ impl DeploymentId {
         for (place, byte) in random.iter().rev().enumerate() {
             bits |= u128::from(*byte) << (8 * place);
         }
-        let text = (0..26)
+        let text = (0..Self::CHARS)
             .rev()
             .filter_map(|place| ALPHABET.get(((bits >> (5 * place)) & 31) as usize))
             .map(|byte| char::from(*byte))

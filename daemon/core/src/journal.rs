@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::canonical_json;
 use crate::{Actor, Digest, Timestamp};
 
+/// Bytes of a stream's name: two names of 63 characters and a prefix, and room.
+const STREAM_BYTES_MAX: usize = 200;
+
 /// Names a stream, as a path: `environment/shop/development`, `configuration`.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -15,6 +18,13 @@ use crate::{Actor, Digest, Timestamp};
 pub struct StreamId(pub String);
 
 impl StreamId {
+    /// Whether this can name a stream: all names are of letters that need no mark in a
+    /// path.
+    pub fn is_possible(&self) -> bool {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+        !self.0.is_empty() && self.0.len() <= STREAM_BYTES_MAX && self.0.bytes().all(letter)
+    }
+
     /// The stream of one environment.
     pub fn environment(id: &crate::EnvironmentId) -> Self {
         Self(format!("environment/{id}"))
@@ -43,6 +53,11 @@ impl StreamId {
     /// The stream of bills of materials that were attached to images.
     pub fn sboms() -> Self {
         Self("sboms".to_owned())
+    }
+
+    /// The stream of deployments that were imported.
+    pub fn imports() -> Self {
+        Self("imports".to_owned())
     }
 
     /// The stream of tokens, secrets set and refusals.
@@ -144,6 +159,17 @@ pub struct Head {
     /// The version of the last event.
     pub version: Version,
     /// Its hash; [`genesis`] when there is none.
+    pub hash: Digest,
+}
+
+/// A stream and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StreamHead {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version of its last event.
+    pub version: Version,
+    /// The hash of that.
     pub hash: Digest,
 }
 

@@ -7,6 +7,7 @@
 
 pub mod advice;
 pub mod announcement;
+pub mod archive;
 pub mod artifact;
 pub mod audit;
 pub mod compare;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::archive::Imported;
 use crate::artifact::Artifact;
 use crate::config::{Document, DocumentKey};
 use crate::deployment::{DeploymentRecord, EnvironmentState};
@@ -337,6 +338,17 @@ pub struct ResourceView {
 pub struct HistoryPage {
     /// The deployments.
     pub deployments: Vec<DeploymentRecord>,
+    /// To be given to get the next page; none on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A page of deployments that were imported, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportsPage {
+    /// The deployments.
+    pub imports: Vec<Imported>,
     /// To be given to get the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -15,7 +15,7 @@ use deployd_core::subject::{Subject, Which};
 use deployd_core::{Digest, Timestamp};
 use serde_json::Value;
 
-use crate::records::{content, deployment, named_set};
+use crate::records::{content, named_set};
 use crate::subjects::Resolved;
 use crate::{Engine, EngineError, Inner};
 
@@ -50,6 +50,7 @@ fn side(resolved: &Resolved) -> Side {
         environment: deployment.map(|record| record.environment.clone()),
         number: deployment.map(|record| record.number),
         ended: deployment.and_then(|record| record.ended),
+        imported: deployment.and_then(|record| record.imported.clone()),
     }
 }
 
@@ -66,7 +67,7 @@ impl Inner {
             Some(_) if wanted.part == Some(PartName::Set) => Err(String::new()),
             None => Err(format!("{subject} is a set, and none of its deployments was named")),
             Some(record) => {
-                let record = deployment(&*self.ports.store, &record.id).await?;
+                let record = self.past(&record.id).await?;
                 self.made_of(&resolved.subject, &record).await?
             }
         };
@@ -108,7 +109,12 @@ impl Inner {
             Subject::Environment { which: Which::At(at), .. } => *at,
             _ => record.ended.unwrap_or_else(|| self.ports.clock.now()),
         };
-        let fingerprints = self.fingerprints(&outputs, at).await?;
+        let fingerprints = match &record.imported {
+            // Owners of secrets have the same names in another installation, and other
+            // secrets; and its fingerprints are made with a key of its own.
+            Some(_) => BTreeMap::new(),
+            None => self.fingerprints(&outputs, at).await?,
+        };
         Ok(Ok(Made { plan, outputs, fingerprints, manifests }))
     }
 

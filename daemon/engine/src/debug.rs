@@ -13,7 +13,7 @@ use deployd_core::{DeploymentId, Digest, Fault};
 use crate::effects::{Contents, Way};
 use crate::environments::EnvironmentEntry;
 use crate::logs::last_sequence;
-use crate::records::{content, deployment};
+use crate::records::content;
 use crate::{Engine, EngineError, Inner};
 
 /// How long a cluster may take to say how its pods are: somebody waits.
@@ -28,7 +28,7 @@ impl Engine {
     /// has brought is what runs.
     pub async fn debug(&self, id: &DeploymentId, lines: usize) -> Result<DebugView, EngineError> {
         let store = &*self.inner.ports.store;
-        let record = deployment(store, id).await?;
+        let record = self.inner.past(id).await?;
         let mut lost = Lost::default();
         let plan: Option<Plan> = match record.work.as_ref().and_then(|work| work.plan) {
             Some(digest) => lost.part(content(store, "plan", digest).await)?,
@@ -142,7 +142,7 @@ impl Inner {
     /// The manifests of what ran before a plan.
     async fn rendered_before(&self, plan: &Plan) -> Result<Manifests, EngineError> {
         let Some(previous) = &plan.previous else { return Ok(Manifests::default()) };
-        let record = deployment(&*self.ports.store, &previous.deployment).await?;
+        let record = self.past(&previous.deployment).await?;
         Ok(rendered(self, &record).await?.unwrap_or_default())
     }
 

@@ -163,7 +163,7 @@ impl Inner {
         id: &DeploymentId,
     ) -> Result<Option<Details>, EngineError> {
         let Some(bytes) = self.ports.store.get(DETAILS, id.0.as_bytes()).await? else {
-            return Ok(None);
+            return self.imported_details(id).await;
         };
         tokio::task::spawn_blocking(move || decompress(&bytes))
             .await

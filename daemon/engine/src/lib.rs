@@ -30,6 +30,9 @@ mod environments;
 mod error;
 mod exact;
 mod expiry;
+mod export;
+mod import;
+mod imported;
 mod intake;
 mod inventory;
 mod journal;
@@ -61,7 +64,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deployd_core::journal::Source;
+use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
     Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random, Sender,
     Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
@@ -71,6 +74,7 @@ use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 pub use debug::DEBUG_LINES_MAX;
 pub use dora::DoraFilter;
 pub use error::{EngineError, Problem};
+pub use export::Exported;
 pub use subjects::Resolved;
 
 /// What the engine works with.
@@ -249,7 +253,7 @@ impl Engine {
 
     /// What is not as it should be for serving requests; empty when all is well.
     pub async fn not_ready(&self) -> Vec<String> {
-        let stream = deployd_core::journal::StreamId::configuration();
+        let stream = StreamId::configuration();
         match self.inner.ports.store.head(&stream).await {
             Ok(_) => Vec::new(),
             Err(error) => vec![format!("store: {error}")],
@@ -284,6 +288,36 @@ impl Engine {
         max: usize,
     ) -> Result<Vec<FeedItem>, EngineError> {
         Ok(self.inner.ports.store.feed(after, max).await?)
+    }
+
+    /// At most `max` events of one stream, from a version on and up to another.
+    pub async fn stream(
+        &self,
+        stream: &StreamId,
+        (from, to): (Version, Option<Version>),
+        max: usize,
+    ) -> Result<Vec<EventRecord>, EngineError> {
+        self.stream_head(stream).await?;
+        // Versions count from 1.
+        let from = from.max(Version(1));
+        let mut events = self.inner.ports.store.read(stream, from, max).await?;
+        if let Some(to) = to {
+            events.retain(|event| event.version <= to);
+        }
+        Ok(events)
+    }
+
+    /// Where a stream stands that has events.
+    pub async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, EngineError> {
+        let none = || EngineError::not_found(format!("stream {stream} in the journal"));
+        if !stream.is_possible() {
+            return Err(none());
+        }
+        let Head { version, hash } = self.inner.ports.store.head(stream).await?;
+        if version == Version(0) {
+            return Err(none());
+        }
+        Ok(StreamHead { stream: stream.clone(), version, hash })
     }
 
     /// Reads the whole journal and says what is wrong with it.

@@ -23,15 +23,26 @@ const EVENTS_AT_ONCE: usize = 1_000;
 const EVENTS_MAX: usize = 200_000;
 
 impl Inner {
-    /// The documents of a time: those of a version of the configuration's stream.
-    pub(crate) async fn configuration_at(
+    /// The documents of the time of a deployment: those of a version of the
+    /// configuration's stream; of one that was imported those that came with it.
+    pub(crate) async fn configuration_of(
         &self,
+        record: &DeploymentRecord,
         version: Version,
     ) -> Result<Configuration, EngineError> {
-        let digests = self.documents_at(version).await?;
+        let digests: Vec<(String, Digest)> = match self.archived(record).await? {
+            Some(archived) => {
+                let named = |digest| (format!("document {digest}"), digest);
+                archived.documents.into_iter().map(named).collect()
+            }
+            None => {
+                let known = self.documents_at(version).await?;
+                known.into_iter().map(|(key, digest)| (key.to_string(), digest)).collect()
+            }
+        };
         let mut documents: Vec<Document> = Vec::with_capacity(digests.len());
-        for (key, digest) in digests {
-            documents.push(content(&*self.ports.store, &key.to_string(), digest).await?);
+        for (name, digest) in digests {
+            documents.push(content(&*self.ports.store, &name, digest).await?);
         }
         let mut configuration = Configuration { version, ..Configuration::default() };
         configuration.add(documents.into_iter());
@@ -78,9 +89,25 @@ impl Inner {
         &self,
         record: &DeploymentRecord,
     ) -> Result<Vec<EventRecord>, EngineError> {
+        let mut events = self.chain_of(record).await?;
+        let id = Some(&*record.id.0);
+        events.retain(|event| event.event.body.get("deployment").and_then(Value::as_str) == id);
+        Ok(events)
+    }
+
+    /// The events of its environment's stream from its first to its last: also those
+    /// of others in between, without which it would be no chain.
+    pub(crate) async fn chain_of(
+        &self,
+        record: &DeploymentRecord,
+    ) -> Result<Vec<EventRecord>, EngineError> {
+        let what = || EngineError::not_found(format!("events of deployment {}", record.id));
+        if let Some(archived) = self.archived(record).await? {
+            let events = archived.events.ok_or_else(what)?;
+            return content(&*self.ports.store, "events", events).await;
+        }
         let first: Option<Version> =
             get(&*self.ports.store, EVENTS, record.id.0.as_bytes()).await?;
-        let what = || EngineError::not_found(format!("events of deployment {}", record.id));
         let mut from = first.ok_or_else(what)?;
         let stream = StreamId::environment(&record.environment);
         let (mut events, mut read) = (Vec::new(), 0usize);
@@ -91,16 +118,14 @@ impl Inner {
             read = read.saturating_add(page.len());
             for event in page {
                 let body = &event.event.body;
-                if body.get("deployment").and_then(Value::as_str) != Some(&*record.id.0) {
-                    continue;
-                }
+                let its = body.get("deployment").and_then(Value::as_str) == Some(&*record.id.0);
                 // What comes later is of drift, and not the deployment's work.
                 let ended = matches!(
                     event.event.kind.as_str(),
                     "deployment-ended" | "deployment-superseded"
                 );
                 events.push(event);
-                if ended {
+                if its && ended {
                     return Ok(events);
                 }
             }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::EngineError;
+use crate::imported::{imported, only_imported};
 
 /// Documents: kind, application, name -> `StoredDocument`.
 pub(crate) const DOCUMENTS: Index = Index("documents");
@@ -156,17 +157,22 @@ pub(crate) async fn named_set(
     serde_json::from_slice(&bytes).map_err(|_| none())
 }
 
-/// A deployment as it is kept, without its steps: what lists have of it.
+/// A deployment of here as it is kept, without its steps: what lists have of it.
+/// One that was imported is refused: [`Inner::past`](crate::Inner::past) has both.
 pub(crate) async fn head_of_deployment(
     store: &dyn Store,
     id: &DeploymentId,
 ) -> Result<DeploymentRecord, EngineError> {
-    get(store, DEPLOYMENTS, id.0.as_bytes())
-        .await?
-        .ok_or_else(|| EngineError::not_found(format!("deployment {id}")))
+    if let Some(record) = get(store, DEPLOYMENTS, id.0.as_bytes()).await? {
+        return Ok(record);
+    }
+    Err(match imported(store, id).await? {
+        Some(found) => only_imported(id, &found.environment),
+        None => EngineError::not_found(format!("deployment {id}")),
+    })
 }
 
-/// A deployment with its steps.
+/// A deployment of here with its steps.
 pub(crate) async fn deployment(
     store: &dyn Store,
     id: &DeploymentId,

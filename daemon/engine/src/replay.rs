@@ -15,7 +15,7 @@ use deployd_core::{DeploymentId, Digest, Fault};
 use serde_json::json;
 
 use crate::planner::scope;
-use crate::records::{content, deployment};
+use crate::records::content;
 use crate::{Engine, EngineError, Inner};
 
 impl Engine {
@@ -26,7 +26,7 @@ impl Engine {
         id: &DeploymentId,
         with: Option<&PluginVersion>,
     ) -> Result<Replay, EngineError> {
-        let record = deployment(&*self.inner.ports.store, id).await?;
+        let record = self.inner.past(id).await?;
         let _visit = self.inner.visit();
         let with = match with {
             Some(version) => Some(self.inner.version_of(version).await?),

@@ -19,7 +19,7 @@ use crate::configuration::Configuration;
 use crate::environments::EnvironmentEntry;
 use crate::intake::merge;
 use crate::journal::{StoreOrEngine, until_no_conflict};
-use crate::records::{below, content, decode, deployment, head_of_deployment, named_set, object};
+use crate::records::{below, content, decode, head_of_deployment, named_set, object};
 use crate::{Caller, Counts, Engine, EngineError, Inner};
 
 /// What has to hold of an environment, and of what documents say.
@@ -134,9 +134,9 @@ impl Engine {
         Ok(record)
     }
 
-    /// A deployment.
+    /// A deployment, of here or imported.
     pub async fn deployment(&self, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
-        deployment(&*self.inner.ports.store, id).await
+        self.inner.past(id).await
     }
 
     /// Deployments, newest first: of an environment, or all. Without their
@@ -226,7 +226,7 @@ impl Engine {
     /// A deployment's manifests, secrets as references.
     pub async fn manifests(&self, id: &DeploymentId) -> Result<Manifests, EngineError> {
         let store = &*self.inner.ports.store;
-        let record = deployment(store, id).await?;
+        let record = self.inner.past(id).await?;
         let digest =
             record.work.as_ref().and_then(|work| work.result("render")).ok_or_else(|| {
                 EngineError::not_found(format!("manifest of deployment {id} yet"))
@@ -237,7 +237,7 @@ impl Engine {
     /// A deployment's plan.
     pub async fn plan_of(&self, id: &DeploymentId) -> Result<Plan, EngineError> {
         let store = &*self.inner.ports.store;
-        let record = deployment(store, id).await?;
+        let record = self.inner.past(id).await?;
         let digest = record
             .work
             .and_then(|work| work.plan)
@@ -387,6 +387,11 @@ impl Inner {
         request: &DeployRequest,
     ) -> Result<(DeploymentSet, Origin), EngineError> {
         let store = &*self.ports.store;
+        let earlier = match &request.redeploy {
+            // First of all: that of one that was imported is none of here, too.
+            Some(of) => Some(head_of_deployment(store, of).await?),
+            None => None,
+        };
         if !self.configuration().await?.environments.contains_key(id) {
             return Err(EngineError::not_found(format!("environment {id}")));
         }
@@ -416,12 +421,9 @@ impl Inner {
             (set.clone(), Origin::Request)
         } else if let Some(digest) = request.set_digest {
             (named_set(store, digest).await?, Origin::Request)
-        } else if let Some(of) = &request.redeploy {
-            let set = head_of_deployment(store, of).await?.request.set;
-            (
-                content(store, "set", set).await?,
-                Origin::Redeploy { of: of.clone(), exact: request.exact },
-            )
+        } else if let Some(earlier) = earlier {
+            let set = content(store, "set", earlier.request.set).await?;
+            (set, Origin::Redeploy { of: earlier.id, exact: request.exact })
         } else if let Some(delta) = &request.delta {
             let base = match &self.environment(id).await?.state.deployed {
                 Some(deployed) => content(store, "set", deployed.set).await?,

@@ -93,7 +93,7 @@ impl Engine {
         };
         let from = head_of_deployment(&*inner.ports.store, &deployed.deployment).await?;
         let to = match &request.to {
-            Some(subject) => inner.resolve(subject).await?.deployment()?.clone(),
+            Some(subject) => inner.resolve(subject).await?.own_deployment()?.clone(),
             None => inner.before(id, deployed).await?,
         };
         if to.environment != *id {

@@ -1,6 +1,7 @@
 //! Finds what somebody speaks about: the one place where names of deployments
 //! and sets are resolved, also of environments that are gone.
 
+use deployd_core::archive::{IMPORTS, Provenance};
 use deployd_core::deployment::projection::{
     BY_ENVIRONMENT, DEPLOYMENTS, ENVIRONMENTS, EnvironmentHead, environment_key, environment_of,
     numbered_key,
@@ -11,6 +12,7 @@ use deployd_core::ports::{Index, KeyRange, Order, Store};
 use deployd_core::subject::{Subject, Which};
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Timestamp};
 
+use crate::imported::{imported, only_imported};
 use crate::records::{below, decode, everything, get, head_of_deployment, named_set};
 use crate::{Engine, EngineError, Inner};
 
@@ -42,6 +44,15 @@ impl Resolved {
                 "a set is no deployment; name a deployment, or an environment",
             )
         })
+    }
+
+    /// The deployment that was named, which is of here: something is done with it.
+    pub(crate) fn own_deployment(&self) -> Result<&DeploymentRecord, EngineError> {
+        let record = self.deployment()?;
+        match &record.imported {
+            Some(_) => Err(only_imported(&record.id, &record.environment)),
+            None => Ok(record),
+        }
     }
 }
 
@@ -76,7 +87,10 @@ impl Inner {
                 self.runs(environment).await?
             }
         };
-        let record = head_of_deployment(store, &id).await?;
+        let record = match imported(store, &id).await? {
+            Some(found) => self.record_of(found).await?,
+            None => head_of_deployment(store, &id).await?,
+        };
         let set = record.request.set;
         Ok(Resolved { subject: subject.as_of(now), set, deployment: Some(record) })
     }
@@ -107,8 +121,10 @@ impl Inner {
     async fn deployment_named(&self, text: &str) -> Result<DeploymentId, EngineError> {
         let store = &*self.ports.store;
         let range = KeyRange::prefix(text.as_bytes());
-        let page = store.scan(DEPLOYMENTS, range, Order::Ascending, CANDIDATES_MAX).await?;
-        match page.entries.as_slice() {
+        let mut found =
+            store.scan(DEPLOYMENTS, range.clone(), Order::Ascending, CANDIDATES_MAX).await?.entries;
+        found.extend(store.scan(IMPORTS, range, Order::Ascending, CANDIDATES_MAX).await?.entries);
+        match found.as_slice() {
             [(key, _)] => id_of(key),
             [] => {
                 let mut near = Vec::new();
@@ -280,11 +296,22 @@ fn id_of(key: &[u8]) -> Result<DeploymentId, EngineError> {
     Ok(DeploymentId(text.to_owned()))
 }
 
+/// What records of deployments of here and imported ones have in common.
+#[derive(serde::Deserialize)]
+struct Place {
+    id: DeploymentId,
+    environment: EnvironmentId,
+    number: u64,
+    #[serde(default)]
+    from: Option<Provenance>,
+}
+
 /// Deployments as candidates: their ids, and where they are.
 fn shown(entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<String>, EngineError> {
     let show = |(_, value): &(Vec<u8>, Vec<u8>)| {
-        let record: DeploymentRecord = decode(DEPLOYMENTS.0, value)?;
-        Ok(format!("{} ({}#{})", record.id, record.environment, record.number))
+        let Place { id, environment, number, from } = decode(DEPLOYMENTS.0, value)?;
+        let imported = if from.is_some() { ", imported" } else { "" };
+        Ok(format!("{id} ({environment}#{number}{imported})"))
     };
     entries.iter().map(show).collect()
 }

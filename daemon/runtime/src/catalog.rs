@@ -147,6 +147,11 @@ impl PluginCatalog for Catalog {
         Ok(info)
     }
 
+    async fn manifest(&self, component: Digest) -> Result<Option<String>, Fault> {
+        let kept = self.store.get(MANIFESTS, component.as_bytes()).await.map_err(unavailable)?;
+        Ok(kept.map(|manifest| String::from_utf8_lossy(&manifest).into_owned()))
+    }
+
     fn unload(&self, plugin: &PluginRef) {
         self.host.unload(plugin);
     }

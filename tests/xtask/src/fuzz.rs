@@ -16,7 +16,7 @@ use std::thread;
 const CARGO_FUZZ: &str = "0.13.2";
 
 /// All targets, as `tests/fuzz/Cargo.toml` has them.
-pub(crate) const TARGETS: [&str; 8] = [
+pub(crate) const TARGETS: [&str; 9] = [
     "documents",
     "placeholders",
     "journal",
@@ -25,6 +25,7 @@ pub(crate) const TARGETS: [&str; 8] = [
     "postgres",
     "dns-answers",
     "s3-answers",
+    "archives",
 ];
 
 /// Lines of a fuzzer that has found something that are told: the end has the

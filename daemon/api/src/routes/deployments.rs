@@ -172,7 +172,7 @@ async fn logs(
     // A deployment that has logged nothing is not the same as none.
     api.engine().deployment(&id).await?;
     let page = api.engine().logs(&id, after, limit.0).await?;
-    let path = format!("/v1/deployments/{id}/logs?");
+    let path = format!("/v1/deployments/{id}/logs?after=");
     let next = limit.next(&page, &path, |line| line.sequence.to_string());
     Ok(Listed { page, next })
 }

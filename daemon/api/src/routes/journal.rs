@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use deployd_core::journal::EventRecord;
-use deployd_core::ports::{FeedPosition, VerifyReport};
+use deployd_core::journal::{EventRecord, StreamHead, StreamId, Version};
+use deployd_core::ports::{FeedItem, FeedPosition, VerifyReport};
 use deployd_core::views::TokenScope;
+use deployd_engine::EngineError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,18 @@ const READ: Operation = Operation::new(
     "/v1/journal",
     Needs(TokenScope::Admin),
     "readJournal",
-    "Everything that happened, in the order in which it was recorded",
-);
+    "Everything that happened, in the order in which it was recorded; or one stream of it",
+)
+.looks_up();
+
+const HEAD: Operation = Operation::new(
+    Get,
+    "/v1/journal/head",
+    Needs(TokenScope::Admin),
+    "journalHead",
+    "Where a stream of the journal stands: its last event, and the hash of that",
+)
+.looks_up();
 
 const VERIFY: Operation = Operation::new(
     Post,
@@ -44,16 +55,23 @@ const BACKUP: Operation = Operation::new(
 .takes_long();
 
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(READ, read).add(VERIFY, verify).add(BACKUP, backup)
+    operations.add(READ, read).add(HEAD, head).add(VERIFY, verify).add(BACKUP, backup)
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AfterPosition {
-    /// Only events after this place.
-    #[serde(default)]
+struct JournalQuery {
+    /// Only events after this place. Not beside `stream`.
     #[schemars(extend("maximum" = u64::MAX))]
-    after: u64,
+    after: Option<u64>,
+    /// Only events of this stream, in its order: `environment/shop/production`.
+    stream: Option<String>,
+    /// Only events of the stream from this version on.
+    #[schemars(extend("maximum" = u64::MAX))]
+    from: Option<u64>,
+    /// Only events of the stream up to this version.
+    #[schemars(extend("maximum" = u64::MAX))]
+    to: Option<u64>,
     /// Events on the page.
     #[serde(default)]
     limit: PageSize,
@@ -62,8 +80,10 @@ struct AfterPosition {
 /// An event and its place.
 #[derive(Serialize, JsonSchema)]
 struct JournalEntry {
-    /// Its place in the feed of all streams: 1 is the first event ever stored.
-    position: FeedPosition,
+    /// Its place in the feed of all streams: 1 is the first event ever stored. Not
+    /// where one stream was asked for, in which its version is its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<FeedPosition>,
     /// The event.
     #[serde(flatten)]
     record: EventRecord,
@@ -71,16 +91,57 @@ struct JournalEntry {
 
 async fn read(
     api: Api,
-    asked: Asked<Nothing, AfterPosition>,
+    asked: Asked<Nothing, JournalQuery>,
 ) -> Result<Listed<Vec<JournalEntry>>, Box<Problem>> {
-    let AfterPosition { after, limit } = asked.query;
-    let items = api.engine().events(FeedPosition(after), limit.0).await?;
-    let page: Vec<JournalEntry> = items
-        .into_iter()
-        .map(|item| JournalEntry { position: item.position, record: item.record })
-        .collect();
-    let next = limit.next(&page, "/v1/journal?", |entry| entry.position.0.to_string());
+    let JournalQuery { after, stream, from, to, limit } = asked.query;
+    let Some(stream) = stream else {
+        if from.is_some() || to.is_some() {
+            let message = "from and to are versions of one stream; say which with stream";
+            return Err(invalid("stream", message));
+        }
+        let after = FeedPosition(after.unwrap_or_default());
+        let items = api.engine().events(after, limit.0).await?;
+        let entry =
+            |item: FeedItem| JournalEntry { position: Some(item.position), record: item.record };
+        let page: Vec<JournalEntry> = items.into_iter().map(entry).collect();
+        let place = |entry: &JournalEntry| entry.position.unwrap_or_default().0.to_string();
+        let next = limit.next(&page, "/v1/journal?after=", place);
+        return Ok(Listed { page, next });
+    };
+    if after.is_some() {
+        let message = "places of the whole journal are none of a stream; from is a version";
+        return Err(invalid("after", message));
+    }
+    let stream = StreamId(stream);
+    let range = (Version(from.unwrap_or(1)), to.map(Version));
+    let events = api.engine().stream(&stream, range, limit.0).await?;
+    let page: Vec<JournalEntry> =
+        events.into_iter().map(|record| JournalEntry { position: None, record }).collect();
+    let path = match to {
+        Some(to) => format!("/v1/journal?stream={stream}&to={to}&from="),
+        None => format!("/v1/journal?stream={stream}&from="),
+    };
+    let next = limit.next(&page, &path, |entry| entry.record.version.next().0.to_string());
     Ok(Listed { page, next })
+}
+
+fn invalid(parameter: &str, message: &str) -> Box<Problem> {
+    let problem = deployd_engine::Problem::new(parameter, message);
+    EngineError::Invalid { problems: vec![problem] }.into()
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HeadQuery {
+    /// The stream: `environment/shop/production`.
+    stream: String,
+}
+
+async fn head(
+    api: Api,
+    asked: Asked<Nothing, HeadQuery>,
+) -> Result<Found<StreamHead>, Box<Problem>> {
+    Ok(Found(api.engine().stream_head(&StreamId(asked.query.stream)).await?))
 }
 
 async fn verify(api: Api, asked: Asked) -> Result<Found<VerifyReport>, Box<Problem>> {

@@ -74,7 +74,7 @@ async fn list(
         MessageStatus::Delivered => "status=delivered&",
         MessageStatus::Dead => "status=dead&",
     });
-    let path = format!("/v1/notifications?{}", status.unwrap_or_default());
+    let path = format!("/v1/notifications?{}after=", status.unwrap_or_default());
     let next = limit.next(&page, &path, |message| message.id.to_string());
     Ok(Listed { page, next })
 }

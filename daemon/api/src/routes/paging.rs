@@ -45,7 +45,8 @@ impl JsonSchema for PageSize {
 }
 
 impl PageSize {
-    /// Path and query of the next page: none where this one is not full.
+    /// Path and query of the next page, which end where that begins: none where this
+    /// one is not full.
     pub(super) fn next<T>(
         self,
         page: &[T],
@@ -53,6 +54,6 @@ impl PageSize {
         after: impl FnOnce(&T) -> String,
     ) -> Option<String> {
         let last = page.last().filter(|_| page.len() >= self.0)?;
-        Some(format!("{path}after={}&limit={}", after(last), self.0))
+        Some(format!("{path}{}&limit={}", after(last), self.0))
     }
 }

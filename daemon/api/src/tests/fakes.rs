@@ -167,6 +167,10 @@ impl PluginCatalog for Outside {
         Ok(info(&manifest, deployd_core::config::PluginKind::Driver))
     }
 
+    async fn manifest(&self, _: Digest) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
     fn unload(&self, _: &PluginRef) {}
 
     fn has(&self, _: &PluginRef) -> bool {

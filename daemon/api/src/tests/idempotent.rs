@@ -146,6 +146,15 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(path, &json!({"comment": "a"}), &json!({"to": first}))
                 .leaves(202, "deployment-queued")
         }
+        "importDeployment" => {
+            let elsewhere = Stage::shop().await;
+            let id = elsewhere.deployed().await.parse().unwrap();
+            let engine = elsewhere.api.engine();
+            let body = engine.export(&id, true).await.unwrap().archive;
+            let other = engine.export(&id, false).await.unwrap().archive;
+            let write = Write::bare(operation.path).leaves(200, "deployment-imported");
+            Write { body, other, content_type: "application/x-tar", ..write }
+        }
         "cloneEnvironment" => {
             stage.deployed().await;
             let path = "/v1/environments/shop/development/clone";

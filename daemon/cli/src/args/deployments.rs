@@ -203,10 +203,12 @@ pub struct HistoryArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 YAML for `kubectl` unless -o json is given. Values of secrets are never in it. An environment alone
-stands for what runs there.
+stands for what runs there. A directory that is given has to be empty or to have what was written
+there before: that is replaced, what somebody has changed or added is left alone.
 
 Examples:
-  deployd manifests shop/production
+  deployd manifests shop/production > all.yaml
+  deployd manifests shop/production@2026-11-14T14:00 -o json
   deployd manifests 01jd2k9x7h8f6v3q5w1n4m0zta --out rendered/")]
 pub struct ManifestsArgs {
     /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
@@ -215,6 +217,9 @@ pub struct ManifestsArgs {
     /// Write one file per object to this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write over files there that are not as they were written
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }
 
 /// End a deployment.

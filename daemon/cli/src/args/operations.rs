@@ -273,7 +273,8 @@ pub struct JournalListArgs {
 /// Verify the journal.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Ends with 1 when anything is wrong.
+Ends with 1 when anything is wrong. An export is verified event by event, and by its last line, which
+says where the streams stood: so events that were cut off at the end are noticed, too.
 
 Examples:
   deployd journal verify
@@ -287,13 +288,28 @@ pub struct JournalVerifyArgs {
 /// Export the journal.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
+One event per line, with its hash and that of the one before it; the last line says where the streams
+stood. A range of a stream proves that nothing in it was changed or left out; of what was before it,
+and what came after it, it proves nothing.
+
 Examples:
   deployd journal export --out journal.jsonl
-  deployd journal export --after 1200 | jq -r .kind")]
+  deployd journal export --after 1200 | jq -r .kind
+  deployd journal export --stream environment/shop/production --out production.jsonl
+  deployd journal export --stream configuration --from 10 --to 20")]
 pub struct JournalExportArgs {
     /// Only events after this position
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     pub after: u64,
+    /// Only events of this stream
+    #[arg(long, value_name = "STREAM", conflicts_with = "after")]
+    pub stream: Option<String>,
+    /// Only events of the stream from this version on
+    #[arg(long, value_name = "VERSION", requires = "stream", default_value_t = 1)]
+    pub from: u64,
+    /// Only events of the stream up to this version
+    #[arg(long, value_name = "VERSION", requires = "stream")]
+    pub to: Option<u64>,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

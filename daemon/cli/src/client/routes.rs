@@ -5,7 +5,7 @@ use deployd_core::config::DocumentKind;
 use deployd_core::debug::DebugView;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::drift::DriftReport;
-use deployd_core::journal::EventRecord;
+use deployd_core::journal::{EventRecord, StreamHead};
 use deployd_core::outbox::{Message, MessageStatus};
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{PluginInfo, VerifyReport};
@@ -77,8 +77,9 @@ pub struct NotificationQuery {
 /// An event of the journal and its place in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JournalEntry {
-    /// 1 is the first event ever stored.
-    pub position: u64,
+    /// 1 is the first event ever stored; none where one stream was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
     /// The event.
     #[serde(flatten)]
     pub record: EventRecord,
@@ -418,6 +419,27 @@ impl Client {
         let asked =
             self.get(&["v1", "journal"])?.query("after", Some(after)).query("limit", Some(limit));
         self.ask(asked).await
+    }
+
+    /// Events of one stream, from a version on.
+    pub async fn stream(
+        &self,
+        stream: &str,
+        (from, to): (u64, Option<u64>),
+        limit: u32,
+    ) -> Result<Vec<JournalEntry>, CliError> {
+        let asked = self
+            .get(&["v1", "journal"])?
+            .query("stream", Some(stream))
+            .query("from", Some(from))
+            .query("to", to)
+            .query("limit", Some(limit));
+        self.ask(asked).await
+    }
+
+    /// Where a stream of the journal stands.
+    pub async fn stream_head(&self, stream: &str) -> Result<StreamHead, CliError> {
+        self.ask(self.get(&["v1", "journal", "head"])?.query("stream", Some(stream))).await
     }
 
     /// Has the journal verified.

@@ -72,6 +72,12 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
     let title = format!("{} #{}", record.environment, record.number);
     output.line(format!("{}  {}", paint.tone(Tone::Strong, title), paint.tone(tone, status)))?;
     output.line(format!("  id        {}", record.id))?;
+    if let Some(from) = &record.imported {
+        let made = from.made.installation.short();
+        let when = ago(from.at, output.now);
+        let text = format!("from installation {made}, {when} by {}", clean(&from.by.0));
+        output.line(paint.tone(Tone::Warn, format!("  imported  {text}")))?;
+    }
     output.line(format!("  by        {}", clean(&record.actor.0)))?;
     output.line(format!("  asked     {} ({})", record.queued, ago(record.queued, output.now)))?;
     if let Some(ended) = record.ended {

@@ -1,13 +1,16 @@
 //! Lists, verifies and exports the journal, and has the store copied.
 
 mod chains;
+mod closing;
 mod list;
 
 use std::io::{BufRead as _, BufReader, BufWriter, Write};
 
+use deployd_core::journal::Version;
 use deployd_core::ports::VerifyReport;
 
 use self::chains::{Chains, Verified};
+use self::closing::{Closing, Heads};
 use super::Context;
 use crate::args::{BackupArgs, JournalCommand, JournalExportArgs, JournalVerifyArgs};
 use crate::error::CliError;
@@ -72,9 +75,8 @@ fn report_offline(output: &mut Output, verified: &Verified) -> Result<u8, CliErr
     }
     let read =
         format!("{} in {}", counted(verified.events, "event"), counted(verified.streams, "stream"));
-    if verified.partial {
-        output
-            .note("the export does not begin at the beginning: what was before is not verified")?;
+    for note in &verified.notes {
+        output.note(clean(note))?;
     }
     conclude(output, verified.is_sound(), &read)
 }
@@ -109,6 +111,10 @@ fn offline(context: &mut Context<'_>, path: &str) -> Result<Verified, CliError> 
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
+        if let Some(closing) = Closing::read(&line) {
+            chains.close(closing);
+            continue;
+        }
         match serde_json::from_slice(&line) {
             Ok(entry) => chains.take(entry),
             // An export that is cut off or mended by hand is not sound, and
@@ -128,34 +134,59 @@ async fn export(context: &mut Context<'_>, args: JournalExportArgs) -> Result<u8
         }
         None => None,
     };
-    let (mut after, mut count) = (args.after, 0u64);
-    loop {
-        let page = client.journal(after, PAGE).await?;
-        let Some(last) = page.last().map(|entry| entry.position).filter(|last| *last > after)
-        else {
-            break;
-        };
-        for entry in &page {
-            let text = serde_json::to_string(entry)
-                .map_err(|error| CliError::Failed(error.to_string()))?;
-            match (&mut file, &args.out) {
-                (Some(file), Some(path)) => {
-                    writeln!(file, "{text}").map_err(|error| CliError::file(path, error))?;
-                }
-                _ => context.output.line(text)?,
-            }
+    let mut write = |output: &mut Output, line: &str| match (&mut file, &args.out) {
+        (Some(file), Some(path)) => {
+            writeln!(file, "{line}").map_err(|error| CliError::file(path, error))
         }
-        after = last;
+        _ => output.line(line),
+    };
+    // Before the events: what comes meanwhile is no part of it.
+    let head = match &args.stream {
+        Some(stream) => Some(client.stream_head(stream).await?),
+        None => None,
+    };
+    let to = head.as_ref().map(|head| args.to.unwrap_or(head.version.0));
+    let (mut after, mut from, mut count) = (args.after, args.from, 0u64);
+    let mut heads = Heads::default();
+    loop {
+        let page = match &args.stream {
+            Some(stream) => client.stream(stream, (from, to), PAGE).await?,
+            None => client.journal(after, PAGE).await?,
+        };
+        let Some(last) = page.last() else { break };
+        let on = match &args.stream {
+            Some(_) => last.record.version.0 >= from,
+            None => last.position > Some(after),
+        };
+        if !on {
+            break;
+        }
+        (after, from) = (last.position.unwrap_or(after), last.record.version.0.saturating_add(1));
+        for entry in &page {
+            heads.take(&entry.record);
+            write(context.output, &line(entry)?)?;
+        }
         count = count.saturating_add(page.len() as u64);
         if page.len() < PAGE as usize {
             break;
         }
     }
+    let heads = head.map_or_else(|| heads.all(), |head| vec![head]);
+    let closing = Closing::new(context.output.now, count, heads, args.to.map(Version));
+    write(context.output, &line(&closing)?)?;
     if let (Some(mut file), Some(path)) = (file, &args.out) {
         file.flush().map_err(|error| CliError::file(path, error))?;
     }
-    context.output.note(format!("{}, up to position {after}", counted(count, "event")))?;
+    let up_to = match &args.stream {
+        Some(stream) => format!("version {} of {stream}", from.saturating_sub(1)),
+        None => format!("position {after}"),
+    };
+    context.output.note(format!("{}, up to {up_to}", counted(count, "event")))?;
     Ok(exit::OK)
+}
+
+fn line(value: &impl serde::Serialize) -> Result<String, CliError> {
+    serde_json::to_string(value).map_err(|error| CliError::Failed(error.to_string()))
 }
 
 pub(super) async fn backup(context: &mut Context<'_>, args: BackupArgs) -> Result<u8, CliError> {

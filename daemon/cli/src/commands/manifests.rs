@@ -1,6 +1,8 @@
 //! Shows the Kubernetes objects of a deployment.
 
-use std::path::Path;
+mod tree;
+
+use std::collections::BTreeMap;
 
 use deployd_config::{to_yaml, to_yaml_documents};
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ pub(super) async fn manifests(
     let objects = manifests.of(|_| true);
     let output = &mut *context.output;
     if let Some(directory) = &args.out {
-        std::fs::create_dir_all(directory).map_err(|error| CliError::file(directory, error))?;
+        let mut files = BTreeMap::new();
         for (index, object) in objects.iter().enumerate() {
             let (text, extension) = match output.format {
                 Format::Json => {
@@ -33,8 +35,9 @@ pub(super) async fn manifests(
                 Format::Csv => return Err(no_list()),
                 Format::Human | Format::Yaml => (to_yaml(object)?, "yaml"),
             };
-            write(&directory.join(file_name(index, object, extension)), &text)?;
+            files.insert(file_name(index, object, extension), text);
         }
+        tree::write(directory, &id, &files, args.force)?;
         let count = counted(objects.len() as u64, "object");
         let place = directory.display();
         output.note(format!("{count} in {place}, for namespace {}", manifests.namespace))?;
@@ -49,10 +52,6 @@ pub(super) async fn manifests(
         Format::Human | Format::Yaml => output.text(&to_yaml_documents(&objects)?)?,
     }
     Ok(exit::OK)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    std::fs::write(path, text).map_err(|error| CliError::file(path, error))
 }
 
 /// `003-deployment-frontend.yaml`: in the order in which objects are applied,

@@ -7,9 +7,6 @@ use deployd_core::subject::{Subject, Which};
 use crate::client::{Client, HistoryQuery};
 use crate::error::CliError;
 
-/// How many characters a whole id has.
-const ID_CHARS: usize = 26;
-
 /// What the name of an environment alone stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alone {
@@ -29,7 +26,7 @@ pub(super) async fn deployment(
     alone: Alone,
 ) -> Result<DeploymentId, CliError> {
     match of {
-        Subject::Deployment(id) if id.len() == ID_CHARS => Ok(DeploymentId(id.clone())),
+        Subject::Deployment(id) if id.len() == DeploymentId::CHARS => Ok(DeploymentId(id.clone())),
         Subject::Environment { environment, which: Which::Now } if alone == Alone::Newest => {
             let query = HistoryQuery {
                 environment: Some(environment.clone()),

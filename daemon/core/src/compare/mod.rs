@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::archive::Provenance;
 use crate::graph::Uid;
 use crate::plan::{ChangeKind, Manifests, Plan};
 use crate::secret::SecretRef;
@@ -84,6 +85,9 @@ pub struct Side {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// Where it came from, when it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Provenance>,
 }
 
 /// How two sides differ: from `a` to `b`.

@@ -14,6 +14,7 @@ fn side(set: &DeploymentSet) -> Side {
         environment: None,
         number: None,
         ended: None,
+        imported: None,
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::event::{DestroyStep, Request};
 use super::steps::{Shared, Steps};
+use crate::archive::Provenance;
 use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
@@ -583,4 +584,8 @@ pub struct DeploymentRecord {
     /// Its work, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Deployment>,
+    /// Where it came from, when it was deployed elsewhere and imported: its
+    /// environment is one of there, whatever has that name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Provenance>,
 }

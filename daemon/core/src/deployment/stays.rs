@@ -345,6 +345,7 @@ mod tests {
             outcome: Some(outcome),
             fault: None,
             work: None,
+            imported: None,
         }
     }
 

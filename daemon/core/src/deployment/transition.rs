@@ -131,6 +131,7 @@ pub(super) fn record_queued(
         outcome: ended.map(|(_, outcome)| outcome),
         fault,
         work: None,
+        imported: None,
     }
 }
 
@@ -147,6 +148,7 @@ pub(super) fn record_of(environment: &EnvironmentId, deployment: &Deployment) ->
         outcome: None,
         fault: deployment.failure.clone(),
         work: Some(deployment.clone()),
+        imported: None,
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plugins::PluginRef;
 use crate::config::{EffectLevel, PluginKind, PluginSpec};
-use crate::{Fault, Name};
+use crate::{Digest, Fault, Name};
 
 /// A plugin that is loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,10 @@ pub trait PluginCatalog: Send + Sync + 'static {
     /// Keeps an uploaded component and its manifest until a document names it
     /// by digest. Refuses what is no component for this daemon.
     async fn upload(&self, component: Vec<u8>, manifest: String) -> Result<PluginInfo, Fault>;
+
+    /// The `plugin.toml` that is kept beside a component; none where there is no such
+    /// component.
+    async fn manifest(&self, component: Digest) -> Result<Option<String>, Fault>;
 
     /// Forgets a version; calls that run go on.
     fn unload(&self, plugin: &PluginRef);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Past, failed, missing};
 use crate::effects::manifests;
-use crate::records::{content, deployment};
+use crate::records::content;
 use crate::{EngineError, Inner};
 
 impl Inner {
@@ -25,7 +25,7 @@ impl Inner {
         let store = &*self.ports.store;
         let mut pinned = pinned.clone();
         loop {
-            let record = deployment(store, &pinned.of).await?;
+            let record = self.past(&pinned.of).await?;
             let plan: Plan = content(store, "plan", pinned.plan).await?;
             match plan.pinned {
                 // A deployment repeats older ones only, so that this ends.

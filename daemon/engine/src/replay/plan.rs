@@ -31,7 +31,8 @@ impl Past<'_> {
         let made = async {
             let basis: PlanBasis =
                 content(&*self.engine.ports.store, "basis of the plan", digest).await?;
-            let configuration = self.engine.configuration_at(basis.configuration).await?;
+            let configuration =
+                self.engine.configuration_of(self.record, basis.configuration).await?;
             self.plan_from(&basis, &configuration).await
         };
         let recorded = Digest::of_json(&self.plan).map_err(EngineError::bug)?;

@@ -39,6 +39,8 @@ pub struct World {
     /// What the next writes are answered with; none lets one pass.
     pub store_faults: Mutex<VecDeque<Option<StoreError>>>,
     pub vault: Mutex<BTreeMap<SecretRef, Vec<u8>>>,
+    /// Components that are kept.
+    pub components: Mutex<BTreeSet<Digest>>,
     pub drivers: Mutex<DriverWorld>,
     pub cluster: Mutex<ClusterWorld>,
     pub receivers: Mutex<Receivers>,
@@ -76,6 +78,7 @@ impl World {
             store: MemoryStore::new(),
             store_faults: Mutex::default(),
             vault: Mutex::new(BTreeMap::from([(signing, SIGNING_SECRET.as_bytes().to_vec())])),
+            components: Mutex::default(),
             drivers: Mutex::new(drivers),
             cluster: Mutex::default(),
             receivers: Mutex::default(),

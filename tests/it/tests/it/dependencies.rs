@@ -10,14 +10,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("deployd-core", &[]),
     ("deployd-config", &[]),
     ("deployd-store", &[]),
-    ("deployd-engine", &[]),
+    ("deployd-archive", &[]),
+    ("deployd-engine", &["deployd-archive"]),
     ("deployd-egress", &[]),
     ("deployd-host", &[]),
     ("deployd-cluster", &[]),
     ("deployd-vault", &[]),
     ("deployd-practice", &[]),
     ("deployd-api", &["deployd-config", "deployd-engine"]),
-    ("deployd-cli", &["deployd-config"]),
+    ("deployd-cli", &["deployd-archive", "deployd-config"]),
     (
         "deployd-runtime",
         &[

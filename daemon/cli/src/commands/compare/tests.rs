@@ -90,6 +90,7 @@ fn comparison(a: u64, b: u64) -> Comparison {
             environment: Some("shop/production".parse().unwrap()),
             number: Some(version),
             ended: Some(Timestamp(version * 60_000)),
+            imported: None,
         };
         (side, content)
     };

@@ -40,7 +40,9 @@ pub(super) fn print(output: &mut Output, comparison: &Comparison) -> Result<(), 
     let unknown: Vec<&String> = comparison.parts.iter().flat_map(|part| &part.unknown).collect();
     if !unknown.is_empty() {
         output.line("")?;
-        output.line("It is not known whether these have the same value:")?;
+        let imported = [&comparison.a, &comparison.b].iter().any(|side| side.imported.is_some());
+        let why = if imported { ": installations can't compare their secrets" } else { "" };
+        output.line(format!("It is not known whether these have the same value{why}:"))?;
         for name in unknown {
             output.line(format!("  ? {}", clean(name)))?;
         }
@@ -61,6 +63,11 @@ fn about(side: &Side, output: &Output) -> String {
         }
         _ => words.push("a set".to_owned()),
     }
+    words.extend(
+        side.imported
+            .as_ref()
+            .map(|from| format!("imported from installation {}", from.made.installation.short())),
+    );
     words.extend(side.ended.map(|ended| ago(ended, output.now)));
     words.push(format!("set sha256:{}", side.set.short()));
     format!("  {}", output.paint.tone(Tone::Dim, clean(&words.join(", "))))

@@ -25,7 +25,9 @@ pub(super) async fn list(
         let page = client.journal(after, PAGE).await?;
         let full = page.len() >= PAGE as usize;
         match page.last() {
-            Some(last) if last.position > after => after = last.position,
+            Some(last) if last.position > Some(after) => {
+                after = last.position.unwrap_or(after);
+            }
             _ => break,
         }
         let wanted = |entry: &JournalEntry| {
@@ -48,7 +50,7 @@ pub(super) async fn list(
     for entry in &newest {
         let event = &entry.record.event;
         table.row([
-            entry.position.to_string(),
+            entry.position.unwrap_or_default().to_string(),
             ago(event.at, output.now),
             clean(&event.actor.0),
             clean(&event.kind),

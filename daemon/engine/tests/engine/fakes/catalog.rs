@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
-use deployd_core::ports::{Call, PluginCatalog, PluginInfo, PluginRef};
+use deployd_core::ports::{Batch, Call, Object, PluginCatalog, PluginInfo, PluginRef, Store as _};
 use deployd_core::{Digest, Fault, Name};
 
 use super::Instance;
@@ -20,6 +20,12 @@ impl PluginCatalog for Instance {
             name: name.to_string(),
             digest: Digest::of(format!("{name} {version}").as_bytes()),
         };
+        let version_text = format!("{name} {version}");
+        self.world.components.lock().unwrap().insert(plugin.digest);
+        if self.world.store.object(plugin.digest).await.unwrap().is_none() {
+            let objects = vec![Object::new(version_text.into_bytes())];
+            self.world.store.append(Batch { objects, ..Batch::default() }).await.unwrap();
+        }
         self.loaded.lock().unwrap().insert(plugin.clone());
         Ok(PluginInfo {
             plugin,
@@ -32,14 +38,23 @@ impl PluginCatalog for Instance {
         })
     }
 
-    async fn upload(&self, component: Vec<u8>, _manifest: String) -> Result<PluginInfo, Fault> {
+    async fn upload(&self, component: Vec<u8>, manifest: String) -> Result<PluginInfo, Fault> {
         self.life.alive().await;
+        if manifest.contains("broken") {
+            return Err(Fault::invalid("not-a-component", "it is no component"));
+        }
+        self.world.components.lock().unwrap().insert(Digest::of(&component));
         Ok(PluginInfo {
             plugin: PluginRef { name: "uploaded".to_owned(), digest: Digest::of(&component) },
             version: "1".to_owned(),
             kind: deployd_core::config::PluginKind::Driver,
             effect: EffectLevel::Keyed,
         })
+    }
+
+    async fn manifest(&self, component: Digest) -> Result<Option<String>, Fault> {
+        let known = self.world.components.lock().unwrap().contains(&component);
+        Ok(known.then(|| "id = \"fake\"".to_owned()))
     }
 
     fn unload(&self, plugin: &PluginRef) {

@@ -101,6 +101,10 @@ impl PluginCatalog for Nobody {
         nobody()
     }
 
+    async fn manifest(&self, _: deployd_core::Digest) -> Result<Option<String>, Fault> {
+        nobody()
+    }
+
     fn unload(&self, _: &PluginRef) {}
 
     fn has(&self, _: &PluginRef) -> bool {

@@ -67,6 +67,9 @@ impl Places {
                 let path = format!("{filled}{query}");
                 let answer = client.get(&path).await;
                 assert_eq!(answer.status, 200, "{path}: {answer:?}");
+                if path.starts_with("/v1/archive?") {
+                    self.archive(client, &path).await;
+                }
                 self.add(path, answer.text);
             }
         }
@@ -84,6 +87,17 @@ impl Places {
         for (path, body) in [("/v1/secrets/x/link", json!({"from": "env:NONE"}))] {
             let request = client.request(Method::PUT, path).json(&body);
             self.add(path, Client::send(request).await.text);
+        }
+    }
+
+    /// What is in an archive, each member unpacked.
+    async fn archive(&mut self, client: &Client, path: &str) {
+        let sent = client.request(Method::GET, path).send().await.unwrap();
+        let archive = deployd_archive::read(&sent.bytes().await.unwrap());
+        assert!(archive.verified.is_sound(), "{:#?}", archive.verified.findings);
+        let name = |digest| archive.index.as_ref().unwrap().name_of(digest);
+        for (digest, content) in &archive.contents {
+            self.add(format!("{} in {path}", name(*digest)), content.clone());
         }
     }
 
@@ -206,6 +220,7 @@ impl Known {
                 "a" | "of" => id(0),
                 "b" => id(deployments.len() - 1),
                 "application" => "shop".to_owned(),
+                "stream" => format!("environment/{ENVIRONMENT}"),
                 "at" => self.0["{at}"][0].clone(),
                 "before" => ENVIRONMENT.to_owned(),
                 "image" => format!("registry.example.com/shop/frontend@sha256:{}", "1".repeat(64)),
