@@ -47,7 +47,7 @@ impl Engine {
         let findings = verified.findings;
         let Some(index) = index.filter(|_| findings.is_empty()) else {
             let problems = findings.iter().take(PROBLEMS_MAX);
-            let problems = problems.map(|it| Problem::new(it.member.clone(), it.message()));
+            let problems = problems.map(|it| Problem::new("archive", it.to_string()));
             return Err(EngineError::Invalid { problems: problems.collect() });
         };
         let taking = Taking { digest: Digest::of(&index_bytes), index, contents };

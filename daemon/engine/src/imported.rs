@@ -7,14 +7,11 @@ use deployd_core::deployment::DeploymentRecord;
 use deployd_core::deployment::projection::DEPLOYMENTS;
 use deployd_core::details::Details;
 use deployd_core::ports::{KeyRange, Order, Store};
-use deployd_core::views::ImportsPage;
+use deployd_core::views::{ImportsPage, PAGE_MAX};
 use deployd_core::{DeploymentId, Digest, EnvironmentId};
 
 use crate::records::{content, decode, deployment, get};
 use crate::{Engine, EngineError, Inner};
-
-/// The most that are listed at once.
-const PAGE_MAX: usize = 500;
 
 /// An imported deployment, as it is found by its id.
 pub(crate) async fn imported(

@@ -61,7 +61,8 @@ impl Engine {
         if let Some(answer) = self.inner.asked_before(caller).await? {
             return Ok(answer);
         }
-        let back = self.back(id, &request).await?;
+        // It holds two records, and whoever awaits this would hold them, too.
+        let back = Box::pin(self.back(id, &request)).await?;
         let exact = back.exact();
         let (to, from) = (back.to.id, back.from.id);
         let set = self.set(back.to.request.set).await?;

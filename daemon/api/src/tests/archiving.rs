@@ -61,8 +61,7 @@ async fn what_is_wrong_with_an_archive_is_told_member_by_member() {
     archive[place] ^= 1;
     let problem = stage.post("/v1/imports").body(archive).send().await.is(422, "invalid-request");
     let error = problem.json()["errors"][0].clone();
-    assert!(error["field"].as_str().unwrap().ends_with(".zst"), "{error}");
-    assert!(error["message"].as_str().unwrap().starts_with("damaged: found"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains(".zst: damaged: found"), "{error}");
     stage.post("/v1/imports").body("no archive").send().await.is(422, "invalid-request");
     for (path, status, code) in [
         ("/v1/archive", 400, "invalid-parameter"),

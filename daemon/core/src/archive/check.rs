@@ -79,7 +79,7 @@ fn lost<T: DeserializeOwned + Serialize>(content: &[u8]) -> Result<(), String> {
 fn known<T: DeserializeOwned + Serialize>(value: &Value) -> Result<(), String> {
     let read: T = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
     let again = serde_json::to_value(&read).map_err(|error| error.to_string())?;
-    match left_over(value, &again, String::new()) {
+    match left_over(value, &again, "") {
         Some(path) => Err(format!("the field {path}")),
         None => Ok(()),
     }
@@ -98,7 +98,7 @@ fn lost_of_events(content: &[u8]) -> Result<(), String> {
 
 /// The first field that is gone after a document was read and written again; what
 /// says nothing may go.
-fn left_over(before: &Value, after: &Value, path: String) -> Option<String> {
+fn left_over(before: &Value, after: &Value, path: &str) -> Option<String> {
     let says_nothing = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_u64() == Some(0),
@@ -111,7 +111,7 @@ fn left_over(before: &Value, after: &Value, path: String) -> Option<String> {
         (Value::Object(old), Value::Object(new)) => old.iter().find_map(|(name, value)| {
             let path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
             match new.get(name) {
-                Some(again) => left_over(value, again, path),
+                Some(again) => left_over(value, again, &path),
                 None if says_nothing(value) => None,
                 None => Some(path),
             }
@@ -120,7 +120,7 @@ fn left_over(before: &Value, after: &Value, path: String) -> Option<String> {
             .iter()
             .zip(new)
             .zip(0..)
-            .find_map(|((old, new), place)| left_over(old, new, format!("{path}/{place}"))),
+            .find_map(|((old, new), place)| left_over(old, new, &format!("{path}/{place}"))),
         _ => None,
     }
 }
