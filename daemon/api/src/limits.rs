@@ -16,10 +16,6 @@ pub const PLUGIN_BYTES_MAX: usize = 40 << 20;
 /// Bytes of a body with an archive: what is exported is no larger.
 pub const ARCHIVE_BYTES_MAX: usize = deployd_core::archive::ARCHIVE_BYTES_MAX;
 
-/// Bytes of a bill of materials: one of an image with four thousand packages has
-/// some 5 MB.
-pub const SBOM_BYTES_MAX: usize = 16 << 20;
-
 /// Bytes of a secret. Keys and certificates are smaller, and a Kubernetes
 /// Secret holds at most a mebibyte in all.
 pub const SECRET_BYTES_MAX: usize = 64 << 10;

@@ -92,6 +92,21 @@ pub struct PackagePage {
     pub next: Option<String>,
 }
 
+/// Bytes of a bill of materials: one of an image with four thousand packages has
+/// some 5 MB.
+pub const SBOM_BYTES_MAX: usize = 16 << 20;
+
+/// Which images are looked for by what is in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackageQuery {
+    /// The package's name, with its group where it has one: `@angular/core`.
+    pub name: String,
+    /// Only of this version.
+    pub version: Option<String>,
+    /// Only images that run somewhere, and where they do.
+    pub now: bool,
+}
+
 /// Why a document is no bill of materials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SbomError {

@@ -13,8 +13,8 @@ use deployd_core::inventory::Location;
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, KeyRange, Object, Order};
 use deployd_core::sbom::{
-    self, PACKAGES, Package, PackageFound, PackagePage, SBOMS, Sbom, SbomError, image_with,
-    images_with,
+    self, PACKAGES, Package, PackageFound, PackagePage, PackageQuery, SBOMS, Sbom, SbomError,
+    image_with, images_with,
 };
 use deployd_core::{Digest, EnvironmentId};
 use serde_json::json;
@@ -118,18 +118,15 @@ impl Engine {
         document.ok_or_else(|| EngineError::not_found(format!("document {}", attached.document)))
     }
 
-    /// Images with a package, and where they are and were. With `now`, only those
-    /// that run somewhere, and where they do.
+    /// Images with a package, and where they are and were.
     pub async fn images_with_package(
         &self,
-        name: &str,
-        version: Option<&str>,
-        now: bool,
+        query: &PackageQuery,
         cursor: Option<&str>,
         max: usize,
     ) -> Result<PackagePage, EngineError> {
         let max = max.clamp(1, PAGE_MAX);
-        let mut range = after(images_with(name, version), key_of(cursor)?);
+        let mut range = after(images_with(&query.name, query.version.as_deref()), key_of(cursor)?);
         let mut page = PackagePage::default();
         let mut running = Running::new();
         let mut left = LOOKED_AT_MAX;
@@ -141,11 +138,11 @@ impl Engine {
                 let image = image_with(key)
                     .ok_or_else(|| EngineError::bug("a package without an image"))?;
                 let package: Package = decode(PACKAGES.0, value)?;
-                let (locations, cut) = match now {
+                let (locations, cut) = match query.now {
                     true => self.inner.locations_now_of(image, &mut running).await?,
                     false => self.inner.locations_of(image).await?,
                 };
-                if !now || cut || !locations.is_empty() {
+                if !query.now || cut || !locations.is_empty() {
                     page.found.push(PackageFound { package, image, locations, cut });
                 }
             }

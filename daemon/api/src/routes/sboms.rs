@@ -1,7 +1,7 @@
 //! Bills of materials: attached to images, and asked for packages.
 
 use deployd_core::Digest;
-use deployd_core::sbom::{PackagePage, Sbom};
+use deployd_core::sbom::{PackagePage, PackageQuery, SBOM_BYTES_MAX, Sbom};
 use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,6 @@ use crate::answer::{Document, Found};
 use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::body::Raw;
-use crate::limits::SBOM_BYTES_MAX;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Put};
 use crate::problem::Problem;
 
@@ -66,7 +65,7 @@ async fn document(api: Api, asked: Asked<ImageDigest>) -> Result<Document, Box<P
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PackageQuery {
+struct PackagesQuery {
     /// The package's name, with its group where it has one: `@angular/core`.
     name: String,
     /// Only of this version.
@@ -83,9 +82,9 @@ struct PackageQuery {
 
 async fn packages(
     api: Api,
-    asked: Asked<Nothing, PackageQuery>,
+    asked: Asked<Nothing, PackagesQuery>,
 ) -> Result<Found<PackagePage>, Box<Problem>> {
-    let PackageQuery { name, version, now, cursor, limit } = asked.query;
-    let (version, cursor) = (version.as_deref(), cursor.as_deref());
-    Ok(Found(api.engine().images_with_package(&name, version, now, cursor, limit.0).await?))
+    let PackagesQuery { name, version, now, cursor, limit } = asked.query;
+    let query = PackageQuery { name, version, now };
+    Ok(Found(api.engine().images_with_package(&query, cursor.as_deref(), limit.0).await?))
 }

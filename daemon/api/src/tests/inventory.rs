@@ -103,7 +103,7 @@ async fn figures_and_bills_of_materials_are_told() {
     for body in ["", "{}", "[1]", "\u{1}"] {
         attach().body(body).send().await.is(422, "invalid-request");
     }
-    let large = vec![b' '; crate::limits::SBOM_BYTES_MAX + 1];
+    let large = vec![b' '; deployd_core::sbom::SBOM_BYTES_MAX + 1];
     attach().body(large).send().await.is(413, "body-too-large");
 }
 

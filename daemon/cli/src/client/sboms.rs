@@ -1,7 +1,7 @@
 //! Bills of materials, attached and asked.
 
 use deployd_core::Digest;
-use deployd_core::sbom::{PackagePage, Sbom};
+use deployd_core::sbom::{PackagePage, PackageQuery, Sbom};
 use http::Method;
 
 use super::Client;
@@ -20,17 +20,15 @@ impl Client {
     /// A page of images with a package, and where they are and were.
     pub async fn images_with_package(
         &self,
-        name: &str,
-        version: Option<&str>,
-        now: bool,
+        query: &PackageQuery,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<PackagePage, CliError> {
         let asked = self
             .get(&["v1", "inventory", "packages"])?
-            .query("name", Some(name))
-            .query("version", version)
-            .query("now", now.then_some(true))
+            .query("name", Some(&query.name))
+            .query("version", query.version.as_ref())
+            .query("now", query.now.then_some(true))
             .query("cursor", cursor)
             .query("limit", Some(limit));
         self.ask(asked).await

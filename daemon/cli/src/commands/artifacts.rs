@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use deployd_core::artifact::Artifact;
+use deployd_core::sbom::SBOM_BYTES_MAX;
 
 use super::Context;
 use crate::args::{ArtifactCommand, AttachArgs};
@@ -11,7 +12,6 @@ use crate::exit;
 use crate::output::counted;
 
 /// Bytes of a bill of materials, as the daemon takes them.
-const SBOM_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) async fn artifact(
     context: &mut Context<'_>,
@@ -67,7 +67,7 @@ async fn attach(context: &mut Context<'_>, args: &AttachArgs) -> Result<u8, CliE
     let mut document = Vec::new();
     let mut read = |from: &mut dyn Read| {
         // One more than fits, so that what is too large is seen to be.
-        from.take(SBOM_BYTES_MAX.saturating_add(1)).read_to_end(&mut document)
+        from.take(SBOM_BYTES_MAX.saturating_add(1) as u64).read_to_end(&mut document)
     };
     let path = args.sbom.as_str();
     let read = match path {
@@ -75,7 +75,7 @@ async fn attach(context: &mut Context<'_>, args: &AttachArgs) -> Result<u8, CliE
         path => std::fs::File::open(path).and_then(|mut file| read(&mut file)),
     };
     read.map_err(|error| CliError::file(path, error))?;
-    if document.len() as u64 > SBOM_BYTES_MAX {
+    if document.len() > SBOM_BYTES_MAX {
         let text = format!("{path} has more than the {SBOM_BYTES_MAX} bytes that are taken");
         return Err(CliError::Input(text));
     }

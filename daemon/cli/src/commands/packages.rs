@@ -1,6 +1,6 @@
 //! Shows which images have a package, and where they are and were.
 
-use deployd_core::sbom::{PackageFound, PackagePage};
+use deployd_core::sbom::{PackageFound, PackagePage, PackageQuery};
 
 use super::Context;
 use super::inventory::{name, time};
@@ -21,13 +21,14 @@ pub(super) async fn package(context: &mut Context<'_>, args: &PackageArgs) -> Re
         Some((name, version)) if !name.is_empty() && !version.is_empty() => (name, Some(version)),
         _ => (args.package.as_str(), None),
     };
+    let version = version.map(ToOwned::to_owned);
+    let query = PackageQuery { name: name.to_owned(), version, now: args.now };
     let client = context.client()?;
     let mut all = PackagePage::default();
     let limit = context.output.at_most(args.limit, SHOWN);
     while all.found.len() < limit {
         let left = limit.saturating_sub(all.found.len()).min(PAGE);
-        let page =
-            client.images_with_package(name, version, args.now, all.next.as_deref(), left).await?;
+        let page = client.images_with_package(&query, all.next.as_deref(), left).await?;
         all.found.extend(page.found);
         all.next = page.next;
         if all.next.is_none() {

@@ -4,6 +4,7 @@ use deployd_core::Digest;
 use deployd_core::deployment::stays::{STAYS, Stay, stay_key, stay_place};
 use deployd_core::image::Image;
 use deployd_core::ports::{Batch, KeyRange, Order, Put, Store, StoreError};
+use deployd_core::sbom::PackageQuery;
 use deployd_engine::EngineError;
 use serde_json::{Value, json};
 
@@ -21,14 +22,12 @@ fn cyclonedx(packages: &[(&str, &str)]) -> Vec<u8> {
 impl Stage {
     /// Versions of a package, and in how many places images with it are.
     async fn with(&self, name: &str, version: Option<&str>, now: bool) -> Vec<(String, usize)> {
+        let version = version.map(ToOwned::to_owned);
+        let query = PackageQuery { name: name.to_owned(), version, now };
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
             let before: Option<String> = cursor.take();
-            let page = self
-                .engine
-                .images_with_package(name, version, now, before.as_deref(), 1)
-                .await
-                .unwrap();
+            let page = self.engine.images_with_package(&query, before.as_deref(), 1).await.unwrap();
             found.extend(
                 page.found.into_iter().map(|one| (one.package.version, one.locations.len())),
             );
@@ -116,7 +115,8 @@ async fn what_runs_is_found_however_many_environments_there_were() {
     assert_succeeded(&stage.deployed("1").await);
     before_development(&stage, &image.image(), true, 60).await;
     let found = async |now| {
-        let page = stage.engine.images_with_package("openssl", None, now, None, 9).await.unwrap();
+        let query = PackageQuery { name: "openssl".into(), version: None, now };
+        let page = stage.engine.images_with_package(&query, None, 9).await.unwrap();
         let [one] = page.found.as_slice() else { panic!("{page:#?}") };
         (one.locations.len(), one.cut)
     };
