@@ -29,7 +29,8 @@ pub(super) async fn plan(context: &mut Context<'_>, args: PlanArgs) -> Result<u8
     let request = selection::request(context, &client, &args.environment, &args.selection).await?;
     let view = client.plan(&request).await?;
     if context.output.is_human() {
-        plan_text::show(context.output, &view, args.brief)?;
+        let does = format!("deployd deploy {}", args.environment);
+        plan_text::show(context.output, &view, args.brief, &does)?;
     } else {
         context.output.document(&view)?;
     }

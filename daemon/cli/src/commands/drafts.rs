@@ -47,7 +47,8 @@ pub(super) async fn draft(
             if args.dry_run {
                 let view = client.plan_draft(&args.id, &how).await?;
                 if context.output.is_human() {
-                    plan_text::show(context.output, &view, false)?;
+                    let does = format!("deployd draft deploy {}", args.id);
+                    plan_text::show(context.output, &view, false, &does)?;
                 } else {
                     context.output.document(&view)?;
                 }

@@ -102,7 +102,8 @@ async fn delete(context: &mut Context<'_>, args: EnvironmentDeleteArgs) -> Resul
             context.output.document(&view)?;
             return Ok(exit::OK);
         }
-        plan_text::show(context.output, &view, true)?;
+        let does = format!("deployd env delete {environment}");
+        plan_text::show(context.output, &view, true, &does)?;
         if dry_run {
             return Ok(exit::OK);
         }

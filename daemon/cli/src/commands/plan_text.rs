@@ -11,7 +11,13 @@ use crate::output::{Output, Table, Tone, clean, counted};
 /// Characters of a value in a change that are shown.
 const VALUE_CHARS_MAX: usize = 100;
 
-pub(super) fn show(output: &mut Output, view: &PlanView, brief: bool) -> Result<(), CliError> {
+/// `does` is the command that does what is shown.
+pub(super) fn show(
+    output: &mut Output,
+    view: &PlanView,
+    brief: bool,
+    does: &str,
+) -> Result<(), CliError> {
     let PlanView { digest, plan, preview } = view;
     let paint = output.paint;
     let what = if plan.teardown { "Plan to take away" } else { "Plan for" };
@@ -45,10 +51,7 @@ pub(super) fn show(output: &mut Output, view: &PlanView, brief: bool) -> Result<
     if plan.teardown {
         return output.note("history, plans, sets, manifests and the journal stay");
     }
-    output.note(format!(
-        "`deployd deploy {} --expect-plan {digest}` executes this plan and no other",
-        plan.environment
-    ))
+    output.note(format!("`{does} --expect-plan {digest}` executes this plan and no other"))
 }
 
 fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {

@@ -19,6 +19,10 @@ const EXAMPLES: &str = "15";
 /// there for what no schema says: that a manifest is one, that names are known.
 const ANSWERS_TO_VALID: [&str; 5] = ["2xx", "403", "404", "409", "422"];
 
+/// What is at a path below an image's, and comes there by a request of its own:
+/// who announces an image has attached no bill of materials to it yet.
+const NOT_THERE_YET: &str = "getSbom";
+
 /// Writes a file wherever on this machine it is told to.
 const NOT_ASKED: &str = "backup";
 
@@ -68,6 +72,9 @@ async fn ask(stage: &Stage, name: &str, parameters: &str) {
     let text = format!(
         "[checks]\n\
          positive_data_acceptance.expected-statuses = {}\n\
+         [[operations]]\n\
+         include-operation-id = {NOT_THERE_YET:?}\n\
+         checks.ensure_resource_availability.enabled = false\n\
          {parameters}",
         json!(ANSWERS_TO_VALID)
     );
