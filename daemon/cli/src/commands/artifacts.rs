@@ -11,8 +11,6 @@ use crate::error::CliError;
 use crate::exit;
 use crate::output::counted;
 
-/// Bytes of a bill of materials, as the daemon takes them.
-
 pub(super) async fn artifact(
     context: &mut Context<'_>,
     command: ArtifactCommand,
