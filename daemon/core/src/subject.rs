@@ -7,14 +7,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, EnvironmentId, Timestamp};
+use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 
 /// The fewest hex digits that a set's digest may be shortened to: as many as
 /// tell the sets of one company apart more often than not.
 pub const SET_DIGITS_MIN: usize = 4;
-
-/// How many characters a deployment's id has.
-const ID_CHARS: usize = 26;
 
 /// The longest text that is read as a subject: two names and a time, and room.
 pub const SUBJECT_CHARS_MAX: usize = 200;
@@ -167,7 +164,7 @@ impl FromStr for Subject {
         let of_id = |c: char| {
             c.is_ascii_digit() || (c.is_ascii_lowercase() && !matches!(c, 'i' | 'l' | 'o' | 'u'))
         };
-        if id.is_empty() || id.len() > ID_CHARS || !id.chars().all(of_id) {
+        if id.is_empty() || id.len() > DeploymentId::CHARS || !id.chars().all(of_id) {
             return Err(InvalidSubject::Form { found: text.to_owned() });
         }
         Ok(Self::Deployment(id))

@@ -68,25 +68,30 @@ async fn several(
     args: &ReplayArgs,
 ) -> Result<u8, CliError> {
     let mut summary = Summary::default();
-    let mut left = last;
-    while left > 0 {
-        query.limit = Some(left.min(PAGE));
-        let page = client.history(&query).await?;
-        for record in &page.deployments {
-            let of = Subject::Deployment(record.id.0.clone());
-            let replay = client.replay(&of, args.with.as_ref()).await?;
-            summary.add(context.output, replay)?;
-            left = left.saturating_sub(1);
-        }
-        match page.next {
-            Some(next) => query.cursor = Some(next),
-            None => break,
-        }
-    }
     let output = &mut *context.output;
+    let all = async {
+        let mut left = last;
+        while left > 0 {
+            query.limit = Some(left.min(PAGE));
+            let page = client.history(&query).await?;
+            for record in &page.deployments {
+                let of = Subject::Deployment(record.id.0.clone());
+                let replay = client.replay(&of, args.with.as_ref()).await?;
+                summary.add(output, replay)?;
+                left = left.saturating_sub(1);
+            }
+            match page.next {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+        }
+        Ok(())
+    };
+    // What was found so far is told also where the rest can't be asked about.
+    let asked: Result<(), CliError> = all.await;
     if !output.is_human() {
         output.document(&summary)?;
-        return Ok(code(summary.verdict()));
+        return asked.map(|()| code(summary.verdict()));
     }
     let text = format!(
         "{}: {} identical, {} differ, {} incomplete, {} had nothing to replay",
@@ -97,7 +102,7 @@ async fn several(
         summary.nothing
     );
     output.line(output.paint.tone(tone(summary.verdict()), text))?;
-    Ok(code(summary.verdict()))
+    asked.map(|()| code(summary.verdict()))
 }
 
 impl Summary {

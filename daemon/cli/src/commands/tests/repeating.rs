@@ -101,6 +101,28 @@ async fn the_newest_are_replayed_one_by_one_and_counted() {
     assert_eq!(summary["replays"].as_array().unwrap().len(), 1, "{summary:#}");
 }
 
+#[tokio::test]
+async fn what_was_found_is_told_also_where_the_rest_can_not_be_asked_about() {
+    let page = HistoryPage { deployments: vec![record(), record()], next: None };
+    let problem = json!({"type": "about:blank", "title": "x", "status": 404, "detail": "gone"});
+    let answers = || {
+        [
+            Answer::json(200, &page),
+            Answer::json(200, &replay(None, vec![identical()])),
+            Answer::json(404, &problem),
+        ]
+    };
+    let daemon = Daemon::new(answers()).await;
+    let done = ran(&daemon, &["replay", "--last", "5", "-o", "json"], "").await;
+    assert!(done.code != 0 && done.code < 15, "{}: {}", done.code, done.err);
+    let summary: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((&summary["replayed"], &summary["identical"]), (&json!(1), &json!(1)));
+    let daemon = Daemon::new(answers()).await;
+    let done = ran(&daemon, &["replay", "--last", "5"], "").await;
+    assert!(done.out.contains("1 deployment: 1 identical"), "{}", done.out);
+    assert!(done.code != 0 && done.err.contains("gone"), "{}", done.err);
+}
+
 /// The gate of an upgrade: that nothing was compared must not let it pass.
 #[tokio::test]
 async fn nothing_compared_is_nothing_proven() {
