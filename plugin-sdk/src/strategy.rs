@@ -1,13 +1,18 @@
 //! Strategies decide, step by step, how a rollout goes.
 
 mod action;
+mod context;
+mod observation;
 
-pub use action::{Action, Observation};
+pub use action::{Action, HeaderMatch, HeaderRule, STABLE, Version};
+pub use context::{Context, Traffic, Way, Workload};
+pub use observation::{
+    CHECKS_FAILED, CHECKS_INCONCLUSIVE, CheckResult, Measurement, Observation, Promotion, Verdict,
+};
 
-use crate::{Fault, Log, document};
+use crate::{Fault, Log};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A pure state machine: the engine acts and observes, the strategy decides.
 pub trait Strategy: Sized {
@@ -31,35 +36,6 @@ pub trait Strategy: Sized {
     ) -> Result<Decision<Self::State>, Fault>;
 }
 
-/// What a rollout is about; the same in every call of one deployment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Context<C> {
-    /// The strategy's configuration.
-    pub config: C,
-    /// The workloads to roll out, in dependency order.
-    pub workloads: Vec<Workload>,
-}
-
-/// One workload of a rollout.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Workload {
-    /// The workload's name.
-    pub name: String,
-    /// How many replicas are wanted.
-    #[serde(default = "one")]
-    pub replicas: u32,
-    /// The workloads that must be ready before this one.
-    #[serde(default)]
-    pub after: Vec<String>,
-    /// What runs now, if anything does.
-    #[serde(default)]
-    pub current: Option<Value>,
-}
-
-fn one() -> u32 {
-    1
-}
-
 /// What to do now, and what to remember for later.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision<S> {
@@ -71,15 +47,6 @@ pub struct Decision<S> {
     pub progress: u8,
     /// For the timeline: one line.
     pub message: String,
-}
-
-impl<C: DeserializeOwned> Context<C> {
-    pub(crate) fn read(config: &str, workloads: &str) -> Result<Self, Fault> {
-        Ok(Self {
-            config: document::read("config", config)?,
-            workloads: document::read("workloads", workloads)?,
-        })
-    }
 }
 
 /// Makes a [`Strategy`] the plugin's export.

@@ -15,12 +15,11 @@
 
 mod batches;
 
-use deployd_plugin_sdk::strategy::{Action, Context, Decision, Observation, Strategy};
+use deployd_plugin_sdk::strategy::{
+    Action, Context, Decision, Observation, STABLE, Strategy, Version,
+};
 use deployd_plugin_sdk::{Fault, Log, export_strategy};
 use serde::{Deserialize, Serialize};
-
-/// The only track: what runs is exchanged in place.
-const TRACK: &str = "stable";
 
 struct Rolling;
 
@@ -95,17 +94,18 @@ impl Strategy for Rolling {
                 Ok(roll_back(context, &state, format!("aborted: {why}")))
             }
             // Whoever resumes a rollout that has stopped wants the batch tried again.
-            (Observation::Done | Observation::Promoted, Doing::Stopped) => {
+            (Observation::Done { .. } | Observation::Promoted { .. }, Doing::Stopped) => {
                 begin(context, state.batch)
             }
-            (Observation::Done | Observation::Promoted, Doing::Applying) => {
+            (Observation::Done { .. } | Observation::Promoted { .. }, Doing::Applying) => {
                 await_ready(context, &state)
             }
-            (Observation::Done | Observation::Promoted, Doing::Awaiting) => {
+            (Observation::Done { .. } | Observation::Promoted { .. }, Doing::Awaiting) => {
                 begin(context, state.batch.saturating_add(1))
             }
+            (Observation::Retried, Doing::Stopped) => begin(context, state.batch),
             (Observation::Failed { message, .. }, _) => Ok(failed(context, &state, message)),
-            (Observation::Other, _) => {
+            (Observation::Retried | Observation::Other, _) => {
                 log.warn("an outcome that this strategy does not know: taken for a failure");
                 Ok(failed(context, &state, "unknown outcome"))
             }
@@ -126,7 +126,12 @@ fn begin(context: &Context<Config>, batch: usize) -> Result<Decision<State>, Fau
     };
     Ok(Decision {
         state: State { batch, doing: Doing::Applying },
-        action: Action::Apply { track: TRACK.to_owned(), workloads: workloads.clone() },
+        action: Action::Apply {
+            track: STABLE.to_owned(),
+            workloads: workloads.clone(),
+            version: Version::New,
+            percent: 100,
+        },
         progress: percent(2 * batch, 2 * batches.len()),
         message: format!("applying {}", workloads.join(", ")),
     })
@@ -140,7 +145,7 @@ fn await_ready(context: &Context<Config>, state: &State) -> Result<Decision<Stat
         progress: percent(2 * state.batch + 1, 2 * batches.len()),
         message: format!("waiting for {}", workloads.join(", ")),
         action: Action::AwaitReady {
-            track: TRACK.to_owned(),
+            track: STABLE.to_owned(),
             workloads,
             deadline_ms: context.config.deadline_ms,
         },

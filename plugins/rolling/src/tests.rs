@@ -28,6 +28,8 @@ fn apply(workloads: &[&str]) -> Action {
     Action::Apply {
         track: "stable".to_owned(),
         workloads: workloads.iter().map(ToString::to_string).collect(),
+        version: Version::New,
+        percent: 100,
     }
 }
 
@@ -40,12 +42,12 @@ fn await_ready(workloads: &[&str], deadline_ms: u64) -> Action {
 }
 
 fn failure(message: &str) -> Observation {
-    Observation::Failed { message: message.to_owned(), detail: serde_json::Map::new() }
+    Observation::failed("not-ready", message)
 }
 
 #[test]
 fn predecessors_are_ready_before_their_successors_are_applied() {
-    let done = vec![Observation::Done; 4];
+    let done = vec![Observation::done(); 4];
     assert_eq!(
         run(&json!({"deadline_ms": 5000}), &done),
         [
@@ -60,7 +62,7 @@ fn predecessors_are_ready_before_their_successors_are_applied() {
 
 #[test]
 fn all_at_once_is_one_batch() {
-    let actions = run(&json!({"batch": "all"}), &[Observation::Done, Observation::Done]);
+    let actions = run(&json!({"batch": "all"}), &[Observation::done(), Observation::done()]);
     assert_eq!(
         actions,
         [
@@ -73,13 +75,13 @@ fn all_at_once_is_one_batch() {
 
 #[test]
 fn a_failure_rolls_back_with_its_reason() {
-    let actions = run(&json!({}), &[Observation::Done, failure("db crashes")]);
+    let actions = run(&json!({}), &[Observation::done(), failure("db crashes")]);
     assert_eq!(actions.last(), Some(&Action::RollBack { reason: "db crashes".to_owned() }));
 }
 
 #[test]
 fn a_stopped_rollout_tries_its_batch_again_when_resumed() {
-    let observations = [failure("no quota"), Observation::Done];
+    let observations = [failure("no quota"), Observation::done()];
     let actions = run(&json!({"on_failure": "stop"}), &observations);
     assert_eq!(
         actions,
@@ -98,7 +100,7 @@ fn an_abort_rolls_back_also_when_stopped() {
 fn nothing_follows_the_end() {
     let context = context(&json!({}));
     let state = State { batch: 2, doing: Doing::Ended };
-    let fault = Rolling::next(&context, state, &Observation::Done, &FakeHost::new()).unwrap_err();
+    let fault = Rolling::next(&context, state, &Observation::done(), &FakeHost::new()).unwrap_err();
     assert!(matches!(fault, Fault::Conflict(_)));
 }
 
@@ -111,7 +113,7 @@ fn progress_never_goes_back() {
     while decision.action != Action::Complete {
         assert!(decision.progress >= last);
         last = decision.progress;
-        decision = Rolling::next(&context, decision.state, &Observation::Done, &host).unwrap();
+        decision = Rolling::next(&context, decision.state, &Observation::done(), &host).unwrap();
     }
     assert_eq!(decision.progress, 100);
 }
