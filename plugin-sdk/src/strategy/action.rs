@@ -163,71 +163,71 @@ mod tests {
     use serde_json::{Value, json};
 
     /// An action is written like this, and read from it.
-    fn is(action: Action, document: Value) {
-        assert_eq!(serde_json::to_value(&action).unwrap(), document);
-        assert_eq!(serde_json::from_value::<Action>(document).unwrap(), action);
+    fn is(action: &Action, document: &Value) {
+        assert_eq!(serde_json::to_value(action).unwrap(), *document);
+        assert_eq!(Action::deserialize(document).unwrap(), *action);
     }
 
     #[test]
     fn actions_are_written_as_the_first_contract_documents_them() {
         let workloads = vec!["api".to_owned()];
         is(
-            Action::Apply {
+            &Action::Apply {
                 track: STABLE.into(),
                 workloads: workloads.clone(),
                 version: Version::New,
                 percent: 100,
             },
-            json!({"do": "apply", "track": "stable", "workloads": ["api"]}),
+            &json!({"do": "apply", "track": "stable", "workloads": ["api"]}),
         );
         is(
-            Action::AwaitReady { track: STABLE.into(), workloads, deadline_ms: 5 },
-            json!({"do": "await-ready", "track": "stable", "workloads": ["api"], "deadline-ms": 5}),
+            &Action::AwaitReady { track: STABLE.into(), workloads, deadline_ms: 5 },
+            &json!({"do": "await-ready", "track": "stable", "workloads": ["api"], "deadline-ms": 5}),
         );
         is(
-            Action::Shift {
+            &Action::Shift {
                 weights: BTreeMap::from([(STABLE.into(), 100)]),
                 workloads: None,
                 headers: Vec::new(),
                 mirror: None,
             },
-            json!({"do": "shift", "weights": {"stable": 100}}),
+            &json!({"do": "shift", "weights": {"stable": 100}}),
         );
         is(
-            Action::RunChecks {
+            &Action::RunChecks {
                 checks: vec!["errors".into()],
                 track: None,
                 baseline: None,
                 for_ms: 0,
                 workloads: None,
             },
-            json!({"do": "run-checks", "checks": ["errors"]}),
+            &json!({"do": "run-checks", "checks": ["errors"]}),
         );
         is(
-            Action::Retire { track: "canary".into(), workloads: None },
-            json!({"do": "retire", "track": "canary"}),
+            &Action::Retire { track: "canary".into(), workloads: None },
+            &json!({"do": "retire", "track": "canary"}),
         );
-        is(Action::RollBack { reason: "r".into() }, json!({"do": "roll-back", "reason": "r"}));
-        is(Action::Complete, json!({"do": "complete"}));
+        is(&Action::RollBack { reason: "r".into() }, &json!({"do": "roll-back", "reason": "r"}));
+        is(&Action::Complete, &json!({"do": "complete"}));
     }
 
     #[test]
     fn what_was_added_to_actions_is_written_where_it_is_said() {
         let workloads = vec!["api".to_owned()];
         is(
-            Action::Apply {
+            &Action::Apply {
                 track: "baseline".into(),
                 workloads: workloads.clone(),
                 version: Version::Current,
                 percent: 10,
             },
-            json!({"do": "apply", "track": "baseline", "workloads": ["api"],
+            &json!({"do": "apply", "track": "baseline", "workloads": ["api"],
                 "version": "current", "percent": 10}),
         );
         let rule =
             |name: &str, wanted| HeaderRule { name: name.into(), wanted, track: "canary".into() };
         is(
-            Action::Shift {
+            &Action::Shift {
                 weights: BTreeMap::from([(STABLE.into(), 90), ("canary".into(), 10)]),
                 workloads: Some(workloads.clone()),
                 headers: vec![
@@ -236,7 +236,7 @@ mod tests {
                 ],
                 mirror: Some("preview".into()),
             },
-            json!({"do": "shift", "weights": {"stable": 90, "canary": 10}, "workloads": ["api"],
+            &json!({"do": "shift", "weights": {"stable": 90, "canary": 10}, "workloads": ["api"],
                 "headers": [
                     {"name": "x-canary", "value": "yes", "track": "canary"},
                     {"name": "user-agent", "pattern": "Test.*", "track": "canary"},
@@ -244,14 +244,14 @@ mod tests {
                 "mirror": "preview"}),
         );
         is(
-            Action::RunChecks {
+            &Action::RunChecks {
                 checks: vec!["errors".into()],
                 track: Some("canary".into()),
                 baseline: Some("baseline".into()),
                 for_ms: 7,
                 workloads: Some(workloads),
             },
-            json!({"do": "run-checks", "checks": ["errors"], "track": "canary",
+            &json!({"do": "run-checks", "checks": ["errors"], "track": "canary",
                 "baseline": "baseline", "for-ms": 7, "workloads": ["api"]}),
         );
     }

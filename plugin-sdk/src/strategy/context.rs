@@ -109,14 +109,14 @@ mod tests {
     use crate::testing;
     use serde_json::json;
 
-    fn workload(document: Value) -> Workload {
+    fn workload(document: &Value) -> Workload {
         let context = testing::context::<Value>(&json!({}), &json!([document])).unwrap();
         context.workloads.into_iter().next().unwrap()
     }
 
     #[test]
     fn an_older_host_s_workloads_are_rolled_without_tracks() {
-        let old = workload(json!({"name": "web", "replicas": 2, "after": [], "current": "dep-1"}));
+        let old = workload(&json!({"name": "web", "replicas": 2, "after": [], "current": "dep-1"}));
         assert!(old.changed && !old.tracks && !old.recent);
         assert_eq!(old.traffic.way, Way::None);
     }
@@ -125,13 +125,13 @@ mod tests {
     fn a_workload_says_which_weights_its_traffic_reaches() {
         let traffic = |weights| {
             let traffic = json!({"way": "service", "weights": weights, "headers": false});
-            workload(json!({"name": "web", "tracks": true, "traffic": traffic})).traffic
+            workload(&json!({"name": "web", "tracks": true, "traffic": traffic})).traffic
         };
         let ratio = traffic(json!([25, 50]));
         let reached: Vec<u32> = (0..=101).filter(|one| ratio.reaches(*one)).collect();
         assert_eq!((ratio.way, reached), (Way::Service, vec![0, 25, 50, 100]));
         assert!((0..=100).all(|one| traffic(json!(null)).reaches(one)));
         let newer = json!({"name": "web", "traffic": {"way": "mesh", "weights": null}});
-        assert_eq!(workload(newer).traffic.way, Way::None);
+        assert_eq!(workload(&newer).traffic.way, Way::None);
     }
 }
