@@ -35,6 +35,7 @@ pub mod plan;
 pub mod ports;
 pub mod replay;
 pub mod resolve;
+pub mod rollout;
 pub mod sbom;
 pub mod score;
 pub mod secret;

@@ -1,0 +1,32 @@
+//! Rollouts: tracks beside what runs for everybody, and their traffic.
+//!
+//! What is rendered is canonical: once a rollout has ended, the cluster has those
+//! objects and no others. In between there may be *tracks* beside `stable`: copies
+//! of a workload's Deployment, Services, ConfigMaps and Secrets, of the new version
+//! or of the current one, which get a part of the traffic. Which tracks there are
+//! follows from what the steps of a deployment did ([`Tracks`]); what should be in
+//! the cluster follows from these and from what is rendered ([`desired`]). Nothing
+//! else is remembered.
+
+mod copy;
+mod error;
+mod ingress;
+mod name;
+mod overlay;
+mod parts;
+mod ratio;
+mod route;
+mod situation;
+mod tracks;
+mod traffic;
+
+pub use error::{Missing, TrackError};
+pub use name::{STABLE, TRACK_LABEL, TRACK_NAME_LENGTH_MAX, copy_name, is_track_name};
+pub use overlay::{NameTaken, Overlay, copies, desired, names_free};
+pub use tracks::{
+    HEADERS_MAX, HeaderMatch, Shift, TRACKS_MAX, Track, Tracks, Version, WorkloadTracks,
+};
+pub use traffic::{Choice, Impossible, NoSuchWay, Via, Way, allowed, ways};
+
+#[cfg(test)]
+mod tests;

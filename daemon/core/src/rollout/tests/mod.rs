@@ -1,0 +1,8 @@
+//! Rollouts, over manifests as the default baseline makes them.
+
+mod objects;
+mod overlay;
+mod properties;
+mod routes;
+mod tracks;
+mod ways;
