@@ -25,7 +25,7 @@ pub use compare::{
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
     CancelArgs, DebugArgs, DeployArgs, HistoryArgs, LogsArgs, ManifestsArgs, PlanArgs,
-    RedeployArgs, ResumeArgs, Selection, ShowArgs, WatchArgs, Watching,
+    PauseArgs, PromoteArgs, RedeployArgs, ResumeArgs, RetryArgs, Selection, ShowArgs, Steered, WatchArgs, Watching,
 };
 pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
@@ -159,9 +159,16 @@ pub enum ClientCommand {
     #[command(subcommand)]
     Draft(DraftCommand),
     /// End a deployment and bring back what ran before
+    #[command(visible_alias = "abort")]
     Cancel(CancelArgs),
-    /// Have a rollout that was paused for a person go on
+    /// Have a rollout stop where it is, until it is resumed
+    Pause(PauseArgs),
+    /// Have a rollout that was paused go on
     Resume(ResumeArgs),
+    /// Have a rollout go on without waiting: over one step, or to its end
+    Promote(PromoteArgs),
+    /// Have a rollout that has stopped upon a failure try that again
+    Retry(RetryArgs),
     /// Deploy the set of an earlier deployment once more
     Redeploy(RedeployArgs),
     /// Have what ran before run again

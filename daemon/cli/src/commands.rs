@@ -137,7 +137,19 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Set(command) => sets::set(context, command).await,
         ClientCommand::Draft(command) => drafts::draft(context, command).await,
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
-        ClientCommand::Resume(args) => deployments::resume(context, args).await,
+        ClientCommand::Pause(args) => {
+            deployments::steer(context, args.steered, Steering::Pause).await
+        }
+        ClientCommand::Resume(args) => {
+            deployments::steer(context, args.steered, Steering::Resume).await
+        }
+        ClientCommand::Promote(args) => {
+            let skip = if args.all { Skip::All } else { Skip::Step };
+            deployments::steer(context, args.steered, Steering::Promote(skip)).await
+        }
+        ClientCommand::Retry(args) => {
+            deployments::steer(context, args.steered, Steering::Retry).await
+        }
         ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,
         ClientCommand::Rollback(args) => rollback::rollback(context, args).await,
         ClientCommand::Clone(args) => rollback::clone(context, args).await,

@@ -41,6 +41,7 @@ pub mod score;
 pub mod secret;
 pub mod seeded;
 pub mod set;
+pub mod steering;
 pub mod subject;
 pub mod time;
 pub mod views;

@@ -3,16 +3,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::deployment::{DeploymentRecord, Event, Outcome};
+use crate::deployment::{Deployment, DeploymentRecord, Event, Outcome};
 use crate::journal::{StreamId, Version};
 use crate::seeded::{Bug, seeded};
 use crate::{EnvironmentId, Timestamp};
 
 /// Types of notices, for documentation and for checking subscriptions.
-pub const TYPES: [&str; 19] = [
+pub const TYPES: [&str; 20] = [
     "deployment.queued",
     "deployment.started",
     "deployment.planned",
+    "deployment.paused",
     "deployment.succeeded",
     "deployment.failed",
     "deployment.rolled-back",
@@ -101,6 +102,12 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         Event::DeploymentStarted { .. } => "started",
         Event::DeploymentPlanned { .. } => "planned",
         Event::DeploymentSuperseded { .. } => "superseded",
+        Event::PauseRequested { .. } => "paused",
+        Event::StepPending { step, .. }
+            if record.work.as_ref()?.paused().is_some_and(|paused| paused.id == *step) =>
+        {
+            "paused"
+        }
         Event::DeploymentEnded { outcome: Outcome::RolledBack, .. }
             if seeded(Bug::NoticeForgotten) =>
         {
@@ -112,7 +119,7 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
     // Whoever waits for a deployment must not take the end of an environment
     // for one.
     let kind = if record.request.teardown.is_some() { "teardown" } else { "deployment" };
-    let data = json!({
+    let mut data = json!({
         "deployment": record.id,
         "number": record.number,
         "actor": record.actor,
@@ -123,5 +130,14 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         "outcome": record.outcome,
         "fault": record.fault,
     });
+    if let Some(message) = record.work.as_ref().filter(|_| what == "paused").and_then(waited_for) {
+        json_patch::merge(&mut data, &json!({ "message": message }));
+    }
     Some((format!("{kind}.{what}"), data))
+}
+
+/// What somebody is to look at while a rollout waits for them.
+fn waited_for(work: &Deployment) -> Option<&str> {
+    let paused = || work.paused().and_then(|step| step.message.as_deref());
+    work.held.as_deref().filter(|reason| !reason.is_empty()).or_else(paused)
 }

@@ -53,6 +53,7 @@ mod sboms;
 mod secrets;
 mod sets;
 mod signature;
+mod steering;
 mod subjects;
 mod tasks;
 mod teardown;

@@ -113,27 +113,6 @@ impl Engine {
         Ok(record)
     }
 
-    /// Has a rollout that was paused for a person go on.
-    pub async fn resume(
-        &self,
-        caller: &Caller,
-        id: &DeploymentId,
-    ) -> Result<DeploymentRecord, EngineError> {
-        if let Some(answer) = self.inner.asked_before(caller).await? {
-            return Ok(answer);
-        }
-        let store = &*self.inner.ports.store;
-        let place = head_of_deployment(store, id).await?.environment;
-        let record = until_no_conflict(|| async {
-            let entry = self.inner.environment(&place).await?;
-            let event = Event::ResumeRequested { deployment: id.clone() };
-            self.inner.ask(caller, &place, &entry, &[event], Vec::new()).await
-        })
-        .await?;
-        self.inner.workers.wake(&self.inner, &place);
-        Ok(record)
-    }
-
     /// A deployment, of here or imported.
     pub async fn deployment(&self, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
         self.inner.past(id).await

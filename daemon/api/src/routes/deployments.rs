@@ -79,7 +79,31 @@ const RESUME: Operation = Operation::new(
     "/v1/deployments/{id}/resume",
     Needs(TokenScope::Deploy),
     "resumeDeployment",
-    "Has a rollout go on that was paused for a person",
+    "Has a rollout go on that was paused, by its strategy or by somebody",
+);
+
+const PAUSE: Operation = Operation::new(
+    Post,
+    "/v1/deployments/{id}/pause",
+    Needs(TokenScope::Deploy),
+    "pauseDeployment",
+    "Has a rollout stop where it is, until it is resumed",
+);
+
+const PROMOTE: Operation = Operation::new(
+    Post,
+    "/v1/deployments/{id}/promote",
+    Needs(TokenScope::Deploy),
+    "promoteDeployment",
+    "Has a rollout go on without waiting: over one step, or to its end",
+);
+
+const RETRY: Operation = Operation::new(
+    Post,
+    "/v1/deployments/{id}/retry",
+    Needs(TokenScope::Deploy),
+    "retryDeployment",
+    "Has a rollout that has stopped upon a failure try that again",
 );
 
 pub(super) fn operations(operations: Operations) -> Operations {
@@ -92,6 +116,9 @@ pub(super) fn operations(operations: Operations) -> Operations {
         .add(PLAN, plan)
         .add(CANCEL, cancel)
         .add(RESUME, resume)
+        .add(PAUSE, pause)
+        .add(PROMOTE, promote)
+        .add(RETRY, retry)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -250,8 +277,36 @@ async fn cancel(
     Ok(accepted(api.engine().cancel(&asked.caller, &asked.path.id, reason).await?))
 }
 
-async fn resume(api: Api, asked: Asked<Id>) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
-    Ok(accepted(api.engine().resume(&asked.caller, &asked.path.id).await?))
+type Steered = Result<Accepted<DeploymentRecord>, Box<Problem>>;
+
+async fn pause(api: Api, asked: Asked<Id, Nothing, MaybeJson<SteerRequest>>) -> Steered {
+    let MaybeJson(SteerRequest { reason }) = asked.body;
+    steer(&api, &asked.caller, &asked.path.id, Steering::Pause, reason).await
+}
+
+async fn resume(api: Api, asked: Asked<Id, Nothing, MaybeJson<SteerRequest>>) -> Steered {
+    let MaybeJson(SteerRequest { reason }) = asked.body;
+    steer(&api, &asked.caller, &asked.path.id, Steering::Resume, reason).await
+}
+
+async fn promote(api: Api, asked: Asked<Id, Nothing, MaybeJson<PromoteRequest>>) -> Steered {
+    let MaybeJson(PromoteRequest { skip, reason }) = asked.body;
+    steer(&api, &asked.caller, &asked.path.id, Steering::Promote(skip), reason).await
+}
+
+async fn retry(api: Api, asked: Asked<Id, Nothing, MaybeJson<SteerRequest>>) -> Steered {
+    let MaybeJson(SteerRequest { reason }) = asked.body;
+    steer(&api, &asked.caller, &asked.path.id, Steering::Retry, reason).await
+}
+
+async fn steer(
+    api: &Api,
+    caller: &Caller,
+    id: &DeploymentId,
+    how: Steering,
+    reason: Option<String>,
+) -> Steered {
+    Ok(accepted(api.engine().steer(caller, id, how, reason).await?))
 }
 
 #[cfg(test)]

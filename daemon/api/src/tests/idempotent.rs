@@ -171,6 +171,20 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             while !stage.get(environment).send().await.text.contains("\"pending\"") {}
             Write::bare(path).leaves(202, "resume-requested")
         }
+        "retryDeployment" | "promoteDeployment" => {
+            let (what, event) = match operation.id {
+                "retryDeployment" => ("retry", "retry-requested"),
+                _ => ("promote", "promote-requested"),
+            };
+            let path = deployment(what, &stage.stays("pauses").await);
+            let environment = "/v1/environments/shop/development";
+            while !stage.get(environment).send().await.text.contains("\"pending\"") {}
+            Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, event)
+        }
+        "pauseDeployment" => {
+            let path = deployment("pause", &stage.stays("pauses").await);
+            Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "pause-requested")
+        }
         "deleteEnvironment" => {
             stage.deployed().await;
             let path = "/v1/environments/shop/development/delete";

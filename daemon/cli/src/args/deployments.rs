@@ -129,15 +129,78 @@ pub struct ShowArgs {
 /// Have a deployment that waits go on.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-An environment alone stands for what is being deployed there.
+What somebody has paused goes on first; a rollout that its strategy has paused as well is resumed
+by resuming it once more. An environment alone stands for what is being deployed there.
 
 Examples:
   deployd resume shop/production
-  deployd resume 01jd2k9x7h8f6v3q5w1n4m0zta")]
+  deployd resume 01jd2k9x7h8f6v3q5w1n4m0zta -m 'looks good'")]
 pub struct ResumeArgs {
+    /// Which, and why.
+    #[command(flatten)]
+    pub steered: Steered,
+}
+
+/// A rollout that is under way, and why something is wanted of it.
+#[derive(Debug, Clone, Args)]
+pub struct Steered {
     /// The deployment: an id (or how it begins), APP/ENV or APP/ENV#NUMBER
     #[arg(value_name = "DEPLOYMENT")]
     pub of: Subject,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Have a rollout stop where it is.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+What is being done comes to its end: what is applied is applied, checks that run go on, and traffic
+stays as it is. Nothing more is decided until `deployd resume`. An environment alone stands for what
+is being deployed there.
+
+Examples:
+  deployd pause shop/production -m 'the night shift looks at it first'
+  deployd pause 01jd2k9x7h8f6v3q5w1n4m0zta")]
+pub struct PauseArgs {
+    /// Which, and why.
+    #[command(flatten)]
+    pub steered: Steered,
+}
+
+/// Have a rollout go on without waiting.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+What it waits for now is skipped: a pause, a time, or checks that have not come to their end. With
+--all, so is all its waiting from then on; each version still has to be ready before it gets
+traffic. An environment alone stands for what is being deployed there.
+
+Examples:
+  deployd promote shop/production
+  deployd promote shop/production --all -m 'seen enough'")]
+pub struct PromoteArgs {
+    /// Which, and why.
+    #[command(flatten)]
+    pub steered: Steered,
+    /// Over all that is left of its waiting
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Have a rollout try again what has failed.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+For a rollout that has stopped upon a failure and waits for a person, as strategies do that are
+configured so. One that has ended is deployed once more with `deployd redeploy`. An environment
+alone stands for what is being deployed there.
+
+Examples:
+  deployd retry shop/production
+  deployd retry shop/production -m 'the quota is raised'")]
+pub struct RetryArgs {
+    /// Which, and why.
+    #[command(flatten)]
+    pub steered: Steered,
 }
 
 /// Show a log.
@@ -229,6 +292,7 @@ An environment alone stands for what is being deployed there.
 
 Examples:
   deployd cancel shop/production -m 'wrong image'
+  deployd abort shop/production -m 'latency'              the same, of a rollout
   deployd cancel 01jd2k9x7h8f6v3q5w1n4m0zta --reason 'wrong image'")]
 pub struct CancelArgs {
     /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER

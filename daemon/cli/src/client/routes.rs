@@ -237,9 +237,23 @@ impl Client {
         self.ask(asked.json(&json!({"reason": reason}))?).await
     }
 
-    /// Has a rollout that was paused for a person go on.
-    pub async fn resume(&self, id: &DeploymentId) -> Result<DeploymentRecord, CliError> {
-        self.ask(self.post(&["v1", "deployments", &id.0, "resume"])?).await
+    /// Has a rollout do something else than it would.
+    pub async fn steer(
+        &self,
+        id: &DeploymentId,
+        how: Steering,
+        reason: Option<String>,
+    ) -> Result<DeploymentRecord, CliError> {
+        let (what, body) = match how {
+            Steering::Pause => ("pause", serde_json::to_value(SteerRequest { reason })),
+            Steering::Resume => ("resume", serde_json::to_value(SteerRequest { reason })),
+            Steering::Retry => ("retry", serde_json::to_value(SteerRequest { reason })),
+            Steering::Promote(skip) => {
+                ("promote", serde_json::to_value(PromoteRequest { skip, reason }))
+            }
+        };
+        let asked = self.post(&["v1", "deployments", &id.0, what])?;
+        self.ask(asked.json(&body.unwrap_or_default())?).await
     }
 
     /// Has what ran before run again.

@@ -5,7 +5,7 @@ use deployd_core::deployment::{DeploymentRecord, Origin, Outcome, Phase, StepSta
 
 use super::Context;
 use super::named::{self, Alone};
-use crate::args::{CancelArgs, HistoryArgs, ResumeArgs, ShowArgs};
+use crate::args::{CancelArgs, HistoryArgs, ShowArgs, Steered};
 use crate::client::HistoryQuery;
 use crate::error::CliError;
 use crate::exit;
@@ -131,11 +131,25 @@ pub(super) async fn cancel(context: &mut Context<'_>, args: CancelArgs) -> Resul
     changed(context.output, &record, "is being cancelled")
 }
 
-pub(super) async fn resume(context: &mut Context<'_>, args: ResumeArgs) -> Result<u8, CliError> {
+pub(super) async fn steer(
+    context: &mut Context<'_>,
+    of: Steered,
+    how: Steering,
+) -> Result<u8, CliError> {
     let client = context.client()?;
-    let id = named::deployment(&client, &args.of, Alone::Active).await?;
-    let record = client.resume(&id).await?;
-    changed(context.output, &record, "goes on")
+    let id = named::deployment(&client, &of.of, Alone::Active).await?;
+    let record = client.steer(&id, how, of.reason).await?;
+    let told = match how {
+        Steering::Pause => "is paused",
+        Steering::Resume if record.work.as_ref().is_some_and(|work| work.paused().is_some()) => {
+            "goes on, and waits for a person once more: its strategy has paused, too"
+        }
+        Steering::Resume => "goes on",
+        Steering::Promote(Skip::Step) => "goes on without waiting",
+        Steering::Promote(Skip::All) => "goes on without waiting, to its end",
+        Steering::Retry => "tries it again",
+    };
+    changed(context.output, &record, told)
 }
 
 fn changed(output: &mut Output, record: &DeploymentRecord, how: &str) -> Result<u8, CliError> {

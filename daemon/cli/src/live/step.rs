@@ -30,7 +30,16 @@ fn action_label(action: &Action) -> String {
         clean(&format!("{}{track}", workloads.join(", ")))
     };
     match action {
-        Action::Apply { track, workloads } => format!("apply {}", of(track, workloads)),
+        Action::Apply { track, workloads, .. } => format!("apply {}", of(track, workloads)),
+        Action::Scale { track, workloads, percent } => {
+            format!("scale {} to {percent} %", of(track, workloads))
+        }
+        Action::Shift { weights, .. } => {
+            let shares = weights.iter().map(|(track, percent)| format!("{track} {percent} %"));
+            format!("traffic: {}", clean(&shares.collect::<Vec<_>>().join(", ")))
+        }
+        Action::RunChecks { checks, .. } => format!("check {}", clean(&checks.join(", "))),
+        Action::Retire { track, .. } => format!("take {} away", clean(track)),
         Action::AwaitReady { track, workloads, .. } => {
             format!("wait until {} is ready", of(track, workloads))
         }

@@ -20,6 +20,17 @@ pub enum Mode {
     Manual,
 }
 
+/// How much of a rollout's waiting somebody wants to skip.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skip {
+    /// What it waits for now.
+    #[default]
+    Step,
+    /// All that is left.
+    All,
+}
+
 /// Why there is a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -192,6 +203,10 @@ pub enum Event {
         /// What came of it, by content.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<Digest>,
+        /// What a strategy gets to know beside that it is done: what checks have
+        /// found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        observed: Option<Value>,
     },
     /// It did not work, this time.
     StepFailed {
@@ -224,10 +239,40 @@ pub enum Event {
         /// For the timeline.
         message: String,
     },
+    /// Somebody wants nothing more to be rolled out until they say so.
+    PauseRequested {
+        /// Which.
+        deployment: DeploymentId,
+        /// Why, if they said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Somebody wants a paused rollout to go on.
     ResumeRequested {
         /// Which.
         deployment: DeploymentId,
+        /// Why, if they said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody wants a rollout not to wait any longer for what it waits for.
+    PromoteRequested {
+        /// Which.
+        deployment: DeploymentId,
+        /// How much of its waiting is skipped.
+        skip: Skip,
+        /// Why, if they said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody wants what has failed, and what a rollout has paused upon, to be
+    /// tried again.
+    RetryRequested {
+        /// Which.
+        deployment: DeploymentId,
+        /// Why, if they said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Somebody wants it to end.
     CancelRequested {
@@ -367,7 +412,10 @@ impl Event {
             | Self::StepFailed { deployment, .. }
             | Self::StepInterrupted { deployment, .. }
             | Self::RolloutDecided { deployment, .. }
-            | Self::ResumeRequested { deployment }
+            | Self::PauseRequested { deployment, .. }
+            | Self::ResumeRequested { deployment, .. }
+            | Self::PromoteRequested { deployment, .. }
+            | Self::RetryRequested { deployment, .. }
             | Self::CancelRequested { deployment, .. }
             | Self::DeploymentEnded { deployment, .. }
             | Self::DriftChanged { deployment, .. }
@@ -389,7 +437,10 @@ impl Event {
             Self::StepFailed { .. } => "step-failed",
             Self::StepInterrupted { .. } => "step-interrupted",
             Self::RolloutDecided { .. } => "rollout-decided",
+            Self::PauseRequested { .. } => "pause-requested",
             Self::ResumeRequested { .. } => "resume-requested",
+            Self::PromoteRequested { .. } => "promote-requested",
+            Self::RetryRequested { .. } => "retry-requested",
             Self::CancelRequested { .. } => "cancel-requested",
             Self::DeploymentEnded { .. } => "deployment-ended",
             Self::DriftChanged { .. } => "drift-changed",

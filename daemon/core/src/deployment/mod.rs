@@ -4,6 +4,7 @@
 //! [`transition`] is the only place where legality is decided, used live and on
 //! replay. [`next`] says what should happen now. Both are pure.
 
+mod action;
 mod begun;
 mod closing;
 mod drift;
@@ -17,11 +18,12 @@ mod steps;
 pub mod timeline;
 mod transition;
 
-pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Teardown};
+pub use action::{Action, HeaderRoute, STABLE, TrackVersion};
+pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Skip, Teardown};
 pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
-    Action, ActiveResource, BEGUN_MAX, BegunResource, Deployed, Deployment, DeploymentRecord,
+    ActiveResource, BEGUN_MAX, BegunResource, Deployed, Deployment, DeploymentRecord,
     EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
     StepStatus,
 };

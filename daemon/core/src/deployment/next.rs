@@ -176,7 +176,9 @@ fn can_begin(active: &Deployment, step: &Step) -> bool {
     // What is brought back must not meet what is still being applied.
     let alone = !matches!(step.kind, StepKind::Restore)
         || !active.steps.iter().any(|other| other.status == StepStatus::Running);
-    met && open_gate && alone
+    let held = active.held.is_some()
+        && matches!(step.kind, StepKind::Decide { .. } | StepKind::Rollout { .. });
+    met && open_gate && alone && !held
 }
 
 fn begin(active: &Deployment, step: &Step) -> Intent {

@@ -7,7 +7,7 @@
 //! by construction: nothing says beside [`super::transition`] what an event
 //! changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,10 @@ pub struct EnvironmentHead {
     /// As in [`EnvironmentState`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Digest>,
+    /// As in [`EnvironmentState`]: few, and only while something goes on or has
+    /// failed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tracks: BTreeSet<String>,
     /// As in [`EnvironmentState`]: few, and only while something went wrong or
     /// goes on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -79,6 +83,7 @@ impl EnvironmentHead {
             queue: state.queue.iter().map(|queued| queued.id.clone()).collect(),
             deployed: state.deployed.clone(),
             applied: state.applied.clone(),
+            tracks: state.tracks.clone(),
             begun: state.begun.clone(),
             touched: state.touched,
             drift: state.drift.clone(),
@@ -100,7 +105,7 @@ impl EnvironmentHead {
             (Some(_), record) => Some(record?.work?),
         };
         let queue = queue.into_iter().map(queued).collect();
-        let Self { accepted, deployed, applied, begun, touched, drift, .. } = self;
+        let Self { accepted, deployed, applied, tracks, begun, touched, drift, .. } = self;
         let resources = resources.into();
         Some(EnvironmentState {
             accepted,
@@ -109,6 +114,7 @@ impl EnvironmentHead {
             deployed,
             resources,
             applied,
+            tracks,
             begun,
             touched,
             drift,

@@ -1,11 +1,12 @@
 //! What is known of an environment and its deployments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::action::Action;
 use super::event::{DestroyStep, Request};
 use super::steps::{Shared, Steps};
 use crate::archive::Provenance;
@@ -37,6 +38,10 @@ pub struct EnvironmentState {
     /// was ever begun to be applied, and not pruned since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Digest>,
+    /// Tracks beside what runs for everybody, of which something may be in the
+    /// cluster: what was begun to be applied of them, and not pruned since.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tracks: BTreeSet<String>,
     /// What earlier deployments have begun to provision, and of which it is not
     /// known that it is there: they were ended in the middle, or failed. Also
     /// of a resource that is there, when it was begun with other inputs.
@@ -190,50 +195,6 @@ pub enum StepKind {
     Destroy {
         /// Which.
         uid: Uid,
-    },
-}
-
-/// What a strategy can have done (`wit/strategy.wit`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "do",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case",
-    deny_unknown_fields
-)]
-pub enum Action {
-    /// Creates or updates a track of workloads.
-    Apply {
-        /// `stable`.
-        track: String,
-        /// Their names.
-        workloads: Vec<String>,
-    },
-    /// Waits until a track of workloads is ready.
-    AwaitReady {
-        /// `stable`.
-        track: String,
-        /// Their names.
-        workloads: Vec<String>,
-        /// For so long.
-        deadline_ms: u64,
-    },
-    /// Waits.
-    Sleep {
-        /// For so long.
-        ms: u64,
-    },
-    /// Waits until a person resumes or cancels.
-    Pause {
-        /// Why, and what to look at.
-        message: String,
-    },
-    /// The rollout is done.
-    Complete {},
-    /// Bring back what ran before.
-    RollBack {
-        /// Why.
-        reason: String,
     },
 }
 
@@ -470,6 +431,9 @@ pub struct Deployment {
     /// Where the strategy stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// That somebody wants nothing more to be rolled out for now, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// That somebody wants it to end, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<String>,
@@ -516,6 +480,23 @@ impl Deployment {
     /// Whether what ran before is brought back.
     pub fn is_restoring(&self) -> bool {
         self.steps.iter().any(|step| step.kind == StepKind::Restore)
+    }
+
+    /// The step in which its rollout only waits, if it does: for a person, for a
+    /// time, or for checks.
+    pub fn waits(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| {
+            matches!(&step.kind, StepKind::Rollout { action } if action.is_waiting())
+                && matches!(step.status, StepStatus::Pending { .. })
+        })
+    }
+
+    /// What was done of its rollout, or begun, in this order.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.steps.iter().filter_map(|step| match &step.kind {
+            StepKind::Rollout { action } if step.started.is_some() => Some(action),
+            _ => None,
+        })
     }
 
     /// The step in which its rollout waits for a person, if it does.

@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::projection::key;
-use super::state::{Action, DeploymentRecord, Outcome, StepKind, StepStatus};
+use super::action::Action;
+use super::state::{DeploymentRecord, Outcome, StepKind, StepStatus};
 use crate::announcement::tag_put;
 use crate::image::{IMAGE_CHARS_MAX, Image};
 use crate::ports::{Index, KeyRange, Put};

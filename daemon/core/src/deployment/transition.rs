@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::begun::{forget_begun, remember_begun};
 use super::closing::push_closing;
 use super::drift;
+use super::action::{Action, STABLE};
 use super::event::Event;
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    Action, ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
+    ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
     Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
 use crate::seeded::{Bug, seeded};
@@ -166,6 +167,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         steps: vec![plan].into(),
         destroy: Vec::new(),
         rollout: None,
+        held: None,
         cancel: None,
         failure: None,
     }
@@ -226,6 +228,12 @@ fn work(
             {
                 state.applied.push(manifests);
             }
+            let kind = deployment.step(step).map(|step| &step.kind);
+            if let Some(StepKind::Rollout { action: Action::Apply { track, .. } }) = kind
+                && track != STABLE
+            {
+                state.tracks.insert(track.clone());
+            }
         }
         Event::StepPending { step, token, poll_at, message, .. } => {
             let step = open_step(deployment, step)?;
@@ -233,11 +241,11 @@ fn work(
             step.operation = Some(token.clone());
             step.message = Some(message.clone());
         }
-        Event::StepSucceeded { step, result, .. } => {
+        Event::StepSucceeded { step, result, observed, .. } => {
             let finished = finish(deployment, step, at)?;
             finished.result = *result;
             let finished = finished.clone();
-            succeeded(state, deployment, &finished, at)?;
+            succeeded(state, deployment, &finished, observed.as_ref(), at)?;
         }
         Event::StepFailed { step, fault, .. } => {
             let failed = open_step(deployment, step)?;
@@ -276,11 +284,38 @@ fn work(
             finish(deployment, step, at)?;
             decided(state, deployment, step, own, action, *progress, message);
         }
+        Event::PauseRequested { reason, .. } => {
+            if deployment.is_committed() || deployment.is_stopping() || deployment.is_teardown() {
+                return Err("nothing is rolled out any more".to_owned());
+            }
+            if deployment.held.is_some() {
+                return Err("it is paused already".to_owned());
+            }
+            deployment.held = Some(reason.clone().unwrap_or_default());
+        }
         Event::ResumeRequested { .. } => {
-            let paused = deployment.paused().map(|step| step.id.clone());
-            let id = paused.ok_or("its rollout is not paused")?;
+            // What a person has stopped goes on first; what the strategy waits
+            // for with that is another question.
+            if deployment.held.take().is_none() {
+                let paused = deployment.paused().map(|step| step.id.clone());
+                let id = paused.ok_or("its rollout is not paused")?;
+                finish(deployment, &id, at)?;
+                observe(deployment, json!({"outcome": "done"}));
+            }
+        }
+        Event::PromoteRequested { skip, .. } => {
+            let waits = deployment.waits().map(|step| step.id.clone());
+            let id = waits.ok_or("its rollout waits for nothing that could be skipped")?;
+            deployment.held = None;
             finish(deployment, &id, at)?;
-            observe(deployment, json!({"outcome": "done"}));
+            observe(deployment, json!({"outcome": "promoted", "scope": skip}));
+        }
+        Event::RetryRequested { .. } => {
+            let paused = deployment.paused().map(|step| step.id.clone());
+            let id = paused.ok_or("its rollout has not stopped upon a failure")?;
+            deployment.held = None;
+            finish(deployment, &id, at)?;
+            observe(deployment, json!({"outcome": "retried"}));
         }
         Event::CancelRequested { reason, .. } => {
             if deployment.is_committed() && deployment.is_teardown() {
@@ -308,6 +343,7 @@ fn work(
                 state.deployed = deployed(deployment, at);
                 if deployment.is_teardown() && *outcome == Outcome::Succeeded {
                     state.applied.clear();
+                    state.tracks.clear();
                     state.drift = None;
                 }
                 drift::deployed(state, &deployment.request);
@@ -384,6 +420,7 @@ fn succeeded(
     state: &mut EnvironmentState,
     deployment: &mut Deployment,
     step: &Step,
+    observed: Option<&Value>,
     at: Timestamp,
 ) -> Result<(), String> {
     let result = step.result;
@@ -405,7 +442,13 @@ fn succeeded(
             forget_begun(state, uid, step.inputs);
             state.resources.change().insert(uid.clone(), resource.into());
         }
-        StepKind::Rollout { .. } => observe(deployment, json!({"outcome": "done"})),
+        StepKind::Rollout { .. } => {
+            let mut observation = json!({"outcome": "done"});
+            if let Some(checks) = observed {
+                json_patch::merge(&mut observation, &json!({ "checks": checks }));
+            }
+            observe(deployment, observation);
+        }
         // Objects of resources are still there, and go with them.
         StepKind::Prune if deployment.is_teardown() => {}
         StepKind::Prune => {
@@ -415,6 +458,7 @@ fn succeeded(
                 deployment.result("render")
             };
             state.applied = kept.into_iter().collect();
+            state.tracks.clear();
         }
         StepKind::Destroy { uid } => {
             forget_begun(state, uid, step.inputs);

@@ -71,6 +71,8 @@ pub(crate) enum Performed {
 pub(crate) enum Ended {
     /// It is done.
     Done(Option<Object>),
+    /// Checks have passed, and what they have found.
+    Checked(Value),
     /// It goes on later.
     Pending { token: String, poll_after_ms: u64, message: String },
     /// What the strategy decided.
@@ -180,8 +182,14 @@ impl Work {
             Ended::Done(result) => {
                 puts.extend(self.snapshot().await?);
                 let digest = result.as_ref().map(|object| object.digest);
-                let event = Event::StepSucceeded { deployment, step, result: digest };
+                let event =
+                    Event::StepSucceeded { deployment, step, result: digest, observed: None };
                 (event, result.into_iter().collect())
+            }
+            Ended::Checked(checks) => {
+                let observed = Some(checks);
+                let event = Event::StepSucceeded { deployment, step, result: None, observed };
+                (event, Vec::new())
             }
             Ended::Left => return Ok(Performed::Left),
             Ended::Pending { token, poll_after_ms, message } => {

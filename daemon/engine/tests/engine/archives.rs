@@ -187,7 +187,7 @@ async fn an_imported_deployment_is_in_no_list_of_here_and_nothing_is_done_with_i
     let exact = DeployRequest { exact: true, ..of() };
     let mut told = vec![
         conflict(engine.cancel(&caller(), &first.id, None).await.unwrap_err()),
-        conflict(engine.resume(&caller(), &first.id).await.unwrap_err()),
+        conflict(engine.steer(&caller(), &first.id, Steering::Resume, None).await.unwrap_err()),
         conflict(engine.deploy(&caller(), of()).await.unwrap_err()),
         conflict(engine.plan(&of()).await.unwrap_err()),
         conflict(engine.export(&first.id.0.parse().unwrap(), true).await.unwrap_err()),

@@ -140,9 +140,9 @@ async fn a_paused_rollout_waits_for_a_person_over_restarts() {
     tokio::time::sleep(hours).await;
     assert_eq!(stage.world.events().await.len(), events, "waiting costs nothing");
     assert!(stage.engine.deployment(&id).await.unwrap().work.unwrap().paused().is_some());
-    stage.engine.resume(&crate::world::caller(), &id).await.unwrap();
+    stage.resume(&id).await.unwrap();
     assert_succeeded(&stage.end_of(&id).await);
-    assert!(stage.engine.resume(&crate::world::caller(), &id).await.is_err());
+    assert!(stage.resume(&id).await.is_err());
 
     let second = stage.announce("2").await;
     tokio::time::sleep(hours).await;

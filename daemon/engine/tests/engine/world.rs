@@ -206,6 +206,11 @@ impl Stage {
         deployment_of(&announced)
     }
 
+    /// Has a rollout that is paused go on.
+    pub async fn resume(&self, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
+        self.engine.steer(&caller(), id, Steering::Resume, None).await
+    }
+
     /// Deploys a version and waits for its end.
     pub async fn deployed(&self, version: &str) -> DeploymentRecord {
         let id = self.announce(version).await;

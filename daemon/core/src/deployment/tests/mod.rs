@@ -5,6 +5,7 @@ mod course;
 mod destroying;
 mod records;
 mod rollback;
+mod steering;
 
 use std::collections::BTreeMap;
 
@@ -183,6 +184,7 @@ fn done(step: &Step) -> Event {
         deployment: active(step),
         step: step.id.clone(),
         result: Some(Digest::of(step.key.as_bytes())),
+        observed: None,
     }
 }
 

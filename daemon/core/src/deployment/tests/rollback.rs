@@ -63,7 +63,7 @@ fn a_paused_rollout_waits_for_a_person() {
         },
         _ => well(step),
     };
-    let resume = Event::ResumeRequested { deployment: DeploymentId("one".into()) };
+    let resume = Event::ResumeRequested { deployment: DeploymentId("one".into()), reason: None };
     let mut world = World::new(&paused);
     world.request("one", Mode::Manual);
     while world.state.active.as_ref().is_none_or(|active| active.paused().is_none()) {

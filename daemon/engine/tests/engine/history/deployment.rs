@@ -47,6 +47,8 @@ pub(super) struct Deployment {
     pub(super) keeps: bool,
     /// What the strategy said last.
     action: String,
+    /// Whether somebody has paused it.
+    held: bool,
     cancelled: bool,
     failed: bool,
     unknown: bool,
@@ -129,6 +131,9 @@ impl Deployment {
         })?;
         ensure(is_closing(&name) || !(self.cancelled || self.failed), || {
             format!("I7: {name} has begun after a failure or a cancellation")
+        })?;
+        ensure(!self.held || !(name.starts_with("decide:") || name.starts_with("rollout:")), || {
+            format!("I7: {name} has begun while it is paused")
         })?;
         self.in_order(&name, there)?;
         let key = text(body, "key").to_owned();
@@ -281,7 +286,22 @@ impl Deployment {
         Ok(())
     }
 
+    pub(super) fn held(&mut self) -> Verdict {
+        ensure(!self.held, || "I6: paused twice".to_owned())?;
+        self.held = true;
+        Ok(())
+    }
+
     pub(super) fn resumed(&mut self) -> Verdict {
+        if std::mem::take(&mut self.held) {
+            return Ok(());
+        }
+        self.released()
+    }
+
+    /// What waits for a person, or a time, waits no longer.
+    pub(super) fn released(&mut self) -> Verdict {
+        self.held = false;
         let paused = self
             .steps
             .iter_mut()

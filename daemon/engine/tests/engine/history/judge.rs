@@ -198,7 +198,9 @@ impl Judge {
             "step-failed" => active.step_failed(step, &body["fault"])?,
             "step-interrupted" => active.interrupted(step)?,
             "rollout-decided" => active.decided(body)?,
+            "pause-requested" => active.held()?,
             "resume-requested" => active.resumed()?,
+            "promote-requested" | "retry-requested" => active.released()?,
             "cancel-requested" => active.cancel()?,
             "deployment-ended" => {
                 active.ended(text("outcome"), environment.deployed)?;

@@ -1,0 +1,194 @@
+//! What a strategy can have done.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The track of what runs for everybody.
+pub const STABLE: &str = "stable";
+
+/// What a strategy can have done (`wit/strategy.wit`, `wit/README.md`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "do",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
+pub enum Action {
+    /// Creates or updates a track of workloads.
+    Apply {
+        /// [`STABLE`], or one that the strategy makes up.
+        track: String,
+        /// Their names.
+        workloads: Vec<String>,
+        /// What the track runs.
+        #[serde(default, skip_serializing_if = "TrackVersion::is_new")]
+        version: TrackVersion,
+        /// Of the wanted replicas.
+        #[serde(default = "whole", skip_serializing_if = "is_whole")]
+        percent: u32,
+    },
+    /// Runs so many percent of the wanted replicas on a track.
+    Scale {
+        /// The track.
+        track: String,
+        /// Their names.
+        workloads: Vec<String>,
+        /// Of the wanted replicas.
+        percent: u32,
+    },
+    /// Waits until a track of workloads is ready.
+    AwaitReady {
+        /// The track.
+        track: String,
+        /// Their names.
+        workloads: Vec<String>,
+        /// For so long.
+        deadline_ms: u64,
+    },
+    /// Divides the traffic among tracks.
+    Shift {
+        /// Percent by track; they add up to 100.
+        weights: BTreeMap<String, u32>,
+        /// Of these workloads; of all when not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workloads: Option<Vec<String>>,
+        /// Requests with these headers go to a track, whatever the weights say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<HeaderRoute>,
+        /// A track that gets a copy of every request, and whose answers nobody
+        /// sees.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mirror: Option<String>,
+    },
+    /// Runs checks until they have passed or not.
+    RunChecks {
+        /// Their names in the environment's type.
+        checks: Vec<String>,
+        /// The track that they are about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        track: Option<String>,
+        /// The track that it is compared with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        baseline: Option<String>,
+        /// The workloads that they are about; all when not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workloads: Option<Vec<String>>,
+        /// They go on for at least so long.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        for_ms: u64,
+    },
+    /// Waits.
+    Sleep {
+        /// For so long.
+        ms: u64,
+    },
+    /// Waits until a person resumes, promotes or aborts.
+    Pause {
+        /// Why, and what to look at.
+        message: String,
+    },
+    /// Takes a track away.
+    Retire {
+        /// The track.
+        track: String,
+        /// Of these workloads; of all when not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workloads: Option<Vec<String>>,
+    },
+    /// The rollout is done.
+    Complete {},
+    /// Bring back what ran before.
+    RollBack {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Action {
+    /// Whether it only waits, so that a person may have what remains of it
+    /// skipped.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Sleep { .. } | Self::Pause { .. } | Self::RunChecks { .. })
+    }
+}
+
+/// What a track runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrackVersion {
+    /// What is being deployed.
+    #[default]
+    New,
+    /// What ran before: to compare the new with under the same conditions.
+    Current,
+}
+
+impl TrackVersion {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_new(&self) -> bool {
+        *self == Self::New
+    }
+}
+
+/// Requests that go to a track by one of their headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HeaderRoute {
+    /// The header's name.
+    pub name: String,
+    /// The value that it has to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Or the regular expression that its value has to match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Where such requests go.
+    pub track: String,
+}
+
+const fn whole() -> u32 {
+    100
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_whole(percent: &u32) -> bool {
+    *percent == whole()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(ms: &u64) -> bool {
+    *ms == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json, to_value};
+
+    #[test]
+    fn what_is_not_said_has_its_default_and_is_not_written() {
+        let plain = json!({"do": "apply", "track": "canary", "workloads": ["web"]});
+        let action: Action = from_value(plain.clone()).unwrap();
+        let expected = Action::Apply {
+            track: "canary".into(),
+            workloads: vec!["web".into()],
+            version: TrackVersion::New,
+            percent: 100,
+        };
+        assert_eq!(action, expected);
+        assert_eq!(to_value(action).unwrap(), plain);
+        for written in [
+            json!({"do": "shift", "weights": {"stable": 90, "canary": 10}}),
+            json!({"do": "shift", "weights": {"stable": 100}, "workloads": ["web"],
+                "headers": [{"name": "x-canary", "value": "yes", "track": "canary"}], "mirror": "canary"}),
+            json!({"do": "run-checks", "checks": ["errors"], "track": "canary", "baseline": "baseline", "for-ms": 5}),
+            json!({"do": "retire", "track": "canary"}),
+        ] {
+            let action: Action = from_value(written.clone()).unwrap();
+            assert_eq!(to_value(action).unwrap(), written);
+        }
+    }
+}
