@@ -24,8 +24,9 @@ pub use compare::{
 };
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
-    CancelArgs, DebugArgs, DeployArgs, HistoryArgs, LogsArgs, ManifestsArgs, PlanArgs,
-    PauseArgs, PromoteArgs, RedeployArgs, ResumeArgs, RetryArgs, Selection, ShowArgs, Steered, WatchArgs, Watching,
+    CancelArgs, DebugArgs, DeployArgs, HistoryArgs, LogsArgs, ManifestsArgs, PauseArgs, PlanArgs,
+    PromoteArgs, RedeployArgs, ResumeArgs, RetryArgs, Selection, ShowArgs, Steered, WatchArgs,
+    Watching,
 };
 pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,

@@ -32,6 +32,8 @@ mod sources;
 mod tokens;
 mod validate;
 
+use deployd_core::deployment::Skip;
+use deployd_core::steering::Steering;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -208,6 +208,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         steps: steps.into(),
         destroy: Vec::new(),
         rollout: None,
+        held: None,
         cancel: None,
         failure: None,
     };

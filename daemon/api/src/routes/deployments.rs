@@ -3,8 +3,10 @@
 use deployd_config::to_yaml_documents;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::plan::{Manifests, Plan};
+use deployd_core::steering::{PromoteRequest, SteerRequest, Steering};
 use deployd_core::views::{DeployRequest, HistoryPage, LogEntry, PlanView, TokenScope};
 use deployd_core::{DeploymentId, EnvironmentId};
+use deployd_engine::Caller;
 use http::{HeaderMap, header};
 use schemars::JsonSchema;
 use serde::Deserialize;

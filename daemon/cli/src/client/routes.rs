@@ -12,6 +12,7 @@ use deployd_core::ports::{PluginInfo, VerifyReport};
 use deployd_core::replay::{PluginVersion, Replay};
 use deployd_core::secret::{KeyReport, Link};
 use deployd_core::set::DeploymentSet;
+use deployd_core::steering::{PromoteRequest, SteerRequest, Steering};
 use deployd_core::subject::Subject;
 use deployd_core::views::{
     Announced, Applied, CloneRequest, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret,

@@ -1,7 +1,8 @@
 //! Lists and shows deployments, and changes their course.
 
 use deployd_core::Timestamp;
-use deployd_core::deployment::{DeploymentRecord, Origin, Outcome, Phase, StepStatus};
+use deployd_core::deployment::{DeploymentRecord, Origin, Outcome, Phase, Skip, StepStatus};
+use deployd_core::steering::Steering;
 
 use super::Context;
 use super::named::{self, Alone};

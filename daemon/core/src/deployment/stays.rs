@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::projection::key;
 use super::action::Action;
+use super::projection::key;
 use super::state::{DeploymentRecord, Outcome, StepKind, StepStatus};
 use crate::announcement::tag_put;
 use crate::image::{IMAGE_CHARS_MAX, Image};

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
+use super::action::{Action, STABLE};
 use super::begun::{forget_begun, remember_begun};
 use super::closing::push_closing;
 use super::drift;
-use super::action::{Action, STABLE};
 use super::event::Event;
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome,
-    Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
+    ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome, Phase,
+    Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};

@@ -49,7 +49,7 @@ impl Work {
 
     pub(super) async fn act(&self, action: &Action) -> Result<Ended, EngineError> {
         match action {
-            Action::Apply { track, workloads } => {
+            Action::Apply { track, workloads, .. } => {
                 let (plan, manifests) = self.track(track).await?;
                 let references =
                     self.apply(&plan, &manifests, |owner| is_of(owner, workloads)).await?;
@@ -81,6 +81,13 @@ impl Work {
                 poll_after_ms: PAUSE_POLL_MS,
                 message: message.clone(),
             }),
+            Action::Scale { .. }
+            | Action::Shift { .. }
+            | Action::RunChecks { .. }
+            | Action::Retire { .. } => {
+                let message = "this daemon has no tracks yet";
+                Err(Fault::invalid("action-unsupported", message).into())
+            }
             Action::Complete {} | Action::RollBack { .. } => {
                 Err(EngineError::bug("an action that is no step"))
             }

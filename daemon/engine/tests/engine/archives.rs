@@ -1,5 +1,6 @@
 //! Deployments taken along: exported by one installation, imported by another.
 
+use deployd_core::steering::Steering;
 use std::sync::atomic::Ordering;
 
 use deployd_archive::{Archive, Content, read, write};

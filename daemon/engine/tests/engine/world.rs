@@ -1,5 +1,6 @@
 //! What outlives the engine, and how tests speak with it.
 
+use deployd_core::steering::Steering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +13,7 @@ use deployd_core::ports::{FeedPosition, IdempotencyKey, Store, StoreError};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::views::{Announced, DeployRequest};
 use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Timestamp};
-use deployd_engine::{Caller, Engine, Idempotency};
+use deployd_engine::{Caller, Engine, EngineError, Idempotency};
 use deployd_store::MemoryStore;
 use futures::future::BoxFuture;
 use serde_json::json;

@@ -132,9 +132,10 @@ impl Deployment {
         ensure(is_closing(&name) || !(self.cancelled || self.failed), || {
             format!("I7: {name} has begun after a failure or a cancellation")
         })?;
-        ensure(!self.held || !(name.starts_with("decide:") || name.starts_with("rollout:")), || {
-            format!("I7: {name} has begun while it is paused")
-        })?;
+        ensure(
+            !self.held || !(name.starts_with("decide:") || name.starts_with("rollout:")),
+            || format!("I7: {name} has begun while it is paused"),
+        )?;
         self.in_order(&name, there)?;
         let key = text(body, "key").to_owned();
         let step = Step { key, attempts: attempts + 1, status: Status::Running };
