@@ -262,7 +262,9 @@ impl Configuration {
             }
         }
         for (name, spec) in &self.environment_types {
-            if spec.templater.plugin == *plugin || spec.strategy.plugin == *plugin {
+            let mut checks = spec.checks.values().map(|check| &check.plugin);
+            let named = [&spec.templater.plugin, &spec.strategy.plugin].contains(&plugin);
+            if named || checks.any(|check| check == plugin) {
                 users.insert(format!("EnvironmentType {name}"));
             }
         }

@@ -1,6 +1,7 @@
 //! Environments and their types.
 
 use deployd_core::config::DocumentKind;
+use serde_json::Value;
 
 use super::{Entry, World};
 use crate::path::Path;
@@ -18,6 +19,10 @@ pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Pr
     for (field, kind) in [("templater", "templater"), ("strategy", "strategy")] {
         let name = entry.text(&format!("/spec/{field}/plugin"));
         world.refer_plugin(kind, Path::of(["spec", field, "plugin"]), name, problems);
+    }
+    for (name, check) in entry.fields("/spec/checks") {
+        let plugin = check.get("plugin").and_then(Value::as_str);
+        world.refer_plugin("check", Path::of(["spec", "checks", name, "plugin"]), plugin, problems);
     }
     let templater = entry.value.pointer("/spec/templater");
     let has = |field| templater.is_some_and(|templater| templater.get(field).is_some());

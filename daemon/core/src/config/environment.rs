@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TimeToLive;
+use super::check::{self, CheckChoice};
 use super::details::DetailsSpec;
 use super::drift::DriftSpec;
 use crate::Name;
@@ -39,6 +40,11 @@ pub struct EnvironmentTypeSpec {
     pub templater: TemplaterChoice,
     /// How new versions are rolled out.
     pub strategy: StrategyChoice,
+    /// What the strategy can have checked, by the names that its configuration
+    /// uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = check::CHECKS_MAX))]
+    pub checks: BTreeMap<Name, CheckChoice>,
     /// Values of all environments of this type; an environment's own win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,

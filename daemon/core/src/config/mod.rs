@@ -5,6 +5,7 @@
 //! from these types.
 
 mod application;
+mod check;
 mod details;
 mod document;
 mod drift;
@@ -15,6 +16,7 @@ mod subscription;
 mod time_to_live;
 
 pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
+pub use check::{CheckChoice, CheckTiming};
 pub use details::{DetailsSpec, InvalidRetention, Retention};
 pub use document::{
     API_VERSION, ApplicationWorkload, Document, DocumentKey, DocumentKind, Envelope, Metadata,

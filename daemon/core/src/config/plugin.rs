@@ -22,6 +22,8 @@ pub enum PluginKind {
     Strategy,
     /// Tells others.
     Notifier,
+    /// Measures whether what is rolled out is as it should be.
+    Check,
 }
 
 impl std::fmt::Display for PluginKind {
@@ -31,6 +33,7 @@ impl std::fmt::Display for PluginKind {
             Self::Templater => "templater",
             Self::Strategy => "strategy",
             Self::Notifier => "notifier",
+            Self::Check => "check",
         })
     }
 }

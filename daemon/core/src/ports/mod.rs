@@ -2,6 +2,7 @@
 //! one crate, and joined with the others in `runtime`.
 
 mod catalog;
+mod checks;
 mod cluster;
 mod egress;
 mod plugins;
@@ -10,6 +11,7 @@ mod vault;
 mod world;
 
 pub use catalog::{PluginCatalog, PluginInfo};
+pub use checks::{CheckOutcome, CheckRequest, Checks, Measurement, Verdict};
 pub use cluster::{
     ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects,
     Snapshot, Target, UNAUTHORIZED, WorkloadFault,

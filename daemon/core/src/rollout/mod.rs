@@ -8,6 +8,7 @@
 //! the cluster follows from these and from what is rendered ([`desired`]). Nothing
 //! else is remembered.
 
+pub mod checking;
 mod copy;
 mod error;
 mod ingress;
