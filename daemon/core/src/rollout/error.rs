@@ -117,6 +117,11 @@ pub enum TrackError {
     /// Who gets all requests needs no copies of them.
     #[error("requests can't be mirrored to stable; expected another track")]
     MirrorToStable,
+    /// The way back is another one.
+    #[error(
+        "the current version can't be applied to the track stable; expected \"new\", or to roll back"
+    )]
+    StableCurrent,
     /// What runs for everybody can't go.
     #[error("the track stable can't be retired: it is what remains of a rollout")]
     RetiringStable,
@@ -149,7 +154,7 @@ impl TrackError {
                 "headers-invalid"
             }
             Self::MirrorToStable => "mirror-invalid",
-            Self::RetiringStable => "track-stable",
+            Self::StableCurrent | Self::RetiringStable => "track-stable",
             Self::Serving { .. } => "track-serving",
         }
     }

@@ -17,6 +17,7 @@ mod overlay;
 mod parts;
 mod ratio;
 mod route;
+mod shifting;
 mod situation;
 mod tracks;
 mod traffic;
@@ -24,6 +25,7 @@ mod traffic;
 pub use error::{Missing, TrackError};
 pub use name::{STABLE, TRACK_LABEL, TRACK_NAME_LENGTH_MAX, copy_name, is_track_name};
 pub use overlay::{NameTaken, Overlay, copies, desired, names_free};
+pub use shifting::{Phase, shifting};
 pub use tracks::{
     HEADERS_MAX, HeaderMatch, Shift, TRACKS_MAX, Track, Tracks, Version, WorkloadTracks,
 };

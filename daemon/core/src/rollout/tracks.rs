@@ -168,7 +168,8 @@ impl Tracks {
         self.0.values().flat_map(WorkloadTracks::known).collect()
     }
 
-    /// After a track of these workloads was created or updated.
+    /// After a track of these workloads was created or updated; `stable` only ever
+    /// with the new version, since the way back is to roll back.
     pub fn applied(
         &self,
         track: &str,
@@ -178,6 +179,9 @@ impl Tracks {
     ) -> Result<Self, TrackError> {
         if track != STABLE && !is_track_name(track) {
             return Err(TrackError::Name { found: track.to_owned(), max: TRACK_NAME_LENGTH_MAX });
+        }
+        if track == STABLE && version == Version::Current {
+            return Err(TrackError::StableCurrent);
         }
         let percent = percent_of(track, percent)?;
         self.changed(workloads, |name, tracks| {

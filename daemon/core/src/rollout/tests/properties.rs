@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::objects::{ingress, manifests, route};
 use crate::plan::{Manifest, Manifests, ObjectOwner};
 use crate::ports::ObjectRef;
-use crate::rollout::{Choice, STABLE, Shift, Tracks, Version, allowed, copies, desired, ways};
+use crate::rollout::{
+    Choice, Phase, STABLE, Shift, Tracks, Version, allowed, copies, desired, shifting, ways,
+};
 
 #[derive(Debug, Clone)]
 enum Operation {
@@ -99,10 +101,16 @@ proptest! {
         let ways = ways(&new, Some(&current), Choice::Auto).unwrap();
         let mut tracks = Tracks::stable(["api", "web"]);
         for operation in &operations {
+            if back && matches!(operation, Operation::Apply(STABLE, ..)) {
+                continue;
+            }
             tracks = perform(&tracks, operation).unwrap_or(tracks);
         }
-        let version = if back { Version::Current } else { Version::New };
-        let tracks = tracks.applied(STABLE, &all(), version, 100).unwrap();
+        let tracks = match back {
+            true => tracks.scaled(STABLE, &all(), 100),
+            false => tracks.applied(STABLE, &all(), Version::New, 100),
+        }
+        .unwrap();
         let whole = Shift { weights: BTreeMap::from([(STABLE.to_owned(), 100)]), ..Shift::default() };
         let mut tracks = tracks.shifted(&whole, Some(&all())).unwrap();
         for track in ["canary", "baseline"] {
@@ -164,5 +172,55 @@ proptest! {
                 }
             }
         }
+    }
+
+    /// The weights before or after it are kept on the way, too, and so are the pods
+    /// that serve.
+    #[test]
+    fn a_shift_lets_nobody_down_on_its_way(
+        before in prop::option::of(0u32..=100), after in 0u32..=100,
+        stable in 1u32..=100, canary in 1u32..=100, replicas in 1u32..12,
+    ) {
+        let versions = ["2", "1"].map(|version| Manifests {
+            namespace: "shop".to_owned(),
+            objects: super::objects::workload("web", version, replicas),
+        });
+        let [new, current] = &versions;
+        let ways = ways(new, Some(current), Choice::Auto).unwrap();
+        let web = vec!["web".to_owned()];
+        let weights = |percent: u32| Shift {
+            weights: [("canary".to_owned(), percent), (STABLE.to_owned(), 100 - percent)].into(),
+            ..Shift::default()
+        };
+        let mut from = Tracks::stable(["web"])
+            .applied("canary", &web, Version::New, canary)
+            .and_then(|tracks| tracks.scaled(STABLE, &web, stable))
+            .unwrap();
+        if let Some(before) = before {
+            from = from.shifted(&weights(before), None).unwrap();
+        }
+        let to = from.shifted(&weights(after), None).unwrap();
+        let mut there = desired(new, Some(current), &from, &ways, &web).apply;
+        let served = |there: &[Manifest]| -> (u64, u64) {
+            let pods = pods_behind(there, "web");
+            (pods.get("canary").copied().unwrap_or(0), pods.values().sum())
+        };
+        let first = served(&there);
+        let last = served(&desired(new, Some(current), &to, &ways, &web).apply);
+        let phases: Vec<Phase> = shifting(new, Some(current), &from, &to, &ways, &web);
+        for phase in &phases {
+            for manifest in &phase.apply {
+                let reference = new.reference(&manifest.object);
+                let known = there.iter_mut().find(|it| new.reference(&it.object) == reference);
+                known.expect("a shift makes nothing").object.clone_from(&manifest.object);
+            }
+            let (of_canary, total) = served(&there);
+            let allowed = u64::from(before.unwrap_or(0).max(after));
+            prop_assert!(of_canary * 100 <= total * allowed, "{of_canary} of {total}");
+            prop_assert!(total >= first.1.min(last.1), "{total} of {first:?} {last:?}");
+        }
+        let wanted = desired(new, Some(current), &to, &ways, &web).apply;
+        prop_assert_eq!(there.len(), wanted.len());
+        prop_assert!(wanted.iter().all(|manifest| there.contains(manifest)));
     }
 }

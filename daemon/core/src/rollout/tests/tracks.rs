@@ -73,6 +73,7 @@ fn what_is_impossible_is_said() {
         (begun().applied("canary", &web, Version::New, 101), "percent-invalid", "101 %"),
         (many.applied("canary", &web, Version::New, 100), "tracks-too-many", "4 tracks"),
         (shifted.applied("canary", &web, Version::New, 0), "track-empty", "gets requests"),
+        (begun().applied(STABLE, &web, Version::Current, 100), "track-stable", "roll back"),
         (begun().scaled("canary", &web, 10), "track-unknown", "it has stable"),
         (shifted.scaled("canary", &web, 0), "track-empty", "can't be scaled to 0 %"),
         (shifted.scaled(STABLE, &web, 0), "track-empty", "track stable"),
