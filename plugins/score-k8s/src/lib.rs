@@ -35,7 +35,7 @@
 //! | `name` | the workload's name |
 //! | `metadata` | of the Score document, as it is |
 //! | `annotations` | of the Score document, strings by name |
-//! | `labels`, `selector` | standard labels, and those that select its pods |
+//! | `labels`, `selector` | standard labels, and those among them that select its pods |
 //! | `replicas` | `values.replicas.NAME`, or the annotation `deployd.dev/replicas`, or 1 |
 //! | `initContainers`, `containers` | Kubernetes containers, complete |
 //! | `volumes` | Kubernetes volumes that the containers mount |
@@ -48,6 +48,16 @@
 //! Filters beside minijinja's own: `merge(object)` (deep; null deletes),
 //! `dns_label`, `short`. A value is printed as JSON, which is YAML too. What is
 //! null in the output is left out.
+//!
+//! # What a rollout needs
+//!
+//! While a new version is tried out beside the old one, deployd copies a workload's
+//! Deployment, Services, ConfigMaps and Secrets, and tells the pods of copies by the
+//! label `deployd.dev/track`. It is in `selector` with the value `stable`. A baseline
+//! that writes a selector of its own keeps it in the Deployment's selector, in the
+//! labels of its pods and in the Services' selectors; a workload without it can only
+//! be replaced as a whole. So can one that has a StatefulSet, DaemonSet or Job, and
+//! one that has two Deployments.
 //!
 //! # What goes where
 //!

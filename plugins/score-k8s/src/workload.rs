@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 
 const REPLICAS: &str = "deployd.dev/replicas";
 
+/// Tells pods that serve everybody from copies of them that are tried out; whoever
+/// copies a workload for a rollout writes another value.
+const TRACK: (&str, &str) = ("deployd.dev/track", "stable");
+
 /// One workload, as the baseline sees it.
 #[derive(Serialize)]
 pub(crate) struct Context<'a> {
@@ -98,6 +102,7 @@ fn selector(workload: &str, scope: &Scope) -> Map<String, Value> {
     Map::from_iter([
         ("app.kubernetes.io/name".to_owned(), workload.into()),
         ("app.kubernetes.io/instance".to_owned(), instance.into()),
+        (TRACK.0.to_owned(), TRACK.1.into()),
     ])
 }
 

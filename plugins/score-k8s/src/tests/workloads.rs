@@ -139,6 +139,8 @@ fn ports_become_a_service() {
     );
     let deployment = &of_kind(&objects, "Deployment")["spec"];
     assert_eq!(service["selector"], deployment["selector"]["matchLabels"]);
+    assert_eq!(service["selector"]["deployd.dev/track"], "stable");
+    assert_eq!(deployment["template"]["metadata"]["labels"]["deployd.dev/track"], "stable");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 {{- define "shop.selector" -}}
 app.kubernetes.io/name: {{ .workload.metadata.name }}
 app.kubernetes.io/instance: {{ printf "%s-production" .root.Release.Name }}
+deployd.dev/track: stable
 {{- end }}
 
 {{- define "shop.labels" -}}
