@@ -5,21 +5,27 @@
 //! strategy:
 //!   plugin: rolling
 //!   config:
-//!     deadline_ms: 300000   # for each batch; 10 minutes if absent
-//!     batch: ordered        # or all: everything at once
-//!     on_failure: roll-back # or stop: a person decides
+//!     deadline: 5m            # for each batch; 10 minutes if absent
+//!     deadlines: {search: 1h} # for workloads that take longer, or shorter
+//!     batch: ordered          # or all: everything at once
+//!     max_parallel: 2         # of a batch, at most so many at once
+//!     partition: 25           # after 25 % of the workloads, a person promotes
+//!     on_failure: roll-back   # or stop: a person decides
 //! ```
 //!
-//! A batch of `ordered` is every workload whose predecessors are ready. Pods are
-//! exchanged by the cluster itself, as the Deployment's `strategy` says.
+//! A batch of `ordered` is every workload whose predecessors are ready. The pods
+//! of a workload are exchanged by the cluster itself, in the manner that its own
+//! manifest says: `maxSurge`, `maxUnavailable` and `minReadySeconds` of a
+//! Deployment, the `partition` of a StatefulSet. They are set where manifests are
+//! made, in the templater's baseline or the workload's own values.
 
 mod batches;
 
-use deployd_plugin_sdk::strategy::{
-    Action, Context, Decision, Observation, STABLE, Strategy, Version,
-};
+use deployd_plugin_sdk::strategy::{Action, Context, Decision, Observation, STABLE, Strategy};
 use deployd_plugin_sdk::{Fault, Log, export_strategy};
-use serde::{Deserialize, Serialize};
+use rollout::{Deadlines, Millis, OnFailure, Program, Programmed, State};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 struct Rolling;
 
@@ -29,14 +35,25 @@ export_strategy!(Rolling);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Config {
-    deadline_ms: u64,
+    #[serde(alias = "deadline_ms")]
+    deadline: Millis,
+    deadlines: BTreeMap<String, Millis>,
     batch: Batch,
+    max_parallel: Option<u32>,
+    partition: Option<u32>,
     on_failure: OnFailure,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { deadline_ms: 600_000, batch: Batch::Ordered, on_failure: OnFailure::RollBack }
+        Self {
+            deadline: Deadlines::default().all,
+            deadlines: BTreeMap::new(),
+            batch: Batch::Ordered,
+            max_parallel: None,
+            partition: None,
+            on_failure: OnFailure::RollBack,
+        }
     }
 }
 
@@ -47,38 +64,12 @@ enum Batch {
     Ordered,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum OnFailure {
-    RollBack,
-    Stop,
-}
-
-/// Where a rollout stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
-    /// Which batch is under way.
-    batch: usize,
-    doing: Doing,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Doing {
-    Applying,
-    Awaiting,
-    /// A failure was left for a person.
-    Stopped,
-    /// `complete` or `roll-back` was said: nothing may follow.
-    Ended,
-}
-
 impl Strategy for Rolling {
     type Config = Config;
     type State = State;
 
     fn start(context: &Context<Config>, _: &impl Log) -> Result<Decision<State>, Fault> {
-        begin(context, 0)
+        rollout::start(context)
     }
 
     fn next(
@@ -87,100 +78,33 @@ impl Strategy for Rolling {
         observation: &Observation,
         log: &impl Log,
     ) -> Result<Decision<State>, Fault> {
-        match (observation, state.doing) {
-            (_, Doing::Ended) => Err(Fault::conflict("this rollout has ended")),
-            (Observation::Aborted { message }, _) => {
-                let why = if message.is_empty() { "a person wanted it" } else { message };
-                Ok(roll_back(context, &state, format!("aborted: {why}")))
-            }
-            // Whoever resumes a rollout that has stopped wants the batch tried again.
-            (Observation::Done { .. } | Observation::Promoted { .. }, Doing::Stopped) => {
-                begin(context, state.batch)
-            }
-            (Observation::Done { .. } | Observation::Promoted { .. }, Doing::Applying) => {
-                await_ready(context, &state)
-            }
-            (Observation::Done { .. } | Observation::Promoted { .. }, Doing::Awaiting) => {
-                begin(context, state.batch.saturating_add(1))
-            }
-            (Observation::Retried, Doing::Stopped) => begin(context, state.batch),
-            (Observation::Failed { message, .. }, _) => Ok(failed(context, &state, message)),
-            (Observation::Retried | Observation::Other, _) => {
-                log.warn("an outcome that this strategy does not know: taken for a failure");
-                Ok(failed(context, &state, "unknown outcome"))
+        rollout::next(context, &state, observation, log)
+    }
+}
+
+impl Programmed for Config {
+    fn program(context: &Context<Self>, hasty: Option<usize>) -> Result<Program<'_>, Fault> {
+        let Self { deadline, deadlines, .. } = context.config.clone();
+        let deadlines = Deadlines { all: deadline, by_workload: deadlines };
+        let mut program = Program::new(&context.workloads, deadlines, hasty);
+        let all = context.workloads.len();
+        let held = batches::held(&context.config, all);
+        let mut applied = 0;
+        for batch in batches::of(context, held)? {
+            program.apply(&batch);
+            program.await_ready(STABLE, &batch);
+            applied += batch.len();
+            if Some(applied) == held {
+                program.pause(format!("{applied} of {all} workloads are ready: promote to go on"));
             }
         }
+        program.act(Action::Complete, "every workload is ready");
+        Ok(program)
     }
-}
 
-/// Applies a batch, or completes when there is none left.
-fn begin(context: &Context<Config>, batch: usize) -> Result<Decision<State>, Fault> {
-    let batches = batches::of(context)?;
-    let Some(workloads) = batches.get(batch) else {
-        return Ok(Decision {
-            state: State { batch, doing: Doing::Ended },
-            action: Action::Complete,
-            progress: 100,
-            message: "every workload is ready".to_owned(),
-        });
-    };
-    Ok(Decision {
-        state: State { batch, doing: Doing::Applying },
-        action: Action::Apply {
-            track: STABLE.to_owned(),
-            workloads: workloads.clone(),
-            version: Version::New,
-            percent: 100,
-        },
-        progress: percent(2 * batch, 2 * batches.len()),
-        message: format!("applying {}", workloads.join(", ")),
-    })
-}
-
-fn await_ready(context: &Context<Config>, state: &State) -> Result<Decision<State>, Fault> {
-    let batches = batches::of(context)?;
-    let workloads = batches.get(state.batch).cloned().unwrap_or_default();
-    Ok(Decision {
-        state: State { batch: state.batch, doing: Doing::Awaiting },
-        progress: percent(2 * state.batch + 1, 2 * batches.len()),
-        message: format!("waiting for {}", workloads.join(", ")),
-        action: Action::AwaitReady {
-            track: STABLE.to_owned(),
-            workloads,
-            deadline_ms: context.config.deadline_ms,
-        },
-    })
-}
-
-fn failed(context: &Context<Config>, state: &State, message: &str) -> Decision<State> {
-    match context.config.on_failure {
-        OnFailure::RollBack => roll_back(context, state, message.to_owned()),
-        OnFailure::Stop => Decision {
-            state: State { batch: state.batch, doing: Doing::Stopped },
-            action: Action::Pause { message: message.to_owned() },
-            progress: progress(context, state),
-            message: format!("stopped: {message}"),
-        },
+    fn on_failure(&self) -> OnFailure {
+        self.on_failure
     }
-}
-
-fn roll_back(context: &Context<Config>, state: &State, reason: String) -> Decision<State> {
-    Decision {
-        state: State { batch: state.batch, doing: Doing::Ended },
-        message: format!("rolling back: {reason}"),
-        action: Action::RollBack { reason },
-        progress: progress(context, state),
-    }
-}
-
-fn progress(context: &Context<Config>, state: &State) -> u8 {
-    let batches = batches::of(context).map_or(1, |batches| batches.len());
-    percent(2 * state.batch, 2 * batches)
-}
-
-fn percent(part: usize, whole: usize) -> u8 {
-    let percent = part.saturating_mul(100).checked_div(whole).unwrap_or(100);
-    u8::try_from(percent.min(100)).unwrap_or(100)
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 use super::*;
+use deployd_plugin_sdk::strategy::{Promotion, Version};
 use deployd_plugin_sdk::testing::{self, FakeHost};
+use proptest::prelude::*;
+use rollout_model::{Rules, chances, drive, worlds};
 use serde_json::{Value, json};
+
+/// How many rollouts are driven.
+const CASES: u32 = 1_000;
 
 fn context(config: &Value) -> Context<Config> {
     let workloads = json!([
@@ -99,8 +105,12 @@ fn an_abort_rolls_back_also_when_stopped() {
 #[test]
 fn nothing_follows_the_end() {
     let context = context(&json!({}));
-    let state = State { batch: 2, doing: Doing::Ended };
-    let fault = Rolling::next(&context, state, &Observation::done(), &FakeHost::new()).unwrap_err();
+    let host = FakeHost::new();
+    let mut decision = Rolling::start(&context, &host).unwrap();
+    while decision.action != Action::Complete {
+        decision = Rolling::next(&context, decision.state, &Observation::done(), &host).unwrap();
+    }
+    let fault = Rolling::next(&context, decision.state, &Observation::done(), &host).unwrap_err();
     assert!(matches!(fault, Fault::Conflict(_)));
 }
 
@@ -133,4 +143,75 @@ fn workloads_that_wait_for_each_other_are_refused() {
 fn a_mistyped_setting_is_named() {
     let fault = testing::context::<Config>(&json!({"batch": "half"}), &json!([])).unwrap_err();
     assert!(fault.to_string().contains("/config/batch"), "{fault}");
+}
+
+#[test]
+fn a_workload_has_its_own_time() {
+    let config = json!({"deadline": "5m", "deadlines": {"web": "1h30m", "other": "1s"}});
+    let actions = run(&config, &vec![Observation::done(); 4]);
+    assert_eq!(actions[3..], [await_ready(&["api"], 300_000), await_ready(&["web"], 5_400_000)]);
+}
+
+#[test]
+fn at_most_so_many_workloads_are_applied_at_once() {
+    let config = json!({"batch": "all", "max_parallel": 2});
+    let actions = run(&config, &vec![Observation::done(); 4]);
+    assert_eq!((&actions[0], &actions[2]), (&apply(&["db", "api"]), &apply(&["web"])));
+}
+
+#[test]
+fn after_its_part_of_the_workloads_a_person_promotes() {
+    let config = json!({"partition": 50});
+    let done = || Observation::done();
+    let until_held = [done(), done(), done(), done()];
+    let held = [apply(&["db"]), await_ready(&["db"], 600_000), apply(&["api"])];
+    let actions = run(&config, &until_held);
+    assert_eq!(actions[..3], held);
+    assert!(matches!(&actions[4], Action::Pause { message } if message.contains("2 of 3")));
+    for scope in [Promotion::Step, Promotion::All] {
+        let mut observations = until_held.to_vec();
+        observations.push(Observation::Promoted { scope });
+        assert_eq!(run(&config, &observations).last(), Some(&apply(&["web"])));
+    }
+}
+
+#[test]
+fn promoting_all_beforehand_leaves_the_pause_out() {
+    let promoted = Observation::Promoted { scope: Promotion::All };
+    // The first batch is still waited for: nobody can promote what is not there.
+    let actions =
+        run(&json!({"partition": 30}), &[Observation::done(), promoted, Observation::done()]);
+    assert_eq!(
+        actions,
+        [
+            apply(&["db"]),
+            await_ready(&["db"], 600_000),
+            await_ready(&["db"], 600_000),
+            apply(&["api", "web"])
+        ]
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn whatever_happens_a_rollout_ends_in_the_new_version_or_goes_back(
+        workloads in worlds(),
+        chances in chances(),
+        all in any::<bool>(),
+        stop in any::<bool>(),
+        max_parallel in 1..4_u32,
+        partition in 1..101_u32,
+    ) {
+        let config = json!({
+            "batch": if all { "all" } else { "ordered" },
+            "on_failure": if stop { "stop" } else { "roll-back" },
+            "max_parallel": max_parallel,
+            "partition": partition,
+        });
+        let rules = Rules { ordered: !all, proportional: true };
+        let run = drive::<Rolling>(&config, &workloads, &chances, rules);
+        prop_assert!(run.is_ok(), "{config}\n{workloads:#?}\n{}", run.unwrap_err());
+    }
 }
