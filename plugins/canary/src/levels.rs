@@ -11,6 +11,9 @@ pub(crate) const CANARY: &str = "canary";
 /// The most steps: more than anybody reads, and far fewer than the engine takes.
 const STEPS_MAX: usize = 100;
 
+/// The most headers at once: each is a rule, of which a route has room for few.
+const HEADERS_MAX: usize = 8;
+
 /// The most traffic of a canary that a baseline can have as much of; with more,
 /// the canary goes on without it.
 const BASELINE_MAX: u32 = 50;
@@ -115,6 +118,20 @@ fn fits(step: &Step, tracked: &[&Workload]) -> Result<(), String> {
         Step::Weight(weight) => unreachable(tracked, *weight).map_or(Ok(()), Err),
         Step::Headers(headers) if !headers.is_empty() && none_can(|one| one.traffic.headers) => {
             Err(format!("{} has no router that looks at headers", names(tracked)))
+        }
+        Step::Headers(headers) if headers.len() > HEADERS_MAX => {
+            Err(format!("{} headers; expected at most {HEADERS_MAX}", headers.len()))
+        }
+        Step::Headers(headers) if headers.len() > 1 => {
+            let by_ingress = |one: &&&Workload| one.traffic.way == Way::NginxIngress;
+            match tracked.iter().find(by_ingress) {
+                Some(one) => Err(format!(
+                    "{} headers; expected one, which is what the Ingress of {} takes",
+                    headers.len(),
+                    one.name
+                )),
+                None => Ok(()),
+            }
         }
         Step::Mirror(true) if none_can(|one| one.traffic.mirror) => {
             Err(format!("{} has no router that copies requests", names(tracked)))

@@ -15,10 +15,10 @@ pub(crate) fn of(wanted: u32, percent: u32) -> Option<(u32, u32)> {
     })
 }
 
-/// The percents that can be reached so.
+/// The percents that can be reached so, rounded up.
 pub(crate) fn reached(wanted: u32) -> Vec<u32> {
     let is_reached = |percent: &u32| match of(wanted, *percent) {
-        Some((stable, other)) => other * 100 / (stable + other) == *percent,
+        Some((stable, other)) => (other * 100).div_ceil(stable + other) == *percent,
         None => false,
     };
     (1..100).filter(is_reached).collect()
@@ -33,6 +33,6 @@ mod tests {
         assert_eq!(of(3, 10), None);
         assert_eq!(of(3, 25), Some((3, 1)));
         assert_eq!(of(4, 50), Some((2, 2)));
-        assert_eq!(reached(3), [25, 40, 50, 60, 75]);
+        assert_eq!(reached(3), [25, 34, 40, 50, 60, 67, 75]);
     }
 }

@@ -41,6 +41,19 @@ fn what_no_router_can_do_is_refused() {
 }
 
 #[test]
+fn more_headers_than_an_ingress_takes_are_refused() {
+    let mut workloads = web();
+    workloads[0]["traffic"] = json!({"way": "nginx-ingress", "weights": null, "headers": true});
+    let header = |name: &str| json!({"name": name, "value": "yes"});
+    let config = json!({"steps": [{"headers": [header("x-canary"), header("x-team")]}]});
+    assert!(
+        refused(&config, &workloads).contains("/config/steps/0/headers: 2 headers; expected one")
+    );
+    let many: Vec<Value> = (0..9).map(|at| header(&format!("x-{at}"))).collect();
+    assert!(refused(&json!({"steps": [{"headers": many}]}), &web()).contains("expected at most 8"));
+}
+
+#[test]
 fn too_small_a_canary_gets_no_full_traffic() {
     for (steps, baseline, place) in [
         (json!([{"scale": 40}, {"weight": 100}]), false, "/config/steps/1/weight"),
