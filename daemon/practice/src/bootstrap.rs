@@ -36,6 +36,7 @@ pub(crate) fn fill(cluster: &Cluster) {
         let storage = "priorityclasses.scheduling.k8s.io";
         make(cluster, storage, "", "scheduling.k8s.io/v1", "PriorityClass", name, class);
     }
+    crate::gateway_api::install(cluster);
     let version = "rbac.authorization.k8s.io/v1";
     for (name, rules) in auth::cluster_roles() {
         let storage = "clusterroles.rbac.authorization.k8s.io";

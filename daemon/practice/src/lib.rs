@@ -3,7 +3,9 @@
 //! [`Practice::start`] gives a cluster with one node on loopback. Clients
 //! reach it with the kubeconfig it gives; deployments roll out, pods become
 //! ready, crash or stay pending as [`Behaviours`] say, the API fails as
-//! [`Faults`] say, and a gateway answers for the pods behind ingresses.
+//! [`Faults`] say, and a gateway answers for the pods behind ingresses (with the
+//! canary annotations of ingress-nginx) and HTTPRoutes of the Gateway API, whose
+//! definitions are installed.
 //!
 //! Anybody can make a pod misbehave by its image's name: one that contains
 //! `practice/crash-loop`, `practice/never-ready`,
@@ -28,6 +30,7 @@ mod controllers;
 mod defaults;
 mod faults;
 mod gateway;
+mod gateway_api;
 mod json;
 mod listeners;
 mod logs;

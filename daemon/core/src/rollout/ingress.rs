@@ -79,7 +79,8 @@ pub(super) fn canary(
             put("canary-by-header-value", value.clone());
         }
         if let Some(pattern) = &header.pattern {
-            put("canary-by-header-pattern", pattern.clone());
+            // There it is enough that a part fits.
+            put("canary-by-header-pattern", format!("^(?:{pattern})$"));
         }
     }
     let mut found = object.clone();

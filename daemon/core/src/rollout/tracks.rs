@@ -56,7 +56,7 @@ pub struct HeaderMatch {
     /// Its value, exactly; either this or `pattern`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// A regular expression for its value, as the router understands it.
+    /// A regular expression for all of its value, as the router understands it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Where they go.

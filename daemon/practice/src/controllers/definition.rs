@@ -12,6 +12,14 @@ const MANAGER: &str = "kube-apiserver";
 /// The finalizer that waits for the objects of the definition to go.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+/// Has a definition served at once, in a cluster that nobody looks at yet.
+pub(crate) fn establish(cluster: &Cluster, key: &Key) {
+    // Names, then the definition itself; the controller would take two turns.
+    for _ in 0..2 {
+        reconcile(cluster, key);
+    }
+}
+
 pub(super) fn reconcile(cluster: &Cluster, key: &Key) -> Again {
     let Some(definition) = cluster.get(&key.resource, "", &key.name) else {
         cluster.registry_mut(|registry| registry.forget(&key.name));

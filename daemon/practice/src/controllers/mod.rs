@@ -11,6 +11,7 @@ mod deployment;
 mod deployment_status;
 pub(crate) mod endpoints;
 mod events;
+mod gateway_api;
 mod ingress;
 mod job;
 mod namespace;
@@ -26,10 +27,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use conditions::{condition, set_condition};
+pub(crate) use definition::establish;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::gateway_api::{CLASSES, GATEWAYS, HTTP_ROUTES};
 use crate::json;
 use crate::pods::Pods;
 use crate::storage::{Change, ChangeKind, Key};
@@ -55,6 +58,7 @@ enum Task {
     Pod(Key),
     Endpoints(Key),
     Ingress(Key),
+    GatewayApi(Key),
     Budget(Key),
     Collect(Key),
 }
@@ -165,6 +169,7 @@ impl Controllers {
             Task::Pod(key) => self.pods.reconcile(cluster, key),
             Task::Endpoints(key) => endpoints::reconcile(cluster, key),
             Task::Ingress(key) => ingress::reconcile(cluster, key),
+            Task::GatewayApi(key) => gateway_api::reconcile(cluster, key),
             Task::Budget(key) => budget::reconcile(cluster, key),
             Task::Collect(key) => collector::reconcile(cluster, key),
         };
@@ -219,6 +224,7 @@ impl Controllers {
             "services" => Task::Endpoints(key),
             "ingresses.networking.k8s.io" => Task::Ingress(key),
             "poddisruptionbudgets.policy" => Task::Budget(key),
+            CLASSES | GATEWAYS | HTTP_ROUTES => Task::GatewayApi(key),
             _ => return,
         };
         self.dirty.push(task);
@@ -268,6 +274,19 @@ impl Controllers {
         if matches!(&*key.resource, "configmaps" | "secrets") && change.kind == ChangeKind::Added {
             self.neighbours(&key.namespace, "pods", Task::Pod);
         }
+        // Routes say whether there is what they name; gateways, how many there are.
+        match &*key.resource {
+            CLASSES => {
+                self.everywhere(GATEWAYS, Task::GatewayApi);
+                self.everywhere(HTTP_ROUTES, Task::GatewayApi);
+            }
+            GATEWAYS => self.everywhere(HTTP_ROUTES, Task::GatewayApi),
+            HTTP_ROUTES => self.everywhere(GATEWAYS, Task::GatewayApi),
+            "services" if change.kind != ChangeKind::Modified => {
+                self.neighbours(&key.namespace, HTTP_ROUTES, Task::GatewayApi);
+            }
+            _ => {}
+        }
         if !key.namespace.is_empty() && change.kind != ChangeKind::Modified
             || &*key.resource == "pods"
         {
@@ -308,6 +327,13 @@ impl Controllers {
     fn neighbours(&mut self, namespace: &str, storage: &str, task: fn(Key) -> Task) {
         for object in self.cluster.list(storage, namespace) {
             let key = Key::new(storage, namespace, json::name(&object));
+            self.dirty.push(task(key));
+        }
+    }
+
+    fn everywhere(&mut self, storage: &str, task: fn(Key) -> Task) {
+        for object in self.cluster.list(storage, "") {
+            let key = Key::new(storage, json::namespace(&object), json::name(&object));
             self.dirty.push(task(key));
         }
     }

@@ -10,7 +10,12 @@ use tokio::net::TcpStream;
 
 use crate::stage::{Stage, deployment, is_rolled_out};
 
-async fn get(address: SocketAddr, host: &str, path: &str, accept: &str) -> (u16, String) {
+pub(crate) async fn get(
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    accept: &str,
+) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"

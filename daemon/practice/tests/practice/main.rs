@@ -6,6 +6,7 @@
 mod access;
 mod admission;
 mod apply;
+mod canary;
 mod custom;
 mod discovery;
 mod faults;

@@ -148,6 +148,14 @@ fn an_ingress_gets_a_second_one() {
 }
 
 #[test]
+fn a_pattern_fits_all_of_a_header() {
+    let shift = Shift { headers: vec![header(None, Some("a|b"))], ..shift(&[(STABLE, 100)]) };
+    let found = apply(&ingress(), &tracks().shifted(&shift, Some(&of(&["web"]))).unwrap());
+    let annotations = &one(&found, "Ingress", "shop-web-canary")["metadata"]["annotations"];
+    assert_eq!(annotations["nginx.ingress.kubernetes.io/canary-by-header-pattern"], "^(?:a|b)$");
+}
+
+#[test]
 fn an_ingress_of_one_workload_has_a_short_name() {
     let mut alone = ingress();
     alone["spec"]["rules"][0]["http"]["paths"].as_array_mut().unwrap().remove(0);
