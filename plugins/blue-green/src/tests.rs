@@ -199,6 +199,30 @@ fn unverified(actions: &[(Action, Came)], config: &Value) -> Result<(), String> 
     Ok(())
 }
 
+#[test]
+fn each_setting_of_the_schema_is_read() {
+    let config = json!({
+        "before": ["smoke"], "auto_promote": false, "mirror": {"for": "5m", "checks": ["errors"]},
+        "after": ["errors"], "for": "5m", "scale_down_delay": "10m",
+        "on_inconclusive": "roll-back", "deadline": "1m",
+    });
+    testing::context::<Config>(&config, &json!([])).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
+    let mut described: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    // The same in milliseconds.
+    for key in ["deadline_ms", "for_ms", "scale_down_delay_ms"] {
+        let mut config = config.clone();
+        config.as_object_mut().unwrap().remove(key.trim_end_matches("_ms"));
+        config[key] = json!(60_000);
+        testing::context::<Config>(&config, &json!([])).unwrap();
+        described.retain(|one| *one != key);
+    }
+    let mut read: Vec<&String> = config.as_object().unwrap().keys().collect();
+    described.sort();
+    read.sort();
+    assert_eq!(described, read);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 

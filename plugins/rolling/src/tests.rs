@@ -192,6 +192,29 @@ fn promoting_all_beforehand_leaves_the_pause_out() {
     );
 }
 
+#[test]
+fn each_setting_of_the_schema_is_read() {
+    let config = json!({
+        "deadline": "5m", "deadlines": {"search": "1h"}, "batch": "all", "max_parallel": 2,
+        "partition": 25, "on_failure": "stop",
+    });
+    testing::context::<Config>(&config, &json!([])).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
+    let mut described: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    // The same in milliseconds.
+    for key in ["deadline_ms"] {
+        let mut config = config.clone();
+        config.as_object_mut().unwrap().remove(key.trim_end_matches("_ms"));
+        config[key] = json!(60_000);
+        testing::context::<Config>(&config, &json!([])).unwrap();
+        described.retain(|one| *one != key);
+    }
+    let mut read: Vec<&String> = config.as_object().unwrap().keys().collect();
+    described.sort();
+    read.sort();
+    assert_eq!(described, read);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 

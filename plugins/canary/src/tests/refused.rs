@@ -91,3 +91,26 @@ fn steps_are_there_and_each_says_one_thing() {
         refused(&json!({"steps": [{"checks": []}]}), &web()).contains("/config/steps/0/checks")
     );
 }
+
+#[test]
+fn each_setting_of_the_schema_is_read() {
+    let config = json!({
+        "steps": [{"weight": 10}], "background": {"checks": ["errors"]}, "baseline": true,
+        "scale_down_stable": true, "on_inconclusive": "roll-back", "deadline": "1m",
+    });
+    testing::context::<Config>(&config, &json!([])).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../config.schema.json")).unwrap();
+    let mut described: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    // The same in milliseconds.
+    for key in ["deadline_ms"] {
+        let mut config = config.clone();
+        config.as_object_mut().unwrap().remove(key.trim_end_matches("_ms"));
+        config[key] = json!(60_000);
+        testing::context::<Config>(&config, &json!([])).unwrap();
+        described.retain(|one| *one != key);
+    }
+    let mut read: Vec<&String> = config.as_object().unwrap().keys().collect();
+    described.sort();
+    read.sort();
+    assert_eq!(described, read);
+}
