@@ -188,12 +188,22 @@ pub fn chain(
     previous: Digest,
     event: &NewEvent,
 ) -> Result<Digest, serde_json::Error> {
-    Ok(Digest::of_parts(&[
+    Ok(chain_canonical(stream, version, previous, &canonical_json(event)?))
+}
+
+/// The same for who has the event's canonical JSON already.
+pub fn chain_canonical(
+    stream: &StreamId,
+    version: Version,
+    previous: Digest,
+    canonical: &[u8],
+) -> Digest {
+    Digest::of_parts(&[
         stream.0.as_bytes(),
         &version.0.to_be_bytes(),
         previous.as_bytes(),
-        &canonical_json(event)?,
-    ]))
+        canonical,
+    ])
 }
 
 /// What is wrong with a chain, and where.

@@ -174,6 +174,9 @@ seeded_bugs! {
     /// An event is hashed with the version before its own.
     ChainOffByOne: "I9", "deployd-store",
         "conformance::redb::batches::i9_every_event_is_chained_to_the_one_before";
+    /// A part of a stream is read as if nothing had been before it.
+    LinkOfNothing: "I9", "deployd-store",
+        "damage::i9_what_older_versions_wrote_is_read_among_what_is_written_now";
     /// Content is given that is not what its digest says.
     ContentNotCompared: "I9", "deployd-store",
         "damage::changed_content_is_found_and_not_given";

@@ -15,7 +15,7 @@ use deployd_core::subject::{Subject, Which};
 use deployd_core::{Digest, Timestamp};
 use serde_json::Value;
 
-use crate::records::{content, named_set};
+use crate::records::{content, named_set, with_steps};
 use crate::subjects::Resolved;
 use crate::{Engine, EngineError, Inner};
 
@@ -67,7 +67,11 @@ impl Inner {
             Some(_) if wanted.part == Some(PartName::Set) => Err(String::new()),
             None => Err(format!("{subject} is a set, and none of its deployments was named")),
             Some(record) => {
-                let record = self.past(&record.id).await?;
+                let record = match &record.imported {
+                    // It was read with all that it has.
+                    Some(_) => record.clone(),
+                    None => with_steps(&*self.ports.store, record.clone()).await?,
+                };
                 self.made_of(&resolved.subject, &record).await?
             }
         };

@@ -10,7 +10,7 @@ use deployd_core::ports::{KeyRange, Order, Store};
 use deployd_core::views::{ImportsPage, PAGE_MAX};
 use deployd_core::{DeploymentId, Digest, EnvironmentId};
 
-use crate::records::{content, decode, deployment, get};
+use crate::records::{content, decode, get, with_steps};
 use crate::{Engine, EngineError, Inner};
 
 /// An imported deployment, as it is found by its id.
@@ -51,8 +51,8 @@ impl Inner {
     /// A deployment with its steps, of here or imported.
     pub(crate) async fn past(&self, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
         let store = &*self.ports.store;
-        if store.get(DEPLOYMENTS, id.0.as_bytes()).await?.is_some() {
-            return deployment(store, id).await;
+        if let Some(record) = get(store, DEPLOYMENTS, id.0.as_bytes()).await? {
+            return with_steps(store, record).await;
         }
         match imported(store, id).await? {
             Some(found) => self.record_of(found).await,

@@ -4,8 +4,8 @@
 //! Values are JSON. Keys are made so that a prefix is what one scans for.
 
 use deployd_core::config::{DocumentKey, DocumentKind};
-use deployd_core::deployment::projection::{DEPLOYMENTS, STEPS, step_keys};
-use deployd_core::deployment::{DeploymentRecord, Step};
+use deployd_core::deployment::projection::{DEPLOYMENTS, STEPS, step_keys, steps_of};
+use deployd_core::deployment::{DeploymentRecord, Steps};
 use deployd_core::ports::{Index, KeyRange, Object, Order, Put, Store};
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, Name};
@@ -77,8 +77,11 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EngineError> {
 
 /// From JSON that deployd has written.
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, EngineError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| EngineError::bug(format!("stored {what} can't be read: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| unreadable(what, &error))
+}
+
+fn unreadable(what: &str, error: &serde_json::Error) -> EngineError {
+    EngineError::bug(format!("stored {what} can't be read: {error}"))
 }
 
 /// A change of a projection.
@@ -172,15 +175,31 @@ pub(crate) async fn head_of_deployment(
     })
 }
 
+async fn steps(store: &dyn Store, id: &DeploymentId) -> Result<Steps, EngineError> {
+    let page = store.scan(STEPS, step_keys(id), Order::Ascending, SCAN_MAX).await?;
+    let mut steps = Vec::new();
+    for (_, value) in &page.entries {
+        let more = steps_of(value).map_err(|error| unreadable(STEPS.0, &error))?;
+        steps.extend(more);
+    }
+    Ok(steps.into_iter().collect())
+}
+
 /// A deployment of here with its steps.
 pub(crate) async fn deployment(
     store: &dyn Store,
     id: &DeploymentId,
 ) -> Result<DeploymentRecord, EngineError> {
-    let mut record = head_of_deployment(store, id).await?;
+    with_steps(store, head_of_deployment(store, id).await?).await
+}
+
+/// A deployment of here that was read without its steps, with them.
+pub(crate) async fn with_steps(
+    store: &dyn Store,
+    mut record: DeploymentRecord,
+) -> Result<DeploymentRecord, EngineError> {
     if let Some(work) = &mut record.work {
-        let steps: Vec<Step> = all(store, STEPS, step_keys(id)).await?;
-        work.steps = steps.into();
+        work.steps = steps(store, &record.id).await?;
     }
     Ok(record)
 }

@@ -2,24 +2,42 @@
 //! a refused batch leaves nothing behind.
 
 use deployd_core::Digest;
-use deployd_core::journal::{Head, StreamId, chain};
+use deployd_core::journal::{Head, StreamId, Version, chain_canonical};
 use deployd_core::outbox::Message;
-use deployd_core::ports::{Append, Batch, Put, StoreError};
+use deployd_core::ports::{Append, Batch, Fence, Put, StoreError};
 use deployd_core::seeded::{Bug, seeded};
 use redb::ReadableTable;
 
 use crate::error::Failure;
+use crate::events::Ready;
 use crate::tables::Tables;
-use crate::{claims, encode, objects, outbox};
+use crate::{claims, encode, objects, outbox, values};
 
-/// A batch whose content is compressed: that needs no transaction, and would
-/// keep others waiting in one.
+/// A batch whose texts and content are compressed: that needs no transaction, and
+/// would keep others waiting in one.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    appends: Vec<Append>,
+    appends: Vec<ReadyAppend>,
     puts: Vec<Put>,
     outbox: Vec<Message>,
     objects: Vec<(Digest, Vec<u8>)>,
+}
+
+/// An append whose events are ready to be chained.
+#[derive(Debug)]
+struct ReadyAppend {
+    stream: StreamId,
+    expect: Version,
+    fence: Option<Fence>,
+    events: Vec<Ready>,
+}
+
+impl ReadyAppend {
+    fn of(append: Append) -> Result<Self, StoreError> {
+        let Append { stream, expect, fence, events } = append;
+        let events = events.iter().map(Ready::of).collect::<Result<_, _>>()?;
+        Ok(Self { stream, expect, fence, events })
+    }
 }
 
 impl Prepared {
@@ -28,12 +46,18 @@ impl Prepared {
         self.appends.iter().map(|append| &append.stream)
     }
 
-    /// Compresses the content of a checked batch.
-    pub(crate) fn of(batch: Batch) -> Self {
-        let Batch { appends, puts, outbox, objects } = batch;
+    /// Compresses what is in a checked batch.
+    ///
+    /// Fails with [`StoreError::InvalidBatch`] where an event can't be JSON.
+    pub(crate) fn of(batch: Batch) -> Result<Self, StoreError> {
+        let Batch { appends, mut puts, outbox, objects } = batch;
+        let appends = appends.into_iter().map(ReadyAppend::of).collect::<Result<_, _>>()?;
+        for put in &mut puts {
+            put.value = put.value.take().map(values::pack);
+        }
         let objects =
             objects.iter().map(|object| (object.digest, objects::pack(&object.bytes))).collect();
-        Self { appends, puts, outbox, objects }
+        Ok(Self { appends, puts, outbox, objects })
     }
 }
 
@@ -90,8 +114,8 @@ pub(crate) fn head(tables: &Tables<'_>, stream: &StreamId) -> Result<Head, Failu
     Ok(encode::to_head(stream, head.as_ref().map(|bytes| bytes.value()))?)
 }
 
-fn plan<'b>(tables: &Tables<'_>, append: &'b Append) -> Result<Planned<'b>, Failure> {
-    let Append { stream, expect, fence, events } = append;
+fn plan<'b>(tables: &Tables<'_>, append: &'b ReadyAppend) -> Result<Planned<'b>, Failure> {
+    let ReadyAppend { stream, expect, fence, events } = append;
     // First the fence: whoever lost the stream must not read it and try again.
     claims::check(tables, stream, *fence)?;
     let mut head = head(tables, stream)?;
@@ -102,9 +126,8 @@ fn plan<'b>(tables: &Tables<'_>, append: &'b Append) -> Result<Planned<'b>, Fail
     for event in events {
         let version = head.version.next();
         let chained = if seeded(Bug::ChainOffByOne) { head.version } else { version };
-        let hash = chain(stream, chained, head.hash, event)
-            .map_err(|error| StoreError::InvalidBatch(format!("an event is not JSON: {error}")))?;
-        records.push((version.0, encode::event(event, head.hash, hash)?));
+        let hash = chain_canonical(stream, chained, head.hash, &event.canonical);
+        records.push((version.0, event.stored(hash)));
         head = Head { version, hash };
     }
     Ok(Planned { stream, events: records, head })

@@ -13,7 +13,7 @@ use crate::error::{Failure, OpenError, RestoreError};
 use crate::open::{self, StoreOptions};
 use crate::sealed::{Findings, Sealed};
 use crate::tables::{META, Tables};
-use crate::verify;
+use crate::{encode, events, objects, values, verify};
 
 /// Copies what is in this view into a new file at `to`, never over another. The
 /// copy has no free pages: it is as small as a store can be.
@@ -93,13 +93,15 @@ pub fn records_of(path: &Path) -> Result<Vec<(String, Vec<u8>)>, OpenError> {
     let read = || {
         let mut found = Vec::new();
         for (table, key, value) in crate::tables::records(&opened.database.begin_read()?)? {
-            let value = match <[u8; 32]>::try_from(key.as_slice()) {
-                Ok(digest) if table == "objects" => {
-                    crate::objects::unpack(Digest::from_bytes(digest), &value)?
-                }
-                // Others compress what they keep, too.
-                _ => zstd::decode_all(value.as_slice()).unwrap_or(value),
+            let value = match (table, <[u8; 32]>::try_from(key.as_slice())) {
+                ("objects", Ok(digest)) => objects::unpack(Digest::from_bytes(digest), &value)?,
+                ("events", _) => events::text_of(&value).unwrap_or(value),
+                ("outbox", _) => encode::text_of_message(&value).unwrap_or(value),
+                ("indexes", _) => values::unpack(|| "a value".to_owned(), &value)?,
+                _ => value,
             };
+            // Others compress what they keep, too.
+            let value = zstd::decode_all(value.as_slice()).unwrap_or(value);
             found.push((table.to_owned(), [key, value].concat()));
         }
         Ok(found)

@@ -1,14 +1,22 @@
 //! How records are written: a format byte, then the rest.
 
 use deployd_core::Digest;
-use deployd_core::journal::{EventRecord, Head, NewEvent, StreamId, Version, genesis};
+use deployd_core::journal::{Head, StreamId, Version, genesis};
 use deployd_core::outbox::Message;
 use deployd_core::ports::StoreError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::packed;
+
 /// The first format of each kind of record.
 const V1: u8 = 1;
+/// JSON that is compressed.
+const PACKED: u8 = 2;
+
+/// What is kept around a message, at most: a number and a few words.
+const AROUND_MESSAGE: usize = 1 << 10;
 
 /// JSON, as most records are kept.
 pub(crate) fn to_json<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>, StoreError> {
@@ -43,42 +51,6 @@ fn take<'b, const N: usize>(
         Some((array, rest)) => Ok((*array, rest)),
         None => Err(StoreError::Damaged(format!("{what} is too short"))),
     }
-}
-
-/// An event without what its key tells.
-#[derive(Serialize, Deserialize)]
-struct StoredEvent {
-    event: NewEvent,
-    previous: Digest,
-    hash: Digest,
-}
-
-/// [`StoredEvent`], to be written.
-#[derive(Serialize)]
-struct EventToStore<'e> {
-    event: &'e NewEvent,
-    previous: Digest,
-    hash: Digest,
-}
-
-/// An event, to be kept under its stream and version.
-pub(crate) fn event(
-    event: &NewEvent,
-    previous: Digest,
-    hash: Digest,
-) -> Result<Vec<u8>, StoreError> {
-    to_json("an event", &EventToStore { event, previous, hash })
-}
-
-/// The event kept under this stream and version.
-pub(crate) fn to_event(
-    stream: &StreamId,
-    version: u64,
-    bytes: &[u8],
-) -> Result<EventRecord, StoreError> {
-    let StoredEvent { event, previous, hash } =
-        from_json(&format!("event {version} of stream {stream}"), bytes)?;
-    Ok(EventRecord { stream: stream.clone(), version: Version(version), event, previous, hash })
 }
 
 /// A head: its version and hash.
@@ -147,9 +119,34 @@ struct MessageToStore<'m> {
     message: &'m Message,
 }
 
-/// A message, to be kept under its number.
+/// A message, to be kept under its number: JSON, compressed where that is shorter.
 pub(crate) fn message(available: u64, message: &Message) -> Result<Vec<u8>, StoreError> {
-    to_json("a message", &MessageToStore { available, message })
+    let json = to_json("a message", &MessageToStore { available, message })?;
+    match json.split_first().and_then(|(_, text)| packed::pack(text)) {
+        Some(packed) => Ok([&[PACKED], packed.as_slice()].concat()),
+        None => Ok(json),
+    }
+}
+
+/// What [`message`] wrote.
+pub(crate) fn to_message(what: &str, bytes: &[u8]) -> Result<StoredMessage, StoreError> {
+    let damaged = |why: String| StoreError::Damaged(format!("{what}: {why}"));
+    match unpacked(bytes) {
+        Some(text) => serde_json::from_slice(&text.map_err(damaged)?)
+            .map_err(|error| damaged(error.to_string())),
+        None => from_json(what, bytes),
+    }
+}
+
+/// The compressed text of a message; none where it is not compressed.
+fn unpacked(message: &[u8]) -> Option<Result<Vec<u8>, String>> {
+    let packed = message.strip_prefix(&[PACKED])?;
+    Some(packed::unpack(packed, MESSAGE_BYTES_MAX + AROUND_MESSAGE))
+}
+
+/// The text of a message, for tests that look for what must not be there.
+pub(crate) fn text_of_message(message: &[u8]) -> Option<Vec<u8>> {
+    unpacked(message)?.ok()
 }
 
 /// A stream's claim, also after it was given back: the fence must not fall.

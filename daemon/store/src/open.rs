@@ -19,7 +19,7 @@ use crate::limits::{QUEUE_REQUESTS_MAX, RESERVE_BYTES};
 use crate::metered::{Meter, Metered};
 use crate::sealed::{FILE_FORMAT, Findings, SealError, Sealed, is_plain};
 use crate::tables::INDEXES;
-use crate::{backup, migrate};
+use crate::{backup, migrate, values};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -215,7 +215,8 @@ pub fn indexes_of(path: &Path) -> Result<Entries, OpenError> {
         for entry in view.open_table(INDEXES)?.iter()? {
             let (key, value) = entry?;
             let (index, key) = key.value();
-            entries.insert((index.to_owned(), key.to_vec()), value.value().to_vec());
+            let value = values::unpack(|| index.to_owned(), value.value())?;
+            entries.insert((index.to_owned(), key.to_vec()), value);
         }
         Ok(entries)
     };

@@ -30,7 +30,7 @@ pub(crate) fn stored(
 ) -> Result<StoredMessage, Failure> {
     let what = format!("message number {number}");
     match outbox.get(number)? {
-        Some(bytes) => Ok(encode::from_json(&what, bytes.value())?),
+        Some(bytes) => Ok(encode::to_message(&what, bytes.value())?),
         None => Err(StoreError::Damaged(format!("{what} is missing")).into()),
     }
 }

@@ -13,10 +13,11 @@ use redb::{ReadTransaction, ReadableTable};
 
 use crate::at_once::{PACKED_AT_ONCE, UNPACKED_AT_ONCE};
 use crate::error::Failure;
+use crate::events::Reader;
 use crate::tables::{
     EVENTS, FEED, HEADS, INDEXES, KEYS, OBJECTS, OUTBOX, OUTBOX_DUE, OUTBOX_IDS, OUTBOX_STATUS,
 };
-use crate::{encode, idempotency, objects, outbox};
+use crate::{encode, idempotency, objects, outbox, values};
 
 pub(crate) fn accepted(
     view: &ReadTransaction,
@@ -40,10 +41,11 @@ pub(crate) fn read(
 ) -> Result<Vec<EventRecord>, Failure> {
     let events = view.open_table(EVENTS)?;
     let name = stream.0.as_str();
+    let mut reader = Reader::new(&events);
     let mut records = Vec::new();
     for entry in ReadableTable::range(&events, (name, from.0)..=(name, u64::MAX))?.take(max) {
         let (key, event) = entry?;
-        records.push(encode::to_event(stream, key.value().1, event.value())?);
+        records.push(reader.record(stream, key.value().1, event.value())?);
     }
     Ok(records)
 }
@@ -54,8 +56,15 @@ pub(crate) fn get(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, Failure> {
     let indexes = view.open_table(INDEXES)?;
-    let value = ReadableTable::get(&indexes, (index.0, key))?;
-    Ok(value.map(|value| value.value().to_vec()))
+    match ReadableTable::get(&indexes, (index.0, key))? {
+        Some(value) => Ok(Some(values::unpack(|| named(index, key), value.value())?)),
+        None => Ok(None),
+    }
+}
+
+/// An entry of a projection, for messages.
+fn named(index: Index, key: &[u8]) -> String {
+    format!("{:?} of index {}", String::from_utf8_lossy(key), index.0)
 }
 
 pub(crate) fn scan(
@@ -88,7 +97,8 @@ pub(crate) fn scan(
             return Ok(Page { entries, more: !seeded(Bug::PageSaysNoMore) });
         }
         let (key, value) = entry?;
-        entries.push((key.value().1.to_vec(), value.value().to_vec()));
+        let key = key.value().1;
+        entries.push((key.to_vec(), values::unpack(|| named(index, key), value.value())?));
     }
 }
 
@@ -127,6 +137,7 @@ pub(crate) fn feed(
 ) -> Result<Vec<FeedItem>, Failure> {
     let feed = view.open_table(FEED)?;
     let events = view.open_table(EVENTS)?;
+    let mut reader = Reader::new(&events);
     let mut items = Vec::new();
     let after = (Bound::Excluded(after.0), Bound::Unbounded);
     for entry in ReadableTable::range::<u64>(&feed, after)?.take(max) {
@@ -138,10 +149,7 @@ pub(crate) fn feed(
             return Err(StoreError::Damaged(why).into());
         };
         let stream = StreamId(stream.to_owned());
-        items.push(FeedItem {
-            position,
-            record: encode::to_event(&stream, version, event.value())?,
-        });
+        items.push(FeedItem { position, record: reader.record(&stream, version, event.value())? });
     }
     Ok(items)
 }

@@ -344,14 +344,16 @@ fn other_answer() -> StoreError {
 
 /// Checks and compresses a batch; returns its weight with it.
 async fn prepare(batch: Batch) -> Result<(Prepared, usize), StoreError> {
-    let bytes: usize = batch.objects.iter().map(|object| object.bytes.len()).sum();
+    let objects: usize = batch.objects.iter().map(|object| object.bytes.len()).sum();
+    let values = batch.puts.iter().filter_map(|put| put.value.as_ref());
+    let bytes = values.map(Vec::len).sum::<usize>().saturating_add(objects);
     if bytes <= PREPARED_AT_ONCE_BYTES {
         let bytes = limits::check_batch(&batch)?;
-        return Ok((Prepared::of(batch), bytes));
+        return Ok((Prepared::of(batch)?, bytes));
     }
     let prepare = move || {
         let bytes = limits::check_batch(&batch)?;
-        Ok((Prepared::of(batch), bytes))
+        Ok((Prepared::of(batch)?, bytes))
     };
     match spawn_blocking(prepare).await {
         Ok(prepared) => prepared,

@@ -32,11 +32,20 @@ pub const RESOURCES: Index = Index("resources");
 pub const DEPLOYMENTS: Index = Index("deployments");
 /// Deployments of an environment: environment and number -> id.
 pub const BY_ENVIRONMENT: Index = Index("deployments-by-environment");
-/// Steps of deployments: id and place, from 0 -> [`Step`].
+/// Steps of deployments: id and place, from 0 -> [`Step`]; once it has ended, id and
+/// place of the first -> many of them ([`steps_of`]).
 pub const STEPS: Index = Index("steps");
 /// Where the events of deployments begin: id -> the version of the first one in
 /// the stream of its environment.
 pub const EVENTS: Index = Index("events-of-deployment");
+
+/// Bytes of steps that are kept together, where they are more than one: far below what
+/// a value may have.
+const TOGETHER_BYTES: usize = 128 << 10;
+
+/// Steps of the largest deployment that are put together when it ends. Those of larger
+/// ones stay apart: to remove so many at once would be too much for one transaction.
+const TOGETHER_MAX: usize = 4_000;
 
 /// What is written with every event of an environment: small, whatever it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -156,6 +165,16 @@ pub fn step_keys(deployment: &DeploymentId) -> KeyRange {
     KeyRange::prefix(&key(&deployment.0, &[]))
 }
 
+/// The steps in a value of [`STEPS`].
+///
+/// Fails where it is not of this form.
+pub fn steps_of(value: &[u8]) -> Result<Vec<Shared<Step>>, serde_json::Error> {
+    match value.first() {
+        Some(b'[') => serde_json::from_slice(value),
+        _ => Ok(vec![serde_json::from_slice(value)?]),
+    }
+}
+
 /// The keys of all resources of an environment.
 pub fn resource_keys(environment: &EnvironmentId) -> KeyRange {
     KeyRange::prefix(&key(&environment.to_string(), &[]))
@@ -181,6 +200,8 @@ pub struct Changes {
     events: u64,
     /// Deployments that begin with one of them, and with which, from 1.
     begin: Vec<(DeploymentId, u64)>,
+    /// Keys of steps that came with one of them.
+    new_steps: BTreeSet<Vec<u8>>,
 }
 
 impl Changes {
@@ -212,7 +233,11 @@ impl Changes {
         let steps = |work: Option<&Deployment>| work.map(|work| work.steps.clone());
         let old = steps(active(before, &record.id)).unwrap_or_default();
         let new = steps(record.work.as_ref()).unwrap_or_default();
-        self.steps(&record.id, &old, &new)?;
+        if record.ended.is_some() && new.len() <= TOGETHER_MAX {
+            self.steps_together(&record.id, &old, &new)?;
+        } else {
+            self.steps(&record.id, &old, &new)?;
+        }
         if !before.resources.is_same(&after.resources) {
             self.resources(environment, &before.resources, &after.resources)?;
         }
@@ -264,8 +289,49 @@ impl Changes {
         for (place, step) in (0u32..).zip(new.shared()) {
             let known = old.shared().get(place as usize);
             if known.is_none_or(|known| !known.is_same(step)) {
-                self.put::<Step>(STEPS, key(&deployment.0, &place.to_be_bytes()), step)?;
+                let key = key(&deployment.0, &place.to_be_bytes());
+                if known.is_none() {
+                    self.new_steps.insert(key.clone());
+                }
+                self.put::<Step>(STEPS, key, step)?;
             }
+        }
+        Ok(())
+    }
+
+    /// All steps of a deployment that has ended, in few values: they are written no
+    /// more, and read together.
+    fn steps_together(
+        &mut self,
+        deployment: &DeploymentId,
+        old: &Steps,
+        new: &Steps,
+    ) -> Result<(), serde_json::Error> {
+        let key = |place: u32| key(&deployment.0, &place.to_be_bytes());
+        for (place, _) in (0u32..).zip(old.shared()) {
+            let key = key(place);
+            if self.new_steps.remove(&key) {
+                self.puts.remove(&(STEPS, key));
+            } else {
+                self.puts.insert((STEPS, key), None);
+            }
+        }
+        let mut first = 0;
+        let mut together = Vec::new();
+        for (place, step) in (0u32..).zip(new) {
+            let step = serde_json::to_vec(step)?;
+            if !together.is_empty() && together.len() + step.len() > TOGETHER_BYTES {
+                together.push(b']');
+                let value = Some(std::mem::take(&mut together));
+                self.puts.insert((STEPS, key(first)), value);
+                first = place;
+            }
+            together.push(if together.is_empty() { b'[' } else { b',' });
+            together.extend(step);
+        }
+        if !together.is_empty() {
+            together.push(b']');
+            self.puts.insert((STEPS, key(first)), Some(together));
         }
         Ok(())
     }

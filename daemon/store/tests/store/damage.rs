@@ -1,17 +1,20 @@
 //! Records that were changed behind the store's back: all of it is found, and
 //! one of them does not stop the others (I9, I14).
 
-use deployd_core::journal::{ChainError, Version};
-use deployd_core::ports::{FeedPosition, Store, StoreError, VerifyReport};
+use deployd_core::digest::canonical_json;
+use deployd_core::journal::{ChainError, EventRecord, Version};
+use deployd_core::ports::{FeedPosition, KeyRange, Order, Store, StoreError, VerifyReport};
 use deployd_store::{RedbStore, StoreOptions, database_of, verify_file};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
-use crate::samples::*;
+use crate::samples::{self, *};
 
 const HEADS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("heads");
 const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
 const FEED: TableDefinition<'_, u64, (&str, u64)> = TableDefinition::new("feed");
+const INDEXES: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("indexes");
 const OBJECTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("objects");
 const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
 const OUTBOX_IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("outbox-ids");
@@ -73,13 +76,60 @@ fn remove_event(transaction: &WriteTransaction, version: u64) {
 #[tokio::test]
 async fn i9_a_changed_event_is_found() {
     let found = report(|change| {
-        let text = String::from_utf8(event(change, 2)).unwrap();
-        let text = text.replace("\"n\":2", "\"n\":7");
-        put_event(change, 2, text.as_bytes());
+        let hash = event(change, 2)[1..33].to_vec();
+        let text = canonical_json(&samples::event(7)).unwrap();
+        put_event(change, 2, &[&[3], hash.as_slice(), &text].concat());
     })
     .await;
     assert_eq!(found.broken, [ChainError::Hash { stream: stream("a"), version: 2 }]);
     assert_eq!(found.damaged, [""; 0]);
+}
+
+/// As version 2 of the schema had events: JSON, with the hash before it.
+fn as_json(record: &EventRecord) -> Vec<u8> {
+    let EventRecord { event, previous, hash, .. } = record;
+    let json = json!({ "event": event, "previous": previous, "hash": hash }).to_string();
+    [&[1], json.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn i9_what_older_versions_wrote_is_read_among_what_is_written_now() {
+    let records = {
+        let (_directory, store) = store(|_| {}).await;
+        store.read(&stream("a"), Version(1), 9).await.unwrap()
+    };
+    let (_directory, store) = store(|change| {
+        for old in [0, 2] {
+            put_event(change, old as u64 + 1, &as_json(&records[old]));
+        }
+    })
+    .await;
+    for from in 0..records.len() {
+        let read = store.read(&stream("a"), Version(from as u64 + 1), 9).await.unwrap();
+        assert_eq!(read, records[from..]);
+    }
+    store.append(events("a", 4, 1)).await.unwrap();
+    let report = store.verify().await.unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    let fed = store.feed(FeedPosition(2), 2).await.unwrap();
+    assert_eq!(fed.into_iter().map(|item| item.record).collect::<Vec<_>>(), records[2..]);
+}
+
+#[tokio::test]
+async fn i9_a_changed_event_of_an_older_version_is_found() {
+    let record = {
+        let (_directory, store) = store(|_| {}).await;
+        store.read(&stream("a"), Version(2), 1).await.unwrap().remove(0)
+    };
+    for change in [
+        |record: &mut EventRecord| record.event = samples::event(7),
+        |record: &mut EventRecord| record.previous = digest(7),
+    ] {
+        let mut changed = record.clone();
+        change(&mut changed);
+        let found = report(|change| put_event(change, 2, &as_json(&changed))).await;
+        assert_eq!(found.broken, [ChainError::Hash { stream: stream("a"), version: 2 }]);
+    }
 }
 
 #[tokio::test]
@@ -171,7 +221,12 @@ async fn changed_content_is_found_and_not_given() {
 
 #[tokio::test]
 async fn i14_an_event_that_cant_be_read_stops_only_its_own_readers() {
-    let (_directory, store) = store(|change| put_event(change, 2, b"\x01{")).await;
+    let (_directory, store) = store(|change| {
+        let mut bytes = event(change, 2);
+        bytes.truncate(40);
+        put_event(change, 2, &bytes);
+    })
+    .await;
     let answer = store.read(&stream("a"), Version(1), 9).await;
     assert!(matches!(answer, Err(StoreError::Damaged(_))), "{answer:?}");
     assert_eq!(store.read(&stream("a"), Version(3), 9).await.unwrap().len(), 2);
@@ -182,6 +237,47 @@ async fn i14_an_event_that_cant_be_read_stops_only_its_own_readers() {
     let found = store.verify().await.unwrap();
     assert_eq!(found.damaged.len(), 1);
     assert!(found.damaged[0].contains("event 2 of stream a"), "{found:?}");
+}
+
+/// Nobody can say any more what the next one follows upon.
+#[tokio::test]
+async fn i14_an_event_without_its_hash_stops_also_those_who_read_the_next_one() {
+    for change in [
+        |change: &WriteTransaction| put_event(change, 2, b"\x01{"),
+        |change: &WriteTransaction| remove_event(change, 2),
+    ] {
+        let (_directory, store) = store(change).await;
+        for answer in [
+            store.read(&stream("a"), Version(3), 9).await.map(drop),
+            store.feed(FeedPosition(2), 9).await.map(drop),
+        ] {
+            let error = answer.unwrap_err();
+            assert!(error.to_string().contains("event 2 of stream a"), "{error}");
+        }
+        assert_eq!(store.read(&stream("a"), Version(4), 9).await.unwrap().len(), 1);
+        assert_eq!(store.feed(FeedPosition(3), 9).await.unwrap().len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn i14_a_value_that_cant_be_read_is_named_and_stops_only_its_own_readers() {
+    let (_directory, store) = store(|change| {
+        let mut indexes = change.open_table(INDEXES).unwrap();
+        indexes.insert(("places", &b"bad"[..]), &b"\xff\x02?"[..]).unwrap();
+        indexes.insert(("places", &b"good"[..]), &b"{}"[..]).unwrap();
+    })
+    .await;
+    for answer in [
+        store.get(PLACES, b"bad").await.map(drop),
+        store.scan(PLACES, KeyRange::prefix(b""), Order::Ascending, 9).await.map(drop),
+    ] {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+        assert!(error.to_string().contains("\"bad\" of index places"), "{error}");
+    }
+    assert_eq!(store.get(PLACES, b"good").await.unwrap(), Some(b"{}".to_vec()));
+    let found = store.verify().await.unwrap();
+    assert!(found.damaged.iter().any(|what| what.contains("index places")), "{found:?}");
 }
 
 #[tokio::test]

@@ -71,19 +71,30 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn read<T: DeserializeOwned>(&self, index: Index, keys: &KeyRange) -> Vec<(Vec<u8>, T)> {
+    fn values<'k>(
+        &'k self,
+        index: Index,
+        keys: &'k KeyRange,
+    ) -> impl Iterator<Item = (&'k Vec<u8>, &'k [u8])> {
         let within =
             |key: &Vec<u8>| *key >= keys.start && keys.end.as_ref().is_none_or(|e| key < e);
-        let all = self.kept.iter().filter(|((of, key), _)| *of == index && within(key));
-        all.map(|((_, key), value)| (key.clone(), serde_json::from_slice(value).unwrap())).collect()
+        let all = self.kept.iter().filter(move |((of, key), _)| *of == index && within(key));
+        all.map(|((_, key), value)| (key, value.as_slice()))
+    }
+
+    fn read<T: DeserializeOwned>(&self, index: Index, keys: &KeyRange) -> Vec<(Vec<u8>, T)> {
+        let all = self.values(index, keys);
+        all.map(|(key, value)| (key.clone(), serde_json::from_slice(value).unwrap())).collect()
     }
 
     fn kept_record(&self, id: &DeploymentId) -> DeploymentRecord {
         let at = (projection::DEPLOYMENTS, id.0.as_bytes().to_vec());
         let mut record: DeploymentRecord = serde_json::from_slice(&self.kept[&at]).unwrap();
         if let Some(work) = &mut record.work {
-            let steps = self.read(projection::STEPS, &projection::step_keys(id));
-            work.steps = steps.into_iter().map(|(_, step): (_, Step)| step).collect();
+            let keys = projection::step_keys(id);
+            let steps = self.values(projection::STEPS, &keys);
+            let steps = steps.flat_map(|(_, value)| projection::steps_of(value).unwrap());
+            work.steps = steps.collect();
         }
         record
     }

@@ -71,28 +71,55 @@ fn states_and_events_survive_their_encoding() {
     }
 }
 
+/// A plan of so many resources, and all goes well.
+fn with_resources(step: &Step, count: usize) -> Event {
+    match &step.kind {
+        StepKind::Plan => Event::DeploymentPlanned {
+            deployment: active(step),
+            plan: Digest::of(b"plan"),
+            basis: None,
+            gates: vec![],
+            resources: (0..count)
+                .map(|n| ResourceStep {
+                    uid: Uid(format!("{n:016}")),
+                    name: format!("type#{n}"),
+                    after: vec![],
+                    unsafe_to_repeat: false,
+                    inputs: None,
+                })
+                .collect(),
+            destroy: vec![],
+        },
+        _ => well(step),
+    }
+}
+
+#[test]
+fn steps_are_kept_together_when_all_is_over_and_apart_until_then() {
+    let many = |step: &Step| with_resources(step, 1_000);
+    let mut world = World::new(&many);
+    world.request("one", Mode::Manual);
+    let id = DeploymentId("one".into());
+    let mut values = 0;
+    while world.step() {
+        let before = values;
+        values = world.values(projection::STEPS, &projection::step_keys(&id)).count();
+        if let Some(active) = &world.state.active {
+            assert_eq!(values, active.steps.len());
+        } else {
+            // Of several hundred kilobytes, none has more than a value can.
+            assert!(before > 1_000 && (2..20).contains(&values), "{before}, then {values}");
+            assert!(world.kept.values().all(|value| value.len() < 256 << 10));
+        }
+    }
+    let record = world.last.clone().unwrap();
+    assert_eq!(world.kept_record(&id), record);
+}
+
 #[test]
 fn i10_an_event_writes_no_more_however_many_steps_and_resources_there_are() {
     let largest = |count: usize| {
-        let many = |step: &Step| match &step.kind {
-            StepKind::Plan => Event::DeploymentPlanned {
-                deployment: active(step),
-                plan: Digest::of(b"plan"),
-                basis: None,
-                gates: vec![],
-                resources: (0..count)
-                    .map(|n| ResourceStep {
-                        uid: Uid(format!("{n:016}")),
-                        name: format!("type#{n}"),
-                        after: vec![],
-                        unsafe_to_repeat: false,
-                        inputs: None,
-                    })
-                    .collect(),
-                destroy: vec![],
-            },
-            _ => well(step),
-        };
+        let many = |step: &Step| with_resources(step, count);
         let mut world = World::new(&many);
         world.request("one", Mode::Manual);
         let mut largest = 0;
