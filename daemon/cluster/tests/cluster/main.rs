@@ -26,6 +26,7 @@ mod secrets;
 mod stage;
 mod things;
 mod told_apart;
+mod tracks;
 mod unchanged;
 mod watches;
 mod wire;
