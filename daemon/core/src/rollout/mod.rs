@@ -7,6 +7,12 @@
 //! follows from what the steps of a deployment did ([`Tracks`]); what should be in
 //! the cluster follows from these and from what is rendered ([`desired`]). Nothing
 //! else is remembered.
+//!
+//! Whoever performs an action asks for the tracks after it ([`Tracks::applied`] and
+//! its like), whether they can be served ([`allowed`]) and have names of their own
+//! ([`names_free`]), and applies what is [`desired`] then; a shift goes in the phases
+//! that [`shifting`] gives. At the end [`Tracks::missing`] says what was forgotten,
+//! and [`copies`] what may be left over.
 
 pub mod checking;
 mod copy;
