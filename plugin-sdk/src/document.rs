@@ -52,6 +52,7 @@ pub fn is_known_later(text: &str) -> bool {
 #[cfg_attr(
     not(any(
         feature = "driver",
+        feature = "check",
         feature = "notifier",
         feature = "strategy",
         feature = "templater"

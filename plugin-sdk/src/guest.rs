@@ -4,6 +4,10 @@
 //! Each kind has bindings of its own, under a feature of its own: a binary that
 //! held the worlds of two kinds would become a component that must export both.
 
+#[cfg(feature = "check")]
+pub mod check;
+#[cfg(any(feature = "check", feature = "driver"))]
+mod connected;
 #[cfg(feature = "driver")]
 pub mod driver;
 #[cfg(feature = "notifier")]
@@ -12,12 +16,18 @@ pub mod notifier;
 pub mod strategy;
 #[cfg(feature = "templater")]
 pub mod templater;
-#[cfg(feature = "driver")]
+#[cfg(any(feature = "check", feature = "driver"))]
 mod wasi;
 
 /// The same few conversions for each kind: every world has Rust types of its own
 /// for the WIT types that all share. `wit` and `wit_log` are its modules.
-#[cfg(any(feature = "driver", feature = "notifier", feature = "strategy", feature = "templater"))]
+#[cfg(any(
+    feature = "check",
+    feature = "driver",
+    feature = "notifier",
+    feature = "strategy",
+    feature = "templater"
+))]
 macro_rules! shared_conversions {
     () => {
         /// The log that the host offers.
@@ -70,6 +80,7 @@ macro_rules! shared_conversions {
     };
 }
 #[cfg(any(
+    feature = "check",
     feature = "driver",
     feature = "notifier",
     feature = "strategy",
@@ -77,7 +88,13 @@ macro_rules! shared_conversions {
 ))]
 use shared_conversions;
 
-#[cfg(any(feature = "driver", feature = "notifier", feature = "strategy", feature = "templater"))]
+#[cfg(any(
+    feature = "check",
+    feature = "driver",
+    feature = "notifier",
+    feature = "strategy",
+    feature = "templater"
+))]
 fn milliseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,7 @@
 use crate::Fault;
 use crate::http;
 use crate::net::{Connection, Security};
+use std::time::Duration;
 
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +64,7 @@ impl Default for Recipe {
     }
 }
 
-/// What a driver can ask of the daemon, as far as its grant goes.
+/// What a driver or a check can ask of the daemon, as far as its grant goes.
 pub trait Host: Log {
     /// A secret of the operator's grant.
     type Secret: Secret;
@@ -72,6 +73,10 @@ pub trait Host: Log {
 
     /// Milliseconds since 1970-01-01 UTC, fixed for the length of one call.
     fn now_ms(&self) -> u64;
+
+    /// The time since some point in the past, by a clock that is never set: for
+    /// measuring how long something takes.
+    fn elapsed(&self) -> Duration;
 
     /// Makes sure that this resource has a random secret of this name, and
     /// returns a reference to it. Asking again returns the same.

@@ -157,7 +157,10 @@ impl Response {
 
 /// What a URL leads to. The host reads it again, and has the last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(feature = "driver"), allow(dead_code, reason = "only drivers speak HTTP"))]
+#[cfg_attr(
+    not(any(feature = "check", feature = "driver")),
+    allow(dead_code, reason = "pure plugins speak no HTTP")
+)]
 pub(crate) struct Target<'a> {
     /// Whether it is `https`.
     pub(crate) tls: bool,
@@ -166,7 +169,10 @@ pub(crate) struct Target<'a> {
     rest: &'a str,
 }
 
-#[cfg_attr(not(feature = "driver"), allow(dead_code, reason = "only drivers speak HTTP"))]
+#[cfg_attr(
+    not(any(feature = "check", feature = "driver")),
+    allow(dead_code, reason = "pure plugins speak no HTTP")
+)]
 impl<'a> Target<'a> {
     /// Takes a URL apart.
     pub(crate) fn of(url: &'a str) -> Result<Self, Fault> {

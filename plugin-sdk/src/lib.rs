@@ -9,6 +9,7 @@
 //! | `templater` | [`templater::Templater`] | [`export_templater!`] |
 //! | `strategy` | [`strategy::Strategy`] | [`export_strategy!`] |
 //! | `notifier` | [`notifier::Notifier`] | [`export_notifier!`] |
+//! | `check` | [`check::Check`] | [`export_check!`] |
 //!
 //! ```
 //! use deployd_plugin_sdk::driver::{Driver, Progress, Provisioned, Removal, Request};
@@ -50,6 +51,7 @@
 //! fit the plugin's types becomes one before the plugin sees it. A panic is a
 //! bug: the host counts it as a strike, and its message goes to the log.
 
+pub mod check;
 mod document;
 pub mod driver;
 mod fault;

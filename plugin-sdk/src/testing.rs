@@ -10,6 +10,7 @@
 //! assert!(host.open_secret("other").is_err());
 //! ```
 
+use crate::check::{self, Check};
 use crate::driver::{Driver, RawRequest, Request};
 use crate::http;
 use crate::net::{Connection, Security, TlsOptions};
@@ -17,7 +18,7 @@ use crate::templater::{RawInput, Templater};
 use crate::{Fault, Host, Level, Log, Recipe, Scope, Secret, secret, strategy, templater};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{Read, Write};
@@ -28,6 +29,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct FakeHost {
     now_ms: u64,
+    slowness: Duration,
+    elapsed: Cell<Duration>,
     granted: BTreeMap<String, String>,
     hosts: BTreeSet<(String, u16)>,
     generated: RefCell<BTreeMap<String, Recipe>>,
@@ -79,6 +82,13 @@ impl FakeHost {
         self
     }
 
+    /// Has every HTTP request take so long, by [`Host::elapsed`].
+    #[must_use]
+    pub fn slow(mut self, each: Duration) -> Self {
+        self.slowness = each;
+        self
+    }
+
     /// Sets the clock.
     #[must_use]
     pub fn at_ms(mut self, now_ms: u64) -> Self {
@@ -117,6 +127,10 @@ impl Host for FakeHost {
         self.now_ms
     }
 
+    fn elapsed(&self) -> Duration {
+        self.elapsed.get()
+    }
+
     fn generate_secret(&self, name: &str, recipe: &Recipe) -> Result<String, Fault> {
         if !(8..=256).contains(&recipe.length) {
             return Err(Fault::invalid("/length", "8 to 256 characters"));
@@ -149,6 +163,7 @@ impl Host for FakeHost {
     fn http(&self, request: &http::Request) -> Result<http::Response, Fault> {
         http::Target::of(&request.url)?;
         self.requests.borrow_mut().push(request.clone());
+        self.elapsed.set(self.elapsed.get() + self.slowness);
         match &self.server {
             Some(Server(answer)) => answer(request),
             None => Err(Fault::denied("no host is granted; FakeHost::answer has a test answer")),
@@ -237,6 +252,30 @@ pub fn request<D: Driver>(params: &Value, inputs: &Value) -> Result<Request<D>, 
         idempotency_key: "key-1".to_owned(),
         scope: scope(),
     })
+}
+
+/// What a check is asked, read as the host's would be. What `input` does not say
+/// is a canary of one workload that got traffic ten minutes ago.
+pub fn check_request<C: Check>(
+    config: &Value,
+    input: &Value,
+    token: Option<&str>,
+) -> Result<check::Request<C::Config>, Fault> {
+    let mut whole = serde_json::json!({
+        "deployment": "dep-1",
+        "namespace": "shop-staging-1",
+        "workloads": ["web"],
+        "track": "canary",
+        "baseline": null,
+        "since-ms": 1_700_000_000_000_u64,
+        "now-ms": 1_700_000_600_000_u64,
+        "idempotency-key": "key-1",
+    });
+    for (name, value) in input.as_object().into_iter().flatten() {
+        whole[name.as_str()] = value.clone();
+    }
+    let (config, input) = (config.to_string(), whole.to_string());
+    check::Request::read(&config, scope(), &input, token.map(str::to_owned))
 }
 
 /// What a templater is given, read as the host's would be.

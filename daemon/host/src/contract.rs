@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload, Validator};
 use wasmtime::component::Component;
 
-use crate::bindings::{driver_v0_1, notifier_v0_1, strategy_v0_1, templater_v0_1};
+use crate::bindings::{check_v0_1, driver_v0_1, notifier_v0_1, strategy_v0_1, templater_v0_1};
 use crate::engine;
 use crate::interfaces::{http, wasi};
 use crate::limits;
@@ -26,7 +26,7 @@ pub(crate) struct Contract {
 }
 
 const PURE: &[&str] = &["deployd:host/log@0.1.0", "deployd:types/types@0.1.0"];
-const DRIVER: &[&str] = &[
+const CONNECTED: &[&str] = &[
     "deployd:host/clock@0.1.0",
     "deployd:host/log@0.1.0",
     "deployd:host/net@0.1.0",
@@ -35,12 +35,12 @@ const DRIVER: &[&str] = &[
 ];
 
 /// All that this daemon hosts. A second track of a kind is a second line.
-const HOSTED: [Contract; 4] = [
+const HOSTED: [Contract; 5] = [
     Contract {
         kind: PluginKind::Driver,
         interface: "deployd:driver/driver",
         version: "0.1.0",
-        imports: DRIVER,
+        imports: CONNECTED,
         link: driver_v0_1::link,
     },
     Contract {
@@ -63,6 +63,13 @@ const HOSTED: [Contract; 4] = [
         version: "0.1.0",
         imports: PURE,
         link: notifier_v0_1::link,
+    },
+    Contract {
+        kind: PluginKind::Check,
+        interface: "deployd:check/check",
+        version: "0.1.0",
+        imports: CONNECTED,
+        link: check_v0_1::link,
     },
 ];
 
@@ -137,7 +144,7 @@ fn notes(unknown: &[String]) -> String {
     let has = |prefix: &str| unknown.iter().any(|name| name.starts_with(prefix));
     if has("wasi:sockets") {
         notes.push_str(
-            ". Plugins have no sockets of their own: drivers have deployd:host/net, and \
+            ". Plugins have no sockets of their own: drivers and checks have deployd:host/net, and \
              wasi:http/outgoing-handler",
         );
     }

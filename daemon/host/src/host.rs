@@ -29,7 +29,7 @@ pub struct HostOptions {
     pub vault: Arc<dyn Vault>,
     /// Records reveals of secrets.
     pub audit: Arc<dyn Audit>,
-    /// The way out for drivers; without it they connect to nobody.
+    /// The way out for drivers and checks; without it they connect to nobody.
     pub egress: Option<Arc<dyn Egress>>,
     /// How long quarantines last.
     pub backoff: Backoff,
@@ -38,8 +38,8 @@ pub struct HostOptions {
     pub compiler: Option<Arc<Supervisor>>,
 }
 
-/// Hosts plugins. Implements `Drivers`, `Templaters`, `Strategies` and
-/// `Notifiers` of core's ports.
+/// Hosts plugins. Implements `Drivers`, `Templaters`, `Strategies`, `Notifiers`
+/// and `Checks` of core's ports.
 pub struct PluginHost {
     loader: Loader,
     pub(crate) shared: Shared,
@@ -121,7 +121,7 @@ impl PluginHost {
     }
 
     /// All that is wrong with a configuration for this plugin (of a driver: with
-    /// the inputs of a definition), by its own schema; nothing where it has none.
+    /// the inputs of a definition; of a check: with that of an environment type), by its own schema; nothing where it has none.
     pub fn check_config(
         &self,
         plugin: &PluginRef,

@@ -1,9 +1,10 @@
 //! Hosts plugins: WebAssembly components on wasmtime, with grants and limits.
 //!
 //! [`PluginHost`] loads plugins and implements core's ports `Drivers`,
-//! `Templaters`, `Strategies` and `Notifiers` by calling them. Every call has a
-//! store of its own, made for it and dropped with it: a plugin keeps nothing
-//! between calls, and one that traps, loops or grows harms nobody but itself.
+//! `Templaters`, `Strategies`, `Notifiers` and `Checks` by calling them. Every
+//! call has a store of its own, made for it and dropped with it: a plugin keeps
+//! nothing between calls, and one that traps, loops or grows harms nobody but
+//! itself.
 //!
 //! Where to look:
 //!

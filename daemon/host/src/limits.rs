@@ -54,8 +54,8 @@ pub const FIBER_STACK_BYTES: usize = 2 * MIB;
 pub const INSTANTIATE_CPU: Duration = Duration::from_secs(1);
 /// Processor time of a call.
 pub const CALL_CPU: Duration = Duration::from_secs(2);
-/// Time by the clock of a driver's call, waiting for the host included. What
-/// takes longer returns `pending`.
+/// Time by the clock of a driver's or a check's call, waiting for the host
+/// included. What takes longer returns `pending`.
 pub const DRIVER_WALL: Duration = Duration::from_secs(30);
 /// Time by the clock of a call to a pure plugin, which has nothing to wait for
 /// but a processor.
@@ -117,6 +117,11 @@ pub const DRIVER_STATE_BYTES: usize = 256 * KIB;
 pub const OUTPUTS_BYTES: usize = 256 * KIB;
 /// What a driver wants handed back while it works.
 pub const TOKEN_BYTES: usize = 64 * KIB;
+/// What a check wants handed back while it waits: it is recorded with the
+/// progress of all checks of a step.
+pub const CHECK_TOKEN_BYTES: usize = 4 * KIB;
+/// Measurements of one verdict: what a person reads in a table.
+pub const MEASUREMENTS: usize = 32;
 /// A message for a person: longer ones are cut.
 pub const MESSAGE_BYTES: usize = 4 * KIB;
 /// Field faults of one answer: nobody reads more.
@@ -208,7 +213,7 @@ impl Limits {
 
 /// Whether plugins of a kind decide by their input alone.
 pub fn is_pure(kind: PluginKind) -> bool {
-    kind != PluginKind::Driver
+    !matches!(kind, PluginKind::Driver | PluginKind::Check)
 }
 
 /// Bytes of so many MiB.

@@ -197,16 +197,20 @@ fn check_config(
     schema: Option<&ConfigSchema>,
 ) -> Vec<ConfigError> {
     let Some(config) = registration.config else { return Vec::new() };
-    if registration.kind == PluginKind::Driver {
-        // The schema of a driver is that of its inputs.
+    // The schema of a driver is that of its inputs, and that of a check is for what
+    // environment types configure.
+    let elsewhere = match registration.kind {
+        PluginKind::Driver => Some(("a driver", "inputs of a ResourceDefinition")),
+        PluginKind::Check => Some(("a check", "the config of a check of an EnvironmentType")),
+        PluginKind::Templater | PluginKind::Strategy | PluginKind::Notifier => None,
+    };
+    if let Some((who, place)) = elsewhere {
         return if config.is_empty() {
             Vec::new()
         } else {
             vec![ConfigError {
                 path: String::new(),
-                message: "a driver has no configuration of its own; \
-                          give it as inputs of a ResourceDefinition"
-                    .to_owned(),
+                message: format!("{who} has no configuration of its own; give it as {place}"),
             }]
         };
     }

@@ -128,12 +128,13 @@ impl Manifest {
             "templater" => PluginKind::Templater,
             "strategy" => PluginKind::Strategy,
             "notifier" => PluginKind::Notifier,
+            "check" => PluginKind::Check,
             other => {
                 return Err(invalid(
                     Some(form.kind.span().start),
                     format!(
                         "kind {other:?} is none that this daemon hosts; \
-                         expected driver, templater, strategy or notifier"
+                         expected driver, templater, strategy, notifier or check"
                     ),
                 ));
             }
@@ -231,7 +232,7 @@ repeat = "keyed"
              `generate_secrets`, `reveal_secrets`, `memory_mib`"
         );
         assert!(
-            error(&DRIVER.replace("driver", "check")).starts_with("bucket/plugin.toml:3: kind")
+            error(&DRIVER.replace("driver", "receiver")).starts_with("bucket/plugin.toml:3: kind")
         );
         assert!(error("id = \"bucket\"").contains("missing field"));
         assert!(error("kind = \"strategy\nid=").contains(":1: "));

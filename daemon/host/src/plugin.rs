@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::{EffectLevel, HostGrant, PluginKind};
 use deployd_core::ports::{
-    Decision, DriverPlan, DriverRequest, NotifierRequest, PluginRef, Progress, Provisioned,
-    Removal, RenderInput, StrategyContext,
+    CheckOutcome, CheckRequest, Decision, DriverPlan, DriverRequest, NotifierRequest, PluginRef,
+    Progress, Provisioned, Removal, RenderInput, StrategyContext,
 };
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -108,6 +108,7 @@ pub(crate) enum Exports {
     Templater(Box<dyn TemplaterExports>),
     Strategy(Box<dyn StrategyExports>),
     Notifier(Box<dyn NotifierExports>),
+    Check(Box<dyn CheckExports>),
 }
 
 impl Exports {
@@ -117,6 +118,7 @@ impl Exports {
             Self::Templater(exports) => exports.try_instance(session).await,
             Self::Strategy(exports) => exports.try_instance(session).await,
             Self::Notifier(exports) => exports.try_instance(session).await,
+            Self::Check(exports) => exports.try_instance(session).await,
         }
     }
 }
@@ -192,4 +194,16 @@ pub(crate) trait NotifierExports: Send + Sync {
         event: &Value,
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault>;
+}
+
+/// A check of any track.
+#[async_trait]
+pub(crate) trait CheckExports: Send + Sync {
+    async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault>;
+
+    async fn run(
+        &self,
+        session: Session<'_>,
+        request: &CheckRequest,
+    ) -> Result<CheckOutcome, Fault>;
 }

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::PluginKind;
 use deployd_core::ports::{
-    Call, Decision, DriverPlan, DriverRequest, Drivers, NotifierRequest, Notifiers, Progress,
-    Provisioned, Removal, RenderInput, Strategies, StrategyContext, Templaters,
+    Call, CheckOutcome, CheckRequest, Checks, Decision, DriverPlan, DriverRequest, Drivers,
+    NotifierRequest, Notifiers, Progress, Provisioned, Removal, RenderInput, Strategies,
+    StrategyContext, Templaters,
 };
 use serde_json::Value;
 
@@ -101,5 +102,15 @@ impl Notifiers for PluginHost {
     ) -> Result<Vec<NotifierRequest>, Fault> {
         let (plugin, session) = self.session(call, PluginKind::Notifier, "format")?;
         exports!(plugin, Notifier).format(session, event, config).await
+    }
+}
+
+#[async_trait]
+impl Checks for PluginHost {
+    async fn run(&self, call: Call<'_>, request: &CheckRequest) -> Result<CheckOutcome, Fault> {
+        let (plugin, mut session) = self.session(call, PluginKind::Check, "run")?;
+        // It may start something, such as a suite of tests.
+        session.has_effects = true;
+        exports!(plugin, Check).run(session, request).await
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Session<'a> {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) call: Call<'a>,
     pub(crate) function: &'static str,
-    /// The resource that the call is about; none for pure plugins.
+    /// The resource that the call is about; none for all but drivers.
     pub(crate) uid: Option<&'a str>,
     /// Whether the call may change anything.
     pub(crate) has_effects: bool,

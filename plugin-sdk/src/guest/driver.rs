@@ -1,15 +1,15 @@
 //! A [`Driver`] as the export of a component.
 
 use crate::driver::{Action, Driver, Progress, Provisioned, RawRequest, Removal, Request};
-use crate::net::{Connection, Security, TlsOptions};
-use crate::{Fault, FieldFault, Host, Pending, Recipe, Scope, Secret, document, http};
-use bindings::deployd::host::{clock, log as wit_log, net, secrets};
+use crate::{Fault, Scope, document};
+use bindings::deployd::host::{
+    clock as wit_clock, log as wit_log, net as wit_net, secrets as wit_secrets,
+};
 use bindings::deployd::types::types as wit;
 use bindings::exports::deployd::driver::driver as world;
 use serde::Serialize;
 use serde_json::Value;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 /// Generated from the contract.
 #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all)]
@@ -24,6 +24,7 @@ pub mod bindings {
 }
 
 super::shared_conversions!();
+super::connected::connected_host!();
 
 /// Stands for the plugin's type in the generated export.
 pub struct Exported<D>(PhantomData<D>);
@@ -102,114 +103,4 @@ fn write<S: Serialize>(provisioned: Provisioned<S>) -> Result<world::Provisioned
         secret_outputs: provisioned.secret_outputs,
         manifests: provisioned.manifests.iter().map(ToString::to_string).collect(),
     })
-}
-
-impl From<Pending> for wit::Pending {
-    fn from(pending: Pending) -> Self {
-        Self {
-            token: pending.token,
-            poll_after_ms: super::milliseconds(pending.poll_after),
-            message: pending.message,
-        }
-    }
-}
-
-impl From<wit::Fault> for Fault {
-    fn from(fault: wit::Fault) -> Self {
-        match fault {
-            wit::Fault::Invalid(fields) => Self::Invalid(
-                fields
-                    .into_iter()
-                    .map(|field| FieldFault { path: field.path, message: field.message })
-                    .collect(),
-            ),
-            wit::Fault::NotFound(message) => Self::NotFound(message),
-            wit::Fault::Conflict(message) => Self::Conflict(message),
-            wit::Fault::Denied(message) => Self::Denied(message),
-            wit::Fault::Unavailable(retry) => Self::Unavailable {
-                message: retry.message,
-                after: retry.after_ms.map(Duration::from_millis),
-            },
-            wit::Fault::Permanent(message) => Self::Permanent(message),
-            wit::Fault::Unsupported(message) => Self::Unsupported(message),
-        }
-    }
-}
-
-/// What the host offers to drivers.
-struct GuestHost;
-
-impl crate::Log for GuestHost {
-    fn line(&self, level: crate::Level, message: &str) {
-        GuestLog.line(level, message);
-    }
-}
-
-impl Host for GuestHost {
-    type Secret = secrets::Secret;
-    type Connection = net::Connection;
-
-    fn now_ms(&self) -> u64 {
-        clock::now_ms()
-    }
-
-    fn generate_secret(&self, name: &str, recipe: &Recipe) -> Result<String, Fault> {
-        let recipe = secrets::Recipe { length: recipe.length, alphabet: recipe.alphabet.clone() };
-        Ok(secrets::generate(name, &recipe)?)
-    }
-
-    fn open_secret(&self, name: &str) -> Result<secrets::Secret, Fault> {
-        Ok(secrets::Secret::open(name)?)
-    }
-
-    fn connect(
-        &self,
-        host: &str,
-        port: u16,
-        security: &Security,
-    ) -> Result<net::Connection, Fault> {
-        let security = match security {
-            Security::Plaintext => net::Security::Plaintext,
-            Security::Tls(options) => net::Security::Tls(options.into()),
-        };
-        Ok(net::Connection::connect(host, port, &security)?)
-    }
-
-    fn http(&self, request: &http::Request) -> Result<http::Response, Fault> {
-        super::wasi::exchange(request)
-    }
-
-    fn random(&self, count: usize) -> Vec<u8> {
-        super::wasi::random(count)
-    }
-}
-
-impl From<&TlsOptions> for net::TlsOptions {
-    fn from(options: &TlsOptions) -> Self {
-        Self { server_name: options.server_name.clone() }
-    }
-}
-
-impl Connection for net::Connection {
-    fn read(&mut self, max: u32) -> Result<Vec<u8>, Fault> {
-        Ok(net::Connection::read(self, max)?)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        Ok(net::Connection::write(self, bytes)?)
-    }
-
-    fn start_tls(&mut self, options: &TlsOptions) -> Result<(), Fault> {
-        Ok(net::Connection::start_tls(self, &options.into())?)
-    }
-}
-
-impl Secret for secrets::Secret {
-    fn reference(&self) -> String {
-        secrets::Secret::reference(self)
-    }
-
-    fn reveal(&self) -> Result<Vec<u8>, Fault> {
-        Ok(secrets::Secret::reveal(self)?)
-    }
 }

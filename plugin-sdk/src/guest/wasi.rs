@@ -1,4 +1,4 @@
-//! What drivers use of WASI 0.2, as far as they use it.
+//! What drivers and checks use of WASI 0.2, as far as they use it.
 
 mod http;
 
@@ -14,7 +14,13 @@ mod bindings {
     });
 }
 
+use bindings::wasi::clocks::monotonic_clock;
 use bindings::wasi::random::random;
+use std::time::Duration;
+
+pub(super) fn elapsed() -> Duration {
+    Duration::from_nanos(monotonic_clock::now())
+}
 
 pub(super) fn random(count: usize) -> Vec<u8> {
     random::get_random_bytes(u64::try_from(count).unwrap_or(u64::MAX))

@@ -1,6 +1,6 @@
 //! What came of what a strategy had the engine do.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// What came of the last action; `{"outcome": "done"}` on the wire.
@@ -117,12 +117,21 @@ pub enum Verdict {
 pub struct Measurement {
     /// Of what.
     pub name: String,
-    /// How much; none for what is no number.
-    #[serde(default)]
+    /// How much; may be infinite. None for what is no number.
+    #[serde(default, deserialize_with = "value", skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// In which unit; empty for a bare number.
     #[serde(default)]
     pub unit: String,
+}
+
+/// JSON has no infinity and no "not a number": they are written as texts.
+fn value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) if text == "+Inf" => Some(f64::INFINITY),
+        Value::String(text) if text == "-Inf" => Some(f64::NEG_INFINITY),
+        other => other.as_f64(),
+    })
 }
 
 #[cfg(test)]
@@ -157,6 +166,9 @@ mod tests {
         // What nobody knows is no pass, and what is no number is none.
         assert_eq!(checks[1].verdict, Verdict::Inconclusive);
         assert_eq!(checks[1].measurements[0].value, None);
+        let values = ["NaN", "+Inf"].map(|value| json!({"name": "p99", "value": value}));
+        let [nan, infinite] = values.map(|it| serde_json::from_value::<Measurement>(it).unwrap());
+        assert_eq!((nan.value, infinite.value), (None, Some(f64::INFINITY)));
         assert_eq!(read(json!({"outcome": "done"})), Observation::done());
         let done = serde_json::to_value(Observation::done()).unwrap();
         assert_eq!(done, json!({"outcome": "done"}));
