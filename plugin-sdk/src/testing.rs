@@ -271,8 +271,8 @@ pub fn check_request<C: Check>(
         "now-ms": 1_700_000_600_000_u64,
         "idempotency-key": "key-1",
     });
-    for (name, value) in input.as_object().into_iter().flatten() {
-        whole[name.as_str()] = value.clone();
+    if let (Some(whole), Some(more)) = (whole.as_object_mut(), input.as_object()) {
+        whole.extend(more.clone());
     }
     let (config, input) = (config.to_string(), whole.to_string());
     check::Request::read(&config, scope(), &input, token.map(str::to_owned))

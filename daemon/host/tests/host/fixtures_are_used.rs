@@ -1,7 +1,8 @@
 //! No fixture without a test.
 
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 9] = [
     include_str!("calls.rs"),
+    include_str!("checks.rs"),
     include_str!("hostile.rs"),
     include_str!("http.rs"),
     include_str!("loading.rs"),

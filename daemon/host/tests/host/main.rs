@@ -10,6 +10,7 @@
 )]
 
 mod calls;
+mod checks;
 mod cloudflare;
 mod compiler;
 mod dns;

@@ -75,6 +75,7 @@ fn each_has_a_test() {
         let loaded = format!("(&stage, \"{}\"", one.manifest.id);
         let tests = [
             include_str!("shipped.rs"),
+            include_str!("checks.rs"),
             include_str!("cloudflare.rs"),
             include_str!("dns.rs"),
             include_str!("object_store.rs"),
@@ -133,7 +134,7 @@ fn each_asks_for_what_it_imports() {
     }
     // The look itself is looked at.
     reveals.sort();
-    assert_eq!(reveals, ["dns-rfc2136", "k8s-cluster", "object-store", "postgres"]);
+    assert_eq!(reveals, ["callback", "dns-rfc2136", "k8s-cluster", "object-store", "postgres"]);
 }
 
 #[tokio::test]
@@ -144,12 +145,14 @@ async fn each_can_be_loaded_and_asks_for_little() {
         load(&stage, &id).await;
     }
     for info in stage.host.loaded() {
-        // Drivers speak HTTP by the standard; nobody has more of it.
+        // Drivers and checks speak HTTP by the standard, and measure how long that takes;
+        // nobody has more of it.
         let standard = info.imports.iter().filter(|name| name.starts_with("wasi:"));
-        let driver = info.kind == PluginKind::Driver;
+        let connected = matches!(info.kind, PluginKind::Driver | PluginKind::Check);
         let fine = |name: &String| {
-            driver
-                && ["wasi:http/", "wasi:io/", "wasi:random/"].iter().any(|of| name.starts_with(of))
+            let mut parts =
+                ["wasi:clocks/monotonic-clock@", "wasi:http/", "wasi:io/", "wasi:random/"].iter();
+            connected && parts.any(|of| name.starts_with(of))
         };
         assert!(standard.clone().all(fine), "{info:?}");
         assert_eq!(info.repeat.is_some(), info.kind == PluginKind::Driver);
