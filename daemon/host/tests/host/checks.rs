@@ -84,12 +84,7 @@ fn grant() -> Grant {
         private_address: true,
         ..HostGrant::default()
     };
-    Grant {
-        hosts: vec![host],
-        secrets: [("suite".to_owned(), "suite-webhook".to_owned())].into(),
-        reveal: vec!["suite".to_owned()],
-        ..Grant::default()
-    }
+    Grant { hosts: vec![host], ..Grant::default() }
 }
 
 fn input(more: Value) -> Value {
@@ -166,7 +161,12 @@ async fn callback_asks_with_a_signature_and_waits() {
     let (address, asked) = serving(json!({})).await;
     let stage = Stage::over(Arc::new(ToServer(address)));
     stage.vault.set("operator", "suite-webhook", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let plugin = load_with(&stage, "callback", &grant()).await;
+    let grant = Grant {
+        secrets: [("suite".to_owned(), "suite-webhook".to_owned())].into(),
+        reveal: vec!["suite".to_owned()],
+        ..grant()
+    };
+    let plugin = load_with(&stage, "callback", &grant).await;
     let config = json!({"url": "http://server.example:8080/run", "secret": "suite"});
     let place = json!({"callback": {"url": "https://deployd.example/answers/7", "answers": []}});
     let outcome = run(&stage, &plugin, config.clone(), input(place)).await.unwrap();
