@@ -19,6 +19,7 @@ mod paging;
 mod plugins;
 mod probes;
 mod progress;
+mod quarantine;
 mod repeat;
 mod report;
 mod sboms;
@@ -48,6 +49,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(archives::operations)
         .with(environments::operations)
         .with(drift::operations)
+        .with(quarantine::operations)
         .with(inventory::operations)
         .with(audit::operations)
         .with(dora::operations)

@@ -12,6 +12,7 @@ mod drift;
 mod global;
 mod inventory;
 mod operations;
+mod quarantine;
 mod repeat;
 mod values;
 
@@ -47,6 +48,7 @@ pub use operations::{
     NotificationListArgs, PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs,
     SecretSetArgs, TokenCommand, TokenCreateArgs,
 };
+pub use quarantine::{QuarantineCommand, QuarantineLiftArgs, QuarantineListArgs};
 pub use repeat::{CloneArgs, ReplayArgs, RollbackArgs};
 pub use values::{ImageChange, ImageReference};
 
@@ -194,6 +196,9 @@ pub enum ClientCommand {
     Inventory(InventoryArgs),
     /// Compare what is there with what was deployed
     Drift(DriftArgs),
+    /// Look after images that have failed, and that automation does not bring back
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// List the documents that are applied, or remove one
     Documents(DocumentsArgs),
     /// Print the JSON Schema of a kind of document

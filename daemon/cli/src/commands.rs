@@ -22,6 +22,7 @@ mod offline;
 mod packages;
 mod plan_text;
 mod plugins;
+mod quarantine;
 mod replay;
 mod report;
 mod rollback;
@@ -163,6 +164,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Resources(args) => environments::resources(context, args).await,
         ClientCommand::Inventory(args) => inventory::inventory(context, args).await,
         ClientCommand::Drift(args) => drift::drift(context, args).await,
+        ClientCommand::Quarantine(command) => quarantine::quarantine(context, command).await,
         ClientCommand::Documents(args) => documents::documents(context, args).await,
         ClientCommand::Schema(args) => offline::schema(context, &args),
         ClientCommand::Notifications(command) => {

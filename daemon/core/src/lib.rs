@@ -33,6 +33,7 @@ pub mod notice;
 pub mod outbox;
 pub mod plan;
 pub mod ports;
+pub mod quarantine;
 pub mod replay;
 pub mod resolve;
 pub mod rollout;

@@ -10,6 +10,8 @@ use crate::config::{EffectLevel, WhenUnused};
 use crate::exact::Pinned;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
+use crate::rollout::Choice;
+use crate::rollout::checking::PlannedCheck;
 use crate::set::Delta;
 use crate::{Digest, EnvironmentId, Fault, Name};
 
@@ -53,6 +55,9 @@ pub struct Plan {
     /// How they are rolled out; none when the environment is taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<PlannedStrategy>,
+    /// The checks that the strategy can ask for, pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<Name, PlannedCheck>,
     /// Whether fields are taken over from others.
     pub take_over_fields: bool,
     /// What has to hold before execution begins.
@@ -95,6 +100,10 @@ pub struct Previous {
     pub set: Digest,
     /// From that set to the plan's.
     pub delta: Delta,
+    /// Its manifests: what a strategy is told of them, it decides upon. None in
+    /// plans that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Digest>,
 }
 
 /// A workload and what it comes after.
@@ -205,6 +214,14 @@ pub struct PlannedStrategy {
     pub plugin: PluginRef,
     /// Its configuration.
     pub config: Value,
+    /// How traffic is divided, if the environment's type says so.
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub traffic: Choice,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_auto(choice: &Choice) -> bool {
+    *choice == Choice::Auto
 }
 
 /// What a deployment waits for before it begins.

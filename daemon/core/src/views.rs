@@ -16,6 +16,7 @@ use crate::deployment::{DeploymentRecord, EnvironmentState};
 use crate::graph::Uid;
 use crate::plan::{Plan, Preview};
 use crate::ports::{LogLevel, PluginRef};
+use crate::quarantine::Quarantined;
 use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
@@ -161,6 +162,10 @@ pub struct Route {
     /// deployed here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub superseded: Vec<Superseded>,
+    /// Images that have failed here, and are not deployed again until somebody
+    /// lifts that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
     /// Why the artifacts lead to nothing here: what is wrong with the
     /// application's documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -220,6 +220,7 @@ impl Inner {
         let answer = self.commit(caller, applied, batch, &[]).await?;
         self.changes.announce();
         self.expiry.ring();
+        self.aftercare.ring();
         Ok(answer)
     }
 

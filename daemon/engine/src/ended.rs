@@ -98,6 +98,7 @@ impl Inner {
         if let Some(change) = Change::of(record, environment_type, purpose, first) {
             puts.push(change.put(&record.environment).map_err(EngineError::bug)?);
         }
+        puts.extend(self.quarantined(&ending).await?);
         *running = Some(after);
         Ok(puts)
     }

@@ -243,6 +243,10 @@ impl<'e> Gathered<'e> {
             }
         }
         plugins.extend(plan.strategy.as_ref().map(|strategy| strategy.plugin.clone()));
+        plugins.extend(plan.checks.values().map(|check| check.plugin.clone()));
+        if let Some(manifests) = plan.previous.as_ref().and_then(|previous| previous.manifests) {
+            self.stored(MemberKind::Manifests, manifests).await?;
+        }
         let Some(pinned) = &plan.pinned else { return Ok(None) };
         self.stored(MemberKind::Plan, pinned.plan).await?;
         self.stored(MemberKind::Manifests, pinned.manifests).await?;

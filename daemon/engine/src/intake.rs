@@ -81,6 +81,7 @@ impl Arrival<'_> {
             deployment: None,
             waits_for: Vec::new(),
             superseded: self.late.clone(),
+            quarantined: Vec::new(),
             problem: None,
         }
     }
@@ -181,6 +182,7 @@ impl Inner {
                 deployment: None,
                 waits_for: Vec::new(),
                 superseded: Vec::new(),
+                quarantined: Vec::new(),
                 problem: Some(error.to_string()),
             });
         }
@@ -230,6 +232,10 @@ impl Inner {
         let Some(artifact) = arrival.artifact else {
             return Ok((arrival.route(id), batch, None));
         };
+        let quarantined = self.kept_from(id, arrival.images.values()).await?;
+        if !quarantined.is_empty() {
+            return Ok((Route { quarantined, ..arrival.route(id) }, batch, None));
+        }
         for (source, place) in &arrival.newest {
             batch.puts.push(put(SOURCES, source.clone(), place)?);
         }

@@ -14,6 +14,7 @@
 
 mod access;
 mod affected;
+mod aftercare;
 mod audit;
 mod clocks;
 mod cloning;
@@ -42,6 +43,7 @@ mod logs;
 mod outbox;
 mod pinned;
 mod planner;
+mod quarantine;
 mod recorded;
 mod records;
 mod replay;
@@ -67,8 +69,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
-    Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random, Sender,
-    Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
+    Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random,
+    Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -95,6 +97,8 @@ pub struct Ports {
     pub templaters: Arc<dyn Templaters>,
     /// Calls strategies.
     pub strategies: Arc<dyn Strategies>,
+    /// Calls checks.
+    pub checks: Arc<dyn Checks>,
     /// Calls notifiers.
     pub notifiers: Arc<dyn Notifiers>,
     /// Applies to clusters.
@@ -199,6 +203,7 @@ pub(crate) struct Inner {
     pub(crate) configured: configuration::Configured,
     /// Rung when documents have changed, and at the end.
     pub(crate) expiry: tasks::Bell,
+    pub(crate) aftercare: tasks::Bell,
 }
 
 impl Engine {
@@ -224,6 +229,7 @@ impl Engine {
                 environments: environments::Remembered::default(),
                 configured: configuration::Configured::default(),
                 expiry: tasks::Bell::default(),
+                aftercare: tasks::Bell::default(),
             }),
         }
     }
@@ -237,6 +243,7 @@ impl Engine {
         outbox::start(&self.inner);
         expiry::start(&self.inner);
         drift::start(&self.inner);
+        aftercare::start(&self.inner);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use deployd_core::ports::{
 };
 use deployd_core::replay::PlanBasis;
 use deployd_core::resolve::{self, Context, Missing};
+use deployd_core::rollout::checking::PlannedCheck;
 use deployd_core::set::{DeploymentSet, diff};
 use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::{Value, json};
@@ -138,7 +139,9 @@ impl Inner {
             strategy: Some(PlannedStrategy {
                 plugin: strategy_info.plugin,
                 config: json!(strategy.config),
+                traffic: strategy.traffic,
             }),
+            checks: self.checks(environment_type.1).await?,
             take_over_fields: environment_type.1.take_over_fields,
             gates: Vec::new(),
             teardown: false,
@@ -152,6 +155,20 @@ impl Inner {
         Ok(Planned { plan, objects, outputs, basis: Some(digest) })
     }
 
+    /// The checks of an environment's type, pinned.
+    async fn checks(
+        &self,
+        of_type: &EnvironmentTypeSpec,
+    ) -> Result<BTreeMap<Name, PlannedCheck>, EngineError> {
+        let mut found = BTreeMap::new();
+        for (name, choice) in &of_type.checks {
+            let plugin = self.plugin(&choice.plugin, PluginKind::Check).await?.plugin;
+            let (config, timing) = (json!(choice.config), choice.timing());
+            found.insert(name.clone(), PlannedCheck { plugin, config, timing });
+        }
+        Ok(found)
+    }
+
     /// What runs, and what a set changes of it.
     pub(crate) async fn previous(
         &self,
@@ -161,7 +178,12 @@ impl Inner {
         let Some(deployed) = &state.deployed else { return Ok(None) };
         let old: DeploymentSet = content(&*self.ports.store, "set", deployed.set).await?;
         let delta = diff(&old, set).map_err(EngineError::bug)?;
-        Ok(Some(Previous { deployment: deployed.deployment.clone(), set: deployed.set, delta }))
+        Ok(Some(Previous {
+            deployment: deployed.deployment.clone(),
+            set: deployed.set,
+            delta,
+            manifests: Some(deployed.manifests),
+        }))
     }
 
     /// The drivers of what is there, and of what may be: another driver must not

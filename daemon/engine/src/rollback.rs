@@ -4,11 +4,14 @@ use deployd_core::deployment::projection::{BY_ENVIRONMENT, DEPLOYMENTS};
 use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
 use deployd_core::exact::{Look, look};
 use deployd_core::ports::Order;
+use deployd_core::set::DeploymentSet;
 use deployd_core::views::{DeployRequest, PlanView, RollbackRequest, RollbackView};
 use deployd_core::{DeploymentId, EnvironmentId};
 
 use crate::exact::reasons;
-use crate::records::{below, decode, deployment, get, head_of_deployment, numbered_key, object};
+use crate::records::{
+    below, content, decode, deployment, get, head_of_deployment, numbered_key, object,
+};
 use crate::{Caller, Engine, EngineError, Inner};
 
 /// How many deployments are looked at for one to go back to: who wants one from
@@ -145,6 +148,8 @@ impl Inner {
                 let name: DeploymentId = decode("deployment id", bytes)?;
                 let record = deployment(store, &name).await?;
                 match look(&record, deployed, anchor) {
+                    // What has failed here since is nothing to go back to.
+                    Look::Take if self.is_kept_from(id, &record).await? => {}
                     Look::Take => return Ok(record),
                     Look::Before(earlier) => {
                         let key = earlier.0.as_bytes();
@@ -168,6 +173,17 @@ impl Inner {
             "none of the last {LOOKED_AT_MAX} deployments of {id} is one to go back to; name one with --to"
         );
         Err(EngineError::Conflict { message })
+    }
+}
+
+impl Inner {
+    async fn is_kept_from(
+        &self,
+        id: &EnvironmentId,
+        record: &DeploymentRecord,
+    ) -> Result<bool, EngineError> {
+        let set: DeploymentSet = content(&*self.ports.store, "set", record.request.set).await?;
+        Ok(!self.kept_from(id, set.images().values()).await?.is_empty())
     }
 }
 

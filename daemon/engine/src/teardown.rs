@@ -167,6 +167,7 @@ impl Inner {
             values: BTreeMap::new(),
             templater: None,
             strategy: None,
+            checks: BTreeMap::new(),
             take_over_fields: false,
             gates: Vec::new(),
             teardown: true,

@@ -127,6 +127,7 @@ impl Daemon {
             drivers: host.clone(),
             templaters: host.clone(),
             strategies: host.clone(),
+            checks: host.clone(),
             notifiers: host.clone(),
             cluster,
             sender: Arc::new(EgressSender { egress }),

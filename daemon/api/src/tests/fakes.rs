@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
 use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
-    Answer, ApplyRequest, Call, CallLog, Clock, Cluster, Decision, DriverAction, DriverPlan,
-    DriverRequest, Drivers, LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing,
-    PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness, Recipe,
-    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Strategies, StrategyContext, Target,
-    Templaters, Vault, VaultAdmin, VaultError,
+    Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
+    Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLines,
+    NotifierRequest, Notifiers, ObjectRef, Outgoing, PluginCatalog, PluginInfo, PluginRef,
+    Progress, Provisioned, Random, Readiness, Recipe, Removal, RenderInput, Sender,
+    SensitiveObjects, Snapshot, Strategies, StrategyContext, Target, Templaters, Vault, VaultAdmin,
+    VaultError, Verdict, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -40,6 +41,7 @@ pub(super) fn ports(store: MemoryStore) -> Ports {
         drivers: outside.clone(),
         templaters: outside.clone(),
         strategies: outside.clone(),
+        checks: outside.clone(),
         notifiers: outside.clone(),
         cluster: outside.clone(),
         sender: outside.clone(),
@@ -233,6 +235,9 @@ impl Templaters for Outside {
     }
 }
 
+/// What is waited for so long does not become ready.
+const UNREADY_MS: u64 = 1;
+
 #[async_trait]
 impl Strategies for Outside {
     async fn start(&self, _: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
@@ -243,14 +248,22 @@ impl Strategies for Outside {
             .iter()
             .filter_map(|w| w["name"].as_str())
             .collect();
-        let action = if context.config.get("endless").is_some() {
-            json!({"do": "sleep", "ms": 3_600_000})
+        let apply = json!({"do": "apply", "track": "stable", "workloads": names});
+        let wait = json!({
+            "do": "await-ready", "track": "stable", "workloads": names,
+            "deadline-ms": UNREADY_MS,
+        });
+        let (action, then) = if context.config.get("endless").is_some() {
+            (json!({"do": "sleep", "ms": 3_600_000}), vec![apply])
         } else if context.config.get("pauses").is_some() {
-            json!({"do": "pause", "message": "look at it"})
+            (json!({"do": "pause", "message": "look at it"}), vec![apply])
+        } else if context.config.get("fails").is_some() {
+            (apply, vec![wait, json!({"do": "roll-back", "reason": "not ready"})])
         } else {
-            json!({"do": "apply", "track": "stable", "workloads": names})
+            (apply, Vec::new())
         };
-        Ok(Decision { state: json!({}), action, progress: 50, message: "apply".to_owned() })
+        let state = json!({ "then": then });
+        Ok(Decision { state, action, progress: 50, message: "apply".to_owned() })
     }
 
     async fn next(
@@ -260,8 +273,13 @@ impl Strategies for Outside {
         state: &Value,
         _: &Value,
     ) -> Result<Decision, Fault> {
-        let action = json!({"do": "complete"});
-        Ok(Decision { state: state.clone(), action, progress: 100, message: "done".to_owned() })
+        let mut then = state["then"].as_array().unwrap().clone();
+        let action = match then.is_empty() {
+            true => json!({"do": "complete"}),
+            false => then.remove(0),
+        };
+        let state = json!({ "then": then });
+        Ok(Decision { state, action, progress: 100, message: "done".to_owned() })
     }
 }
 
@@ -299,11 +317,22 @@ impl Cluster for Outside {
     async fn await_ready(
         &self,
         _: &Target,
-        _: &[ObjectRef],
-        _: u64,
+        objects: &[ObjectRef],
+        deadline_ms: u64,
         _: &CallLog,
     ) -> Result<Readiness, Fault> {
-        Ok(Readiness::Ready)
+        if deadline_ms != UNREADY_MS {
+            return Ok(Readiness::Ready);
+        }
+        let fault = |object: &ObjectRef| WorkloadFault {
+            object: object.clone(),
+            reason: "crash-loop".to_owned(),
+            message: "it crashes".to_owned(),
+            containers: Vec::new(),
+            events: Vec::new(),
+            logs: Vec::new(),
+        };
+        Ok(Readiness::Failed(objects.iter().map(fault).collect()))
     }
 
     async fn prune(
@@ -360,5 +389,12 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[async_trait]
+impl Checks for Outside {
+    async fn run(&self, _: Call<'_>, _: &CheckRequest) -> Result<CheckOutcome, Fault> {
+        Ok(CheckOutcome::Passed(Verdict::default()))
     }
 }

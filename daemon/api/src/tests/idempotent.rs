@@ -181,6 +181,12 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             while !stage.get(environment).send().await.text.contains("\"pending\"") {}
             Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, event)
         }
+        "liftQuarantine" => {
+            let image = stage.failed().await;
+            let path = "/v1/environments/shop/development/quarantine/lift";
+            Write::json(path, &json!({"image": image}), &json!({"image": "other"}))
+                .leaves(200, "quarantine-lifted")
+        }
         "pauseDeployment" => {
             let path = deployment("pause", &stage.stays("pauses").await);
             Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "pause-requested")

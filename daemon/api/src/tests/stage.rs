@@ -203,7 +203,15 @@ impl Stage {
         self.stays("endless").await
     }
 
-    /// A deployment whose strategy is configured to stay: `endless` or `pauses`.
+    /// A deployment that has failed, by its image's name.
+    pub(super) async fn failed(&self) -> String {
+        let id = self.stays("fails").await;
+        self.get(&format!("/v1/deployments/{id}/events")).send().await.is(200, "");
+        let digest = deployd_core::Digest::of(b"stays");
+        format!("registry.test/shop/frontend@{digest}")
+    }
+
+    /// A deployment whose strategy is configured: `endless`, `pauses` or `fails`.
     pub(super) async fn stays(&self, how: &str) -> String {
         let config = format!("plugin: rolling, config: {{{how}: true}}}}");
         let platform = PLATFORM.replace("plugin: rolling}", &config);

@@ -9,6 +9,7 @@ use deployd_core::journal::{EventRecord, StreamHead};
 use deployd_core::outbox::{Message, MessageStatus};
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{PluginInfo, VerifyReport};
+use deployd_core::quarantine::{LiftRequest, Quarantined};
 use deployd_core::replay::{PluginVersion, Replay};
 use deployd_core::secret::{KeyReport, Link};
 use deployd_core::set::DeploymentSet;
@@ -255,6 +256,23 @@ impl Client {
         };
         let asked = self.post(&["v1", "deployments", &id.0, what])?;
         self.ask(asked.json(&body.unwrap_or_default())?).await
+    }
+
+    /// Images that have failed in an environment.
+    pub async fn quarantine(&self, id: &EnvironmentId) -> Result<Vec<Quarantined>, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        self.ask(self.get(&["v1", "environments", application, environment, "quarantine"])?).await
+    }
+
+    /// Has automation bring one back.
+    pub async fn lift(
+        &self,
+        id: &EnvironmentId,
+        request: &LiftRequest,
+    ) -> Result<Quarantined, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let path = ["v1", "environments", application, environment, "quarantine", "lift"];
+        self.ask(self.post(&path)?.json(request)?).await
     }
 
     /// Has what ran before run again.

@@ -45,6 +45,12 @@ pub(super) async fn artifact(
                 route.environment, late.image, late.sequence, late.newest
             ))?;
         }
+        for kept in &route.quarantined {
+            output.line(format!(
+                "{}: {} has failed there ({}) and is not deployed; `deployd quarantine lift {} {}` lifts that",
+                route.environment, kept.image, kept.deployment, route.environment, kept.image
+            ))?;
+        }
         match (&route.deployment, &route.problem) {
             (Some(id), _) => output.line(format!("{}: deployment {id}", route.environment))?,
             (None, Some(problem)) => output.line(format!("{}: {problem}", route.environment))?,

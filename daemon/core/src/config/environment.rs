@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TimeToLive;
+use super::afterwards::AfterwardsSpec;
 use super::check::{self, CheckChoice};
 use super::details::DetailsSpec;
 use super::drift::DriftSpec;
 use crate::Name;
+use crate::rollout::Choice;
 
 /// A place an application runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +57,9 @@ pub struct EnvironmentTypeSpec {
     /// How long environments of this type live that say nothing themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<TimeToLive>,
+    /// Checks that go on after a deployment has succeeded; none when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub afterwards: Option<AfterwardsSpec>,
     /// Scheduled checks for drift; none when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,
@@ -88,4 +93,13 @@ pub struct StrategyChoice {
     /// Its configuration, as its schema has it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, Value>,
+    /// How traffic is divided between what runs and what comes; what the
+    /// manifests allow best when not given.
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub traffic: Choice,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_auto(choice: &Choice) -> bool {
+    *choice == Choice::Auto
 }

@@ -4,6 +4,7 @@
 //! object is closed: an unknown field is an error. JSON Schemas are generated
 //! from these types.
 
+mod afterwards;
 mod application;
 mod check;
 mod details;
@@ -15,6 +16,7 @@ mod resource_definition;
 mod subscription;
 mod time_to_live;
 
+pub use afterwards::{AfterwardsSpec, OnDegradation};
 pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
 pub use check::{CheckChoice, CheckTiming};
 pub use details::{DetailsSpec, InvalidRetention, Retention};

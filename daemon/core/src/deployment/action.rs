@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The track of what runs for everybody.
-pub const STABLE: &str = "stable";
+use crate::rollout::{HeaderMatch, Version};
 
 /// What a strategy can have done (`wit/strategy.wit`, `wit/README.md`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,13 +18,13 @@ pub const STABLE: &str = "stable";
 pub enum Action {
     /// Creates or updates a track of workloads.
     Apply {
-        /// [`STABLE`], or one that the strategy makes up.
+        /// [`STABLE`](crate::rollout::STABLE), or one that the strategy makes up.
         track: String,
         /// Their names.
         workloads: Vec<String>,
         /// What the track runs.
-        #[serde(default, skip_serializing_if = "TrackVersion::is_new")]
-        version: TrackVersion,
+        #[serde(default, skip_serializing_if = "is_new")]
+        version: Version,
         /// Of the wanted replicas.
         #[serde(default = "whole", skip_serializing_if = "is_whole")]
         percent: u32,
@@ -57,7 +56,7 @@ pub enum Action {
         workloads: Option<Vec<String>>,
         /// Requests with these headers go to a track, whatever the weights say.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        headers: Vec<HeaderRoute>,
+        headers: Vec<HeaderMatch>,
         /// A track that gets a copy of every request, and whose answers nobody
         /// sees.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,38 +114,9 @@ impl Action {
     }
 }
 
-/// What a track runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrackVersion {
-    /// What is being deployed.
-    #[default]
-    New,
-    /// What ran before: to compare the new with under the same conditions.
-    Current,
-}
-
-impl TrackVersion {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    fn is_new(&self) -> bool {
-        *self == Self::New
-    }
-}
-
-/// Requests that go to a track by one of their headers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct HeaderRoute {
-    /// The header's name.
-    pub name: String,
-    /// The value that it has to have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// Or the regular expression that its value has to match.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// Where such requests go.
-    pub track: String,
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_new(version: &Version) -> bool {
+    *version == Version::New
 }
 
 const fn whole() -> u32 {
@@ -175,7 +145,7 @@ mod tests {
         let expected = Action::Apply {
             track: "canary".into(),
             workloads: vec!["web".into()],
-            version: TrackVersion::New,
+            version: Version::New,
             percent: 100,
         };
         assert_eq!(action, expected);

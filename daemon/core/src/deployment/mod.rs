@@ -18,7 +18,7 @@ mod steps;
 pub mod timeline;
 mod transition;
 
-pub use action::{Action, HeaderRoute, STABLE, TrackVersion};
+pub use action::Action;
 pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Skip, Teardown};
 pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::action::{Action, STABLE};
+use super::action::Action;
 use super::begun::{forget_begun, remember_begun};
 use super::closing::push_closing;
 use super::drift;
@@ -12,6 +12,7 @@ use super::state::{
     ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome, Phase,
     Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
+use crate::rollout::STABLE;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 

@@ -16,6 +16,7 @@
 
 pub mod checking;
 mod copy;
+pub mod course;
 mod error;
 mod ingress;
 mod name;

@@ -204,6 +204,18 @@ impl Tracks {
         })
     }
 
+    /// With what ran before as `stable` again, all of its replicas, and the
+    /// traffic as it is: how a rollout is undone of which something has reached
+    /// `stable`.
+    #[must_use]
+    pub fn restored(&self, workload: &str) -> Self {
+        let mut after = self.clone();
+        if let Some(tracks) = after.0.get_mut(workload) {
+            tracks.stable = WorkloadTracks::before().stable;
+        }
+        after
+    }
+
     /// After a track of these workloads was given another number of replicas.
     pub fn scaled(
         &self,

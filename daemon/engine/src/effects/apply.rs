@@ -8,6 +8,7 @@ use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{
     ApplyRequest, LogLevel, Object, ObjectRef, Provisioned, Readiness, WorkloadFault,
 };
+use deployd_core::rollout;
 use deployd_core::secret::misplaced;
 use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
@@ -92,11 +93,20 @@ impl Work {
         manifests: &Manifests,
         wanted: impl Fn(&ObjectOwner) -> bool,
     ) -> Result<Vec<ObjectRef>, EngineError> {
-        let selected = manifests.of(wanted);
+        self.apply_objects(plan, &manifests.namespace, manifests.of(wanted)).await
+    }
+
+    /// Applies objects.
+    pub(super) async fn apply_objects(
+        &self,
+        plan: &Plan,
+        namespace: &str,
+        selected: Vec<Value>,
+    ) -> Result<Vec<ObjectRef>, EngineError> {
         if selected.is_empty() {
             return Ok(Vec::new());
         }
-        let mut reach = self.reach(plan, &manifests.namespace).await?;
+        let mut reach = self.reach(plan, namespace).await?;
         let objects = objects(&*self.engine.ports.vault, selected).await?;
         if seeded(Bug::SecretInALog) {
             self.log.line(LogLevel::Debug, format!("applying {:?}", objects.expose()));
@@ -186,6 +196,9 @@ impl Work {
         let manifests = self.manifests_at(deployed.manifests).await?;
         let message = format!("bringing back deployment {}", deployed.deployment);
         self.log.line(LogLevel::Warn, message);
+        if let Waited::Left = self.undo_stable().await? {
+            return Ok(Ended::Left);
+        }
         let references = self.apply(&plan, &manifests, |_| true).await?;
         let result = object(&references)?;
         let namespace = &manifests.namespace;
@@ -218,6 +231,7 @@ impl Work {
             let earlier: Manifests = content(store, "manifests", *digest).await?;
             surplus.extend(earlier.references());
         }
+        surplus.extend(self.copies().await?);
         surplus.extend(self.of_destroyed_resources(&manifests.namespace).await?);
         let surplus: Vec<ObjectRef> = surplus.difference(&keep).cloned().collect();
         let surplus = match seeded(Bug::WantedOnesPruned) {
@@ -231,6 +245,21 @@ impl Work {
         Ok(Ended::Done(Some(object(&removed)?)))
     }
 
+    /// Everything that may be in the cluster of tracks beside what runs for
+    /// everybody.
+    async fn copies(&self) -> Result<BTreeSet<ObjectRef>, EngineError> {
+        let mut found = BTreeSet::new();
+        if self.state.tracks.is_empty() {
+            return Ok(found);
+        }
+        let deployed = self.state.deployed.as_ref().map(|deployed| deployed.manifests);
+        for digest in self.state.applied.iter().copied().chain(deployed) {
+            let manifests = self.manifests_at(digest).await?;
+            found.extend(self.state.tracks.iter().flat_map(|it| rollout::copies(&manifests, it)));
+        }
+        Ok(found)
+    }
+
     /// Removes everything that was applied but objects of resources, which go
     /// with these.
     async fn prune_workloads(&self) -> Result<Ended, EngineError> {
@@ -239,6 +268,7 @@ impl Work {
         for digest in &self.state.applied {
             surplus.extend(self.manifests_at(*digest).await?.references());
         }
+        surplus.extend(self.copies().await?);
         let of_resources = self.of_resources(&namespace, |_| true).await?;
         let surplus: Vec<ObjectRef> = surplus.difference(&of_resources).cloned().collect();
         self.prune_all(&namespace, surplus).await
@@ -254,7 +284,7 @@ impl Work {
     }
 
     /// Removes objects; gives those that were there.
-    async fn prune_objects(
+    pub(super) async fn prune_objects(
         &self,
         plan: &Plan,
         namespace: &str,

@@ -18,6 +18,8 @@ pub(crate) struct Contents {
     pub(crate) plan: Content<Plan>,
     pub(crate) set: Content<DeploymentSet>,
     pub(crate) manifests: Content<Manifests>,
+    /// What runs before the deployment.
+    pub(crate) current: Content<Manifests>,
 }
 
 /// The last content of its kind.

@@ -1,7 +1,9 @@
 //! Performs steps. Each file is about one kind; none decides what comes next.
 
 mod apply;
+mod checks;
 mod contents;
+mod course;
 mod provision;
 mod reach;
 mod rollout;
@@ -35,8 +37,9 @@ use crate::{EngineError, Inner};
 
 pub(crate) use apply::manifests;
 pub(crate) use contents::Contents;
+pub(crate) use course::ways;
 pub(crate) use reach::Way;
-pub(crate) use rollout::workloads;
+pub(crate) use rollout::{Rolled, workloads};
 pub(crate) use sensitive::objects;
 
 /// What is to be recorded of a step.

@@ -1,6 +1,6 @@
 //! The strategy's decisions, each asked for again.
 
-use deployd_core::deployment::{Event, StepKind};
+use deployd_core::deployment::{Event, Origin, StepKind};
 use deployd_core::plan::Manifests;
 use deployd_core::ports::{Call, CallLog, Decision, PluginRef, StrategyContext};
 use deployd_core::replay::{Part, ReplayedPart, differences};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Past, missing};
 use crate::EngineError;
-use crate::effects::workloads;
+use crate::effects::{Rolled, ways, workloads};
 use crate::records::content;
 
 impl Past<'_> {
@@ -38,9 +38,19 @@ impl Past<'_> {
             (Ok(manifests), Ok(events)) => (manifests, events),
             (Err(error), _) | (_, Err(error)) => return Ok(part.without(missing(error)?)),
         };
+        let current = match self.current().await {
+            Ok(current) => current,
+            Err(error) => return Ok(part.without(missing(error)?)),
+        };
         let context = StrategyContext {
             config: strategy.config.clone(),
-            workloads: workloads(&self.plan, &manifests, self.plan.previous.is_some()),
+            workloads: workloads(&Rolled {
+                plan: &self.plan,
+                new: &manifests,
+                current: current.as_ref(),
+                ways: &ways(&self.plan, &manifests, current.as_ref())?,
+                recent: matches!(self.record.request.origin, Origin::Rollback { .. }),
+            }),
         };
         let (mut before, mut recorded, mut replayed) = (None::<Value>, Vec::new(), Vec::new());
         let mut found = Vec::new();
@@ -72,6 +82,23 @@ impl Past<'_> {
         }
         let digest = |all: &[Value]| Digest::of_json(&all).map_err(EngineError::bug);
         Ok(part.compared(digest(&recorded)?, digest(&replayed)?, found))
+    }
+
+    /// What ran before, as it was rendered.
+    async fn current(&self) -> Result<Option<Manifests>, EngineError> {
+        let Some(previous) = &self.plan.previous else { return Ok(None) };
+        let digest = match previous.manifests {
+            Some(digest) => digest,
+            None => {
+                let record = self.engine.past(&previous.deployment).await?;
+                let digest = record.work.as_ref().and_then(|work| work.result("render"));
+                digest.ok_or_else(|| {
+                    let what = format!("manifests of deployment {}", previous.deployment);
+                    EngineError::not_found(what)
+                })?
+            }
+        };
+        Ok(Some(content(&*self.engine.ports.store, "manifests", digest).await?))
     }
 
     async fn decide(

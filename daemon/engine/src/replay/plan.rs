@@ -101,6 +101,16 @@ impl Past<'_> {
         if let Some(planned) = &mut plan.strategy {
             planned.plugin.name = strategy.plugin.to_string();
             planned.config = json!(strategy.config);
+            planned.traffic = strategy.traffic;
+        }
+        let checks = &environment_type.1.checks;
+        plan.checks.retain(|name, _| checks.contains_key(name));
+        for (name, choice) in checks {
+            // One that the record does not have has no version of then.
+            let Some(planned) = plan.checks.get_mut(name) else { continue };
+            planned.plugin.name = choice.plugin.to_string();
+            planned.config = json!(choice.config);
+            planned.timing = choice.timing();
         }
         if let Some(previous) = &mut plan.previous {
             let old: DeploymentSet = content(store, "set", previous.set).await?;

@@ -19,6 +19,7 @@ async fn images_are_announced_and_the_shop_runs() {
         deployment: None,
         waits_for: vec!["backend/main".to_owned()],
         superseded: Vec::new(),
+        quarantined: Vec::new(),
         problem: None,
     };
     assert_eq!(announced.routes, [held]);

@@ -41,6 +41,7 @@ mod replay;
 mod requests;
 mod resources;
 mod rollback;
+mod rollouts;
 mod sboms;
 mod secrets;
 mod simulation;

@@ -16,7 +16,7 @@ use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Timestamp};
 use deployd_engine::{Caller, Engine, EngineError, Idempotency};
 use deployd_store::MemoryStore;
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::documents::{self, DEVELOPMENT};
@@ -51,6 +51,8 @@ pub struct World {
     /// Content that can't be read any more.
     pub damaged: Mutex<BTreeSet<Digest>>,
     pub strikes: Mutex<Strikes>,
+    /// What checks were asked, in order.
+    pub asked_of_checks: Mutex<Vec<Value>>,
     /// What could be seen from outside, in its order.
     pub trace: Mutex<Trace>,
     /// How far the clock on the wall is off, in milliseconds.
@@ -87,6 +89,7 @@ impl World {
             meanwhile: Mutex::default(),
             damaged: Mutex::default(),
             strikes: Mutex::default(),
+            asked_of_checks: Mutex::default(),
             trace: Mutex::default(),
             clock_off_ms: AtomicI64::new(0),
         })

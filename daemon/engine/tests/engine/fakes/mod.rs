@@ -3,6 +3,7 @@
 //! [`Instance`] is one life of a process, and may end at any of its points.
 
 pub mod catalog;
+pub mod checks;
 pub mod cluster;
 pub mod drivers;
 pub mod environment;
@@ -43,6 +44,7 @@ impl Instance {
             drivers: this.clone(),
             templaters: this.clone(),
             strategies: this.clone(),
+            checks: this.clone(),
             notifiers: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),

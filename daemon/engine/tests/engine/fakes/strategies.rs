@@ -12,6 +12,11 @@ use super::Instance;
 fn decision(call: Call<'_>, context: &StrategyContext, place: usize) -> Decision {
     let names: Vec<&str> =
         context.workloads.as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
+    if let Some(program) = context.config["program"].as_array() {
+        let action = program.get(place).cloned().unwrap_or(json!({"do": "complete"}));
+        let message = format!("place {place} of a program");
+        return Decision { state: json!({"place": place}), action, progress: 50, message };
+    }
     let deadline = context.config.get("deadline-ms").and_then(Value::as_u64).unwrap_or(60_000);
     let action = match names.get(place / 2) {
         Some(name) if place.is_multiple_of(2) => {
@@ -50,7 +55,7 @@ impl Strategies for Instance {
     ) -> Result<Decision, Fault> {
         self.look("strategy next", async { self.called(call) }).await?;
         let place = state["place"].as_u64().unwrap() as usize;
-        if observation["outcome"] == "done" {
+        if observation["outcome"] == "done" || observation["outcome"] == "promoted" {
             return Ok(decision(call, context, place + 1));
         }
         let message = observation["message"].as_str().unwrap_or_default();

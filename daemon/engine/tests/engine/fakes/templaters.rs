@@ -50,6 +50,10 @@ impl Templaters for Instance {
                 }));
             }
             let images: Vec<&Value> = containers.values().map(|c| &c["image"]).collect();
+            if input.config.get("tracks").is_some() {
+                objects.extend(with_tracks(name, &labels, &images, &plain));
+                continue;
+            }
             objects.push(json!({
                 "apiVersion": "apps/v1", "kind": "Deployment",
                 "metadata": {"name": name, "labels": labels},
@@ -58,4 +62,31 @@ impl Templaters for Instance {
         }
         Ok(objects)
     }
+}
+
+/// A workload as rollouts with tracks need it: four replicas behind a Service.
+fn with_tracks(
+    name: &str,
+    labels: &Value,
+    images: &[&Value],
+    environment: &Map<String, Value>,
+) -> [Value; 2] {
+    let selector = json!({"app": name, "deployd.dev/track": "stable"});
+    let template = json!({"metadata": {"labels": selector}, "spec": {"containers": [{
+        "name": "main", "image": images[0], "env": environment,
+    }]}});
+    [
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"selector": selector, "ports": [{"name": "http", "port": 8080}]},
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {
+                "replicas": 4, "selector": {"matchLabels": selector}, "template": template,
+            },
+        }),
+    ]
 }

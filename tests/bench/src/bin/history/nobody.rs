@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use bench::surroundings::NoVault;
 use deployd_core::config::PluginSpec;
 use deployd_core::ports::{
-    Answer, ApplyRequest, Call, CallLog, Clock, Cluster, Decision, DriverPlan, DriverRequest,
-    Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef, Outgoing, PluginCatalog, PluginInfo,
-    PluginRef, Progress, Provisioned, Random, Readiness, Removal, RenderInput, Sender,
-    SensitiveObjects, Snapshot, Store, Strategies, StrategyContext, Target, Templaters, VaultAdmin,
-    VaultError,
+    Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
+    Decision, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef,
+    Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness,
+    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Store, Strategies, StrategyContext,
+    Target, Templaters, VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -39,6 +39,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         drivers: nobody.clone(),
         templaters: nobody.clone(),
         strategies: nobody.clone(),
+        checks: nobody.clone(),
         notifiers: nobody.clone(),
         cluster: nobody.clone(),
         sender: nobody.clone(),
@@ -227,6 +228,13 @@ impl Cluster for Nobody {
     }
 
     async fn snapshot(&self, _: &Target, _: &[ObjectRef]) -> Result<Snapshot, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Checks for Nobody {
+    async fn run(&self, _: Call<'_>, _: &CheckRequest) -> Result<CheckOutcome, Fault> {
         nobody()
     }
 }

@@ -1,0 +1,172 @@
+//! Runs checks: measures what is due, and says whether that is enough.
+
+use std::collections::BTreeMap;
+
+use deployd_core::deployment::{Action, StepStatus};
+use deployd_core::plan::Plan;
+use deployd_core::ports::{Call, CheckOutcome, CheckRequest, LogLevel};
+use deployd_core::rollout::STABLE;
+use deployd_core::rollout::checking::{CheckReport, CheckResult, Checking, PlannedCheck, Standing};
+use deployd_core::{Digest, Fault, Name, Timestamp};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::{Ended, Work};
+use crate::EngineError;
+
+/// The longest that a strategy can have checks go on: a week.
+const CHECKS_MS_MAX: u64 = 7 * 24 * 3_600_000;
+
+/// What a run of checks is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) checks: &'a [String],
+    pub(super) track: Option<&'a str>,
+    pub(super) baseline: Option<&'a str>,
+    pub(super) workloads: Option<&'a [String]>,
+    pub(super) for_ms: u64,
+}
+
+impl Work {
+    /// Measures what is due. How far all of it has got is the step's token, so
+    /// that the next start goes on from there.
+    pub(super) async fn run_checks(&self, run: Run<'_>) -> Result<Ended, EngineError> {
+        let plan = self.plan().await?;
+        let planned = planned(&plan, run.checks)?;
+        let clock = &self.engine.ports.clock;
+        let mut checking = match &self.step.status {
+            StepStatus::Pending { token, .. } => serde_json::from_str(token)
+                .map_err(|error| EngineError::bug(format!("the progress of checks: {error}")))?,
+            _ => {
+                let timings = planned.iter().map(|(name, check)| ((*name).clone(), check.timing));
+                Checking::new(timings, run.for_ms.min(CHECKS_MS_MAX), clock.now())
+            }
+        };
+        let due: Vec<Name> = checking.due(clock.now()).into_iter().cloned().collect();
+        let now = clock.now();
+        let measurements =
+            due.iter().map(|name| self.measure(&plan, name, &planned, &checking, run, now));
+        let measured = join_all(measurements).await;
+        for (name, came) in due.iter().zip(measured) {
+            checking.measured(name, came, clock.now());
+        }
+        let now = clock.now();
+        match checking.standing(now) {
+            Standing::Running { due } => Ok(Ended::Pending {
+                token: serde_json::to_string(&checking).map_err(EngineError::bug)?,
+                poll_after_ms: due.ms_since(now),
+                message: progress(&checking, now),
+            }),
+            Standing::Passed => Ok(Ended::Checked(json!(checking.reports()))),
+            Standing::Failed => Err(fault("checks-failed", CheckResult::Failed, &checking).into()),
+            Standing::Inconclusive => {
+                Err(fault("checks-inconclusive", CheckResult::Inconclusive, &checking).into())
+            }
+        }
+    }
+
+    async fn measure(
+        &self,
+        plan: &Plan,
+        name: &Name,
+        planned: &BTreeMap<&Name, &PlannedCheck>,
+        checking: &Checking,
+        run: Run<'_>,
+        now: Timestamp,
+    ) -> Result<CheckOutcome, Fault> {
+        let (Some(check), Some(progress)) = (planned.get(name), checking.checks().get(name)) else {
+            return Err(Fault::bug("check-unknown", format!("check {name} is not in the plan")));
+        };
+        self.engine.need(&check.plugin).await.map_err(EngineError::into_fault)?;
+        let all = || plan.workloads.iter().map(|workload| workload.name.clone()).collect();
+        let key = Digest::of_parts(&[
+            self.step.key.as_bytes(),
+            name.as_str().as_bytes(),
+            &progress.measured.to_be_bytes(),
+        ]);
+        let manifests = self.rendered().await.map_err(EngineError::into_fault)?;
+        let workloads: Vec<String> = run.workloads.map_or_else(all, <[String]>::to_vec);
+        let request = CheckRequest {
+            config: check.config.clone(),
+            input: json!({
+                "deployment": self.deployment.id,
+                "namespace": manifests.namespace,
+                "workloads": workloads,
+                "track": run.track.unwrap_or(STABLE),
+                "baseline": run.baseline,
+                "since-ms": checking.started().0,
+                "now-ms": now.0,
+                "idempotency-key": key.hex(),
+            }),
+            token: progress.token().map(str::to_owned),
+        };
+        let scope = self.scope(plan);
+        let call = Call { plugin: &check.plugin, scope: &scope, log: &self.log };
+        let came = self.engine.ports.checks.run(call, &request).await;
+        let (level, told) = match &came {
+            Ok(CheckOutcome::Passed(verdict)) => {
+                (LogLevel::Info, format!("passed: {}", verdict.message))
+            }
+            Ok(CheckOutcome::Failed(verdict)) => {
+                (LogLevel::Warn, format!("failed: {}", verdict.message))
+            }
+            Ok(CheckOutcome::Inconclusive(verdict)) => {
+                (LogLevel::Warn, format!("inconclusive: {}", verdict.message))
+            }
+            Ok(CheckOutcome::Pending { message, .. }) => (LogLevel::Debug, message.clone()),
+            Err(fault) => (LogLevel::Warn, format!("not measured: {}", fault.message)),
+        };
+        self.log.line(level, format!("check {name} {told}"));
+        came
+    }
+}
+
+/// The checks of a plan by these names.
+fn planned<'p>(
+    plan: &'p Plan,
+    names: &[String],
+) -> Result<BTreeMap<&'p Name, &'p PlannedCheck>, EngineError> {
+    let find = |name: &String| {
+        plan.checks.iter().find(|(known, _)| known.as_str() == name.as_str()).ok_or_else(|| {
+            let known: Vec<&str> = plan.checks.keys().map(Name::as_str).collect();
+            let message = format!(
+                "the strategy asks for the check {name:?}, and environment type {} has {}; add it to its `checks`, or take it out of the strategy's configuration",
+                plan.environment_type,
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            );
+            EngineError::from(Fault::invalid("check-unknown", message))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Whether a plan has all checks that an action asks for.
+pub(crate) fn known(plan: &Plan, action: &Action) -> Result<(), EngineError> {
+    match action {
+        Action::RunChecks { checks, .. } => planned(plan, checks).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+fn progress(checking: &Checking, now: Timestamp) -> String {
+    let told: Vec<String> = checking
+        .checks()
+        .iter()
+        .map(|(name, check)| format!("{name} {}/{}", check.passes, check.timing.count))
+        .collect();
+    let left = checking.left_ms(now).div_ceil(1000);
+    let left = if left > 0 { format!(", {left} s left") } else { String::new() };
+    format!("checks: {}{left}", told.join(", "))
+}
+
+/// What checks have come to, with all of them as the detail.
+fn fault(code: &str, result: CheckResult, checking: &Checking) -> Fault {
+    let reports = checking.reports();
+    let told: Vec<String> = reports
+        .iter()
+        .filter(|report| report.verdict == result)
+        .map(|CheckReport { name, message, .. }| format!("{name}: {message}"))
+        .collect();
+    let detail: Value = json!({ "checks": reports });
+    Fault::permanent(code, told.join("; ")).with_detail(detail)
+}
