@@ -34,6 +34,7 @@ pub mod outbox;
 pub mod plan;
 pub mod ports;
 pub mod quarantine;
+pub mod rehearsal;
 pub mod replay;
 pub mod resolve;
 pub mod rollout;

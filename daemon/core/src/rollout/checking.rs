@@ -283,6 +283,21 @@ impl Checking {
     }
 }
 
+impl Checking {
+    /// What a run has come to that has not passed, with all of its checks as the
+    /// detail; told of those that have this result.
+    pub fn fault(&self, code: &str, result: CheckResult) -> Fault {
+        let reports = self.reports();
+        let told: Vec<String> = reports
+            .iter()
+            .filter(|report| report.verdict == result)
+            .map(|CheckReport { name, message, .. }| format!("{name}: {message}"))
+            .collect();
+        let detail = serde_json::json!({ "checks": reports });
+        Fault::permanent(code, told.join("; ")).with_detail(detail)
+    }
+}
+
 impl CheckProgress {
     /// What it has come to so far.
     pub fn result(&self) -> CheckResult {

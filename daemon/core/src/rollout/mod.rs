@@ -18,6 +18,7 @@ pub mod checking;
 mod copy;
 pub mod course;
 mod error;
+mod footing;
 mod ingress;
 mod name;
 mod overlay;
@@ -30,6 +31,7 @@ mod tracks;
 mod traffic;
 
 pub use error::{Missing, TrackError};
+pub use footing::{Footing, Led, Pods, footing};
 pub use name::{STABLE, TRACK_LABEL, TRACK_NAME_LENGTH_MAX, copy_name, is_track_name};
 pub use overlay::{NameTaken, Overlay, copies, desired, names_free};
 pub use shifting::{Phase, shifting};

@@ -157,7 +157,7 @@ fn weights(tracks: &WorkloadTracks, is_stable_there: bool) -> BTreeMap<&str, u8>
 }
 
 /// So many percent of the replicas, rounded up: one at least, but for 0 %.
-fn part(replicas: u32, percent: u8) -> u32 {
+pub(super) fn part(replicas: u32, percent: u8) -> u32 {
     let found = u64::from(replicas).saturating_mul(u64::from(percent)).div_ceil(100);
     u32::try_from(found).unwrap_or(replicas)
 }

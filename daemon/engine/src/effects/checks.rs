@@ -6,10 +6,10 @@ use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::Plan;
 use deployd_core::ports::{Call, CheckOutcome, CheckRequest, LogLevel};
 use deployd_core::rollout::STABLE;
-use deployd_core::rollout::checking::{CheckReport, CheckResult, Checking, PlannedCheck, Standing};
+use deployd_core::rollout::checking::{CheckResult, Checking, PlannedCheck, Standing};
 use deployd_core::{Digest, Fault, Name, Timestamp};
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Ended, Work};
 use crate::EngineError;
@@ -58,9 +58,9 @@ impl Work {
                 message: progress(&checking, now),
             }),
             Standing::Passed => Ok(Ended::Checked(json!(checking.reports()))),
-            Standing::Failed => Err(fault("checks-failed", CheckResult::Failed, &checking).into()),
+            Standing::Failed => Err(checking.fault("checks-failed", CheckResult::Failed).into()),
             Standing::Inconclusive => {
-                Err(fault("checks-inconclusive", CheckResult::Inconclusive, &checking).into())
+                Err(checking.fault("checks-inconclusive", CheckResult::Inconclusive).into())
             }
         }
     }
@@ -157,16 +157,4 @@ fn progress(checking: &Checking, now: Timestamp) -> String {
     let left = checking.left_ms(now).div_ceil(1000);
     let left = if left > 0 { format!(", {left} s left") } else { String::new() };
     format!("checks: {}{left}", told.join(", "))
-}
-
-/// What checks have come to, with all of them as the detail.
-fn fault(code: &str, result: CheckResult, checking: &Checking) -> Fault {
-    let reports = checking.reports();
-    let told: Vec<String> = reports
-        .iter()
-        .filter(|report| report.verdict == result)
-        .map(|CheckReport { name, message, .. }| format!("{name}: {message}"))
-        .collect();
-    let detail: Value = json!({ "checks": reports });
-    Fault::permanent(code, told.join("; ")).with_detail(detail)
 }
