@@ -13,6 +13,7 @@ mod global;
 mod inventory;
 mod operations;
 mod quarantine;
+mod rehearse;
 mod repeat;
 mod values;
 
@@ -49,6 +50,7 @@ pub use operations::{
     SecretSetArgs, TokenCommand, TokenCreateArgs,
 };
 pub use quarantine::{QuarantineCommand, QuarantineLiftArgs, QuarantineListArgs};
+pub use rehearse::{ConfigField, RehearseArgs};
 pub use repeat::{CloneArgs, ReplayArgs, RollbackArgs};
 pub use values::{ImageChange, ImageReference};
 
@@ -72,6 +74,7 @@ Exit codes:
   15  what is there differs from what was deployed; a replay from what is recorded; what
       `diff --exit-code` compares
   16  nothing was found to differ, and not everything could be compared
+  17  a rehearsal did not end as it was expected
  130  interrupted; a deployment that was watched goes on
 
 Examples:
@@ -178,6 +181,8 @@ pub enum ClientCommand {
     Rollback(RollbackArgs),
     /// Make an environment like another one, with what runs there
     Clone(CloneArgs),
+    /// Have a strategy roll out a deployment in a simulated world
+    Rehearse(RehearseArgs),
     /// Make a past deployment once more from its records, and prove that it is the same
     Replay(ReplayArgs),
     /// Take a past deployment along: an archive that another deployd verifies and imports

@@ -23,6 +23,7 @@ mod packages;
 mod plan_text;
 mod plugins;
 mod quarantine;
+mod rehearse;
 mod replay;
 mod report;
 mod rollback;
@@ -156,6 +157,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Redeploy(args) => deploy::redeploy(context, args).await,
         ClientCommand::Rollback(args) => rollback::rollback(context, args).await,
         ClientCommand::Clone(args) => rollback::clone(context, args).await,
+        ClientCommand::Rehearse(args) => rehearse::rehearse(context, args).await,
         ClientCommand::Replay(args) => replay::replay(context, args).await,
         ClientCommand::Export(args) => archives::export(context, args).await,
         ClientCommand::Import(args) => archives::import(context, args).await,

@@ -24,6 +24,8 @@ pub const DAEMON: u8 = 8;
 pub const DIFFERS: u8 = 15;
 /// Nothing was found to differ, and not everything could be compared.
 pub const NOT_ALL_COMPARED: u8 = 16;
+/// A rehearsal did not end as it was expected.
+pub const UNMET: u8 = 17;
 /// Interrupted from the keyboard: 128 and SIGINT, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 

@@ -10,6 +10,7 @@ use crate::config::{EffectLevel, WhenUnused};
 use crate::exact::Pinned;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
+use crate::rehearsal::RolloutPreview;
 use crate::rollout::Choice;
 use crate::rollout::checking::PlannedCheck;
 use crate::set::Delta;
@@ -339,6 +340,9 @@ pub struct Preview {
     /// Why the templater's manifests are not among them, if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Fault>,
+    /// How they would be rolled out, as far as that can be foreseen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutPreview>,
 }
 
 /// How manifests differ from those applied before. What is equal is left out.

@@ -1,6 +1,7 @@
 //! What people and programs get to see: answers of the engine, as the HTTP
 //! interface serves them and the command line reads them.
 
+mod rehearse;
 mod repeat;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
+pub use rehearse::{RehearsalView, RehearseRequest, RehearsedStrategy};
 pub use repeat::{CloneRequest, RollbackRequest, RollbackView};
 
 /// Entries of a page, at most: what fits on no screen, and takes milliseconds.

@@ -63,7 +63,8 @@ impl Inner {
             Some(deployed) => content(store, "manifests", deployed.manifests).await?,
             None => Manifests::default(),
         };
-        Ok(Preview { changes: changes(&before, &manifests), manifests, problem: None })
+        let changes = changes(&before, &manifests);
+        Ok(Preview { changes, manifests, ..Preview::default() })
     }
 
     /// What is recorded of a deployment, as far as it is there to be repeated.

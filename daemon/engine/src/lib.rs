@@ -46,6 +46,7 @@ mod planner;
 mod quarantine;
 mod recorded;
 mod records;
+mod rehearsing;
 mod replay;
 mod report;
 mod requests;

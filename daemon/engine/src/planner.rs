@@ -203,7 +203,11 @@ impl Inner {
     }
 
     /// A plugin that documents name, of the kind that is needed.
-    async fn plugin(&self, name: &Name, kind: PluginKind) -> Result<PluginInfo, EngineError> {
+    pub(crate) async fn plugin(
+        &self,
+        name: &Name,
+        kind: PluginKind,
+    ) -> Result<PluginInfo, EngineError> {
         let info: Option<PluginInfo> =
             get(&*self.ports.store, PLUGINS, name.as_str().as_bytes()).await?;
         match info {
@@ -347,7 +351,7 @@ impl Inner {
         };
         // Without the templater everything else would seem to go away.
         let changes = if problem.is_none() { changes(&before, &manifests) } else { Vec::new() };
-        Ok(Preview { manifests, changes, problem })
+        Ok(Preview { manifests, changes, problem, rollout: None })
     }
 
     /// The templater's objects for a set.

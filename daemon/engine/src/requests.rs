@@ -29,19 +29,9 @@ impl Engine {
     /// What a deployment would do. Nothing is stored and nothing is done.
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
         let id = self.inner.destination(request).await?;
-        let (set, _) = self.inner.wanted(&id, request).await?;
-        let entry = self.inner.environment(&id).await?;
-        let exact = request.redeploy.as_ref().filter(|_| request.exact);
-        let planned = match exact {
-            Some(of) => self.inner.exact_plan(&id, &entry.state, of).await?,
-            None => self.inner.plan(&id, &entry.state, &set, "").await?,
-        };
-        let preview = match &planned.plan.pinned {
-            Some(pinned) => self.inner.exact_preview(pinned, &entry.state).await?,
-            None => self.inner.preview(&planned, &set, &entry.state).await?,
-        };
-        let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
-        Ok(PlanView { digest, plan: planned.plan, preview })
+        let mut view = self.inner.shown(&id, request).await?;
+        view.preview.rollout = self.inner.foreseen(&id, &view).await?;
+        Ok(view)
     }
 
     /// Accepts a deployment. When this returns, it is on stable storage.
@@ -231,6 +221,27 @@ impl Engine {
 }
 
 impl Inner {
+    /// The plan of a request, and what it shows of manifests.
+    pub(crate) async fn shown(
+        &self,
+        id: &EnvironmentId,
+        request: &DeployRequest,
+    ) -> Result<PlanView, EngineError> {
+        let (set, _) = self.wanted(id, request).await?;
+        let entry = self.environment(id).await?;
+        let exact = request.redeploy.as_ref().filter(|_| request.exact);
+        let planned = match exact {
+            Some(of) => self.exact_plan(id, &entry.state, of).await?,
+            None => self.plan(id, &entry.state, &set, "").await?,
+        };
+        let preview = match &planned.plan.pinned {
+            Some(pinned) => self.exact_preview(pinned, &entry.state).await?,
+            None => self.preview(&planned, &set, &entry.state).await?,
+        };
+        let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
+        Ok(PlanView { digest, plan: planned.plan, preview })
+    }
+
     /// Accepts a deployment. When this returns, it is on stable storage.
     pub(crate) async fn accept(
         self: &Arc<Self>,

@@ -1,10 +1,12 @@
-//! The past, made once more; and what ran, had again.
+//! The past, made once more; what ran, had again; and what comes, rehearsed.
 
 use deployd_core::EnvironmentId;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::replay::{PluginVersion, Replay};
 use deployd_core::subject::Subject;
-use deployd_core::views::{CloneRequest, RollbackRequest, RollbackView, TokenScope};
+use deployd_core::views::{
+    CloneRequest, RehearsalView, RehearseRequest, RollbackRequest, RollbackView, TokenScope,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -44,8 +46,16 @@ const CLONE: Operation = Operation::new(
     "Makes an environment like this one, and deploys there what runs here",
 );
 
+const REHEARSE: Operation = Operation::new(
+    Post,
+    "/v1/environments/{application}/{environment}/rehearse",
+    Needs(TokenScope::Deploy),
+    "rehearse",
+    "Has a strategy roll out a deployment in a simulated world; changes nothing",
+);
+
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(REPLAY, replay).add(ROLLBACK, rollback).add(CLONE, clone)
+    operations.add(REPLAY, replay).add(ROLLBACK, rollback).add(CLONE, clone).add(REHEARSE, rehearse)
 }
 
 type Foreseen = Either<Found<RollbackView>, Accepted<DeploymentRecord>>;
@@ -68,6 +78,14 @@ async fn clone(
 ) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
     let (id, Json(request)): (EnvironmentId, _) = (asked.path.into(), asked.body);
     Ok(accepted(api.engine().clone_environment(&asked.caller, &id, request).await?))
+}
+
+async fn rehearse(
+    api: Api,
+    asked: Asked<Place, Nothing, MaybeJson<RehearseRequest>>,
+) -> Result<Found<RehearsalView>, Box<Problem>> {
+    let (id, MaybeJson(request)): (EnvironmentId, _) = (asked.path.into(), asked.body);
+    Ok(Found(api.engine().rehearse(&asked.caller, &id, request).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -146,6 +146,10 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(path, &json!({"comment": "a"}), &json!({"to": first}))
                 .leaves(202, "deployment-queued")
         }
+        "rehearse" => {
+            let slow = json!({"scenario": {"new": {"latencyMs": 900}}});
+            Write::json("/v1/environments/shop/development/rehearse", &json!({}), &slow)
+        }
         "importDeployment" => {
             let elsewhere = Stage::shop().await;
             let id = elsewhere.deployed().await.parse().unwrap();

@@ -53,6 +53,8 @@ fn lines_that_are_right() {
         "deployd deploy shop/dev",
         "deployd deploy shop/dev --image web=x --image api/app=y -m why --no-watch",
         "deployd plan shop/dev --set set.yaml --brief",
+        "deployd rehearse shop/dev",
+        "deployd rehearse shop/dev --strategy canary --config a=1 --config b=x --scenario f --expect completed --expect failed-requests<1% --image web=x",
         "deployd history",
         "deployd history shop/dev --limit 500 --cursor 9",
         "deployd logs x -f --after 3",

@@ -17,8 +17,9 @@ use deployd_core::steering::{PromoteRequest, SteerRequest, Steering};
 use deployd_core::subject::Subject;
 use deployd_core::views::{
     Announced, Applied, CloneRequest, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret,
-    LogEntry, NewToken, PlanView, ResourceFilter, ResourceView, RollbackRequest, RollbackView,
-    SecretView, StoredDocument, TeardownRequest, TokenScope, TokenView,
+    LogEntry, NewToken, PlanView, RehearsalView, RehearseRequest, ResourceFilter, ResourceView,
+    RollbackRequest, RollbackView, SecretView, StoredDocument, TeardownRequest, TokenScope,
+    TokenView,
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
 use http::Method;
@@ -181,6 +182,17 @@ impl Client {
     /// What a deployment would do.
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, CliError> {
         let asked = self.post(&["v1", "deployments"])?.query("dry_run", Some(true));
+        self.ask(asked.json(request)?).await
+    }
+
+    /// What a strategy would do of a deployment in a simulated world.
+    pub async fn rehearse(
+        &self,
+        id: &EnvironmentId,
+        request: &RehearseRequest,
+    ) -> Result<RehearsalView, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.post(&["v1", "environments", application, environment, "rehearse"])?;
         self.ask(asked.json(request)?).await
     }
 

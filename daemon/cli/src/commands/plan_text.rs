@@ -3,13 +3,17 @@
 use deployd_core::config::WhenUnused;
 use deployd_core::plan::{ChangeKind, ObjectChange, Plan, UnusedResource};
 use deployd_core::ports::DriverAction;
+use deployd_core::rehearsal::RolloutPreview;
 use deployd_core::views::PlanView;
 
 use crate::error::CliError;
-use crate::output::{Output, Table, Tone, clean, counted};
+use crate::output::{Output, Table, Tone, clean, counted, lasted};
 
 /// Characters of a value in a change that are shown.
 const VALUE_CHARS_MAX: usize = 100;
+
+/// Steps of a rollout that are shown: half of a screen.
+const STEPS_SHOWN_MAX: usize = 20;
 
 /// `does` is the command that does what is shown.
 pub(super) fn show(
@@ -40,6 +44,9 @@ pub(super) fn show(
     }
     resources(output, plan)?;
     changes(output, &preview.changes, brief)?;
+    if let Some(rollout) = &preview.rollout {
+        foreseen(output, rollout)?;
+    }
     output.line("")?;
     output.line(format!("{digest}"))?;
     let replaced = plan.replaced();
@@ -52,6 +59,36 @@ pub(super) fn show(
         return output.note("history, plans, sets, manifests and the journal stay");
     }
     output.note(format!("`{does} --expect-plan {digest}` executes this plan and no other"))
+}
+
+/// How it would be rolled out when all goes well.
+fn foreseen(output: &mut Output, rollout: &RolloutPreview) -> Result<(), CliError> {
+    let RolloutPreview { traffic, steps, more, duration_ms, notes, problem } = rollout;
+    let paint = output.paint;
+    output.line("")?;
+    let took = duration_ms.map(|ms| format!(", {} with quick pods", lasted(ms)));
+    let count = steps.len().saturating_add(*more);
+    let steps_told = counted(count as u64, "step");
+    output.line(format!("Rollout: {steps_told}{}", took.unwrap_or_default()))?;
+    for (workload, way) in traffic {
+        output.line(clean(&format!("  traffic of {workload} is divided {way}")))?;
+    }
+    for step in steps.iter().take(STEPS_SHOWN_MAX) {
+        output.line(clean(&format!("  {:>3} %  {}", step.weight, step.what)))?;
+    }
+    let more = count.saturating_sub(steps.len().min(STEPS_SHOWN_MAX));
+    if more > 0 {
+        output.line(format!("         and {more} more; `deployd rehearse` shows all"))?;
+    }
+    for note in notes {
+        output.line(paint.tone(Tone::Warn, clean(&format!("  {note}"))))?;
+    }
+    if let Some(fault) = problem {
+        let text =
+            clean(&format!("  it would not come to its end: {}: {}", fault.code, fault.message));
+        output.line(paint.tone(Tone::Bad, text))?;
+    }
+    Ok(())
 }
 
 fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {

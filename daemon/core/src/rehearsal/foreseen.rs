@@ -1,11 +1,11 @@
 //! What a plan shows of the rollout that would execute it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::report::Report;
+use super::report::{Ending, Report};
 use crate::Fault;
 use crate::rollout::{STABLE, Way};
 
@@ -62,7 +62,7 @@ impl RolloutPreview {
 
     /// With what a rehearsal in which all goes well came to.
     #[must_use]
-    pub fn with(mut self, report: &Report, notes: BTreeSet<String>) -> Self {
+    pub fn with(mut self, report: &Report, notes: Vec<String>) -> Self {
         let steps = report.timeline.iter();
         self.steps = steps
             .take(STEPS_LISTED_MAX)
@@ -70,6 +70,13 @@ impl RolloutPreview {
             .collect();
         self.more = report.timeline.len().saturating_sub(STEPS_LISTED_MAX);
         self.duration_ms = Some(report.duration_ms);
+        self.problem = match &report.ended {
+            Ending::Completed => None,
+            Ending::Stuck { fault } => Some(fault.clone()),
+            Ending::RolledBack { reason, .. } | Ending::Failed { reason } => {
+                Some(Fault::permanent("rolled-back", reason.clone()))
+            }
+        };
         self.notes = notes.into_iter().take(STEPS_LISTED_MAX).collect();
         self
     }

@@ -83,8 +83,9 @@ impl<'a> Rehearsal<'a> {
         &self.shortfalls
     }
 
-    /// Does what a strategy has decided.
-    pub fn decided(&mut self, decision: &Decision) -> Then {
+    /// Does what a strategy has decided; unless that was found to be impossible
+    /// already.
+    pub fn decided(&mut self, decision: &Decision, refused: Option<Fault>) -> Then {
         self.round = self.round.saturating_add(1);
         let action = match serde_json::from_value::<Action>(decision.action.clone()) {
             Ok(action) => action,
@@ -100,6 +101,10 @@ impl<'a> Rehearsal<'a> {
             return self.stuck(Fault::bug("rollout-without-end", message));
         }
         let began = self.world.now;
+        if let Some(fault) = refused {
+            self.moment(began, &action, "refused", &decision.message);
+            return self.stuck(fault);
+        }
         match &action {
             Action::Complete {} => match self.world.possible(&action) {
                 Ok(_) => {

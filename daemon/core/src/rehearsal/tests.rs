@@ -81,7 +81,7 @@ impl Stage {
         loop {
             let decision =
                 Decision { state: json!(place), action, progress: 0, message: format!("{place}") };
-            let observation = match rehearsal.decided(&decision) {
+            let observation = match rehearsal.decided(&decision, None) {
                 Then::Observe(observation) => observation,
                 Then::Ended(report) => return *report,
             };

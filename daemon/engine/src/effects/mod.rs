@@ -39,7 +39,7 @@ pub(crate) use apply::manifests;
 pub(crate) use contents::Contents;
 pub(crate) use course::ways;
 pub(crate) use reach::Way;
-pub(crate) use rollout::{Rolled, workloads};
+pub(crate) use rollout::{Rolled, check, workloads};
 pub(crate) use sensitive::objects;
 
 /// What is to be recorded of a step.

@@ -35,6 +35,7 @@ mod large;
 mod lending;
 mod notifications;
 mod reach;
+mod rehearsing;
 mod repeats;
 mod replacing;
 mod replay;

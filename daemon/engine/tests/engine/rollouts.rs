@@ -23,7 +23,7 @@ fn programmed(program: &Value, checks: &Value) -> Document {
 }
 
 /// A shop that runs its first version, and is rolled out by a program from now on.
-async fn running(program: Value, checks: Value) -> Stage {
+pub async fn running(program: Value, checks: Value) -> Stage {
     let stage = Stage::new().await;
     let tracks = plugin("templater", "templater", json!({"tracks": true}));
     stage.apply(vec![tracks, plugin("check", "check", json!({}))]).await;
@@ -33,23 +33,23 @@ async fn running(program: Value, checks: Value) -> Stage {
     stage
 }
 
-fn apply(track: &str) -> Value {
+pub fn apply(track: &str) -> Value {
     json!({"do": "apply", "track": track, "workloads": ["backend", "frontend"]})
 }
 
-fn ready(track: &str) -> Value {
+pub fn ready(track: &str) -> Value {
     json!({"do": "await-ready", "track": track, "workloads": ["backend", "frontend"], "deadline-ms": 60_000})
 }
 
-fn shift(canary: u32) -> Value {
+pub fn shift(canary: u32) -> Value {
     json!({"do": "shift", "weights": {"stable": 100 - canary, "canary": canary}})
 }
 
-fn retire() -> Value {
+pub fn retire() -> Value {
     json!({"do": "retire", "track": "canary"})
 }
 
-fn pause() -> Value {
+pub fn pause() -> Value {
     json!({"do": "pause", "message": "look at it"})
 }
 
@@ -201,7 +201,7 @@ async fn a_strategy_that_forgets_a_track_or_traffic_is_stopped() {
     assert!(message.contains("environment type development has none"), "{message}");
 }
 
-fn measured(answers: Value, more: Value) -> Value {
+pub fn measured(answers: Value, more: Value) -> Value {
     let mut check = json!({"plugin": "check", "config": {"answers": answers}, "intervalMs": 1000});
     for (name, value) in more.as_object().unwrap() {
         check[name] = value.clone();
