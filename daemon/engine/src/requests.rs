@@ -29,8 +29,8 @@ impl Engine {
     /// What a deployment would do. Nothing is stored and nothing is done.
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
         let id = self.inner.destination(request).await?;
-        let mut view = self.inner.shown(&id, request).await?;
-        view.preview.rollout = self.inner.foreseen(&id, &view).await?;
+        let mut view = Box::pin(self.inner.shown(&id, request)).await?;
+        view.preview.rollout = Box::pin(self.inner.foreseen(&id, &view)).await?;
         Ok(view)
     }
 

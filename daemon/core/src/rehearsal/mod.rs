@@ -118,7 +118,7 @@ impl<'a> Rehearsal<'a> {
             },
             Action::RollBack { reason } => {
                 self.moment(began, &action, "", &decision.message);
-                self.undone(reason.clone())
+                self.undone(reason)
             }
             action => match self.perform(action) {
                 Ok(Came::Observed(observation)) => {
@@ -128,7 +128,7 @@ impl<'a> Rehearsal<'a> {
                 }
                 Ok(Came::Aborted) => {
                     self.moment(began, action, "aborted", &decision.message);
-                    self.undone("a person has aborted it".to_owned())
+                    self.undone("a person has aborted it")
                 }
                 Err(fault) => {
                     self.moment(began, action, "refused", &decision.message);
@@ -158,13 +158,13 @@ impl<'a> Rehearsal<'a> {
         self.ended(Ending::Stuck { fault })
     }
 
-    fn undone(&mut self, reason: String) -> Then {
+    fn undone(&mut self, reason: &str) -> Then {
         let decided_ms = self.world.now;
         let ending = match self.world.scene.current {
-            Some(_) => Ending::RolledBack { reason: cut(&reason), decided_ms },
-            None => Ending::Failed { reason: cut(&reason) },
+            Some(_) => Ending::RolledBack { reason: cut(reason), decided_ms },
+            None => Ending::Failed { reason: cut(reason) },
         };
-        self.restore(&reason);
+        self.restore(reason);
         self.ended(ending)
     }
 
@@ -173,21 +173,21 @@ impl<'a> Rehearsal<'a> {
         if changed {
             let began = self.world.now;
             self.world.restore();
-            let what = "bring back what ran before".to_owned();
+            let what = "bring back what ran before";
             self.push(began, what, "done".to_owned(), cut(why));
         }
     }
 
     fn moment(&mut self, began: u64, action: &Action, outcome: &str, message: &str) {
-        self.push(began, sentence(action), cut(outcome), cut(message));
+        self.push(began, &sentence(action), cut(outcome), cut(message));
     }
 
-    fn push(&mut self, began: u64, what: String, outcome: String, message: String) {
+    fn push(&mut self, began: u64, what: &str, outcome: String, message: String) {
         let world = &self.world;
         self.timeline.push(Moment {
             at_ms: began,
             lasted_ms: world.now.saturating_sub(began),
-            what: cut(&what),
+            what: cut(what),
             outcome,
             message,
             weight: world::percent(world.share()),

@@ -37,11 +37,11 @@ pub(super) struct Shares {
 
 impl Shares {
     /// The part that the new version should answer.
-    pub(super) fn to_new(&self) -> f64 {
+    pub(super) fn to_new(self) -> f64 {
         self.new + self.nobody_of_new
     }
 
-    fn of(&self, version: Version) -> f64 {
+    fn of(self, version: Version) -> f64 {
         match version {
             Version::New => self.to_new(),
             Version::Current => self.current + self.nobody_of_current,
