@@ -30,12 +30,9 @@ use crate::planner::scope;
 use crate::records::{content, object, put};
 use crate::{Caller, Engine, EngineError, Inner};
 
-/// Between looks for what is to be measured, as long as anything is: checks are
-/// mostly measured once a minute.
+/// Between looks for what is to be measured, where any type wants that: checks are
+/// mostly measured once a minute, and a look reads what is in memory.
 const LOOK: Duration = Duration::from_secs(5);
-
-/// Between looks for anything to look after.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Environments whose checks are measured at a time: each measurement is a call
 /// of a plugin and a request.
@@ -52,11 +49,11 @@ pub(crate) fn start(engine: &Arc<Inner>) {
                 Ok(Ok(again)) => again,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "what was deployed is looked after again in a while");
-                    Some(IDLE)
+                    Some(LOOK)
                 }
                 Err(_) => {
                     tracing::error!("looking after deployments has panicked; please report it");
-                    Some(IDLE)
+                    Some(LOOK)
                 }
             };
             tokio::select! {
@@ -131,7 +128,7 @@ impl Aftercare {
             }
             self.done.insert(id, watched.deployed.deployment);
         }
-        Ok(Some(if self.known.is_empty() { IDLE } else { LOOK }))
+        Ok(Some(LOOK))
     }
 
     /// Whether something is looked after in an environment.

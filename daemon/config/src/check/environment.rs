@@ -24,6 +24,14 @@ pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Pr
         let plugin = check.get("plugin").and_then(Value::as_str);
         world.refer_plugin("check", Path::of(["spec", "checks", name, "plugin"]), plugin, problems);
     }
+    let afterwards = entry.value.pointer("/spec/afterwards/checks").and_then(Value::as_array);
+    let known: Vec<&str> = entry.fields("/spec/checks").map(|(name, _)| name).collect();
+    for (place, name) in afterwards.into_iter().flatten().enumerate() {
+        let Some(name) = name.as_str().filter(|name| !known.contains(name)) else { continue };
+        let path = Path::of(["spec", "afterwards", "checks"]).then(place);
+        let what = "the name of one of the type's `checks`";
+        problems.push(Problem::unknown(path, name, what, known.iter().copied()));
+    }
     let templater = entry.value.pointer("/spec/templater");
     let has = |field| templater.is_some_and(|templater| templater.get(field).is_some());
     if has("baseline") && has("baselineFile") {

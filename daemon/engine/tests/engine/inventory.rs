@@ -8,6 +8,7 @@ use deployd_core::deployment::stays::{RUNNING, running_key};
 use deployd_core::image::ImageQuery;
 use deployd_core::inventory::{InventoryFilter, Location, When};
 use deployd_core::ports::{Batch, Put, Store};
+use deployd_core::quarantine::LiftRequest;
 use deployd_core::views::{DeployRequest, TeardownRequest};
 use deployd_core::{EnvironmentId, Timestamp};
 use deployd_engine::EngineError;
@@ -150,6 +151,10 @@ async fn the_way_to_production_has_what_failed_too() {
     stage.world.cluster().broken.insert(image("frontend", "1"));
     assert_eq!(stage.deployed("1").await.outcome, Some(Outcome::Failed));
     stage.world.cluster().broken.clear();
+    for workload in ["frontend", "backend"] {
+        let lift = LiftRequest { image: image(workload, "1"), reason: None };
+        stage.engine.lift(&caller(), &development(), lift).await.unwrap();
+    }
     assert_succeeded(&stage.deployed("1").await);
     stage.promoted().await;
     let wanted = query(&image("frontend", "1"));

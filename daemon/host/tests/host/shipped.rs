@@ -215,18 +215,29 @@ async fn score_k8s_renders_the_same_bytes_each_time() {
 }
 
 #[tokio::test]
-async fn rolling_decides() {
-    let stage = Stage::new();
-    let plugin = load(&stage, "rolling").await;
-    let (scope, log) = (scope(), CallLog::default());
-    let call = Call { plugin: &plugin, scope: &scope, log: &log };
-    let workloads = json!([{"name": "web", "replicas": 1, "after": [], "current": null}]);
-    let context = StrategyContext { config: json!({}), workloads };
-    let first = stage.host.start(call, &context).await.unwrap();
-    assert_eq!(first.action["do"], "apply");
-    let done = json!({"outcome": "done"});
-    let second = stage.host.next(call, &context, &first.state, &done).await.unwrap();
-    assert!(second.action["do"].is_string());
+async fn strategies_decide() {
+    let steps = json!({"steps": [{"weight": 10}, {"pause": "10m"}]});
+    for (name, config, track) in [
+        ("blue-green", json!({}), "preview"),
+        ("canary", steps, "canary"),
+        ("rolling", json!({}), "stable"),
+        ("rolling-blue-green", json!({}), "preview"),
+    ] {
+        let stage = Stage::new();
+        let plugin = load(&stage, name).await;
+        let (scope, log) = (scope(), CallLog::default());
+        let call = Call { plugin: &plugin, scope: &scope, log: &log };
+        let traffic =
+            json!({"way": "http-route", "weights": null, "headers": true, "mirror": true});
+        let workloads = json!([{"name": "web", "replicas": 1, "after": [], "current": "dep-1",
+            "changed": true, "tracks": true, "traffic": traffic}]);
+        let context = StrategyContext { config, workloads };
+        let first = stage.host.start(call, &context).await.unwrap();
+        assert_eq!((&first.action["do"], &first.action["track"]), (&json!("apply"), &json!(track)));
+        let done = json!({"outcome": "done"});
+        let second = stage.host.next(call, &context, &first.state, &done).await.unwrap();
+        assert_eq!(second.action["do"], "await-ready");
+    }
 }
 
 #[tokio::test]

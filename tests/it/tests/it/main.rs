@@ -30,6 +30,7 @@ mod patient;
 mod program;
 mod receiver;
 mod repeats;
+mod rollouts;
 mod sample;
 mod secrets;
 mod sink;
