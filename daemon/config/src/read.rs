@@ -157,7 +157,7 @@ fn assign(
             entry.application = owner.as_ref().map(Name::to_string);
         }
         entry.document = match (typed, owner) {
-            (Some(Typed::Document(document)), _) => Some(document),
+            (Some(Typed::Document(document)), _) => Some(*document),
             (Some(Typed::Workload(workload)), Some(application)) => {
                 let name = entry.name.parse().ok();
                 name.map(|name| {

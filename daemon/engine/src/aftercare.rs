@@ -118,7 +118,7 @@ impl Aftercare {
             let Some(watched) = self.known.remove(&id) else { continue };
             let now = engine.ports.clock.now();
             match watched.checking.standing(now) {
-                Standing::Failed => engine.degraded(&id, &watched).await?,
+                Standing::Failed => Box::pin(engine.degraded(&id, &watched)).await?,
                 Standing::Inconclusive => {
                     let deployment = &watched.deployed.deployment;
                     let told = reports(&watched.checking, CheckResult::Inconclusive);

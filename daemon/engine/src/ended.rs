@@ -38,7 +38,8 @@ impl Inner {
         if record.ended.is_none() || record.work.is_none() {
             return Ok(Vec::new());
         }
-        match self.try_ended(before, after, record, running).await {
+        // Rare, and large: whoever appends an event would hold its room, too.
+        match Box::pin(self.try_ended(before, after, record, running)).await {
             // What can't be read will not be read the next time either: the
             // deployment ends all the same.
             Err(error) if !error.may_pass() => {

@@ -18,7 +18,7 @@ use crate::yaml::Parsed;
 
 /// A document in its type. A Score document has no application yet.
 pub(super) enum Typed {
-    Document(Document),
+    Document(Box<Document>),
     Workload(Workload),
 }
 
@@ -141,7 +141,7 @@ fn typed(kind: DocumentKind, value: &Value) -> Result<Typed, Box<Problem>> {
     } else {
         serde_json::to_vec(value)
             .and_then(|bytes| Document::from_stored(kind, &bytes))
-            .map(Typed::Document)
+            .map(|document| Typed::Document(Box::new(document)))
     };
     // The schema is made from the type: what one takes, the other does. What does
     // not is shown all the same, rather than lost.

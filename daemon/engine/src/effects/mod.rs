@@ -134,7 +134,7 @@ pub(crate) async fn perform(
     };
     let log = CallLog::default();
     let work = Work { engine, environment, state, deployment, step: known, log, leave, contents };
-    let result = work.engine.logged(id, &step.0, &work.log, work.run()).await;
+    let result = work.engine.logged(id, &step.0, &work.log, Box::pin(work.run())).await;
     let now = work.engine.ports.clock.now();
     let ended = match result {
         Ok(ended) => work.outcome(ended, now).await,

@@ -87,7 +87,7 @@ fn grant() -> Grant {
     Grant { hosts: vec![host], ..Grant::default() }
 }
 
-fn input(more: Value) -> Value {
+fn input(more: &Value) -> Value {
     let mut input = json!({
         "deployment": "dep-1", "namespace": "shop", "workloads": ["web"], "track": "canary",
         "baseline": null, "since-ms": 1_700_000_000_000_u64, "now-ms": 1_700_000_600_000_u64,
@@ -108,16 +108,16 @@ async fn http_measures_status_body_and_latency() {
             "body": {"pointer": "/status", "equals": wanted},
         })
     };
-    let outcome = run(&stage, &plugin, body("up"), input(json!({}))).await.unwrap();
+    let outcome = run(&stage, &plugin, body("up"), input(&json!({}))).await.unwrap();
     let CheckOutcome::Passed(verdict) = outcome else { panic!("{outcome:?}") };
     let latency = &verdict.measurements[0];
     assert!(latency.value > 0.0 && latency.value < 10_000.0 && latency.unit == "ms", "{latency:?}");
     assert!(asked.lock().unwrap()[0].starts_with("GET /web-canary HTTP/1.1"));
-    let outcome = run(&stage, &plugin, body("down"), input(json!({}))).await.unwrap();
+    let outcome = run(&stage, &plugin, body("down"), input(&json!({}))).await.unwrap();
     assert!(matches!(outcome, CheckOutcome::Failed(_)), "{outcome:?}");
     // Nobody is behind another name: that is a fault of the grant, not a failed check.
     let elsewhere = json!({"url": "http://elsewhere.example:8080/"});
-    let fault = run(&stage, &plugin, elsewhere, input(json!({}))).await.unwrap_err();
+    let fault = run(&stage, &plugin, elsewhere, input(&json!({}))).await.unwrap_err();
     assert_eq!(fault.code, "plugin-denied");
 }
 
@@ -135,7 +135,7 @@ async fn prometheus_is_asked_and_its_answer_judged() {
         })
     };
     let judged =
-        async |condition: &str| run(&stage, &plugin, config(condition), input(json!({}))).await;
+        async |condition: &str| run(&stage, &plugin, config(condition), input(&json!({}))).await;
     let outcome = judged("result[0] < 0.05").await.unwrap();
     assert!(matches!(outcome, CheckOutcome::Passed(_)), "{outcome:?}");
     let outcome = judged("result.all(value, value < 0.01)").await.unwrap();
@@ -169,11 +169,11 @@ async fn callback_asks_with_a_signature_and_waits() {
     let plugin = load_with(&stage, "callback", &grant).await;
     let config = json!({"url": "http://server.example:8080/run", "secret": "suite"});
     let place = json!({"callback": {"url": "https://deployd.example/answers/7", "answers": []}});
-    let outcome = run(&stage, &plugin, config.clone(), input(place)).await.unwrap();
+    let outcome = run(&stage, &plugin, config.clone(), input(&place)).await.unwrap();
     let CheckOutcome::Pending { poll_after_ms: 5_000, .. } = outcome else { panic!("{outcome:?}") };
     let request = asked.lock().unwrap()[0].clone();
     assert!(request.contains("webhook-signature: v1,"), "{request}");
     assert!(!request.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
-    let fault = run(&stage, &plugin, config, input(json!({}))).await.unwrap_err();
+    let fault = run(&stage, &plugin, config, input(&json!({}))).await.unwrap_err();
     assert_eq!(fault.code, "plugin-unsupported");
 }
