@@ -62,7 +62,7 @@ fn the_new_version_runs_whole_is_checked_and_gets_all_traffic_at_once() {
     let ready = |track, workloads: Value| json!({"do": "await-ready", "track": track, "workloads": workloads, "deadline-ms": 60_000});
     let shift = |weights| json!({"do": "shift", "weights": weights, "workloads": ["api", "web"]});
     assert_eq!(
-        run(&config, &done(15)),
+        run(&config, &done(16)),
         [
             apply("preview", json!(["api"])),
             ready("preview", json!(["api"])),
@@ -72,6 +72,7 @@ fn the_new_version_runs_whole_is_checked_and_gets_all_traffic_at_once() {
             shift(json!({"preview": 100})),
             checked(json!(["errors"]), json!(300_000)),
             checked(json!(["errors"]), json!(600_000)),
+            ready("preview", json!(["api", "web"])),
             apply("stable", json!(["worker", "api"])),
             ready("stable", json!(["worker", "api"])),
             apply("stable", json!(["web"])),
@@ -158,10 +159,10 @@ fn a_person_who_has_to_promote_can_have_all_that_remains_at_once() {
     let paused = run(&config, &done(PREPARED));
     assert_eq!(paused.last().unwrap()["do"], "pause");
     let all = Observation::Promoted { scope: Promotion::All };
-    let actions = run(&config, &[done(PREPARED), vec![all], done(1)].concat());
+    let actions = run(&config, &[done(PREPARED), vec![all], done(2)].concat());
     let what: Vec<&str> =
         actions[PREPARED + 1..].iter().map(|one| one["do"].as_str().unwrap()).collect();
-    assert_eq!(what, ["shift", "apply"]);
+    assert_eq!(what, ["shift", "await-ready", "apply"]);
 }
 
 #[test]

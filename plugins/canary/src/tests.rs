@@ -93,9 +93,10 @@ fn the_canary_gets_more_traffic_with_each_step_and_replicas_before_it() {
         "scale canary 50",
         "ready canary",
         "shift canary:50,stable:50",
+        "ready canary",
     ];
     expected.extend(PROMOTION.iter().filter(|one| **one != "apply stable"));
-    expected.insert(8, "apply stable");
+    expected.insert(9, "apply stable");
     assert_eq!(shorts(&all(&config, &web())), expected);
 }
 
@@ -142,6 +143,31 @@ fn an_old_version_that_was_scaled_down_is_back_before_its_traffic() {
             "roll-back: 5 % errors"
         ]
     );
+}
+
+#[test]
+fn a_canary_that_crashed_while_it_was_waited_for_is_never_promoted() {
+    let config = json!({"steps": [{"weight": 10}, {"pause": {}}]});
+    let mut observations = vec![Observation::done(); 3];
+    observations.push(Observation::Promoted { scope: Promotion::Step });
+    observations.push(Observation::failed("not-ready", "web crashes"));
+    observations.extend(vec![Observation::done(); 2]);
+    let actions = run(&config, &web(), &observations);
+    assert_eq!(
+        shorts(&actions),
+        [
+            "apply canary 10",
+            "ready canary",
+            "shift canary:10,stable:90",
+            "pause",
+            "ready canary",
+            "shift stable:100",
+            "retire canary",
+            "roll-back: web crashes"
+        ]
+    );
+    // As long as it may take at first.
+    assert_eq!(actions[4], actions[1]);
 }
 
 #[test]
@@ -224,10 +250,10 @@ fn whoever_promotes_all_goes_straight_to_the_promotion() {
     ]});
     let mut observations = vec![Observation::done(); 5];
     observations.push(Observation::Promoted { scope: Promotion::All });
-    observations.extend(vec![Observation::done(); 2]);
+    observations.extend(vec![Observation::done(); 3]);
     assert_eq!(
         shorts(&run(&config, &web(), &observations))[5..],
-        ["pause", "shift canary:10,stable:90", "retire baseline", "apply stable"]
+        ["pause", "shift canary:10,stable:90", "retire baseline", "ready canary", "apply stable"]
     );
 }
 
@@ -278,7 +304,7 @@ fn where_replicas_divide_the_traffic_the_engine_sets_their_number() {
     let config =
         json!({"steps": [{"weight": 10}, {"weight": 50}, {"weight": 100}, {"pause": "1s"}]});
     assert_eq!(
-        shorts(&all(&config, &workloads))[..13],
+        shorts(&all(&config, &workloads))[..14],
         [
             "apply canary 10",
             "ready canary",
@@ -293,7 +319,14 @@ fn where_replicas_divide_the_traffic_the_engine_sets_their_number() {
             "scale stable 100",
             "ready stable",
             "sleep 1000",
+            "ready canary",
             "apply stable",
         ]
+    );
+    // What was waited for last is not waited for once more.
+    let config = json!({"steps": [{"weight": 50}]});
+    assert_eq!(
+        shorts(&all(&config, &workloads))[2..5],
+        ["shift canary:50,stable:50", "ready canary", "apply stable"]
     );
 }

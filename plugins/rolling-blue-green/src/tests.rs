@@ -52,6 +52,12 @@ fn shift(weights: &Value, workloads: &[&str]) -> Value {
     json!({"do": "shift", "weights": weights, "workloads": workloads})
 }
 
+/// The last before the promotion.
+fn ready() -> Value {
+    json!({"do": "await-ready", "track": "preview", "workloads": ["db", "api", "web"],
+        "deadline-ms": 600_000})
+}
+
 #[test]
 fn traffic_is_switched_in_batches_of_weight_with_checks_between() {
     let config = json!({"batches": [30, 100], "between": ["errors"], "after": ["latency"]});
@@ -62,6 +68,7 @@ fn traffic_is_switched_in_batches_of_weight_with_checks_between() {
             check("errors"),
             shift(&json!({"preview": 100}), &["db", "api", "web"]),
             check("latency"),
+            ready(),
         ]
     );
 }
@@ -78,12 +85,13 @@ fn workloads_are_switched_in_the_order_of_their_dependencies() {
             shift(&all, &["api"]),
             check("errors"),
             shift(&all, &["web"]),
+            ready(),
         ]
     );
     let config = json!({"by": "workloads", "batches": [50, 100]});
     assert_eq!(
         run(&config, &chain())[PREPARED..],
-        [shift(&all, &["db", "api"]), shift(&all, &["web"])]
+        [shift(&all, &["db", "api"]), shift(&all, &["web"]), ready()]
     );
 }
 
@@ -98,6 +106,7 @@ fn copies_of_requests_end_before_the_first_workload_is_switched() {
             json!({"do": "sleep", "ms": 60_000}),
             shift(&json!({"stable": 100}), &["db", "api", "web"]),
             shift(&json!({"preview": 100}), &["db", "api", "web"]),
+            ready(),
         ]
     );
 }

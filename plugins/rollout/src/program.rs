@@ -114,7 +114,7 @@ impl<'c> Program<'c> {
     }
 
     /// Has workloads on a track waited for, those with the shortest deadline
-    /// first.
+    /// first. Nothing is waited for twice in a row.
     pub fn await_ready(&mut self, track: &str, names: &[String]) {
         let deadline =
             |name: &String| self.deadlines.by_workload.get(name).unwrap_or(&self.deadlines.all).0;
@@ -128,7 +128,10 @@ impl<'c> Program<'c> {
                 _ => format!("waiting for {} on {track}", workloads.join(", ")),
             };
             let track = track.to_owned();
-            self.act(Action::AwaitReady { track, workloads, deadline_ms }, message);
+            let action = Action::AwaitReady { track, workloads, deadline_ms };
+            if self.steps.last().is_none_or(|last| last.action != action) {
+                self.act(action, message);
+            }
         }
     }
 

@@ -151,6 +151,11 @@ impl<'p, 'c> Split<'p, 'c> {
             let level = Level { baseline: false, stable: 100, ..self.now.clone() };
             self.go_to(level);
         }
+        let beside = self.tracked(|_| true);
+        if !beside.is_empty() {
+            // What did well before a pause or a check may have crashed since.
+            self.program.await_ready(self.track, &beside);
+        }
         for batch in self.parts.batches(&[Role::Tracked, Role::Late]) {
             self.program.apply(&batch);
             self.program.await_ready(STABLE, &batch);

@@ -173,7 +173,7 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let path = deployment("resume", &stage.stays("pauses").await);
             let environment = "/v1/environments/shop/development";
             while !stage.get(environment).send().await.text.contains("\"pending\"") {}
-            Write::bare(path).leaves(202, "resume-requested")
+            Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "resume-requested")
         }
         "retryDeployment" | "promoteDeployment" => {
             let (what, event) = match operation.id {
