@@ -227,7 +227,7 @@ impl Templaters for Outside {
             json!({
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
-                "metadata": {"name": name, "annotations": {"deployd.dev/workload": name}},
+                "metadata": {"name": name, "labels": {"deployd.dev/workload": name}},
                 "spec": {"image": workload.pointer("/containers/web/image")},
             })
         };
