@@ -147,6 +147,7 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
                 .leaves(202, "deployment-queued")
         }
         "rehearse" => {
+            stage.deployed().await;
             let slow = json!({"scenario": {"new": {"latencyMs": 900}}});
             Write::json("/v1/environments/shop/development/rehearse", &json!({}), &slow)
         }
