@@ -214,30 +214,34 @@ async fn score_k8s_renders_the_same_bytes_each_time() {
     eprintln!("p50 {:?}, p95 {:?}, {:?}", status.p50, status.p95, status.counts);
 }
 
+/// A rollout's first decision and the one after it: a track is applied, and waited
+/// for.
+async fn decides(stage: &Stage, plugin: &PluginRef, config: Value, track: &str) {
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin, scope: &scope, log: &log };
+    let traffic = json!({"way": "http-route", "weights": null, "headers": true, "mirror": true});
+    let workloads = json!([{"name": "web", "replicas": 1, "after": [], "current": "dep-1",
+        "changed": true, "tracks": true, "traffic": traffic}]);
+    let context = StrategyContext { config, workloads };
+    let first = stage.host.start(call, &context).await.unwrap();
+    assert_eq!((&first.action["do"], &first.action["track"]), (&json!("apply"), &json!(track)));
+    let done = json!({"outcome": "done"});
+    let second = stage.host.next(call, &context, &first.state, &done).await.unwrap();
+    assert_eq!(second.action["do"], "await-ready");
+}
+
 #[tokio::test]
 async fn strategies_decide() {
+    let stage = Stage::new();
+    let rolling = load(&stage, "rolling").await;
+    decides(&stage, &rolling, json!({}), "stable").await;
+    let blue_green = load(&stage, "blue-green").await;
+    decides(&stage, &blue_green, json!({}), "preview").await;
+    let in_batches = load(&stage, "rolling-blue-green").await;
+    decides(&stage, &in_batches, json!({}), "preview").await;
+    let canary = load(&stage, "canary").await;
     let steps = json!({"steps": [{"weight": 10}, {"pause": "10m"}]});
-    for (name, config, track) in [
-        ("blue-green", json!({}), "preview"),
-        ("canary", steps, "canary"),
-        ("rolling", json!({}), "stable"),
-        ("rolling-blue-green", json!({}), "preview"),
-    ] {
-        let stage = Stage::new();
-        let plugin = load(&stage, name).await;
-        let (scope, log) = (scope(), CallLog::default());
-        let call = Call { plugin: &plugin, scope: &scope, log: &log };
-        let traffic =
-            json!({"way": "http-route", "weights": null, "headers": true, "mirror": true});
-        let workloads = json!([{"name": "web", "replicas": 1, "after": [], "current": "dep-1",
-            "changed": true, "tracks": true, "traffic": traffic}]);
-        let context = StrategyContext { config, workloads };
-        let first = stage.host.start(call, &context).await.unwrap();
-        assert_eq!((&first.action["do"], &first.action["track"]), (&json!("apply"), &json!(track)));
-        let done = json!({"outcome": "done"});
-        let second = stage.host.next(call, &context, &first.state, &done).await.unwrap();
-        assert_eq!(second.action["do"], "await-ready");
-    }
+    decides(&stage, &canary, steps, "canary").await;
 }
 
 #[tokio::test]

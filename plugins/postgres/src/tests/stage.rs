@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The server. It ends with the process.
 pub(super) fn server() -> &'static Server {
@@ -203,6 +204,10 @@ impl Host for Breaking {
 
     fn now_ms(&self) -> u64 {
         self.inner.now_ms()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.inner.elapsed()
     }
 
     fn generate_secret(&self, name: &str, recipe: &Recipe) -> Result<String, Fault> {
