@@ -14,6 +14,7 @@ pub mod projection;
 mod retry;
 mod state;
 pub mod stays;
+mod steered;
 mod steps;
 pub mod timeline;
 mod transition;

@@ -12,6 +12,7 @@ use super::state::{
     ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome, Phase,
     Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
+use super::steered::steered;
 use crate::rollout::STABLE;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
@@ -285,39 +286,10 @@ fn work(
             finish(deployment, step, at)?;
             decided(state, deployment, step, own, action, *progress, message);
         }
-        Event::PauseRequested { reason, .. } => {
-            if deployment.is_committed() || deployment.is_stopping() || deployment.is_teardown() {
-                return Err("nothing is rolled out any more".to_owned());
-            }
-            if deployment.held.is_some() {
-                return Err("it is paused already".to_owned());
-            }
-            deployment.held = Some(reason.clone().unwrap_or_default());
-        }
-        Event::ResumeRequested { .. } => {
-            // What a person has stopped goes on first; what the strategy waits
-            // for with that is another question.
-            if deployment.held.take().is_none() {
-                let paused = deployment.paused().map(|step| step.id.clone());
-                let id = paused.ok_or("its rollout is not paused")?;
-                finish(deployment, &id, at)?;
-                observe(deployment, json!({"outcome": "done"}));
-            }
-        }
-        Event::PromoteRequested { skip, .. } => {
-            let waits = deployment.waits().map(|step| step.id.clone());
-            let id = waits.ok_or("its rollout waits for nothing that could be skipped")?;
-            deployment.held = None;
-            finish(deployment, &id, at)?;
-            observe(deployment, json!({"outcome": "promoted", "scope": skip}));
-        }
-        Event::RetryRequested { .. } => {
-            let paused = deployment.paused().map(|step| step.id.clone());
-            let id = paused.ok_or("its rollout has not stopped upon a failure")?;
-            deployment.held = None;
-            finish(deployment, &id, at)?;
-            observe(deployment, json!({"outcome": "retried"}));
-        }
+        Event::PauseRequested { .. }
+        | Event::ResumeRequested { .. }
+        | Event::PromoteRequested { .. }
+        | Event::RetryRequested { .. } => steered(deployment, event, at)?,
         Event::CancelRequested { reason, .. } => {
             if deployment.is_committed() && deployment.is_teardown() {
                 return Err("its environment is being taken away already".to_owned());
@@ -403,7 +375,7 @@ fn start(
     }
 }
 
-fn finish<'a>(
+pub(super) fn finish<'a>(
     deployment: &'a mut Deployment,
     id: &StepId,
     at: Timestamp,
@@ -505,7 +477,7 @@ fn give_up(
 }
 
 /// Has the strategy decide upon what came of its last action.
-fn observe(deployment: &mut Deployment, observation: Value) {
+pub(super) fn observe(deployment: &mut Deployment, observation: Value) {
     if deployment.is_stopping() {
         return;
     }
