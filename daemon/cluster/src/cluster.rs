@@ -8,7 +8,7 @@ use deployd_core::Fault;
 use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
     ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, SensitiveObjects, Snapshot,
-    Target,
+    Target, WorkloadFault,
 };
 
 use crate::client::{Clients, Session};
@@ -78,6 +78,16 @@ impl Cluster for KubeCluster {
     ) -> Result<Readiness, Fault> {
         let session = self.session(target).await?;
         session.await_ready(&target.namespace, objects, deadline_ms, log).await
+    }
+
+    async fn await_failure(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        log: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault> {
+        let session = self.session(target).await?;
+        session.await_failure(&target.namespace, objects, log).await
     }
 
     async fn prune(

@@ -138,12 +138,25 @@ impl Inner {
         log: &CallLog,
         work: impl Future<Output = T>,
     ) -> T {
+        self.logged_each(FLUSH_EVERY, id, step, log, work).await
+    }
+
+    /// The same for what takes long and says little: its lines are kept each time
+    /// so much has passed.
+    pub(crate) async fn logged_each<T>(
+        &self,
+        each: Duration,
+        id: &DeploymentId,
+        step: &str,
+        log: &CallLog,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
-                () = tokio::time::sleep(FLUSH_EVERY) => self.log(id, step, log.take()).await,
+                () = tokio::time::sleep(each) => self.log(id, step, log.take()).await,
             }
         }
     }

@@ -19,7 +19,7 @@ use deployd_core::ports::{
     Accepted, Answer, ApplyRequest, Batch, Call, CallLog, Claim, Cluster, DriverPlan,
     DriverRequest, Drivers, FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, LogLines,
     ObjectRef, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal, Sender,
-    SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport, WorkerId,
+    SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport, WorkerId, WorkloadFault,
 };
 use deployd_core::{Digest, Fault, Timestamp};
 use deployd_engine::Ports;
@@ -133,6 +133,16 @@ impl Cluster for Crashing<dyn Cluster> {
         log: &CallLog,
     ) -> Result<Readiness, Fault> {
         effect("await-ready", "", self.0.await_ready(target, objects, deadline_ms, log)).await
+    }
+
+    // What only watches has no place to end at that nobody else has.
+    async fn await_failure(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        log: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault> {
+        self.0.await_failure(target, objects, log).await
     }
 
     async fn prune(

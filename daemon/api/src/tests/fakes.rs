@@ -335,6 +335,15 @@ impl Cluster for Outside {
         Ok(Readiness::Failed(objects.iter().map(fault).collect()))
     }
 
+    async fn await_failure(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+        _: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault> {
+        std::future::pending().await
+    }
+
     async fn prune(
         &self,
         _: &Target,

@@ -8,7 +8,7 @@ use deployd_core::ports::{CallLog, ObjectRef};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use super::Wait;
+use super::{Until, Wait};
 use crate::client::Session;
 use crate::discovery::Resource;
 use crate::faults::{self, Doing};
@@ -56,7 +56,7 @@ impl Session {
             .try_collect()
             .await?;
         let watch_of = vec![None; tracked.len()];
-        Ok(Wait { session: self, tracked, watch_of, watches: Vec::new(), log })
+        Ok(Wait { until: Until::Ready, session: self, tracked, watch_of, watches: Vec::new(), log })
     }
 
     /// Objects of which there are many of a kind, by one request for hundreds.

@@ -1,4 +1,4 @@
-//! Waiting until objects are ready: watched, not polled.
+//! Waiting until objects are ready, or until one fails: watched, not polled.
 
 mod begin;
 mod outage;
@@ -52,8 +52,18 @@ struct Watched {
     stale: HashSet<String>,
 }
 
+/// What a wait is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// All are ready, or one has failed for good.
+    Ready,
+    /// One has failed for good.
+    Failed,
+}
+
 /// A wait for objects.
 struct Wait<'a> {
+    until: Until,
     session: &'a Session,
     tracked: Vec<Tracked>,
     /// For each tracked object the number of its watch; none for what was
@@ -91,11 +101,34 @@ impl Session {
         }
         wait.verdict(allowed).await
     }
+
+    /// See [`Cluster::await_failure`](deployd_core::ports::Cluster::await_failure).
+    pub(crate) async fn await_failure(
+        &self,
+        namespace: &str,
+        objects: &[ObjectRef],
+        log: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault> {
+        loop {
+            let mut wait = self.begin(namespace, objects, log).await?;
+            wait.until = Until::Failed;
+            if !wait.is_decided() {
+                wait.go_on(Instant::now() + LONGEST).await?;
+            }
+            // At the end of the longest wait it begins anew.
+            if wait.is_lost()
+                && let Readiness::Failed(faults) = wait.verdict(LONGEST).await?
+            {
+                return Ok(faults);
+            }
+        }
+    }
 }
 
 impl Wait<'_> {
     fn is_decided(&self) -> bool {
-        self.is_lost() || self.tracked.iter().all(Tracked::is_ready)
+        let is_ready = || self.tracked.iter().all(Tracked::is_ready);
+        self.is_lost() || (self.until == Until::Ready && is_ready())
     }
 
     fn is_lost(&self) -> bool {

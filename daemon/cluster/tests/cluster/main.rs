@@ -17,6 +17,7 @@ mod applying;
 mod comparing;
 mod failing;
 mod faults;
+mod guarding;
 mod logs;
 mod many;
 mod outages;

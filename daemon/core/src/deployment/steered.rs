@@ -26,7 +26,8 @@ pub(super) fn steered(
         Event::ResumeRequested { .. } => {
             // What a person has stopped goes on first; what the strategy waits
             // for with that is another question.
-            if deployment.held.take().is_none() {
+            let held = deployment.held.take();
+            if held.is_none() {
                 let paused = deployment.paused().map(|step| step.id.clone());
                 let id = paused.ok_or("its rollout is not paused")?;
                 finish(deployment, &id, at)?;

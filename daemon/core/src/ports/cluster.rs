@@ -203,6 +203,16 @@ pub trait Cluster: Send + Sync + 'static {
         log: &CallLog,
     ) -> Result<Readiness, Fault>;
 
+    /// Watches objects that are there until one of them fails for good, by the
+    /// same signs by which [`await_ready`](Self::await_ready) gives up; returns
+    /// those that have. Without that it never ends: who has seen enough drops it.
+    async fn await_failure(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        log: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault>;
+
     /// Removes objects that our field manager has applied, dependents first,
     /// and waits until they are gone. Objects that are gone already, or that
     /// carry the annotation `deployd.dev/prune: keep`, are passed over; so are

@@ -392,7 +392,7 @@ fn is_waited_for(reference: &ObjectRef) -> bool {
 }
 
 /// One fault of all that is not ready: the first one's reason, everybody's story.
-fn not_ready(faults: &[WorkloadFault]) -> Fault {
+pub(super) fn not_ready(faults: &[WorkloadFault]) -> Fault {
     let code = faults.first().map_or("not-ready", |fault| fault.reason.as_str());
     let lines: Vec<String> =
         faults.iter().map(|fault| format!("{}: {}", fault.object, fault.message)).collect();

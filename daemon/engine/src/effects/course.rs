@@ -7,7 +7,7 @@ use deployd_core::Fault;
 use deployd_core::deployment::{Action, StepKind};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::ObjectRef;
-use deployd_core::rollout::{self, Overlay, STABLE, Tracks, Way, course};
+use deployd_core::rollout::{self, Overlay, STABLE, Tracks, Version, Way, course};
 use serde_json::Value;
 
 use super::apply::Waited;
@@ -65,6 +65,21 @@ impl Course {
             _ => self.copies(track),
         };
         references.filter(|it| copies.contains(it) != (track == STABLE)).collect()
+    }
+
+    /// What runs pods of the new version, in whichever track.
+    pub(super) fn brought(&self) -> Vec<ObjectRef> {
+        let mut found = Vec::new();
+        for (workload, tracks) in self.tracks.iter() {
+            let own = [workload.to_owned()];
+            let all = tracks.others.iter().map(|(name, track)| (name.as_str(), track));
+            for (name, track) in all.chain([(STABLE, &tracks.stable)]) {
+                if track.version == Version::New {
+                    found.extend(self.of_track(name, &own).into_iter().filter(runs_pods));
+                }
+            }
+        }
+        found
     }
 
     fn copies(&self, track: &str) -> BTreeSet<ObjectRef> {
@@ -212,4 +227,9 @@ impl Work {
 
 pub(super) fn is_of(owner: &ObjectOwner, workloads: &[String]) -> bool {
     matches!(owner, ObjectOwner::Workload(name) if workloads.contains(name))
+}
+
+/// Whether an object is one of Kubernetes' controllers of pods that are to run on.
+fn runs_pods(object: &ObjectRef) -> bool {
+    matches!(object.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
 }

@@ -23,6 +23,8 @@ impl Worker {
         self.fresh = true;
         self.running = JoinSet::new();
         self.flights.clear();
+        self.guard = JoinSet::new();
+        self.guarded = None;
         self.polls.clear();
         self.contents = Arc::default();
     }

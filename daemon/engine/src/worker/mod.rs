@@ -56,6 +56,10 @@ struct Worker {
     fresh: bool,
     running: JoinSet<(DeploymentId, StepId, Performed)>,
     flights: BTreeMap<StepId, Flight>,
+    /// Who watches what a rollout has brought while it only waits, and in which
+    /// step it does.
+    guard: JoinSet<Finished>,
+    guarded: Option<StepId>,
     /// When to perform a step again that has nothing new to tell.
     polls: BTreeMap<StepId, Timestamp>,
     /// What the steps of the active deployment have in common.
@@ -90,6 +94,8 @@ async fn work(engine: Arc<Inner>, id: EnvironmentId, bell: &Arc<Notify>) {
         fresh: true,
         running: JoinSet::new(),
         flights: BTreeMap::new(),
+        guard: JoinSet::new(),
+        guarded: None,
         polls: BTreeMap::new(),
         contents: Arc::default(),
     };
@@ -171,6 +177,7 @@ impl Worker {
             }
             self.fresh = false;
         }
+        self.watch_over(&entry, stopping);
         let intents = next(&entry.state, now);
         if intents.is_empty() && self.running.is_empty() {
             return Ok(Round::Idle);
@@ -235,6 +242,26 @@ impl Worker {
         self.flights.insert(step, Flight { deployment: of, task: handle.id(), leave });
     }
 
+    /// Has what a rollout has brought watched, for as long as it waits.
+    fn watch_over(&mut self, entry: &Arc<EnvironmentEntry>, stopping: bool) {
+        let active = entry.state.active.as_ref();
+        let active = active.filter(|active| !stopping && !active.is_stopping());
+        let waits = active.and_then(|active| Some((active.id.clone(), active.waits()?.id.clone())));
+        if self.guarded.as_ref() == waits.as_ref().map(|(_, step)| step) {
+            return;
+        }
+        self.guard = JoinSet::new();
+        self.guarded = waits.as_ref().map(|(_, step)| step.clone());
+        let Some((deployment, step)) = waits else { return };
+        let (engine, entry) = (self.engine.clone(), entry.clone());
+        let (environment, contents) = (self.id.clone(), self.contents.clone());
+        self.guard.spawn(async move {
+            let (of, name) = (deployment.clone(), step.clone());
+            let guard = effects::guard(engine, environment, entry, of, name, contents);
+            Finished { deployment, step, record: Box::pin(guard).await }
+        });
+    }
+
     /// Until something that runs has ended, the bell rings, or it is time.
     async fn wait(&mut self, until: Option<Timestamp>, bell: &Notify) {
         let now = self.engine.ports.clock.now();
@@ -257,6 +284,13 @@ impl Worker {
                 }
                 self.record(finished).await;
             }
+            Some(failed) = self.guard.join_next() => match failed {
+                Ok(finished) => self.record(vec![finished]).await,
+                Err(error) => {
+                    // The rollout itself goes on; it is watched again in its next step.
+                    tracing::error!(environment = %self.id, %error, "a guard has panicked");
+                }
+            },
             () = bell.notified() => {}
             () = tokio::time::sleep(sleep) => {}
         }

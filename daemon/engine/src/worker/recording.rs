@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deployd_core::deployment::{Event, StepStatus, next};
+use deployd_core::deployment::{Event, StepId, StepStatus, next};
 use deployd_core::ports::{Batch, StoreError};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Actor, Fault};
@@ -73,6 +73,12 @@ impl Worker {
                     record = Event::StepFailed { deployment, step, fault }.into();
                     continue;
                 }
+                // A rollout went on at a person's word, or something of it failed,
+                // while it was being measured once more.
+                Err(EngineError::Conflict { .. }) if self.is_over(&step).await => {
+                    tracing::debug!(environment = %self.id, %deployment, %step, "the step was over before");
+                    return;
+                }
                 // It can't have happened, says the state: only a mistake of ours
                 // leads here, which must not turn into a storm of effects.
                 Err(error @ EngineError::Conflict { .. }) => {
@@ -94,6 +100,13 @@ impl Worker {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Whether a step of the active deployment has ended, or that deployment has.
+    async fn is_over(&self, step: &StepId) -> bool {
+        let Ok(entry) = self.engine.environment(&self.id).await else { return false };
+        let active = entry.state.active.as_ref();
+        active.and_then(|active| active.step(step)).is_none_or(|step| !step.is_open())
     }
 
     /// Appends what came of steps, and what should happen then, in one

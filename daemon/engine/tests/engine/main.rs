@@ -26,6 +26,7 @@ mod drift;
 mod exact;
 mod expiry;
 mod fakes;
+mod guards;
 mod healing;
 mod history;
 mod inventory;

@@ -54,7 +54,7 @@ pub fn pause() -> Value {
 }
 
 /// A canary of a quarter of the traffic, a pause, and the rest.
-fn canary() -> Value {
+pub fn canary() -> Value {
     json!([
         apply("canary"),
         ready("canary"),
@@ -69,7 +69,7 @@ fn canary() -> Value {
 
 impl Stage {
     /// Waits until the rollout waits for a person.
-    async fn paused(&self, id: &DeploymentId) -> DeploymentRecord {
+    pub async fn paused(&self, id: &DeploymentId) -> DeploymentRecord {
         loop {
             let record = self.engine.deployment(id).await.unwrap();
             assert!(record.outcome.is_none(), "{record:#?}");

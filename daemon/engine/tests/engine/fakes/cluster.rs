@@ -15,6 +15,9 @@ use serde_json::Value;
 use super::Instance;
 use crate::history::Seen;
 
+/// How soon who watches sees what has changed.
+const WATCH: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub struct ClusterWorld {
     /// What is there, secrets and all.
@@ -23,6 +26,8 @@ pub struct ClusterWorld {
     pub calls: Vec<(&'static str, Vec<String>)>,
     /// Objects that hold one of these texts never become ready.
     pub broken: BTreeSet<String>,
+    /// Objects that hold one of these texts were ready, and fail now.
+    pub crashed: BTreeSet<String>,
     /// Objects that hold one of these texts become neither ready nor fail.
     pub stuck: BTreeSet<String>,
     /// Faults of applying an object of this name, first to last.
@@ -162,6 +167,32 @@ impl Cluster for Instance {
             Ok(verdict)
         })
         .await
+    }
+
+    async fn await_failure(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+        _log: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault> {
+        loop {
+            {
+                let mut cluster = self.world.cluster.lock().unwrap();
+                cluster.answers()?;
+                cluster.lets_in(target, self.world.now())?;
+                let why = |object: &&ObjectRef| match cluster.objects.contains_key(*object) {
+                    false => Some("gone"),
+                    true => cluster.holds(object, &cluster.crashed).then_some("crash-loop"),
+                };
+                let failed: Vec<WorkloadFault> =
+                    objects.iter().filter_map(|o| Some(fault(o, why(&o)?))).collect();
+                if !failed.is_empty() {
+                    return Ok(failed);
+                }
+            }
+            tokio::time::sleep(WATCH).await;
+            self.life.alive().await;
+        }
     }
 
     async fn prune(

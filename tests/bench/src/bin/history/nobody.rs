@@ -13,7 +13,7 @@ use deployd_core::ports::{
     Decision, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef,
     Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness,
     Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Store, Strategies, StrategyContext,
-    Target, Templaters, VaultAdmin, VaultError,
+    Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -198,6 +198,15 @@ impl Cluster for Nobody {
         _: u64,
         _: &CallLog,
     ) -> Result<Readiness, Fault> {
+        nobody()
+    }
+
+    async fn await_failure(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+        _: &CallLog,
+    ) -> Result<Vec<WorkloadFault>, Fault> {
         nobody()
     }
 
