@@ -19,6 +19,16 @@ use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REQUEST_TIMEOUT};
 use crate::operation::Operation;
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 
+/// The headers of a Standard Webhook 1.0.
+const WEBHOOK_HEADERS: [(&str, &str); 3] = [
+    ("webhook-id", "Tells a repeat from another webhook"),
+    ("webhook-timestamp", "When it was sent, in seconds since 1970"),
+    (
+        "webhook-signature",
+        "`v1,` and HMAC-SHA256 of `id.timestamp.body` as base64; several with spaces between",
+    ),
+];
+
 /// The document of all operations, as `/openapi.json` serves it.
 pub fn document() -> Value {
     crate::routes::operations(false).finish().2
@@ -60,7 +70,14 @@ impl Description {
         let query = self.parameters::<Q>("query");
         let has_query = !query.is_empty();
         parameters.extend(query);
-        if operation.verb.writes() {
+        if operation.webhook {
+            parameters.extend(WEBHOOK_HEADERS.iter().map(|(name, description)| {
+                json!({
+                    "name": name, "in": "header", "required": true,
+                    "description": description, "schema": {"type": "string"},
+                })
+            }));
+        } else if operation.verb.writes() {
             parameters.push(json!({"$ref": "#/components/parameters/IdempotencyKey"}));
         }
         let mut entry = Map::new();

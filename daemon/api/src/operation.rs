@@ -87,6 +87,8 @@ pub(crate) struct Operation {
     pub(crate) looks_up: bool,
     /// Whether its body is a secret, of which not even a digest is kept.
     pub(crate) secret: bool,
+    /// Whether it is asked by a Standard Webhook, whose own id tells a repeat.
+    pub(crate) webhook: bool,
 }
 
 impl Operation {
@@ -99,8 +101,8 @@ impl Operation {
         summary: &'static str,
     ) -> Self {
         let (body_max, timeout) = (BODY_BYTES_MAX, REQUEST_TIMEOUT);
-        let (looks_up, secret) = (false, false);
-        Self { verb, path, access, id, summary, body_max, timeout, looks_up, secret }
+        let (looks_up, secret, webhook) = (false, false, false);
+        Self { verb, path, access, id, summary, body_max, timeout, looks_up, secret, webhook }
     }
 
     /// The same with another limit for its body.
@@ -118,6 +120,12 @@ impl Operation {
     /// The same with a secret for its body.
     pub(crate) const fn takes_secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// The same, asked by a Standard Webhook.
+    pub(crate) const fn by_webhook(mut self) -> Self {
+        self.webhook = true;
         self
     }
 

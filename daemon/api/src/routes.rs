@@ -1,5 +1,6 @@
 //! All operations, and the router made of them.
 
+mod answers;
 mod archives;
 mod artifacts;
 mod audit;
@@ -45,6 +46,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(deployments::operations)
         .with(debug::operations)
         .with(progress::operations)
+        .with(answers::operations)
         .with(repeat::operations)
         .with(archives::operations)
         .with(environments::operations)

@@ -13,17 +13,18 @@ use deployd_core::config::{AfterwardsSpec, OnDegradation};
 use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
 use deployd_core::journal::StreamId;
 use deployd_core::plan::{Manifests, Plan};
-use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome, CheckRequest};
+use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome};
 use deployd_core::quarantine::{QUARANTINE, Quarantined, quarantine_key};
 use deployd_core::rollout::STABLE;
 use deployd_core::rollout::checking::{CheckResult, Checking, Standing};
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::RollbackRequest;
-use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Name, Timestamp};
+use deployd_core::{Actor, DeploymentId, EnvironmentId, Fault, Name, Timestamp};
 use futures::FutureExt;
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::effects::{Subject, request};
 use crate::expiry::is_at_rest;
 use crate::journal::until_no_conflict;
 use crate::planner::scope;
@@ -200,28 +201,19 @@ impl Watched {
             return Err(Fault::bug("check-unknown", format!("check {name} is not in the plan")));
         };
         engine.need(&check.plugin).await.map_err(EngineError::into_fault)?;
-        let workloads: Vec<&str> =
-            self.plan.workloads.iter().map(|workload| workload.name.as_str()).collect();
-        let key = Digest::of_parts(&[
-            self.deployed.deployment.0.as_bytes(),
-            b"afterwards",
-            name.as_str().as_bytes(),
-            &progress.measured.to_be_bytes(),
-        ]);
-        let request = CheckRequest {
-            config: check.config.clone(),
-            input: json!({
-                "deployment": self.deployed.deployment,
-                "namespace": self.namespace,
-                "workloads": workloads,
-                "track": STABLE,
-                "baseline": null,
-                "since-ms": self.checking.started().0,
-                "now-ms": now.0,
-                "idempotency-key": key.hex(),
-            }),
-            token: progress.token().map(str::to_owned),
+        let workloads = self.plan.workloads.iter().map(|workload| workload.name.clone());
+        let subject = Subject {
+            deployment: &self.deployed.deployment,
+            namespace: &self.namespace,
+            workloads: workloads.collect(),
+            track: STABLE,
+            baseline: None,
+            since: self.checking.started(),
+            // Nobody waits for an answer once the deployment has ended.
+            callback: Value::Null,
         };
+        let key = format!("afterwards {}", self.deployed.deployment);
+        let request = request(check, (name, progress), &subject, key.as_bytes(), now);
         let (scope, log) = (scope(&self.plan, &self.deployed.deployment.0), CallLog::default());
         let call = Call { plugin: &check.plugin, scope: &scope, log: &log };
         engine.ports.checks.run(call, &request).await

@@ -15,6 +15,7 @@
 mod access;
 mod affected;
 mod aftercare;
+mod answers;
 mod audit;
 mod clocks;
 mod cloning;
@@ -205,6 +206,8 @@ pub(crate) struct Inner {
     /// Rung when documents have changed, and at the end.
     pub(crate) expiry: tasks::Bell,
     pub(crate) aftercare: tasks::Bell,
+    /// What URLs begin with by which others reach this daemon.
+    pub(crate) reached_at: std::sync::OnceLock<String>,
 }
 
 impl Engine {
@@ -231,6 +234,7 @@ impl Engine {
                 configured: configuration::Configured::default(),
                 expiry: tasks::Bell::default(),
                 aftercare: tasks::Bell::default(),
+                reached_at: std::sync::OnceLock::new(),
             }),
         }
     }

@@ -17,6 +17,7 @@ use deployd_host::compiler::Supervisor;
 use deployd_host::{Backoff, HostOptions, PluginHost};
 use deployd_store::{RedbStore, StoreOptions};
 use deployd_vault::{KeyError, StoreVault};
+use reqwest::Url;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -144,6 +145,8 @@ impl Daemon {
         let address = listener
             .local_addr()
             .map_err(|source| StartError::Listen { address: settings.listen, source })?;
+        let listening = || format!("http://{address}");
+        engine.reached_at(settings.public_url.as_ref().map_or_else(listening, Url::to_string));
         engine.start().await?;
         let settling = tokio::spawn(settle(vault));
         let (shutdown, stopping) = watch::channel(false);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use deployd_cli::args::ServeArgs;
 use deployd_host::compiler::CompileLimits;
 use deployd_host::limits;
-use serde::Deserialize;
+use reqwest::Url;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 pub use secrets::{KubernetesSecrets, SecretsSettings, VaultSecrets};
 
@@ -27,6 +29,11 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// What URLs begin with by which others reach it, such as
+    /// `https://deployd.example.com`: checks tell others so where to answer.
+    /// Without it they are told where it listens.
+    #[serde(deserialize_with = "public_url")]
+    pub public_url: Option<Url>,
     /// How it logs.
     pub log: LogSettings,
     /// Whether `/metrics` needs no token.
@@ -87,6 +94,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("deployd-data"),
             listen: LISTEN,
+            public_url: None,
             log: LogSettings::default(),
             open_metrics: false,
             sandbox: SandboxSettings::default(),
@@ -184,6 +192,19 @@ impl Settings {
     }
 }
 
+/// A URL of HTTP, without anything behind its path.
+fn public_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(from)?;
+    let expected = "expected http(s)://host, such as https://deployd.example.com";
+    let url = Url::parse(&text)
+        .map_err(|error| D::Error::custom(format!("{text:?} is no URL: {error}; {expected}")))?;
+    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !matches!(url.scheme(), "http" | "https") || !is_plain {
+        return Err(D::Error::custom(format!("{text:?} can't be used; {expected}")));
+    }
+    Ok(Some(url))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +241,8 @@ mod tests {
     fn errors_name_the_place_and_what_was_expected() {
         let error = read("listen = \"nowhere\"").unwrap_err();
         assert!(error.contains("deployd.toml") && error.contains("line 1"), "{error}");
+        let error = read("public-url = \"ftp://here\"").unwrap_err();
+        assert!(error.contains("ftp://here") && error.contains("https://"), "{error}");
         let error = read("lisen = 1").unwrap_err();
         assert!(error.contains("lisen") && error.contains("listen"), "{error}");
     }

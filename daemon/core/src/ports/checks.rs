@@ -55,6 +55,23 @@ pub struct Verdict {
     pub measurements: Vec<Measurement>,
 }
 
+/// What others have answered to a check that waits for them, as it came: headers
+/// and body of a Standard Webhook. Nobody but the check has looked at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckAnswer {
+    /// `webhook-id`: the same for every repeat.
+    pub id: String,
+    /// `webhook-timestamp`: seconds since 1970, as its sender says.
+    pub timestamp: String,
+    /// `webhook-signature`: one or several, with spaces between them.
+    pub signature: String,
+    /// The body.
+    pub body: String,
+    /// When it came, in milliseconds since 1970.
+    pub received_ms: u64,
+}
+
 /// What came of a call to a check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CheckOutcome {

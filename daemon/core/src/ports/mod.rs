@@ -11,7 +11,7 @@ mod vault;
 mod world;
 
 pub use catalog::{PluginCatalog, PluginInfo};
-pub use checks::{CheckOutcome, CheckRequest, Checks, Measurement, Verdict};
+pub use checks::{CheckAnswer, CheckOutcome, CheckRequest, Checks, Measurement, Verdict};
 pub use cluster::{
     ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects,
     Snapshot, Target, UNAUTHORIZED, WorkloadFault,

@@ -6,10 +6,12 @@ use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::Plan;
 use deployd_core::ports::{Call, CheckOutcome, CheckRequest, LogLevel};
 use deployd_core::rollout::STABLE;
-use deployd_core::rollout::checking::{CheckResult, Checking, PlannedCheck, Standing};
-use deployd_core::{Digest, Fault, Name, Timestamp};
+use deployd_core::rollout::checking::{
+    CheckProgress, CheckResult, Checking, PlannedCheck, Standing,
+};
+use deployd_core::{DeploymentId, Digest, Fault, Name, Timestamp};
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Ended, Work};
 use crate::EngineError;
@@ -65,6 +67,14 @@ impl Work {
         }
     }
 
+    /// Where others can answer a check of this step, and what they have.
+    async fn callback(&self, check: &Name) -> Result<Value, EngineError> {
+        let id = &self.deployment.id;
+        let Some(url) = self.engine.callback(id, check) else { return Ok(Value::Null) };
+        let answers = self.engine.answers(id, check).await?;
+        Ok(json!({ "url": url, "answers": answers }))
+    }
+
     async fn measure(
         &self,
         plan: &Plan,
@@ -79,27 +89,18 @@ impl Work {
         };
         self.engine.need(&check.plugin).await.map_err(EngineError::into_fault)?;
         let all = || plan.workloads.iter().map(|workload| workload.name.clone()).collect();
-        let key = Digest::of_parts(&[
-            self.step.key.as_bytes(),
-            name.as_str().as_bytes(),
-            &progress.measured.to_be_bytes(),
-        ]);
         let manifests = self.rendered().await.map_err(EngineError::into_fault)?;
-        let workloads: Vec<String> = run.workloads.map_or_else(all, <[String]>::to_vec);
-        let request = CheckRequest {
-            config: check.config.clone(),
-            input: json!({
-                "deployment": self.deployment.id,
-                "namespace": manifests.namespace,
-                "workloads": workloads,
-                "track": run.track.unwrap_or(STABLE),
-                "baseline": run.baseline,
-                "since-ms": checking.started().0,
-                "now-ms": now.0,
-                "idempotency-key": key.hex(),
-            }),
-            token: progress.token().map(str::to_owned),
+        let callback = self.callback(name).await.map_err(EngineError::into_fault)?;
+        let subject = Subject {
+            deployment: &self.deployment.id,
+            namespace: &manifests.namespace,
+            workloads: run.workloads.map_or_else(all, <[String]>::to_vec),
+            track: run.track.unwrap_or(STABLE),
+            baseline: run.baseline,
+            since: checking.started(),
+            callback,
         };
+        let request = request(check, (name, progress), &subject, self.step.key.as_bytes(), now);
         let scope = self.scope(plan);
         let call = Call { plugin: &check.plugin, scope: &scope, log: &self.log };
         let came = self.engine.ports.checks.run(call, &request).await;
@@ -118,6 +119,48 @@ impl Work {
         };
         self.log.line(level, format!("check {name} {told}"));
         came
+    }
+}
+
+/// What a check is about.
+pub(crate) struct Subject<'a> {
+    pub(crate) deployment: &'a DeploymentId,
+    pub(crate) namespace: &'a str,
+    pub(crate) workloads: Vec<String>,
+    pub(crate) track: &'a str,
+    /// The track that it is compared with.
+    pub(crate) baseline: Option<&'a str>,
+    /// When the track began to get what is checked.
+    pub(crate) since: Timestamp,
+    /// Where others can answer, and what they have; null where they can't.
+    pub(crate) callback: Value,
+}
+
+/// What a check is asked for one measurement (`wit/check.wit`). Its key is the
+/// same for each repeat of this measurement, and of no other.
+pub(crate) fn request(
+    check: &PlannedCheck,
+    (name, progress): (&Name, &CheckProgress),
+    subject: &Subject<'_>,
+    key: &[u8],
+    now: Timestamp,
+) -> CheckRequest {
+    let measured = progress.measured.to_be_bytes();
+    let key = Digest::of_parts(&[key, name.as_str().as_bytes(), &measured]);
+    CheckRequest {
+        config: check.config.clone(),
+        input: json!({
+            "deployment": subject.deployment,
+            "namespace": subject.namespace,
+            "workloads": subject.workloads,
+            "track": subject.track,
+            "baseline": subject.baseline,
+            "since-ms": subject.since.0,
+            "now-ms": now.0,
+            "idempotency-key": key.hex(),
+            "callback": subject.callback,
+        }),
+        token: progress.token().map(str::to_owned),
     }
 }
 

@@ -37,6 +37,7 @@ use crate::records::{self, content, object};
 use crate::{EngineError, Inner};
 
 pub(crate) use apply::manifests;
+pub(crate) use checks::{Subject, request};
 pub(crate) use contents::Contents;
 pub(crate) use course::ways;
 pub(crate) use guard::guard;

@@ -168,6 +168,7 @@ impl Worker {
         };
         let mut left = Vec::new();
         for deployment in &over {
+            batch.puts.extend(engine.forget_answers(deployment).await?);
             if engine.pack(deployment, &self.id, &mut batch).await {
                 left.push(deployment.clone());
             }

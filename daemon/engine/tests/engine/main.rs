@@ -12,6 +12,7 @@
 // `json!({...})` reads better as an argument than a reference to it.
 #![allow(clippy::needless_pass_by_value)]
 
+mod answers;
 mod archives;
 mod audit;
 mod cancel;
