@@ -2,6 +2,9 @@
 //! how many failures there may be, decides the engine.
 
 mod fill;
+mod observed;
+
+pub use observed::{Condition, Container, Object, Observed, Pod};
 
 pub use fill::{Escape, WORKLOADS_MAX, fill, track_suffix};
 
@@ -68,6 +71,10 @@ pub struct Input {
     /// Where others can answer a check that waits for them.
     #[serde(default)]
     pub callback: Option<Callback>,
+    /// How the pods are of the track's workloads; none for a plugin that does not
+    /// ask for it (`asks.pods` in its `plugin.toml`).
+    #[serde(default)]
+    pub observed: Option<Vec<Observed>>,
 }
 
 /// The track that everybody gets.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
-    ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, Readiness, SensitiveObjects, Snapshot,
-    Target, WorkloadFault,
+    ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, ObservedWorkload, Readiness,
+    SensitiveObjects, Snapshot, Target, WorkloadFault,
 };
 
 use crate::client::{Clients, Session};
@@ -134,6 +134,15 @@ impl Cluster for KubeCluster {
     ) -> Result<Vec<LogLines>, Fault> {
         let session = self.session(target).await?;
         session.logs(&target.namespace, object, tail).await
+    }
+
+    async fn observe(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<ObservedWorkload>, Fault> {
+        let session = self.session(target).await?;
+        session.observe(&target.namespace, objects).await
     }
 
     async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {

@@ -26,6 +26,7 @@ mod fields;
 mod items;
 mod listing;
 mod logs;
+mod observe;
 mod options;
 mod order;
 mod ownership;
@@ -43,6 +44,7 @@ mod unchanged;
 mod wait;
 mod watch;
 
+mod quantity;
 pub mod readiness;
 
 pub use cluster::KubeCluster;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use deployd_core::config::{AfterwardsSpec, OnDegradation};
 use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
 use deployd_core::journal::StreamId;
-use deployd_core::plan::{Manifests, Plan};
-use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome};
+use deployd_core::plan::{Manifests, ObjectOwner, Plan};
+use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome, ObjectRef};
 use deployd_core::quarantine::{QUARANTINE, Quarantined, quarantine_key};
 use deployd_core::rollout::STABLE;
 use deployd_core::rollout::checking::{CheckResult, Checking, Standing};
@@ -24,7 +24,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::effects::{Subject, request};
+use crate::effects::{Contents, Subject, Way, request, runs_pods};
 use crate::expiry::is_at_rest;
 use crate::journal::until_no_conflict;
 use crate::planner::scope;
@@ -79,6 +79,8 @@ struct Watched {
     deployed: Deployed,
     plan: Arc<Plan>,
     namespace: String,
+    /// What runs the pods.
+    running: Vec<ObjectRef>,
     checking: Checking,
     reaction: OnDegradation,
 }
@@ -166,6 +168,7 @@ impl Aftercare {
         let watched = Watched {
             deployed,
             plan: Arc::new(plan),
+            running: running(&manifests),
             namespace: manifests.namespace,
             checking: Checking::new(timings, left, now),
             reaction: spec.on_failure,
@@ -180,7 +183,7 @@ impl Watched {
     async fn measure(&mut self, engine: &Arc<Inner>, id: &EnvironmentId) {
         let now = engine.ports.clock.now();
         let due: Vec<Name> = self.checking.due(now).into_iter().cloned().collect();
-        let measured = join_all(due.iter().map(|name| self.one(engine, name, now))).await;
+        let measured = join_all(due.iter().map(|name| self.one(engine, id, name, now))).await;
         for (name, came) in due.iter().zip(measured) {
             if let Err(fault) = &came {
                 tracing::debug!(environment = %id, check = %name, fault = %fault.message, "not measured");
@@ -192,6 +195,7 @@ impl Watched {
     async fn one(
         &self,
         engine: &Arc<Inner>,
+        id: &EnvironmentId,
         name: &Name,
         now: Timestamp,
     ) -> Result<CheckOutcome, Fault> {
@@ -211,6 +215,10 @@ impl Watched {
             since: self.checking.started(),
             // Nobody waits for an answer once the deployment has ended.
             callback: Value::Null,
+            observed: match check.pods {
+                true => self.observed(engine, id).await.map_err(EngineError::into_fault)?,
+                false => Value::Null,
+            },
         };
         let key = format!("afterwards {}", self.deployed.deployment);
         let request = request(check, (name, progress), &subject, key.as_bytes(), now);
@@ -218,6 +226,41 @@ impl Watched {
         let call = Call { plugin: &check.plugin, scope: &scope, log: &log };
         engine.ports.checks.run(call, &request).await
     }
+}
+
+impl Watched {
+    /// How the pods are of what was deployed.
+    async fn observed(
+        &self,
+        engine: &Arc<Inner>,
+        id: &EnvironmentId,
+    ) -> Result<Value, EngineError> {
+        let entry = engine.environment(id).await?;
+        let (contents, log) = (Contents::default(), CallLog::default());
+        let way = Way {
+            engine,
+            state: &entry.state,
+            plan: &self.plan,
+            deployment: &self.deployed.deployment.0,
+            key: format!("{}-afterwards-access", self.deployed.deployment),
+            contents: &contents,
+            log: &log,
+        };
+        let mut reach = way.reach(&self.namespace).await?;
+        loop {
+            match engine.ports.cluster.observe(&reach.target, &self.running).await {
+                Ok(observed) => return Ok(json!(observed)),
+                Err(fault) => way.again(&mut reach, fault).await?,
+            }
+        }
+    }
+}
+
+/// What runs the pods of workloads.
+fn running(manifests: &Manifests) -> Vec<ObjectRef> {
+    let of_workloads = manifests.of(|owner| matches!(owner, ObjectOwner::Workload(_)));
+    let references = of_workloads.iter().filter_map(|object| manifests.reference(object));
+    references.filter(runs_pods).collect()
 }
 
 fn reports(checking: &Checking, result: CheckResult) -> String {

@@ -141,7 +141,7 @@ impl Inner {
                 config: json!(strategy.config),
                 traffic: strategy.traffic,
             }),
-            checks: self.checks(environment_type.1).await?,
+            checks: self.checks(&configuration, environment_type.1).await?,
             take_over_fields: environment_type.1.take_over_fields,
             gates: Vec::new(),
             teardown: false,
@@ -158,13 +158,16 @@ impl Inner {
     /// The checks of an environment's type, pinned.
     async fn checks(
         &self,
+        configuration: &Configuration,
         of_type: &EnvironmentTypeSpec,
     ) -> Result<BTreeMap<Name, PlannedCheck>, EngineError> {
         let mut found = BTreeMap::new();
         for (name, choice) in &of_type.checks {
             let plugin = self.plugin(&choice.plugin, PluginKind::Check).await?.plugin;
             let (config, timing) = (json!(choice.config), choice.timing());
-            found.insert(name.clone(), PlannedCheck { plugin, config, timing });
+            let spec = configuration.plugins.get(&choice.plugin);
+            let pods = spec.is_some_and(|spec| spec.grant.pods);
+            found.insert(name.clone(), PlannedCheck { plugin, config, timing, pods });
         }
         Ok(found)
     }

@@ -61,6 +61,9 @@ pub(crate) fn resolve(asks: &Asks, grant: &Grant, limits: &Limits) -> Result<Gra
             grant.reveal.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
         ));
     }
+    if asks.pods && !grant.pods {
+        refused.push("it asks how the pods are of what it checks (grant.pods)".to_owned());
+    }
     if asks.generate_secrets && !grant.generate_secrets {
         refused.push("it asks to have secrets generated (grant.generateSecrets)".to_owned());
     }

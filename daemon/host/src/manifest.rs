@@ -39,6 +39,8 @@ pub struct Asks {
     pub secrets: Vec<String>,
     /// To have secrets generated for its resources.
     pub generate_secrets: bool,
+    /// To be told how the pods are of what it checks.
+    pub pods: bool,
     /// To read the values of the secrets that it asks for.
     pub reveal_secrets: bool,
     /// More memory than the host's own limit.
@@ -229,7 +231,7 @@ repeat = "keyed"
         assert_eq!(
             error(&format!("{DRIVER}[asks]\nhost = []\n")),
             "bucket/plugin.toml:8: unknown field `host`, expected one of `hosts`, `secrets`, \
-             `generate_secrets`, `reveal_secrets`, `memory_mib`"
+             `generate_secrets`, `pods`, `reveal_secrets`, `memory_mib`"
         );
         assert!(
             error(&DRIVER.replace("driver", "receiver")).starts_with("bucket/plugin.toml:3: kind")

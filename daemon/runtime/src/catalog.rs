@@ -125,6 +125,7 @@ impl PluginCatalog for Catalog {
         // under a name that no document can have.
         let grant = Grant {
             secrets: parsed.asks.secrets.iter().map(|name| (name.clone(), name.clone())).collect(),
+            pods: parsed.asks.pods,
             generate_secrets: parsed.asks.generate_secrets,
             ..Grant::default()
         };

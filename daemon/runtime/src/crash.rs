@@ -18,8 +18,9 @@ use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{
     Accepted, Answer, ApplyRequest, Batch, Call, CallLog, Claim, Cluster, DriverPlan,
     DriverRequest, Drivers, FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, LogLines,
-    ObjectRef, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal, Sender,
-    SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport, WorkerId, WorkloadFault,
+    ObjectRef, ObservedWorkload, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal,
+    Sender, SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport, WorkerId,
+    WorkloadFault,
 };
 use deployd_core::{Digest, Fault, Timestamp};
 use deployd_engine::Ports;
@@ -174,6 +175,14 @@ impl Cluster for Crashing<dyn Cluster> {
         tail: usize,
     ) -> Result<Vec<LogLines>, Fault> {
         self.0.logs(target, object, tail).await
+    }
+
+    async fn observe(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<ObservedWorkload>, Fault> {
+        self.0.observe(target, objects).await
     }
 
     async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {

@@ -11,8 +11,8 @@ use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLines,
-    NotifierRequest, Notifiers, ObjectRef, Outgoing, PluginCatalog, PluginInfo, PluginRef,
-    Progress, Provisioned, Random, Readiness, Recipe, Removal, RenderInput, Sender,
+    NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
+    PluginRef, Progress, Provisioned, Random, Readiness, Recipe, Removal, RenderInput, Sender,
     SensitiveObjects, Snapshot, Strategies, StrategyContext, Target, Templaters, Vault, VaultAdmin,
     VaultError, Verdict, WorkloadFault,
 };
@@ -372,6 +372,10 @@ impl Cluster for Outside {
     }
 
     async fn logs(&self, _: &Target, _: &ObjectRef, _: usize) -> Result<Vec<LogLines>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn observe(&self, _: &Target, _: &[ObjectRef]) -> Result<Vec<ObservedWorkload>, Fault> {
         Ok(Vec::new())
     }
 

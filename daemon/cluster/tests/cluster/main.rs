@@ -20,6 +20,7 @@ mod faults;
 mod guarding;
 mod logs;
 mod many;
+mod observing;
 mod outages;
 mod pruning;
 mod ready;

@@ -100,6 +100,10 @@ pub struct Grant {
     /// Which of these it may read the value of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reveal: Vec<String>,
+    /// Whether it is told how the pods are of what it checks: their states,
+    /// restarts, and what they use.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pods: bool,
     /// Whether it may have the host generate secrets for its resources.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub generate_secrets: bool,

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::observed::ObservedWorkload;
 use super::plugins::CallLog;
 use crate::Fault;
 use crate::drift::ObjectCheck;
@@ -249,6 +250,15 @@ pub trait Cluster: Send + Sync + 'static {
         object: &ObjectRef,
         tail: usize,
     ) -> Result<Vec<LogLines>, Fault>;
+
+    /// How these objects are, which run pods, and the pods of their current version;
+    /// what containers use, where the cluster has its metrics API. In a few requests,
+    /// in the order given; an object that is not there is a fault.
+    async fn observe(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<ObservedWorkload>, Fault>;
 
     /// How the pods of these objects are, in the target's namespace, and what
     /// was said about them; in a few requests, however many there are. Values of

@@ -5,6 +5,7 @@ mod catalog;
 mod checks;
 mod cluster;
 mod egress;
+mod observed;
 mod plugins;
 mod store;
 mod vault;
@@ -20,6 +21,7 @@ pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,
     Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
+pub use observed::{ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload};
 pub use plugins::{
     Call, CallLog, Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLine,
     NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Removal, RenderInput, Scope,

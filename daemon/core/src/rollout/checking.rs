@@ -54,6 +54,9 @@ pub struct PlannedCheck {
     pub config: Value,
     /// When it is measured, and when that is enough.
     pub timing: CheckTiming,
+    /// Whether its plugin is told how the pods are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pods: bool,
 }
 
 /// What a measurement has shown, or a check so far.

@@ -75,6 +75,20 @@ impl Work {
         Ok(json!({ "url": url, "answers": answers }))
     }
 
+    /// How the pods are of a track of workloads.
+    async fn observed(&self, track: &str, workloads: &[String]) -> Result<Value, EngineError> {
+        let course = self.course().await?;
+        let objects = course.running(track, workloads);
+        let mut reach = self.reach(&course.plan, &course.new.namespace).await?;
+        loop {
+            let cluster = &self.engine.ports.cluster;
+            match cluster.observe(&reach.target, &objects).await {
+                Ok(observed) => return Ok(json!(observed)),
+                Err(fault) => self.again(&course.plan, &mut reach, fault).await?,
+            }
+        }
+    }
+
     async fn measure(
         &self,
         plan: &Plan,
@@ -91,14 +105,21 @@ impl Work {
         let all = || plan.workloads.iter().map(|workload| workload.name.clone()).collect();
         let manifests = self.rendered().await.map_err(EngineError::into_fault)?;
         let callback = self.callback(name).await.map_err(EngineError::into_fault)?;
+        let workloads: Vec<String> = run.workloads.map_or_else(all, <[String]>::to_vec);
+        let track = run.track.unwrap_or(STABLE);
+        let observed = match check.pods {
+            true => self.observed(track, &workloads).await.map_err(EngineError::into_fault)?,
+            false => Value::Null,
+        };
         let subject = Subject {
             deployment: &self.deployment.id,
             namespace: &manifests.namespace,
-            workloads: run.workloads.map_or_else(all, <[String]>::to_vec),
-            track: run.track.unwrap_or(STABLE),
+            workloads,
+            track,
             baseline: run.baseline,
             since: checking.started(),
             callback,
+            observed,
         };
         let request = request(check, (name, progress), &subject, self.step.key.as_bytes(), now);
         let scope = self.scope(plan);
@@ -134,6 +155,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) since: Timestamp,
     /// Where others can answer, and what they have; null where they can't.
     pub(crate) callback: Value,
+    /// How the pods are; null for a check that is not told.
+    pub(crate) observed: Value,
 }
 
 /// What a check is asked for one measurement (`wit/check.wit`). Its key is the
@@ -159,6 +182,7 @@ pub(crate) fn request(
             "now-ms": now.0,
             "idempotency-key": key.hex(),
             "callback": subject.callback,
+            "observed": subject.observed,
         }),
         token: progress.token().map(str::to_owned),
     }

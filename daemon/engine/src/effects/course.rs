@@ -67,6 +67,11 @@ impl Course {
         references.filter(|it| copies.contains(it) != (track == STABLE)).collect()
     }
 
+    /// What runs the pods of a track of workloads.
+    pub(super) fn running(&self, track: &str, workloads: &[String]) -> Vec<ObjectRef> {
+        self.of_track(track, workloads).into_iter().filter(runs_pods).collect()
+    }
+
     /// What runs pods of the new version, in whichever track.
     pub(super) fn brought(&self) -> Vec<ObjectRef> {
         let mut found = Vec::new();
@@ -75,7 +80,7 @@ impl Course {
             let all = tracks.others.iter().map(|(name, track)| (name.as_str(), track));
             for (name, track) in all.chain([(STABLE, &tracks.stable)]) {
                 if track.version == Version::New {
-                    found.extend(self.of_track(name, &own).into_iter().filter(runs_pods));
+                    found.extend(self.running(name, &own));
                 }
             }
         }
@@ -230,6 +235,6 @@ pub(super) fn is_of(owner: &ObjectOwner, workloads: &[String]) -> bool {
 }
 
 /// Whether an object is one of Kubernetes' controllers of pods that are to run on.
-fn runs_pods(object: &ObjectRef) -> bool {
+pub(crate) fn runs_pods(object: &ObjectRef) -> bool {
     matches!(object.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
 }

@@ -1,11 +1,13 @@
 //! Others answer checks that wait for them.
 
+use deployd_core::config::DocumentKind;
 use deployd_core::ports::CheckAnswer;
 use deployd_core::{DeploymentId, Name};
 use deployd_engine::EngineError;
 use serde_json::{Value, json};
 
 use crate::checks::index;
+use crate::documents::document;
 use crate::rollouts::{apply, ready, retire, running, shift};
 use crate::world::{Stage, assert_succeeded};
 
@@ -94,4 +96,38 @@ async fn who_is_not_waited_for_is_told_so() {
     assert_succeeded(&stage.end_of(&id).await);
     let error = refused(stage.engine.answer_check(&id, &suite, answer("late")).await);
     assert!(error.contains("does not wait"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_granted_it_is_told_how_the_pods_are() {
+    let run = json!({"do": "run-checks", "checks": ["suite"], "track": "canary"});
+    let program = json!([
+        apply("canary"),
+        ready("canary"),
+        run,
+        apply("stable"),
+        ready("stable"),
+        shift(0),
+        retire(),
+    ]);
+    let stage = running(program, json!({"suite": {"plugin": "check", "count": 1}})).await;
+    assert_succeeded(&stage.deployed("2").await);
+    assert_eq!(asked(&stage, 1).await[0]["observed"], Value::Null, "it was not granted");
+    stage.world.asked_of_checks.lock().unwrap().clear();
+
+    let granted = document(
+        DocumentKind::Plugin,
+        "check",
+        json!({"kind": "check", "source": {"shipped": "check"}, "grant": {"pods": true}}),
+    );
+    stage.apply(vec![granted]).await;
+    assert_succeeded(&stage.deployed("3").await);
+    let observed = asked(&stage, 1).await[0]["observed"].clone();
+    let names: Vec<&str> = observed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["object"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["backend-canary", "frontend-canary"]);
 }

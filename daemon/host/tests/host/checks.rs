@@ -157,6 +157,25 @@ async fn prometheus_is_asked_and_its_answer_judged() {
 }
 
 #[tokio::test]
+async fn kubernetes_is_told_how_the_pods_are() {
+    let stage = Stage::new();
+    let plugin = load_with(&stage, "kubernetes", &Grant { pods: true, ..Grant::default() }).await;
+    let of = |restarts: u64| {
+        let container = json!({"name": "web", "ready": true, "restarts": restarts});
+        json!({"observed": [{
+            "object": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web-canary"},
+            "replicas": 1, "ready": 1, "conditions": [],
+            "pods": [{"name": "a", "phase": "Running", "ready": true, "containers": [container]}],
+        }]})
+    };
+    let config = json!({"max_restarts": 0});
+    let outcome = run(&stage, &plugin, config.clone(), input(&of(0))).await.unwrap();
+    assert!(matches!(outcome, CheckOutcome::Passed(_)), "{outcome:?}");
+    let outcome = run(&stage, &plugin, config, input(&of(1))).await.unwrap();
+    assert!(matches!(outcome, CheckOutcome::Failed(_)), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn callback_asks_with_a_signature_and_waits() {
     let (address, asked) = serving(json!({})).await;
     let stage = Stage::over(Arc::new(ToServer(address)));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use base64::Engine as _;
@@ -27,8 +27,8 @@ impl Suite {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::<Mutex<Vec<Value>>>::default();
-        let take = |State(asked): State<Arc<Mutex<Vec<Value>>>>, Json(body): Json<Value>| async move {
-            asked.lock().unwrap().push(body);
+        let take = |State(asked): State<Arc<Mutex<Vec<Value>>>>, body: Bytes| async move {
+            asked.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
         };
         let router = axum::Router::new().route("/run", post(take)).with_state(asked.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -92,12 +92,17 @@ fn documents(port: u16) -> Value {
             }}),
         ),
         document(
+            "Plugin",
+            "kubernetes",
+            json!({"kind": "check", "source": {"shipped": "kubernetes"}, "grant": {"pods": true}}),
+        ),
+        document(
             "EnvironmentType",
             "development",
             json!({
                 "templater": {"plugin": "score-k8s"},
                 "strategy": {"plugin": "canary", "config": {"steps": [
-                    {"weight": 50}, {"checks": ["suite"]},
+                    {"weight": 50}, {"checks": ["suite", "pods"]},
                 ]}},
                 "values": {"domain": "dev.localhost"},
                 "checks": {"suite": {
@@ -105,6 +110,12 @@ fn documents(port: u16) -> Value {
                     "config": {
                         "url": format!("http://127.0.0.1:{port}/run"), "secret": "suite",
                         "poll_ms": 100,
+                    },
+                }, "pods": {
+                    "plugin": "kubernetes", "intervalMs": 100, "count": 2,
+                    "config": {
+                        "ready_percent": 100, "max_restarts": 0,
+                        "conditions": {"Available": "True"},
                     },
                 }},
             }),
@@ -139,6 +150,7 @@ async fn others_check_a_canary_and_their_signed_answer_is_the_verdict() {
     assert_eq!(suite.answer(&asked, "passed", SIGNING_SECRET).await, 409, "it is over");
     let logs = stage.client.get(&format!("/v1/deployments/{id}/logs")).await.text;
     assert!(logs.contains("120 of 120 tests"), "{logs}");
+    assert!(logs.contains("check pods passed: "), "{logs}");
     assert!(logs.contains("its signature is not of the secret"), "{logs}");
 
     let id = stage.announce('3').await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deployd_core::drift::{Difference, Drift, ObjectCheck};
 use deployd_core::ports::{
-    ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness,
-    SensitiveObjects, Snapshot, Target, UNAUTHORIZED, WorkloadFault,
+    ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, ObservedWorkload,
+    Readiness, SensitiveObjects, Snapshot, Target, UNAUTHORIZED, WorkloadFault,
 };
 use deployd_core::{Fault, Timestamp};
 use serde_json::Value;
@@ -269,6 +269,23 @@ impl Cluster for Instance {
         _tail: usize,
     ) -> Result<Vec<LogLines>, Fault> {
         Ok(Vec::new())
+    }
+
+    async fn observe(
+        &self,
+        _target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<ObservedWorkload>, Fault> {
+        let cluster = self.world.cluster.lock().unwrap();
+        cluster.answers()?;
+        let seen = |object: &ObjectRef| ObservedWorkload {
+            object: object.clone(),
+            replicas: 1,
+            ready: u64::from(cluster.objects.contains_key(object)),
+            conditions: Vec::new(),
+            pods: Vec::new(),
+        };
+        Ok(objects.iter().map(seen).collect())
     }
 
     async fn snapshot(&self, _target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {

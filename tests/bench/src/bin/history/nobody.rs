@@ -11,9 +11,9 @@ use deployd_core::config::PluginSpec;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef,
-    Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random, Readiness,
-    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Store, Strategies, StrategyContext,
-    Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
+    ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned,
+    Random, Readiness, Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Store, Strategies,
+    StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -233,6 +233,10 @@ impl Cluster for Nobody {
     }
 
     async fn logs(&self, _: &Target, _: &ObjectRef, _: usize) -> Result<Vec<LogLines>, Fault> {
+        nobody()
+    }
+
+    async fn observe(&self, _: &Target, _: &[ObjectRef]) -> Result<Vec<ObservedWorkload>, Fault> {
         nobody()
     }
 
