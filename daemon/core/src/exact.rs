@@ -196,7 +196,7 @@ mod tests {
             manifests: digest,
             at: Timestamp(0),
         };
-        let back = Origin::Rollback { to: id("2"), from: id("3"), exact: true };
+        let back = Origin::Rollback { to: id("2"), from: id("3"), exact: true, recent: true };
         let runs = record(4, back, Outcome::Succeeded);
         assert_eq!(runs.request.exact(), Some(&id("2")));
         assert_eq!(look(&runs, &deployed, 4), Look::Before(id("2")));

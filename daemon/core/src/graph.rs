@@ -125,6 +125,9 @@ pub struct Node {
     pub after: BTreeSet<Uid>,
     /// What happens once it is not asked for any more.
     pub when_unused: WhenUnused,
+    /// Whether changes of it can't be undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_only: bool,
 }
 
 /// What a deployment needs.
@@ -373,6 +376,7 @@ impl Builder<'_> {
                 inputs: definition.inputs.clone(),
                 after: BTreeSet::new(),
                 when_unused: definition.when_unused,
+                forward_only: definition.forward_only,
             },
         );
         self.open.push(uid.clone());

@@ -231,6 +231,7 @@ mod tests {
             lender: None,
             inputs: BTreeMap::new(),
             when_unused: WhenUnused::Keep,
+            forward_only: false,
         }
     }
 

@@ -92,6 +92,29 @@ impl Plan {
     }
 }
 
+/// Resources whose changes can't be undone (`forwardOnly` of their definitions),
+/// and that are not the same in two plans: what was changed of each.
+///
+/// A resource that only the newer plan has is not among them: it is unused after
+/// going back, and its definition says what happens then.
+pub fn not_undone(newer: &Plan, older: &Plan) -> Vec<String> {
+    let differing = |old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>| {
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let differ = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
+        differ.cloned().collect::<BTreeSet<String>>()
+    };
+    let forward_only = newer.graph.nodes.iter().filter(|(_, node)| node.forward_only);
+    forward_only
+        .filter_map(|(uid, new)| {
+            let old = older.graph.nodes.get(uid)?;
+            let mut changed = differing(&old.params, &new.params);
+            changed.extend(differing(&old.inputs, &new.inputs));
+            let changed: Vec<String> = changed.into_iter().collect();
+            (!changed.is_empty()).then(|| format!("{} ({})", new.key, changed.join(", ")))
+        })
+        .collect()
+}
+
 /// What runs before a plan is executed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Previous {

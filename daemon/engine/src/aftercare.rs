@@ -362,12 +362,22 @@ impl Inner {
         // What can't be had as it was is resolved anew: it ran well before.
         let ask = RollbackRequest { resolve: true, ..RollbackRequest::default() };
         let back = Box::pin(engine.rollback_plan(id, &ask)).await?;
+        if !back.not_undone.is_empty() {
+            let what = back.not_undone.join("; ");
+            tracing::error!(environment = %id, "does not go back by itself: what was changed of {what} can't be undone; a person has to decide");
+            return Ok(None);
+        }
         let record = engine.deployment(&back.to).await?;
         let set = engine.set(record.request.set).await?;
         let wanted = Request {
             set: record.request.set,
             mode: Mode::Manual,
-            origin: Origin::Rollback { to: back.to, from: back.from, exact: back.exact },
+            origin: Origin::Rollback {
+                to: back.to,
+                from: back.from,
+                exact: back.exact,
+                recent: back.recent,
+            },
             comment: Some(format!("degraded: {message}")),
             expected_plan: None,
             confirm_replace: false,

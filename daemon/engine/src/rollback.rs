@@ -1,12 +1,13 @@
 //! Goes back to what ran before in an environment.
 
 use deployd_core::deployment::projection::{BY_ENVIRONMENT, DEPLOYMENTS};
-use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
+use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Outcome, Request};
 use deployd_core::exact::{Look, look};
+use deployd_core::plan::{Plan, not_undone};
 use deployd_core::ports::Order;
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{DeployRequest, PlanView, RollbackRequest, RollbackView};
-use deployd_core::{DeploymentId, EnvironmentId};
+use deployd_core::{DeploymentId, EnvironmentId, Timestamp};
 
 use crate::exact::reasons;
 use crate::records::{
@@ -26,6 +27,8 @@ struct Back {
     from: DeploymentRecord,
     to: DeploymentRecord,
     obstacles: Vec<String>,
+    recent: bool,
+    not_undone: Vec<String>,
     view: PlanView,
 }
 
@@ -50,6 +53,8 @@ impl Engine {
             to_number: back.to.number,
             exact: back.exact(),
             obstacles: back.obstacles,
+            recent: back.recent,
+            not_undone: back.not_undone,
             plan: back.view,
         })
     }
@@ -66,13 +71,16 @@ impl Engine {
         }
         // It holds two records, and whoever awaits this would hold them, too.
         let back = Box::pin(self.back(id, &request)).await?;
-        let exact = back.exact();
+        if !back.not_undone.is_empty() && !request.confirm_forward_only {
+            return Err(stays_changed(&back.not_undone));
+        }
+        let (exact, recent) = (back.exact(), back.recent);
         let (to, from) = (back.to.id, back.from.id);
         let set = self.set(back.to.request.set).await?;
         let wanted = Request {
             set: back.to.request.set,
             mode: Mode::Manual,
-            origin: Origin::Rollback { to, from, exact },
+            origin: Origin::Rollback { to, from, exact, recent },
             comment: request.comment,
             expected_plan: request.expected_plan,
             confirm_replace: request.confirm_replace,
@@ -113,13 +121,15 @@ impl Engine {
             exact: true,
             ..DeployRequest::default()
         };
+        let recent = inner.is_recent(id, &to, deployed).await?;
+        let not_undone = inner.not_undone(deployed, &to).await?;
         match self.plan(&ask).await {
-            Ok(view) => Ok(Back { from, to, obstacles: Vec::new(), view }),
+            Ok(view) => Ok(Back { from, to, obstacles: Vec::new(), recent, not_undone, view }),
             Err(error) => match reasons(&error) {
                 Some(obstacles) if request.resolve => {
                     ask.exact = false;
                     let view = self.plan(&ask).await?;
-                    Ok(Back { from, to, obstacles, view })
+                    Ok(Back { from, to, obstacles, recent, not_undone, view })
                 }
                 _ => Err(error),
             },
@@ -177,6 +187,61 @@ impl Inner {
 }
 
 impl Inner {
+    /// Whether a deployment ran here until so recently that the type of the
+    /// environment lets strategies skip steps.
+    async fn is_recent(
+        &self,
+        id: &EnvironmentId,
+        to: &DeploymentRecord,
+        deployed: &Deployed,
+    ) -> Result<bool, EngineError> {
+        let configuration = self.configuration().await?;
+        let of = configuration.environments.get(id).map(|spec| &spec.environment_type);
+        let of = of.and_then(|of| configuration.environment_types.get(of));
+        let Some(window) = of.and_then(|of| of.rollback_window.as_ref()) else { return Ok(true) };
+        let until = self.ran_until(id, to, deployed).await?;
+        Ok(self.ports.clock.now().ms_since(until) <= window.ms())
+    }
+
+    /// When a deployment was followed by the next one that succeeded.
+    async fn ran_until(
+        &self,
+        id: &EnvironmentId,
+        to: &DeploymentRecord,
+        deployed: &Deployed,
+    ) -> Result<Timestamp, EngineError> {
+        let store = &*self.ports.store;
+        let mut range = below(&[&id.to_string()]);
+        range.start = numbered_key(&id.to_string(), to.number.saturating_add(1));
+        let page = store.scan(BY_ENVIRONMENT, range, Order::Ascending, LOOKED_AT_MAX).await?;
+        for (_, bytes) in &page.entries {
+            let name: DeploymentId = decode("deployment id", bytes)?;
+            let next = head_of_deployment(store, &name).await?;
+            if let (Some(Outcome::Succeeded), Some(ended)) = (next.outcome, next.ended) {
+                return Ok(ended);
+            }
+        }
+        // None of very many has: what runs now came after them.
+        Ok(deployed.at)
+    }
+
+    /// Resources that were changed since a deployment, and can't be changed back.
+    async fn not_undone(
+        &self,
+        deployed: &Deployed,
+        to: &DeploymentRecord,
+    ) -> Result<Vec<String>, EngineError> {
+        let store = &*self.ports.store;
+        let newer: Plan = content(store, "plan", deployed.plan).await?;
+        if !newer.graph.nodes.values().any(|node| node.forward_only) {
+            return Ok(Vec::new());
+        }
+        let whole = deployment(store, &to.id).await?;
+        let Some(older) = whole.work.and_then(|work| work.plan) else { return Ok(Vec::new()) };
+        let older: Plan = content(store, "plan", older).await?;
+        Ok(not_undone(&newer, &older))
+    }
+
     async fn is_kept_from(
         &self,
         id: &EnvironmentId,
@@ -185,6 +250,15 @@ impl Inner {
         let set: DeploymentSet = content(&*self.ports.store, "set", record.request.set).await?;
         Ok(!self.kept_from(id, set.images().values()).await?.is_empty())
     }
+}
+
+/// What is asked before going back.
+fn stays_changed(not_undone: &[String]) -> EngineError {
+    let message = format!(
+        "what was changed since of {} can't be undone, and what runs again would meet it as it is now; go back with --confirm-forward-only if it can",
+        not_undone.join("; ")
+    );
+    EngineError::Conflict { message }
 }
 
 fn nothing_before(id: &EnvironmentId, which: &str) -> EngineError {

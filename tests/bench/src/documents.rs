@@ -99,6 +99,46 @@ pub async fn apply(
     send(client, &all).await
 }
 
+/// How often canaries are checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked {
+    /// The server on this machine that is asked.
+    pub port: u16,
+    /// Before the first measurement, in milliseconds.
+    pub delay_ms: u64,
+    /// From one measurement to the next, in milliseconds.
+    pub interval_ms: u64,
+    /// Measurements that have to pass.
+    pub count: u64,
+}
+
+/// Has all environments rolled out by canaries from now on: half of the traffic,
+/// for as long as a check takes.
+pub async fn canaries(client: &Client, checked: Checked) -> anyhow::Result<()> {
+    let Checked { port, delay_ms, interval_ms, count } = checked;
+    let url = format!("http://127.0.0.1:{port}/{{{{namespace}}}}");
+    let host = json!({"host": "127.0.0.1", "port": port, "scheme": "http", "privateAddress": true});
+    let all = [
+        plugin("canary", "strategy", json!({})),
+        plugin("http", "check", json!({"hosts": [host]})),
+        document(
+            "EnvironmentType",
+            "bench",
+            json!({
+                "templater": {"plugin": "score-k8s"},
+                "strategy": {"plugin": "canary", "config": {"steps": [
+                    {"weight": 50}, {"checks": ["healthy"]},
+                ]}},
+                "checks": {"healthy": {
+                    "plugin": "http", "config": {"url": url}, "initialDelayMs": delay_ms,
+                    "intervalMs": interval_ms, "count": count,
+                }},
+            }),
+        ),
+    ];
+    send(client, &all).await
+}
+
 /// Applies more applications, for which everything else is there.
 pub async fn apply_more(
     client: &Client,

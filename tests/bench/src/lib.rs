@@ -4,6 +4,7 @@
 mod block;
 pub mod daemon;
 pub mod documents;
+pub mod figures;
 pub mod history;
 pub mod host;
 pub mod surroundings;

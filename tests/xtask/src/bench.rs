@@ -18,6 +18,7 @@ mod plugin_call;
 mod provision;
 mod render;
 mod report;
+mod rollout;
 
 use crate::command::{cargo, run};
 use anyhow::bail;
@@ -45,6 +46,9 @@ pub(crate) enum Name {
     /// Whole deployments: many at once, one more in a long history, starts,
     /// memory.
     Deploy,
+    /// Rollouts under way: what they cost, how soon a failed pod is answered,
+    /// memory over a week.
+    Rollout,
 }
 
 /// How much is measured.
@@ -66,6 +70,12 @@ pub(crate) struct Amount {
     /// deployments.
     #[arg(long, default_value_t = 250)]
     versions: usize,
+    /// Canaries under way at once, for `rollout`.
+    #[arg(long, default_value_t = 500)]
+    rollouts: usize,
+    /// Canaries that have a week's checks in 17 minutes, for `rollout`; none for 0.
+    #[arg(long, default_value_t = 10)]
+    weeks: usize,
     /// A folder for the stores of `history`, to be asked again without making them
     /// anew.
     #[arg(long)]
@@ -88,7 +98,8 @@ fn programs(root: &Path, names: &[&str]) -> anyhow::Result<PathBuf> {
 
 /// Measures, prints a table and a line of JSON; an error when a goal is missed.
 pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<()> {
-    let Amount { blocks, environments, history, applications, versions, keep } = amount;
+    let Amount { blocks, environments, history, applications, versions, rollouts, weeks, keep } =
+        amount;
     let report = match name {
         Name::Apply => apply::bench(root, blocks)?,
         // It has no contenders that take turns, and makes its report itself.
@@ -98,6 +109,7 @@ pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<(
         Name::Provision => provision::bench(root, blocks)?,
         Name::History => history::bench(root, blocks, applications, versions, keep.as_deref())?,
         Name::Hostile => hostile::bench(root, blocks)?,
+        Name::Rollout => return rollout::bench(root, rollouts, weeks),
         Name::Intake => return intake::bench(root, blocks),
     };
     print!("{report}");

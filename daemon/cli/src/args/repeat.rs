@@ -85,6 +85,9 @@ pub struct RollbackArgs {
     /// Let resources be made anew by another driver, with the loss of what is in the old ones
     #[arg(long, requires = "resolve")]
     pub confirm_replace: bool,
+    /// Go back although changes of resources since can't be undone
+    #[arg(long)]
+    pub confirm_forward_only: bool,
     /// Whether to follow it.
     #[command(flatten)]
     pub watching: Watching,

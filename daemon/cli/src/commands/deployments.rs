@@ -194,7 +194,7 @@ fn what(record: &DeploymentRecord) -> String {
         Origin::Request => String::new(),
         Origin::Redeploy { of, exact: false } => format!("as {of}"),
         Origin::Redeploy { of, exact: true } => format!("exactly as {of}"),
-        Origin::Rollback { to, from, exact } => {
+        Origin::Rollback { to, from, exact, .. } => {
             let how = if *exact { "exactly " } else { "" };
             format!("back from {from}, {how}to {to}")
         }

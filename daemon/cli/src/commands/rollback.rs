@@ -20,6 +20,7 @@ pub(super) async fn rollback(
         comment: args.comment,
         expected_plan: None,
         confirm_replace: args.confirm_replace,
+        confirm_forward_only: args.confirm_forward_only,
     };
     if args.dry_run {
         let view = client.plan_of_rollback(&args.environment, &request).await?;
@@ -49,6 +50,10 @@ fn describe(output: &mut Output, environment: &str, view: &RollbackView) -> Resu
     output.line(format!("{title}: back from #{from} to #{to} ({}), {how}", view.to))?;
     for obstacle in &view.obstacles {
         let text = format!("  not exactly, since {}", clean(obstacle));
+        output.line(paint.tone(Tone::Warn, text))?;
+    }
+    for resource in &view.not_undone {
+        let text = format!("  can't be undone: {}", clean(resource));
         output.line(paint.tone(Tone::Warn, text))?;
     }
     let changes = &view.plan.preview.changes;

@@ -10,7 +10,7 @@ use super::TimeToLive;
 use super::afterwards::AfterwardsSpec;
 use super::check::{self, CheckChoice};
 use super::details::DetailsSpec;
-use super::drift::DriftSpec;
+use super::drift::{DriftSpec, Every};
 use crate::Name;
 use crate::rollout::Choice;
 
@@ -60,6 +60,10 @@ pub struct EnvironmentTypeSpec {
     /// Checks that go on after a deployment has succeeded; none when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub afterwards: Option<AfterwardsSpec>,
+    /// Strategies may skip steps when they go back to what ran here so recently:
+    /// `1h`, `7d`. However long ago when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_window: Option<Every>,
     /// Scheduled checks for drift; none when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,

@@ -42,6 +42,10 @@ pub struct ResourceDefinitionSpec {
     /// What happens once no workload asks for the resource any more.
     #[serde(default)]
     pub when_unused: WhenUnused,
+    /// Changes of it can't be undone, such as migrations of a schema: who goes back
+    /// to what ran before is told so, and asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_only: bool,
 }
 
 /// Where a resource comes from.

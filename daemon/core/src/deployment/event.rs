@@ -31,6 +31,11 @@ pub enum Skip {
     All,
 }
 
+/// What a field that is not there stands for: events of before had no window.
+fn yes() -> bool {
+    true
+}
+
 /// Why there is a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -71,6 +76,10 @@ pub enum Origin {
         /// Whether to its very manifests.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         exact: bool,
+        /// Whether that ran here so recently that strategies may skip steps; not
+        /// written where it is so.
+        #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+        recent: bool,
     },
     /// The environment was made as another one is, with the set that runs there.
     Clone {
@@ -84,6 +93,13 @@ pub enum Origin {
         /// Since when.
         at: Timestamp,
     },
+}
+
+impl Origin {
+    /// Whether what is deployed ran here so recently that strategies may skip steps.
+    pub fn is_recent(&self) -> bool {
+        matches!(self, Self::Rollback { recent: true, .. })
+    }
 }
 
 /// That an environment is taken away: its objects, its resources, and at last

@@ -27,6 +27,9 @@ pub struct RollbackRequest {
     /// Let resources be replaced, where it is resolved anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirm_replace: bool,
+    /// Go back although changes of resources can't be undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm_forward_only: bool,
 }
 
 /// What going back would do.
@@ -46,6 +49,12 @@ pub struct RollbackView {
     /// Why it is not, if it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<String>,
+    /// Whether it ran so recently that strategies may skip steps.
+    #[serde(default)]
+    pub recent: bool,
+    /// Resources that stay as they were changed since, because that can't be undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_undone: Vec<String>,
     /// What would be done.
     pub plan: PlanView,
 }

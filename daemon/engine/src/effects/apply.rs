@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deployd_core::Fault;
 use deployd_core::graph::{self, Uid};
-use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
+use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan, not_undone};
 use deployd_core::ports::{
     ApplyRequest, LogLevel, Object, ObjectRef, Provisioned, Readiness, WorkloadFault,
 };
@@ -196,6 +196,11 @@ impl Work {
         let manifests = self.manifests_at(deployed.manifests).await?;
         let message = format!("bringing back deployment {}", deployed.deployment);
         self.log.line(LogLevel::Warn, message);
+        for resource in not_undone(&*self.plan().await?, &plan) {
+            let message =
+                format!("stays as it was changed, since that can't be undone: {resource}");
+            self.log.line(LogLevel::Warn, message);
+        }
         if let Waited::Left = self.undo_stable().await? {
             return Ok(Ended::Left);
         }

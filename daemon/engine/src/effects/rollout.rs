@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deployd_core::Fault;
-use deployd_core::deployment::{Action, Origin, StepStatus};
+use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{Call, Decision, LogLevel, ObjectRef, StrategyContext};
 use deployd_core::rollout::{STABLE, Tracks, Way, course};
@@ -29,7 +29,7 @@ impl Work {
             .strategy
             .as_ref()
             .ok_or_else(|| EngineError::bug("a rollout without a strategy"))?;
-        let recent = matches!(self.deployment.request.origin, Origin::Rollback { .. });
+        let recent = self.deployment.request.origin.is_recent();
         let context = StrategyContext {
             config: strategy.config.clone(),
             workloads: workloads(&Rolled {

@@ -1,6 +1,6 @@
 //! The strategy's decisions, each asked for again.
 
-use deployd_core::deployment::{Event, Origin, StepKind};
+use deployd_core::deployment::{Event, StepKind};
 use deployd_core::plan::Manifests;
 use deployd_core::ports::{Call, CallLog, Decision, PluginRef, StrategyContext};
 use deployd_core::replay::{Part, ReplayedPart, differences};
@@ -49,7 +49,7 @@ impl Past<'_> {
                 new: &manifests,
                 current: current.as_ref(),
                 ways: &ways(&self.plan, &manifests, current.as_ref())?,
-                recent: matches!(self.record.request.origin, Origin::Rollback { .. }),
+                recent: self.record.request.origin.is_recent(),
             }),
         };
         let (mut before, mut recorded, mut replayed) = (None::<Value>, Vec::new(), Vec::new());

@@ -120,7 +120,7 @@ async fn who_goes_back_twice_goes_back_further() {
     assert_eq!(manifests(&fifth), manifests(&second));
     assert_eq!(
         fifth.request.origin,
-        Origin::Rollback { to: second.id, from: fourth.id, exact: true }
+        Origin::Rollback { to: second.id, from: fourth.id, exact: true, recent: true }
     );
     let sixth = back(&stage, nothing()).await;
     assert_eq!(manifests(&sixth), manifests(&first));

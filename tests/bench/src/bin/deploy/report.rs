@@ -1,12 +1,9 @@
-//! What was measured: a table for people, and a line of JSON.
+//! What was measured of whole deployments.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use bench::daemon::Usage;
+use bench::figures::{Figures, median, ms};
 
 /// Whole deployments a second, on two cores.
 const PER_SECOND: f64 = 100.0;
@@ -17,14 +14,6 @@ const START_MS: f64 = 300.0;
 /// Resident memory of an idle daemon.
 const MEMORY_MIB: f64 = 65.0;
 
-#[derive(Serialize)]
-struct Goal {
-    goal: String,
-    wanted: f64,
-    reached: f64,
-    ok: bool,
-}
-
 /// Medians of one more deployment.
 struct OneMore {
     deployments: usize,
@@ -33,56 +22,22 @@ struct OneMore {
     written: f64,
 }
 
-#[derive(Serialize)]
 pub(crate) struct Report {
-    bench: &'static str,
-    facts: BTreeMap<String, String>,
-    figures: BTreeMap<String, f64>,
-    ratios: BTreeMap<String, f64>,
-    goals: Vec<Goal>,
-    ok: bool,
-    #[serde(skip)]
+    figures: Figures,
     one_more: Vec<OneMore>,
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn ms(time: &Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        let mut facts = BTreeMap::new();
-        let processors = std::thread::available_parallelism().map_or(0, usize::from);
-        facts.insert("processors".to_owned(), processors.to_string());
-        if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
-            facts.insert("load average, at the start".to_owned(), load.trim_end().to_owned());
-        }
-        Self {
-            bench: "deploy",
-            facts,
-            figures: BTreeMap::new(),
-            ratios: BTreeMap::new(),
-            goals: Vec::new(),
-            ok: true,
-            one_more: Vec::new(),
-        }
+        Self { figures: Figures::new("deploy"), one_more: Vec::new() }
     }
 
     fn figure(&mut self, name: &str, value: f64) {
-        // All of it takes minutes: whoever waits sees that it goes on.
-        eprintln!("   {name}: {value:.2}");
-        self.figures.insert(name.to_owned(), value);
+        self.figures.figure(name, value);
     }
 
     fn goal(&mut self, goal: String, wanted: f64, reached: f64, ok: bool) {
-        self.ok &= ok;
-        self.goals.push(Goal { goal, wanted, reached, ok });
+        self.figures.goal(goal, wanted, reached, ok);
     }
 
     /// A round of deployments to all environments.
@@ -156,36 +111,14 @@ impl Report {
             ("bytes written", long.written / short.written),
         ];
         for (what, ratio) in ratios {
-            self.ratios.insert(format!("{name}, {what}"), ratio);
+            self.figures.ratio(format!("{name}, {what}"), ratio);
         }
         let [(_, time), ..] = ratios;
         self.goal(format!("{name}: at most {FLAT} times the time"), FLAT, time, time <= FLAT);
     }
 
-    pub(crate) fn ok(&self) -> bool {
-        self.ok
-    }
-
-    /// All of it in one line.
-    pub(crate) fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f)?;
-        for (name, fact) in &self.facts {
-            writeln!(f, "{name}: {fact}")?;
-        }
-        writeln!(f)?;
-        for (name, value) in self.figures.iter().chain(&self.ratios) {
-            writeln!(f, "{name:64}{value:>12.2}")?;
-        }
-        writeln!(f)?;
-        for Goal { goal, reached, ok, .. } in &self.goals {
-            writeln!(f, "{} {goal}: {reached:.2}", if *ok { "reached" } else { "MISSED " })?;
-        }
-        writeln!(f)
+    /// All of it.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
     }
 }

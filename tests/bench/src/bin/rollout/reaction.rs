@@ -1,0 +1,85 @@
+//! How soon a rollout is taken back once a pod of it has failed: from the moment in
+//! which the cluster says so to the first change that is asked of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bench::figures::{Figures, median, ms};
+use deployd_practice::{Behaviour, PodMatch, Practice};
+use serde_json::Value;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// The longest that all of them may take to fail and to be taken back.
+const MAX: Duration = Duration::from_secs(300);
+
+/// Restarts after which a container in back-off has failed: as many as the daemon
+/// needs to be sure (`Patience::crash_restarts`).
+const RESTARTS: u64 = 3;
+
+/// What a person would call at once, in milliseconds.
+const GOAL_MS: f64 = 200.0;
+
+#[derive(Default)]
+struct Seen {
+    failed: Option<Instant>,
+    answered: Option<Duration>,
+}
+
+pub(crate) async fn bench(
+    figures: &mut Figures,
+    practice: &Practice,
+    namespaces: &[String],
+) -> anyhow::Result<()> {
+    let mut all: BTreeMap<&str, Seen> =
+        namespaces.iter().map(|name| (name.as_str(), Seen::default())).collect();
+    practice.forget_requests();
+    for namespace in namespaces {
+        let canaries = PodMatch::any().namespace(namespace).label("deployd.dev/track", "canary");
+        practice.behaviours().set(canaries, Behaviour::crash_loop());
+    }
+    let began = Instant::now();
+    while all.values().any(|seen| seen.answered.is_none()) {
+        ensure!(began.elapsed() < MAX, "not all are taken back");
+        let requests = practice.requests();
+        for (namespace, seen) in &mut all {
+            if seen.failed.is_none() && has_failed(practice, namespace) {
+                seen.failed = Some(Instant::now());
+            }
+            let place = format!("/namespaces/{namespace}/");
+            let changed = requests
+                .iter()
+                .any(|request| request.method != "GET" && request.path.contains(&place));
+            if let (Some(failed), None, true) = (seen.failed, seen.answered, changed) {
+                seen.answered = Some(failed.elapsed());
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let times = || all.values().filter_map(|seen| seen.answered.as_ref()).map(ms);
+    let reached = median(times());
+    figures.figure("from a failed pod to the first change, ms, median", reached);
+    figures
+        .figure("from a failed pod to the first change, ms, longest", times().fold(0.0, f64::max));
+    figures.goal(
+        format!("from a failed pod to the first change: less than {GOAL_MS} ms"),
+        GOAL_MS,
+        reached,
+        reached < GOAL_MS,
+    );
+    Ok(())
+}
+
+/// Whether a pod of the canary has been started again often enough.
+fn has_failed(practice: &Practice, namespace: &str) -> bool {
+    practice.objects().list("pods", namespace).iter().any(|pod| {
+        let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+        statuses.into_iter().flatten().any(|status| {
+            let waits = status.pointer("/state/waiting/reason").and_then(Value::as_str);
+            let restarts = status.pointer("/restartCount").and_then(Value::as_u64);
+            waits == Some("CrashLoopBackOff") && restarts.is_some_and(|count| count >= RESTARTS)
+        })
+    })
+}
