@@ -55,6 +55,7 @@ impl Stage {
         let check = PlannedCheck {
             plugin: PluginRef { name: "prometheus".to_owned(), digest: crate::Digest::of(b"p") },
             config: json!({}),
+            pods: false,
             timing: from_value(timing).unwrap(),
         };
         let checks = BTreeMap::from([("errors".parse().unwrap(), check)]);

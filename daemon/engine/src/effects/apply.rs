@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deployd_core::Fault;
+use deployd_core::deployment::StepKind;
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan, not_undone};
 use deployd_core::ports::{
@@ -11,6 +11,7 @@ use deployd_core::ports::{
 use deployd_core::rollout;
 use deployd_core::secret::misplaced;
 use deployd_core::seeded::{Bug, seeded};
+use deployd_core::{Fault, FaultClass};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -111,14 +112,23 @@ impl Work {
         if seeded(Bug::SecretInALog) {
             self.log.line(LogLevel::Debug, format!("applying {:?}", objects.expose()));
         }
+        let mut force = plan.take_over_fields;
         loop {
-            let request = ApplyRequest {
-                target: reach.target.clone(),
-                objects: objects.clone(),
-                force: plan.take_over_fields,
-            };
+            let target = reach.target.clone();
+            let request = ApplyRequest { target, objects: objects.clone(), force };
             match self.engine.ports.cluster.apply(&request, &self.log).await {
                 Ok(references) => return Ok(references),
+                // Who has changed something by hand in the middle of a rollout must
+                // not keep what ran before from running again.
+                Err(fault)
+                    if fault.class == FaultClass::Conflict
+                        && self.step.kind == StepKind::Restore
+                        && !force =>
+                {
+                    let message = format!("taken over all the same: {}", fault.message);
+                    self.log.line(LogLevel::Warn, message);
+                    force = true;
+                }
                 Err(fault) => self.again(plan, &mut reach, fault).await?,
             }
         }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use deployd_core::Fault;
 use deployd_core::deployment::{DeploymentRecord, Outcome};
 use deployd_core::ports::ObjectRef;
 use serde_json::{Value, json};
@@ -137,4 +138,23 @@ async fn a_rollout_is_watched_after_a_restart_and_no_longer_than_it_waits() {
     let place = crate::world::development();
     let newest = stage.engine.history(Some(&place), None, 1).await.unwrap().deployments;
     assert_eq!(newest[0].id, third, "what ended is another's business");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_by_hand_meanwhile_does_not_keep_the_old_version_from_coming_back() {
+    let stage = running(canary(), json!({})).await;
+    let before = stage.world.cluster().objects.clone();
+    let id = stage.announce("2").await;
+    stage.paused(&id).await;
+    let conflict = || Fault::conflict("field-conflict", "kubectl-edit has .spec.replicas");
+    let faults = vec![conflict(), conflict()];
+    stage.world.cluster().apply_faults.insert("frontend".to_owned(), faults);
+    stage.resume(&id).await.unwrap();
+    let record = stage.end_of(&id).await;
+    assert_eq!(record.outcome, Some(Outcome::RolledBack));
+    assert_eq!(record.fault.unwrap().code, "field-conflict");
+    assert_eq!(stage.world.cluster().objects, before);
+    let lines = stage.engine.logs(&id, 0, 1_000).await.unwrap();
+    let said = "taken over all the same: kubectl-edit has .spec.replicas";
+    assert!(lines.iter().any(|line| line.message == said), "{lines:#?}");
 }

@@ -49,6 +49,8 @@ struct Asks {
     _secrets: Vec<String>,
     #[serde(rename = "generate_secrets")]
     _generate_secrets: bool,
+    #[serde(rename = "pods")]
+    _pods: bool,
     #[serde(rename = "reveal_secrets")]
     _reveal_secrets: bool,
     #[serde(rename = "memory_mib")]
