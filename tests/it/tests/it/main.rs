@@ -25,6 +25,7 @@ mod input;
 mod kills;
 mod load;
 mod openbao;
+mod meddling;
 mod operations;
 mod past;
 mod patient;
