@@ -27,6 +27,7 @@ mod ratio;
 mod route;
 mod shifting;
 mod situation;
+pub mod sleeping;
 mod tracks;
 mod traffic;
 

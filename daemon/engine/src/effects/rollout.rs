@@ -6,7 +6,8 @@ use deployd_core::Fault;
 use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{Call, Decision, LogLevel, ObjectRef, StrategyContext};
-use deployd_core::rollout::{STABLE, Tracks, Way, course};
+use deployd_core::rehearsal::span;
+use deployd_core::rollout::{STABLE, Tracks, Way, course, sleeping};
 use serde_json::{Value, json};
 
 use super::checks::{Run, known};
@@ -98,14 +99,20 @@ impl Work {
                 })
                 .await
             }
-            Action::Sleep { ms } => match &self.step.status {
-                StepStatus::Pending { .. } => Ok(Ended::Done(None)),
-                _ => Ok(Ended::Pending {
-                    token: "slept".to_owned(),
-                    poll_after_ms: *ms,
-                    message: format!("waiting for {ms} ms"),
-                }),
-            },
+            Action::Sleep { ms } => {
+                let token = match &self.step.status {
+                    StepStatus::Pending { token, .. } => Some(token.as_str()),
+                    _ => None,
+                };
+                Ok(match sleeping::nap(*ms, token) {
+                    Some(nap) => Ended::Pending {
+                        token: nap.token,
+                        poll_after_ms: nap.ms,
+                        message: format!("waiting for {}", span(*ms)),
+                    },
+                    None => Ended::Done(None),
+                })
+            }
             Action::Pause { message } => Ok(Ended::Pending {
                 token: "paused".to_owned(),
                 poll_after_ms: PAUSE_POLL_MS,
