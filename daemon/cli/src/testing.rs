@@ -249,7 +249,7 @@ pub(crate) fn log(sequence: u64, message: &str) -> LogEntry {
 }
 
 pub(crate) fn update(record: Option<DeploymentRecord>, logs: &[LogEntry]) -> WatchUpdate {
-    WatchUpdate { record: record.map(Box::new), logs: logs.to_vec() }
+    WatchUpdate { record: record.map(Box::new), rollout: None, logs: logs.to_vec() }
 }
 
 /// An event of a stream.

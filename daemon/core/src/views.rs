@@ -3,6 +3,7 @@
 
 mod rehearse;
 mod repeat;
+mod rollout;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,10 @@ use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
 pub use rehearse::{RehearsalView, RehearseRequest, RehearsedStrategy};
 pub use repeat::{CloneRequest, RollbackRequest, RollbackView};
+pub use rollout::{
+    CheckRun, NextCommand, RUNS_SHOWN_MAX, Recorded, RolloutCheck, RolloutDoing, RolloutTrack,
+    RolloutView, RolloutWorkload, Series, WaitsFor, rollout_view,
+};
 
 /// Entries of a page, at most: what fits on no screen, and takes milliseconds.
 pub const PAGE_MAX: usize = 500;
@@ -384,6 +389,9 @@ pub struct WatchUpdate {
     /// Its record, when it has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Box<DeploymentRecord>>,
+    /// How its rollout stands, with each record of a deployment that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Box<RolloutView>>,
     /// New lines of its log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogEntry>,

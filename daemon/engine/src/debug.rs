@@ -90,10 +90,13 @@ impl Engine {
 /// What is recorded of a deployment and can't be read any more: the rest is shown
 /// all the same.
 #[derive(Default)]
-struct Lost(Vec<String>);
+pub(crate) struct Lost(pub(crate) Vec<String>);
 
 impl Lost {
-    fn part<T>(&mut self, part: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    pub(crate) fn part<T>(
+        &mut self,
+        part: Result<T, EngineError>,
+    ) -> Result<Option<T>, EngineError> {
         match part {
             Ok(part) => Ok(Some(part)),
             Err(error) if error.may_pass() => Err(error),
@@ -140,7 +143,7 @@ impl Inner {
     }
 
     /// The manifests of what ran before a plan.
-    async fn rendered_before(&self, plan: &Plan) -> Result<Manifests, EngineError> {
+    pub(crate) async fn rendered_before(&self, plan: &Plan) -> Result<Manifests, EngineError> {
         let Some(previous) = &plan.previous else { return Ok(Manifests::default()) };
         let record = self.past(&previous.deployment).await?;
         Ok(rendered(self, &record).await?.unwrap_or_default())
@@ -207,7 +210,7 @@ impl Inner {
     }
 }
 
-async fn rendered(
+pub(crate) async fn rendered(
     engine: &Inner,
     record: &DeploymentRecord,
 ) -> Result<Option<Manifests>, EngineError> {

@@ -53,6 +53,7 @@ mod report;
 mod requests;
 mod resources;
 mod rollback;
+mod rollout;
 mod sboms;
 mod secrets;
 mod sets;

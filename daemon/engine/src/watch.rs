@@ -87,10 +87,12 @@ impl Watching {
         }
         self.ended = record.outcome.is_some() && logs.len() < LINES_AT_ONCE;
         let new = self.seen.as_ref() != Some(&record);
-        let record = new.then(|| {
-            self.seen = Some(record.clone());
-            Box::new(record)
-        });
-        Ok(WatchUpdate { record, logs })
+        if !new {
+            return Ok(WatchUpdate { record: None, rollout: None, logs });
+        }
+        let rollout = Some(self.engine.inner.rollout_of(&record).await?);
+        let rollout = rollout.filter(|rollout| !rollout.is_empty()).map(Box::new);
+        self.seen = Some(record.clone());
+        Ok(WatchUpdate { record: Some(Box::new(record)), rollout, logs })
     }
 }

@@ -1,7 +1,7 @@
-//! All that is known of a deployment.
+//! All that is known of a deployment, and how its rollout stands.
 
 use deployd_core::debug::DebugView;
-use deployd_core::views::TokenScope;
+use deployd_core::views::{RolloutView, TokenScope};
 use deployd_engine::DEBUG_LINES_MAX;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,8 +25,16 @@ const DEBUG: Operation = Operation::new(
     "All that is known of a deployment: changes, timeline, log, objects, pods, fault and advice",
 );
 
+const ROLLOUT: Operation = Operation::new(
+    Get,
+    "/v1/deployments/{id}/rollout",
+    Needs(TokenScope::Read),
+    "getRollout",
+    "How the rollout of a deployment stands: tracks, traffic, checks, what it waits for and why",
+);
+
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(DEBUG, debug)
+    operations.add(DEBUG, debug).add(ROLLOUT, rollout)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -77,4 +85,8 @@ impl JsonSchema for Lines {
 
 async fn debug(api: Api, asked: Asked<Id, DebugQuery>) -> Result<Found<DebugView>, Box<Problem>> {
     Ok(Found(api.engine().debug(&asked.path.id, asked.query.lines.0).await?))
+}
+
+async fn rollout(api: Api, asked: Asked<Id>) -> Result<Found<RolloutView>, Box<Problem>> {
+    Ok(Found(api.engine().rollout(&asked.path.id).await?))
 }

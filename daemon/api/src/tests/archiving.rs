@@ -36,7 +36,7 @@ async fn an_archive_is_imported_and_shown_with_where_it_is_from() {
     assert_eq!(record["imported"]["by"], "admin");
     let listed = stage.get("/v1/imports").send().await.is(200, "").json();
     assert_eq!(listed["imports"][0]["id"], id.as_str());
-    for part in ["manifests", "plan", "debug", "logs", "events"] {
+    for part in ["manifests", "plan", "debug", "rollout", "logs", "events"] {
         stage.get(&format!("/v1/deployments/{id}/{part}")).send().await.is(200, "");
     }
     for verb in ["cancel", "resume"] {

@@ -109,7 +109,7 @@ impl Following<'_> {
         let Some(mut stream) = stream else {
             // All was sent before; the record says how it ended.
             let record = Some(Box::new(self.client.deployment(self.id).await?));
-            self.take(WatchUpdate { record, logs: Vec::new() })?;
+            self.take(WatchUpdate { record, rollout: None, logs: Vec::new() })?;
             return if self.view.outcome().is_some() { Ok(()) } else { Err(early(self.client)) };
         };
         loop {

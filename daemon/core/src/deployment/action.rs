@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rehearsal::span;
 use crate::rollout::{HeaderMatch, Version};
 
 /// What a strategy can have done (`wit/strategy.wit`, `wit/README.md`).
@@ -111,6 +112,56 @@ impl Action {
     /// skipped.
     pub fn is_waiting(&self) -> bool {
         matches!(self, Self::Sleep { .. } | Self::Pause { .. } | Self::RunChecks { .. })
+    }
+
+    /// What it does, for people.
+    pub fn sentence(&self) -> String {
+        let of = |workloads: &Option<Vec<String>>| match workloads {
+            Some(workloads) => format!(" of {}", workloads.join(", ")),
+            None => String::new(),
+        };
+        match self {
+            Self::Apply { track, workloads, version, percent } => {
+                let version = match version {
+                    Version::New => "",
+                    Version::Current => ", the current version",
+                };
+                let percent =
+                    if *percent == 100 { String::new() } else { format!(", {percent} %") };
+                format!("apply {track} of {}{version}{percent}", workloads.join(", "))
+            }
+            Self::Scale { track, workloads, percent } => {
+                format!("scale {track} of {} to {percent} %", workloads.join(", "))
+            }
+            Self::AwaitReady { track, workloads, .. } => {
+                format!("await {track} of {}", workloads.join(", "))
+            }
+            Self::Shift { weights, workloads, headers, mirror } => {
+                let weights: Vec<String> =
+                    weights.iter().map(|(track, weight)| format!("{track} {weight} %")).collect();
+                let headers = match headers.len() {
+                    0 => String::new(),
+                    count => format!(", {count} by header"),
+                };
+                let mirror = mirror.as_ref().map(|track| format!(", mirrored to {track}"));
+                let mirror = mirror.unwrap_or_default();
+                format!("shift to {}{}{headers}{mirror}", weights.join(", "), of(workloads))
+            }
+            Self::RunChecks { checks, track, workloads, for_ms, .. } => {
+                let track = track.as_ref().map(|track| format!(" on {track}")).unwrap_or_default();
+                let least = if *for_ms > 0 {
+                    format!(", {} at least", span(*for_ms))
+                } else {
+                    String::new()
+                };
+                format!("check {}{track}{}{least}", checks.join(", "), of(workloads))
+            }
+            Self::Sleep { ms } => format!("wait {}", span(*ms)),
+            Self::Pause { message } => format!("pause: {message}"),
+            Self::Retire { track, workloads } => format!("retire {track}{}", of(workloads)),
+            Self::Complete {} => "complete".to_owned(),
+            Self::RollBack { reason } => format!("roll back: {reason}"),
+        }
     }
 }
 

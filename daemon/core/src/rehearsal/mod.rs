@@ -34,7 +34,7 @@ pub use world::Scene;
 use crate::Fault;
 use crate::deployment::{Action, ROUNDS_MAX};
 use crate::ports::Decision;
-use crate::rollout::{Tracks, Version};
+use crate::rollout::Tracks;
 use play::{Came, Notes};
 use world::World;
 
@@ -179,7 +179,7 @@ impl<'a> Rehearsal<'a> {
     }
 
     fn moment(&mut self, began: u64, action: &Action, outcome: &str, message: &str) {
-        self.push(began, &sentence(action), cut(outcome), cut(message));
+        self.push(began, &action.sentence(), cut(outcome), cut(message));
     }
 
     fn push(&mut self, began: u64, what: &str, outcome: String, message: String) {
@@ -209,52 +209,6 @@ impl<'a> Rehearsal<'a> {
             checks: std::mem::take(&mut self.notes.checks),
             timeline: std::mem::take(&mut self.timeline),
         }))
-    }
-}
-
-/// An action, for people.
-fn sentence(action: &Action) -> String {
-    let of = |workloads: &Option<Vec<String>>| match workloads {
-        Some(workloads) => format!(" of {}", workloads.join(", ")),
-        None => String::new(),
-    };
-    match action {
-        Action::Apply { track, workloads, version, percent } => {
-            let version = match version {
-                Version::New => "",
-                Version::Current => ", the current version",
-            };
-            let percent = if *percent == 100 { String::new() } else { format!(", {percent} %") };
-            format!("apply {track} of {}{version}{percent}", workloads.join(", "))
-        }
-        Action::Scale { track, workloads, percent } => {
-            format!("scale {track} of {} to {percent} %", workloads.join(", "))
-        }
-        Action::AwaitReady { track, workloads, .. } => {
-            format!("await {track} of {}", workloads.join(", "))
-        }
-        Action::Shift { weights, workloads, headers, mirror } => {
-            let weights: Vec<String> =
-                weights.iter().map(|(track, weight)| format!("{track} {weight} %")).collect();
-            let headers = match headers.len() {
-                0 => String::new(),
-                count => format!(", {count} by header"),
-            };
-            let mirror = mirror.as_ref().map(|track| format!(", mirrored to {track}"));
-            let mirror = mirror.unwrap_or_default();
-            format!("shift to {}{}{headers}{mirror}", weights.join(", "), of(workloads))
-        }
-        Action::RunChecks { checks, track, workloads, for_ms, .. } => {
-            let track = track.as_ref().map(|track| format!(" on {track}")).unwrap_or_default();
-            let least =
-                if *for_ms > 0 { format!(", {} at least", span(*for_ms)) } else { String::new() };
-            format!("check {}{track}{}{least}", checks.join(", "), of(workloads))
-        }
-        Action::Sleep { ms } => format!("wait {}", span(*ms)),
-        Action::Pause { message } => format!("pause: {message}"),
-        Action::Retire { track, workloads } => format!("retire {track}{}", of(workloads)),
-        Action::Complete {} => "complete".to_owned(),
-        Action::RollBack { reason } => format!("roll back: {reason}"),
     }
 }
 

@@ -231,6 +231,13 @@ impl Checking {
         self.for_ms.saturating_sub(now.max(self.seen).ms_since(self.started))
     }
 
+    /// Milliseconds until it has passed at the earliest: when each measurement
+    /// that is still needed is made in time, and passes.
+    pub fn soonest_ms(&self, now: Timestamp) -> u64 {
+        let all = self.checks.values().map(|check| check.soonest_ms(now));
+        all.chain([self.left_ms(now)]).max().unwrap_or(0)
+    }
+
     /// Checks that are to be measured now, or asked for again.
     pub fn due(&self, now: Timestamp) -> Vec<&Name> {
         if !matches!(self.standing(now), Standing::Running { .. }) {
@@ -316,12 +323,22 @@ impl CheckProgress {
         Some(&self.pending.as_ref()?.token)
     }
 
+    fn soonest_ms(&self, now: Timestamp) -> u64 {
+        if self.ended.is_some() || self.has_passed() {
+            return 0;
+        }
+        // One at least: what is pending has not passed.
+        let more = u64::from(self.timing.count.saturating_sub(self.passes).max(1));
+        let between = self.timing.interval_ms.saturating_mul(more.saturating_sub(1));
+        self.due.ms_since(now).saturating_add(between)
+    }
+
     fn has_passed(&self) -> bool {
         self.ended.is_none() && self.passes >= self.timing.count && self.pending.is_none()
     }
 
     /// Whether it is measured as long as the run goes on.
-    fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         self.ended.is_none() && !(self.timing.once && self.has_passed())
     }
 

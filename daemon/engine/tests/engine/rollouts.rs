@@ -6,7 +6,9 @@ use deployd_core::config::{Document, DocumentKind};
 use deployd_core::deployment::{DeploymentRecord, Origin, Outcome, Skip, StepStatus};
 use deployd_core::quarantine::LiftRequest;
 use deployd_core::steering::Steering;
+use deployd_core::views::{RolloutView, WaitsFor};
 use deployd_core::{DeploymentId, Timestamp};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::documents::{document, image, plugin};
@@ -391,4 +393,65 @@ async fn what_does_no_longer_well_after_its_end_is_rolled_back() {
     assert_eq!(stage.state().await.deployed.unwrap().deployment, third.id);
     assert_eq!(stage.engine.quarantine(&place).await.unwrap().len(), 4);
     assert_eq!(stage.world.asked_of_checks.lock().unwrap().len(), 4, "nothing after the failure");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_sleep_lasts_as_long_as_it_says() {
+    let hour = 3_600_000;
+    let program = json!([apply("stable"), ready("stable"), {"do": "sleep", "ms": hour}]);
+    let stage = running(program, json!({})).await;
+    let began = stage.world.now();
+    let id = stage.announce("2").await;
+    tokio::time::sleep(std::time::Duration::from_secs(40 * 60)).await;
+    let doing = stage.engine.rollout(&id).await.unwrap().doing.unwrap();
+    assert_eq!(doing.waits_for, WaitsFor::Time);
+    let left = doing.left_ms.unwrap();
+    assert!((19 * 60_000..=20 * 60_000).contains(&left), "{left}");
+    assert_succeeded(&stage.end_of(&id).await);
+    assert!(stage.world.now().ms_since(began) >= hour);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_is_shown_with_its_tracks_checks_and_what_it_waits_for() {
+    let stage = running(checked(), measured(json!(["passed"]), json!({"count": 100}))).await;
+    let id = stage.announce("2").await;
+    let watch = stage.engine.watch(&id).map(Result::unwrap);
+    let measured = |view: &RolloutView| view.running().map_or(0, |run| run.checks[0].points.len());
+    // Whoever watches gets it with each change.
+    let view = {
+        let mut views = std::pin::pin!(watch.filter_map(|update| async { update.rollout }));
+        loop {
+            let view = views.next().await.expect("the checks go on");
+            if measured(&view) >= 3 {
+                break view;
+            }
+        }
+    };
+    let asked = stage.engine.rollout(&id).await.unwrap();
+    assert!(measured(&asked) >= measured(&view));
+    for view in [*view, asked] {
+        let web = view.workloads.iter().find(|it| it.name == "frontend").unwrap();
+        let tracks: Vec<_> =
+            web.tracks.iter().map(|it| (it.name.as_str(), it.replicas, it.weight)).collect();
+        assert_eq!(tracks, [("stable", 3, 75), ("canary", 1, 25)]);
+        let doing = view.doing.as_ref().unwrap();
+        assert_eq!(doing.waits_for, WaitsFor::Checks);
+        // A hundred passes, a second apart.
+        let left = doing.left_ms.unwrap();
+        assert!((90_000..100_000).contains(&left), "{left}");
+        let check = &view.running().unwrap().checks[0];
+        assert_eq!((check.needed, check.failures), (100, 0));
+        assert_eq!(check.series()[0].unit, "%");
+        let commands: Vec<&str> = view.next.iter().map(|next| next.command.as_str()).collect();
+        assert!(commands.contains(&"deployd promote shop/development"), "{commands:?}");
+    }
+    let how = Steering::Promote(Skip::Step);
+    stage.engine.steer(&caller(), &id, how, None).await.unwrap();
+    assert_succeeded(&stage.end_of(&id).await);
+    let after = stage.engine.rollout(&id).await.unwrap();
+    assert!(after.doing.is_none() && after.next.is_empty());
+    assert!(after.checks[0].skipped);
+    assert!(after.workloads.iter().all(|it| it.tracks.len() == 1 && it.tracks[0].weight == 100));
+    let nobody = stage.engine.rollout(&DeploymentId("nobody".into())).await;
+    assert!(nobody.unwrap_err().to_string().contains("there is no"));
 }
