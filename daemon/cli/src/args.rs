@@ -27,8 +27,8 @@ pub use compare::{
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
     CancelArgs, DebugArgs, DeployArgs, HistoryArgs, LogsArgs, ManifestsArgs, PauseArgs, PlanArgs,
-    PromoteArgs, RedeployArgs, ResumeArgs, RetryArgs, Selection, ShowArgs, Steered, WatchArgs,
-    Watching,
+    PromoteArgs, RedeployArgs, ResumeArgs, RetryArgs, RolloutArgs, Selection, ShowArgs, Steered,
+    WatchArgs, Watching,
 };
 pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
@@ -167,6 +167,8 @@ pub enum ClientCommand {
     /// End a deployment and bring back what ran before
     #[command(visible_alias = "abort")]
     Cancel(CancelArgs),
+    /// Show how a rollout stands: tracks, traffic, checks, what it waits for and why
+    Rollout(RolloutArgs),
     /// Have a rollout stop where it is, until it is resumed
     Pause(PauseArgs),
     /// Have a rollout that was paused go on

@@ -27,6 +27,7 @@ mod rehearse;
 mod replay;
 mod report;
 mod rollback;
+mod rollout;
 mod secrets;
 mod selection;
 mod sets;
@@ -141,6 +142,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Set(command) => sets::set(context, command).await,
         ClientCommand::Draft(command) => drafts::draft(context, command).await,
         ClientCommand::Cancel(args) => deployments::cancel(context, args).await,
+        ClientCommand::Rollout(args) => rollout::rollout(context, args).await,
         ClientCommand::Pause(args) => {
             deployments::steer(context, args.steered, Steering::Pause).await
         }

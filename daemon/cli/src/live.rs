@@ -6,6 +6,7 @@
 mod bars;
 mod follow;
 mod lines;
+mod rollout;
 mod screen;
 mod step;
 mod view;
@@ -13,6 +14,7 @@ mod view;
 pub use bars::Bars;
 pub use follow::{Style, follow, follow_with};
 pub use lines::{Lines, Renderer, Silent};
+pub use rollout::{BlockLine, Left, block, heading};
 pub use screen::{Mark, Row, RowKind};
 pub use step::label;
 pub use view::{Line, News, View};

@@ -1,5 +1,6 @@
 //! Where results, notes and errors are written, and how.
 
+mod glyphs;
 mod paint;
 mod sheet;
 mod table;
@@ -14,10 +15,11 @@ use serde::Serialize;
 use crate::args::{Format, Globals};
 use crate::error::CliError;
 
+pub use glyphs::Glyphs;
 pub use paint::{Paint, Tone};
 pub use sheet::Sheet;
 pub use table::Table;
-pub use text::{ago, clean, counted, lasted, short};
+pub use text::{ago, clean, counted, lasted, number, roughly, short};
 
 /// A place to write to.
 pub type Writer = Box<dyn Write + Send>;
@@ -40,6 +42,8 @@ pub struct Output {
     pub err_terminal: bool,
     /// What times are told against.
     pub now: Timestamp,
+    /// Characters for bars and graphs.
+    pub glyphs: Glyphs,
 }
 
 impl std::fmt::Debug for Output {
@@ -64,6 +68,7 @@ impl Output {
             terminal,
             err_terminal,
             now: now(),
+            glyphs: Glyphs::detect(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Output {
             terminal: false,
             err_terminal: false,
             now,
+            glyphs: Glyphs::of(None),
         }
     }
 

@@ -111,6 +111,27 @@ pub struct WatchArgs {
     pub of: Subject,
 }
 
+/// Watch a rollout.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Tracks with their pods and what they get of the requests, checks with what they have measured, what it
+does or waits for and why, and what can be done about it. With --watch it is shown until the deployment
+ends, whose outcome is the exit code as that of `deployd watch`; with -o json, each change is a line. An
+environment alone stands for what was asked for there last.
+
+Examples:
+  deployd rollout shop/production
+  deployd rollout shop/production --watch
+  deployd rollout shop/production -o json | jq '.workloads[].tracks'")]
+pub struct RolloutArgs {
+    /// The deployment: an id (or how it begins), APP/ENV, APP/ENV@TIME or APP/ENV#NUMBER
+    #[arg(value_name = "DEPLOYMENT")]
+    pub of: Subject,
+    /// Go on until the deployment ends
+    #[arg(long, short)]
+    pub watch: bool,
+}
+
 /// A deployment.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\

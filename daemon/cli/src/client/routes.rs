@@ -18,8 +18,8 @@ use deployd_core::subject::Subject;
 use deployd_core::views::{
     Announced, Applied, CloneRequest, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret,
     LogEntry, NewToken, PlanView, RehearsalView, RehearseRequest, ResourceFilter, ResourceView,
-    RollbackRequest, RollbackView, SecretView, StoredDocument, TeardownRequest, TokenScope,
-    TokenView,
+    RollbackRequest, RollbackView, RolloutView, SecretView, StoredDocument, TeardownRequest,
+    TokenScope, TokenView,
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
 use http::Method;
@@ -223,6 +223,11 @@ impl Client {
             .query("after", Some(after))
             .query("limit", Some(limit));
         self.ask(asked).await
+    }
+
+    /// How the rollout of a deployment stands.
+    pub async fn rollout(&self, id: &DeploymentId) -> Result<RolloutView, CliError> {
+        self.ask(self.get(&["v1", "deployments", &id.0, "rollout"])?).await
     }
 
     /// All that is known of a deployment, with so many lines of its log.

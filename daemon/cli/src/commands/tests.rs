@@ -1,5 +1,6 @@
 mod named;
 mod repeating;
+mod rollout;
 mod secrets;
 
 use clap::Parser as _;

@@ -1,18 +1,22 @@
 //! Shows a deployment on a terminal: rows that change in place.
 
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::lines::Renderer;
+use super::rollout::Left;
 use super::screen::{Mark, Row, RowKind};
 use super::view::{News, View};
 use crate::error::CliError;
-use crate::output::{Paint, Tone, lasted, now};
+use crate::output::{Glyphs, Paint, Tone, lasted, now};
 
 /// How often what goes on is drawn.
 const TICK: Duration = Duration::from_millis(120);
+
+/// How often a time that is left is drawn.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Cells of the bar of a rollout.
 const BAR_CELLS: usize = 24;
@@ -22,6 +26,9 @@ pub struct Bars {
     multi: MultiProgress,
     rows: Vec<(String, ProgressBar)>,
     paint: Paint,
+    glyphs: Glyphs,
+    /// Whether only the rollout is shown.
+    rollout_alone: bool,
     still: ProgressStyle,
     running: ProgressStyle,
 }
@@ -38,19 +45,32 @@ impl Bars {
         Self::on(ProgressDrawTarget::stderr(), paint)
     }
 
+    /// On standard error, the rollout alone.
+    pub fn of_rollout(paint: Paint) -> Self {
+        let mut bars = Self::new(paint);
+        bars.rollout_alone = true;
+        bars
+    }
+
     pub(super) fn on(target: ProgressDrawTarget, paint: Paint) -> Self {
         let spinner = if paint.has_colours() { "{spinner:.cyan}" } else { "{spinner}" };
-        // Both are well formed; a row without its style is a row all the same.
-        let style = |text: &str| {
-            ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
-        };
         Self {
             multi: MultiProgress::with_draw_target(target),
             rows: Vec::new(),
             paint,
+            glyphs: Glyphs::detect(),
+            rollout_alone: false,
             still: style("{msg}"),
             running: style(&format!("{{prefix}}{spinner} {{msg}} {{elapsed}}"))
                 .tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "·"]),
+        }
+    }
+
+    fn screen(&self, view: &View) -> Vec<Row> {
+        if self.rollout_alone {
+            view.rollout_screen(self.glyphs, self.paint)
+        } else {
+            view.screen(self.glyphs, self.paint)
         }
     }
 
@@ -88,6 +108,10 @@ impl Bars {
             bar.set_message(self.running_text(row));
             bar.set_style(self.running.clone());
             bar.enable_steady_tick(TICK);
+        } else if let (RowKind::Text, Some(left)) = (row.kind, row.left) {
+            bar.set_message(row.label.clone());
+            bar.set_style(counting_down(left));
+            bar.enable_steady_tick(SECOND);
         } else {
             bar.disable_steady_tick();
             bar.set_message(row_text(row, self.paint));
@@ -112,6 +136,24 @@ impl Bars {
     }
 }
 
+/// All are well formed; a row without its style is a row all the same.
+fn style(text: &str) -> ProgressStyle {
+    ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// A line with a time that gets shorter by itself.
+fn counting_down(left: Left) -> ProgressStyle {
+    let began = Instant::now();
+    style("{msg}{left}").with_key(
+        "left",
+        move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let gone = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // The terminal's own buffer takes all.
+            let _ = write!(out, "{}", left.after(gone).text());
+        },
+    )
+}
+
 /// How long it has gone on already.
 fn elapsed(row: &Row) -> Duration {
     let since = row.started.map_or(0, |started| now().ms_since(started));
@@ -120,7 +162,7 @@ fn elapsed(row: &Row) -> Duration {
 
 fn indent(row: &Row) -> String {
     match row.kind {
-        RowKind::Head => String::new(),
+        RowKind::Head | RowKind::Text => String::new(),
         RowKind::Log => "    ".to_owned(),
         RowKind::Step | RowKind::Bar(_) => "  ".repeat(row.depth + 1),
     }
@@ -142,6 +184,9 @@ pub(super) fn row_text(row: &Row, paint: Paint) -> String {
     let note = if row.note.is_empty() { String::new() } else { format!(" {}", row.note) };
     let (mark, tone) = match (row.kind, row.mark) {
         (RowKind::Head, _) => return paint.tone(Tone::Strong, &row.label),
+        (RowKind::Text, _) => {
+            return format!("{}{}", row.label, row.left.map(Left::text).unwrap_or_default());
+        }
         (RowKind::Log, _) => {
             return paint.tone(Tone::Dim, format!("{}{}", indent(row), row.label));
         }
@@ -168,7 +213,7 @@ pub(super) fn row_text(row: &Row, paint: Paint) -> String {
 
 impl Renderer for Bars {
     fn update(&mut self, view: &View, _: &News) -> Result<(), CliError> {
-        self.draw(&view.screen());
+        self.draw(&self.screen(view));
         Ok(())
     }
 
@@ -181,7 +226,7 @@ impl Renderer for Bars {
     fn finish(&mut self, view: &View) -> Result<(), CliError> {
         self.clear();
         let mut stderr = std::io::stderr().lock();
-        for row in view.screen() {
+        for row in self.screen(view) {
             writeln!(stderr, "{}", row_text(&row, self.paint))?;
         }
         for line in view.summary() {

@@ -3,9 +3,10 @@
 use deployd_core::Timestamp;
 use deployd_core::deployment::{Deployment, Phase, Step, StepKind, StepStatus};
 
+use super::rollout::{Left, block, heading};
 use super::step::{depths, is_in_trouble, is_round, label};
 use super::view::{View, headline, rollout_times};
-use crate::output::clean;
+use crate::output::{Glyphs, Paint, clean};
 
 /// Where something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum RowKind {
     Step,
     /// The rollout, done to so many of a hundred.
     Bar(u8),
+    /// A line about the rollout, as it is.
+    Text,
     /// A line of the log.
     Log,
 }
@@ -54,6 +57,8 @@ pub struct Row {
     pub started: Option<Timestamp>,
     /// Until when.
     pub ended: Option<Timestamp>,
+    /// How long it goes on yet.
+    pub left: Option<Left>,
 }
 
 impl Row {
@@ -67,13 +72,39 @@ impl Row {
             note: String::new(),
             started: None,
             ended: None,
+            left: None,
         }
     }
 }
 
 impl View {
+    /// How the rollout stands, in rows; none while there is no rollout.
+    pub fn rollout_rows(&self, glyphs: Glyphs, paint: Paint) -> Vec<Row> {
+        let Some((rollout, gone_ms)) = self.rollout() else { return Vec::new() };
+        let lines = block(rollout, glyphs, paint).into_iter().enumerate();
+        let row = |(place, line): (usize, super::rollout::BlockLine)| {
+            let key = format!("rollout:{place}");
+            let mut row = Row::new(key, RowKind::Text, Mark::Busy, line.text);
+            row.left = line.left.map(|left| left.after(gone_ms));
+            row
+        };
+        lines.map(row).collect()
+    }
+
+    /// The same below the name of the deployment: all there is to see for whoever
+    /// watches the rollout alone.
+    pub fn rollout_screen(&self, glyphs: Glyphs, paint: Paint) -> Vec<Row> {
+        let Some(record) = self.record() else { return Vec::new() };
+        let text = match self.rollout() {
+            Some((rollout, _)) => heading(rollout, paint),
+            None => one_line(&headline(record)),
+        };
+        let head = Row::new("head", RowKind::Text, Mark::Busy, text);
+        [head].into_iter().chain(self.rollout_rows(glyphs, paint)).collect()
+    }
+
     /// All rows, from top to bottom.
-    pub fn screen(&self) -> Vec<Row> {
+    pub fn screen(&self, glyphs: Glyphs, paint: Paint) -> Vec<Row> {
         let Some(record) = self.record() else { return Vec::new() };
         let mut rows =
             vec![Row::new("head", RowKind::Head, Mark::Busy, one_line(&headline(record)))];
@@ -85,6 +116,7 @@ impl View {
                     Row::new(key, RowKind::Step, Mark::Busy, text)
                 }));
                 rows.extend(steps(work));
+                rows.extend(self.rollout_rows(glyphs, paint));
             }
             None if record.phase == Phase::Queued => {
                 rows.push(Row::new("queue", RowKind::Step, Mark::Busy, "waits for its turn"));

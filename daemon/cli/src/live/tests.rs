@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::error::CliError;
-use crate::output::{Paint, Tone};
+use crate::output::{Glyphs, Paint, Tone};
 use crate::testing::{
     Answer, Buffer, Daemon, at_work, ended, event, id, log, options, record, step, update,
 };
@@ -144,8 +144,11 @@ fn the_screen_is_a_tree_with_a_bar() {
     ]);
     let mut view = View::default();
     view.apply(update(Some(record.clone()), &[log(1, "hello")]));
-    let lines: Vec<String> =
-        view.screen().iter().map(|row| super::bars::row_text(row, Paint::new(false))).collect();
+    let lines: Vec<String> = view
+        .screen(Glyphs::of(None), Paint::new(false))
+        .iter()
+        .map(|row| super::bars::row_text(row, Paint::new(false)))
+        .collect();
     assert_eq!(
         lines,
         [
@@ -164,12 +167,14 @@ fn the_screen_is_a_tree_with_a_bar() {
     work.steps.last_mut().unwrap().status = Failed;
     work.steps.last_mut().unwrap().fault = Some(Fault::permanent("x", "it crashes"));
     view.apply(update(Some(record.clone()), &[]));
-    let screen = view.screen();
+    let screen = view.screen(Glyphs::of(None), Paint::new(false));
     let bar = screen.iter().find(|row| row.kind == RowKind::Bar(50)).unwrap();
     assert_eq!((bar.mark, bar.note.as_str()), (Mark::Bad, "it crashes"));
     // The log leaves the screen with the end.
     view.apply(update(Some(ended(record, Outcome::Failed)), &[]));
-    assert!(view.screen().iter().all(|row| row.kind != RowKind::Log));
+    assert!(
+        view.screen(Glyphs::of(None), Paint::new(false)).iter().all(|row| row.kind != RowKind::Log)
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What was seen of a deployment, and what is new to tell.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use deployd_core::Timestamp;
 use deployd_core::deployment::{
     Deployment, DeploymentRecord, Outcome, Phase, Step, StepKind, StepStatus,
 };
 use deployd_core::ports::LogLevel;
-use deployd_core::views::{LogEntry, WatchUpdate};
+use deployd_core::views::{LogEntry, RolloutView, WatchUpdate};
 
 use super::step::{is_pause, is_round, label};
 use crate::output::{Tone, clean, lasted};
@@ -51,6 +52,8 @@ pub struct View {
     /// Status and attempts of each step, as last told.
     told: BTreeMap<String, (&'static str, u32)>,
     rollout: Option<(u8, String)>,
+    /// How the rollout stood, and when that came.
+    standing: Option<(Box<RolloutView>, Instant)>,
 }
 
 impl View {
@@ -62,6 +65,13 @@ impl View {
     /// How it ended, if it has.
     pub fn outcome(&self) -> Option<Outcome> {
         self.record()?.outcome
+    }
+
+    /// How the rollout stands while it goes on, and how many milliseconds ago that
+    /// was told.
+    pub fn rollout(&self) -> Option<(&RolloutView, u64)> {
+        let (view, since) = self.standing.as_ref()?;
+        Some((view, u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// The last lines of the log.
@@ -79,6 +89,8 @@ impl View {
             self.compare(&record, &mut lines);
             ended = record.outcome;
             self.record = Some(record);
+            let going_on = update.rollout.filter(|rollout| rollout.doing.is_some());
+            self.standing = going_on.map(|rollout| (rollout, Instant::now()));
         }
         for entry in update.logs {
             if entry.sequence <= self.last_line {

@@ -22,16 +22,16 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     if at > now {
         let ahead = at.ms_since(now);
         // Clocks differ a little.
-        return if ahead < 2_000 { "now".to_owned() } else { format!("in {}", coarse(ahead)) };
+        return if ahead < 2_000 { "now".to_owned() } else { format!("in {}", roughly(ahead)) };
     }
     match now.ms_since(at) {
         ms if ms < 2_000 => "now".to_owned(),
-        ms => format!("{} ago", coarse(ms)),
+        ms => format!("{} ago", roughly(ms)),
     }
 }
 
-/// In the one unit that says enough.
-fn coarse(ms: u64) -> String {
+/// In the one unit that says enough: `3 min`.
+pub fn roughly(ms: u64) -> String {
     const UNITS: [(u64, &str); 5] = [
         (365 * 86_400_000, "y"),
         (86_400_000, "d"),
@@ -54,6 +54,24 @@ pub fn lasted(ms: u64) -> String {
         10..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+/// A measured number with as many places as people read: `0.025`, `12.3`, `4711`.
+pub fn number(value: f64) -> String {
+    let places = match value.abs() {
+        ..0.001 if value != 0.0 => return format!("{value:.1e}"),
+        ..10.0 => 3,
+        ..1000.0 => 1,
+        ..1e9 => 0,
+        _ if value.is_finite() => return format!("{value:.1e}"),
+        _ => return value.to_string(),
+    };
+    let text = format!("{value:.places$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
     }
 }
 
@@ -97,6 +115,24 @@ mod tests {
             (7_620_000, "2h07m"),
         ] {
             assert_eq!(lasted(ms), expected);
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.5, "0.5"),
+            (-0.0254, "-0.025"),
+            (12.0, "12"),
+            (12.34, "12.3"),
+            (4711.2, "4711"),
+            (0.000_012, "1.2e-5"),
+            (1.5e12, "1.5e12"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(number(value), expected);
         }
     }
 
