@@ -15,11 +15,14 @@ const PAGE: Operation = Operation::new(Get, "/", Open, "getPage", "The page for 
 const SCRIPT: Operation =
     Operation::new(Get, "/page.js", Open, "getPageScript", "What the page does");
 
+const ROLLOUT: Operation =
+    Operation::new(Get, "/rollout.js", Open, "getPageRollout", "How the page shows a rollout");
+
 const STYLE: Operation =
     Operation::new(Get, "/page.css", Open, "getPageStyle", "How the page looks");
 
 pub(crate) fn operations(operations: Operations) -> Operations {
-    operations.add(PAGE, page).add(SCRIPT, script).add(STYLE, style)
+    operations.add(PAGE, page).add(SCRIPT, script).add(ROLLOUT, rollout).add(STYLE, style)
 }
 
 async fn page(_: Api, _: Asked) -> Result<Text<Html>, Box<Problem>> {
@@ -28,6 +31,10 @@ async fn page(_: Api, _: Asked) -> Result<Text<Html>, Box<Problem>> {
 
 async fn script(_: Api, _: Asked) -> Result<Text<JavaScript>, Box<Problem>> {
     Ok(Text::new(include_str!("page/page.js")))
+}
+
+async fn rollout(_: Api, _: Asked) -> Result<Text<JavaScript>, Box<Problem>> {
+    Ok(Text::new(include_str!("page/rollout.js")))
 }
 
 async fn style(_: Api, _: Asked) -> Result<Text<Css>, Box<Problem>> {

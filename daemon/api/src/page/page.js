@@ -1,5 +1,5 @@
 // A client of the interface as any other. Everything that comes from it is set
-// as text, never as markup.
+// as text, never as markup. `element`, `row` and `time` are used by rollout.js, too.
 "use strict";
 
 const TOKEN = "deployd-token";
@@ -138,6 +138,7 @@ function show(update) {
     at("live-state").textContent = word;
     at("live-state").className = "state " + kind;
     at("live-fault").textContent = record.fault?.message ?? "";
+    showRollout(at("rollout"), record.outcome ? null : update.rollout);
     const steps = record.work?.steps ?? [];
     at("live-steps").replaceChildren(...steps.map((step) => {
       const kind = step.status === "succeeded" ? "good" : step.status === "failed" ? "bad" : "";
@@ -164,6 +165,7 @@ async function watch(id) {
   live = mine;
   at("live-log").replaceChildren();
   at("live-steps").replaceChildren();
+  showRollout(at("rollout"), null);
   at("live").hidden = false;
   at("live").scrollIntoView({ behavior: "smooth" });
   const seen = { id: "" };

@@ -192,10 +192,13 @@ async fn answers_are_hardened() {
         assert_eq!(got.header("x-request-id"), "mine");
         assert!(got.header("content-security-policy").contains("frame-ancestors 'none'"));
     }
-    let script = stage.ask(Method::GET, "/page.js").send().await.ok().text;
-    for sink in
-        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"]
-    {
-        assert!(!script.contains(sink), "{sink}");
+    let sinks =
+        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"];
+    for path in ["/page.js", "/rollout.js"] {
+        assert!(page.text.contains(&format!("<script src=\"{path}\" defer>")), "{path}");
+        let script = stage.ask(Method::GET, path).send().await.ok().text;
+        for sink in sinks {
+            assert!(!script.contains(sink), "{path}: {sink}");
+        }
     }
 }
