@@ -26,13 +26,16 @@ fn canary() -> Value {
         "doing": {"step": "rollout:5", "what": "check errors on canary, 5m at least",
             "why": "canary at 25 %", "waitsFor": "checks", "since": before(130), "leftMs": 170_500},
         "workloads": [
-            {"name": "frontend", "via": "service", "divided": "by the number of pods: with 3 replicas 25 %",
-                "reachable": [0, 25, 100], "tracks": [
-                {"name": "stable", "version": "current", "replicas": 3, "weight": 75, "wanted": 70},
-                {"name": "canary", "version": "new", "replicas": 1, "weight": 25, "wanted": 30}],
+            {"name": "backend", "via": "service", "reachable": [0, 34, 50, 67, 100],
+                "divided": "by the number of pods: with 2 replicas 34, 50, 67 %; 0 and 100 % by the selector of Service backend",
+                "tracks": [
+                {"name": "stable", "version": "current", "replicas": 2, "weight": 100, "wanted": 75},
+                {"name": "canary", "version": "new", "replicas": 2, "weight": 0, "wanted": 25}]},
+            {"name": "frontend", "via": "http-route", "divided": "by HTTPRoute frontend, in steps of 1 %",
+                "tracks": [
+                {"name": "stable", "version": "current", "replicas": 3, "weight": 75},
+                {"name": "canary", "version": "new", "replicas": 3, "weight": 25}],
                 "headers": [{"name": "x-canary", "value": "yes", "track": "canary"}], "mirror": "canary"},
-            {"name": "backend", "via": "none", "divided": "by nothing: no Service leads to it",
-                "tracks": [{"name": "stable", "version": "current", "replicas": 2, "weight": 0}]},
         ],
         "checks": [
             {"step": "rollout:3", "track": "canary", "since": before(400), "ended": before(300),
@@ -72,10 +75,12 @@ shop/production #7  40 %, by canary
   waits  for checks to pass, since 2 min, 2 min left at least
 
   WORKLOAD  TRACK   VERSION  PODS  REQUESTS
-  frontend  stable  current  3     ███████████████░░░░░ 75 %, 70 % wanted
-            canary  new      1     █████░░░░░░░░░░░░░░░ 25 %, 30 % wanted
-  backend   stable  current  2     ░░░░░░░░░░░░░░░░░░░░ 0 %
-  frontend: by the number of pods: with 3 replicas 25 %
+  backend   stable  current  2     ████████████████████ 100 %, 75 % wanted
+            canary  new      2     ░░░░░░░░░░░░░░░░░░░░ 0 %, 25 % wanted
+  frontend  stable  current  3     ███████████████░░░░░ 75 %
+            canary  new      3     █████░░░░░░░░░░░░░░░ 25 %
+  backend: by the number of pods: with 2 replicas 34, 50, 67 %; 0 and 100 % by the selector of Service backend
+  frontend: by HTTPRoute frontend, in steps of 1 %
   frontend: requests with x-canary: yes go to canary
   frontend: canary gets a copy of each request
 

@@ -309,7 +309,7 @@ fn checks_that_run_are_told_with_what_they_have_measured() {
 fn checks_that_have_ended_are_told_with_their_last_measurement() {
     let report = json!({"name": "errors", "verdict": "passed", "message": "0.125 %",
         "measurements": [{"name": "rate", "value": 0.125, "unit": "%"}]});
-    let observed = [json!({"outcome": "done", "checks": [report.clone()]})];
+    let observed = [json!({"outcome": "done", "checks": [report]})];
     let with_token = |mut work: Deployment| {
         let step = work.steps.find_mut("rollout:1").unwrap();
         step.operation = Some(serde_json::to_string(&checking(&[0.5, 0.25])).unwrap());
