@@ -104,6 +104,15 @@ seeded_bugs! {
     /// What is wanted is pruned with what is not.
     WantedOnesPruned: "I8", "deployd-engine",
         "crashes::i4_i5_i6_i8_i10_the_canonical_deployments_keep_every_promise";
+    /// Traffic goes to pods before they are ready.
+    TrafficBeforePods: "I8", "deployd-engine",
+        "rollout_model::whatever_a_strategy_wants_it_ends_in_one_version_and_serves_meanwhile";
+    /// What is left of a track stays when a rollout goes back.
+    TrackForgotten: "I8", "deployd-engine",
+        "rollout_model::whatever_a_strategy_wants_it_ends_in_one_version_and_serves_meanwhile";
+    /// What has failed of a rollout passes for done.
+    FailedActionPassesForDone: "I8", "deployd-engine",
+        "rollout_model::whatever_a_strategy_wants_it_ends_in_one_version_and_serves_meanwhile";
     /// One event does not change the projections.
     ProjectionForgotten: "I10", "deployd-engine",
         "requests::an_automatic_one_that_waits_is_superseded_and_manual_ones_are_not";

@@ -68,11 +68,11 @@ impl World<'_> {
         match action {
             Action::Apply { workloads, .. } | Action::Scale { workloads, .. } => {
                 let workloads = workloads.clone();
-                Ok(self.applied(round, after, &workloads))
+                Ok(self.applied(round, action, after, &workloads))
             }
             Action::Retire { .. } => {
                 let workloads = self.changed(&after);
-                Ok(self.applied(round, after, &workloads))
+                Ok(self.applied(round, action, after, &workloads))
             }
             Action::Shift { .. } => Ok(self.shifted(round, after)),
             Action::AwaitReady { track, workloads, deadline_ms } => {
@@ -129,7 +129,9 @@ impl World<'_> {
         }
         let before = Tracks::stable(self.scene.workloads.iter().map(String::as_str));
         self.advance(self.now.saturating_add(APPLYING_MS));
-        self.place(&before, &names, true);
+        for (track, name) in self.place(&before, &names, true) {
+            self.await_ready(&track, &[name], MORE_READY_MS);
+        }
         self.lead(&before, &names);
         self.place(&before, &names, false);
         self.tracks = before;
@@ -141,13 +143,20 @@ impl World<'_> {
         names.filter(|name| self.tracks.of(name) != after.of(name)).cloned().collect()
     }
 
-    fn applied(&mut self, round: u32, after: Tracks, workloads: &[String]) -> Came {
-        let reached = self.retried(round);
-        // What was begun counts, whether it was done or not.
-        self.tracks = after;
-        if let Err(fault) = reached {
+    fn applied(
+        &mut self,
+        round: u32,
+        action: &Action,
+        after: Tracks,
+        workloads: &[String],
+    ) -> Came {
+        if let Err(fault) = self.retried(round) {
+            if let Ok(tracks) = course::failed(&self.tracks, action) {
+                self.tracks = tracks;
+            }
             return failed(&fault);
         }
+        self.tracks = after;
         self.advance(self.now.saturating_add(APPLYING_MS));
         let tracks = self.tracks.clone();
         self.place(&tracks, workloads, false);
@@ -158,21 +167,21 @@ impl World<'_> {
     /// Those who will serve have their pods before they do.
     fn shifted(&mut self, round: u32, after: Tracks) -> Came {
         let workloads = self.changed(&after);
-        let reached = self.retried(round);
-        self.tracks = after;
-        if let Err(fault) = reached {
+        if let Err(fault) = self.retried(round) {
             return failed(&fault);
         }
         self.advance(self.now.saturating_add(APPLYING_MS));
-        let tracks = self.tracks.clone();
-        for (track, name) in self.place(&tracks, &workloads, true) {
+        let mut awaited = self.tracks.gaining(&after);
+        awaited.extend(self.place(&after, &workloads, true));
+        for (track, name) in awaited {
             let came = self.await_ready(&track, &[name], MORE_READY_MS);
             if came != done() {
                 return came;
             }
         }
-        self.lead(&tracks, &workloads);
-        self.place(&tracks, &workloads, false);
+        self.lead(&after, &workloads);
+        self.place(&after, &workloads, false);
+        self.tracks = after;
         done()
     }
 

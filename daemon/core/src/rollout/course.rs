@@ -41,21 +41,46 @@ impl Refused {
     }
 }
 
+/// What has become of an action that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// It was done.
+    Done,
+    /// It was not, or nobody knows how much of it was.
+    Failed,
+}
+
 /// What all workloads' tracks are after these actions, each begun at least.
 ///
 /// Each was found to be possible before it was begun; one that is not, of an
 /// earlier version of the rules, changes nothing.
 pub fn after<'a>(
     workloads: impl IntoIterator<Item = &'a str>,
-    actions: impl IntoIterator<Item = &'a Action>,
+    actions: impl IntoIterator<Item = (&'a Action, Came)>,
 ) -> Tracks {
     let mut tracks = Tracks::stable(workloads);
-    for action in actions {
-        if let Ok(changed) = then(&tracks, action) {
+    for (action, came) in actions {
+        let changed = match came {
+            Came::Done => then(&tracks, action),
+            Came::Failed => failed(&tracks, action),
+        };
+        if let Ok(changed) = changed {
             tracks = changed;
         }
     }
     tracks
+}
+
+/// The tracks after an action that has failed. A track may be there although it
+/// was not applied to its end. Traffic that was not led elsewhere, and tracks that
+/// did not go, are as they were, so that the same can be wanted again.
+pub fn failed(tracks: &Tracks, action: &Action) -> Result<Tracks, TrackError> {
+    match action {
+        Action::Apply { track, workloads, .. } | Action::Scale { track, workloads, .. } => {
+            Ok(then(tracks, action)?.failed(track, workloads))
+        }
+        _ => Ok(tracks.clone()),
+    }
 }
 
 /// The tracks after one more action; the same for those that change none.

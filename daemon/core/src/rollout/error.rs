@@ -84,6 +84,16 @@ pub enum TrackError {
         /// Which one.
         track: String,
     },
+    /// A track would get requests of which nobody knows how it is.
+    #[error(
+        "the last change of track {track} of workload {workload} has failed, and it can't get requests: apply it again first"
+    )]
+    Uncertain {
+        /// Whose.
+        workload: String,
+        /// Which one.
+        track: String,
+    },
     /// Percents that are not the whole.
     #[error("the weights {} make {sum} %; expected 100", weights_list(weights))]
     WeightsSum {
@@ -149,6 +159,7 @@ impl TrackError {
             Self::TooMany { .. } => "tracks-too-many",
             Self::Percent { .. } => "percent-invalid",
             Self::Drained { .. } | Self::Empty { .. } => "track-empty",
+            Self::Uncertain { .. } => "track-uncertain",
             Self::WeightsSum { .. } => "weights-invalid",
             Self::HeadersTooMany { .. } | Self::Header { .. } | Self::HeaderTwice { .. } => {
                 "headers-invalid"

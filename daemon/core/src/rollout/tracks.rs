@@ -82,6 +82,9 @@ pub struct WorkloadTracks {
     /// Tracks that there were: what is left of them has to go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub retired: BTreeSet<String>,
+    /// Tracks whose last change has failed: nobody knows how much of it was done.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub uncertain: BTreeSet<String>,
 }
 
 impl WorkloadTracks {
@@ -94,6 +97,7 @@ impl WorkloadTracks {
             headers: Vec::new(),
             mirror: None,
             retired: BTreeSet::new(),
+            uncertain: BTreeSet::new(),
         }
     }
 
@@ -113,6 +117,12 @@ impl WorkloadTracks {
         self.weight(track) > 0 || self.headers.iter().any(|header| header.track == track)
     }
 
+    /// Whether requests come to a track by anything else than its weight.
+    fn is_led(&self, track: &str) -> bool {
+        let by_header = self.headers.iter().any(|header| header.track == track);
+        by_header || self.mirror.as_deref() == Some(track)
+    }
+
     /// Tracks beside `stable` that there are or were.
     pub fn known(&self) -> impl Iterator<Item = &str> {
         self.others.keys().chain(&self.retired).map(String::as_str)
@@ -126,6 +136,7 @@ impl WorkloadTracks {
             && self.weight(STABLE) == 100
             && self.headers.is_empty()
             && self.mirror.is_none()
+            && self.uncertain.is_empty()
     }
 }
 
@@ -186,6 +197,7 @@ impl Tracks {
         let percent = percent_of(track, percent)?;
         self.changed(workloads, |name, tracks| {
             enough(name, tracks, track, percent)?;
+            tracks.uncertain.remove(track);
             if track == STABLE {
                 tracks.stable = Track { version, percent };
                 return Ok(());
@@ -212,6 +224,31 @@ impl Tracks {
         let mut after = self.clone();
         if let Some(tracks) = after.0.get_mut(workload) {
             tracks.stable = WorkloadTracks::before().stable;
+            tracks.uncertain.remove(STABLE);
+        }
+        after
+    }
+
+    /// With all of the traffic of each workload on `stable`, whatever that runs.
+    #[must_use]
+    pub fn led_to_stable(&self) -> Self {
+        let mut after = self.clone();
+        for tracks in after.0.values_mut() {
+            let WorkloadTracks { weights, headers, mirror, .. } = WorkloadTracks::before();
+            (tracks.weights, tracks.headers, tracks.mirror) = (weights, headers, mirror);
+        }
+        after
+    }
+
+    /// After a change of a track of these workloads has failed: it is there as far
+    /// as anybody knows, and has to be changed once more before it gets requests.
+    #[must_use]
+    pub fn failed(&self, track: &str, workloads: &[String]) -> Self {
+        let mut after = self.clone();
+        for name in workloads {
+            if let Some(tracks) = after.0.get_mut(name) {
+                tracks.uncertain.insert(track.to_owned());
+            }
         }
         after
     }
@@ -237,6 +274,28 @@ impl Tracks {
             found.percent = percent;
             Ok(())
         })
+    }
+
+    /// Tracks, with their workloads, that get more requests afterwards than now, or
+    /// others, and that this rollout has made or changed: they have to be ready
+    /// first. What runs as before has shown that it is.
+    pub fn gaining(&self, after: &Self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (name, tracks) in after.iter() {
+            let before = self.of(name);
+            for track in tracks.others.keys().map(String::as_str).chain([STABLE]) {
+                let is_untouched =
+                    track == STABLE && tracks.stable == WorkloadTracks::before().stable;
+                let is_more = before.is_none_or(|before| {
+                    tracks.weight(track) > before.weight(track)
+                        || (tracks.is_led(track) && !before.is_led(track))
+                });
+                if is_more && !is_untouched {
+                    found.push((track.to_owned(), name.to_owned()));
+                }
+            }
+        }
+        found
     }
 
     /// After the traffic of these workloads was divided anew. With `None` it is
@@ -277,6 +336,12 @@ impl Tracks {
                 };
                 if found.percent == 0 && served.contains(track) {
                     return Err(TrackError::Empty {
+                        workload: name.to_owned(),
+                        track: (*track).to_owned(),
+                    });
+                }
+                if tracks.uncertain.contains(*track) && served.contains(track) {
+                    return Err(TrackError::Uncertain {
                         workload: name.to_owned(),
                         track: (*track).to_owned(),
                     });
@@ -324,6 +389,7 @@ impl Tracks {
                 return Err(unknown(name, track, tracks.others.keys().cloned().collect()));
             }
             tracks.retired.insert(track.to_owned());
+            tracks.uncertain.remove(track);
             Ok(())
         })
     }
@@ -360,6 +426,9 @@ impl Tracks {
             }
             for track in tracks.others.keys() {
                 note(format!("the track {track} is still there"));
+            }
+            for track in tracks.uncertain.iter().filter(|track| *track == STABLE) {
+                note(format!("the last change of the track {track} has failed"));
             }
         }
         found

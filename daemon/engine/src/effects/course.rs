@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deployd_core::Fault;
-use deployd_core::deployment::{Action, StepKind};
+use deployd_core::deployment::{Action, StepKind, StepStatus};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
-use deployd_core::ports::ObjectRef;
-use deployd_core::rollout::{self, Overlay, STABLE, Tracks, Version, Way, course};
+use deployd_core::ports::{LogLevel, ObjectRef};
+use deployd_core::rollout::course::Came;
+use deployd_core::rollout::{self, Overlay, STABLE, Tracks, Version, Via, Way, course};
+use deployd_core::seeded::{Bug, seeded};
 use serde_json::Value;
 
 use super::apply::Waited;
@@ -15,9 +17,10 @@ use super::{Ended, Work};
 use crate::EngineError;
 use crate::records::object;
 
-/// How long more pods of a track may take until they are ready, before they get
+/// How long pods of a track may take until they are ready, before they get
 /// traffic, or others go that had it. A strategy waits for what it has applied
-/// itself; this is for pods that only a division by their number needs.
+/// itself, and this is no wait then; it is for pods that only a division by their
+/// number needs, and for a strategy that has forgotten it.
 const MORE_READY_MS: u64 = 10 * 60_000;
 
 /// What a rollout is about, and where it stands before the step that is done now.
@@ -72,19 +75,39 @@ impl Course {
         self.of_track(track, workloads).into_iter().filter(runs_pods).collect()
     }
 
-    /// What runs pods of the new version, in whichever track.
+    /// What runs pods of the new version, in whichever track; but for tracks that
+    /// could not be applied, of which it is known.
     pub(super) fn brought(&self) -> Vec<ObjectRef> {
         let mut found = Vec::new();
         for (workload, tracks) in self.tracks.iter() {
             let own = [workload.to_owned()];
             let all = tracks.others.iter().map(|(name, track)| (name.as_str(), track));
             for (name, track) in all.chain([(STABLE, &tracks.stable)]) {
-                if track.version == Version::New {
+                if track.version == Version::New && !tracks.uncertain.contains(name) {
                     found.extend(self.running(name, &own));
                 }
             }
         }
         found
+    }
+
+    /// What runs pods that get more requests after a shift, and that may not all be
+    /// there: those of tracks that this rollout has made, and of `stable` where a
+    /// division by their number took some from it.
+    fn gaining(&self, before: &Tracks, after: &Tracks) -> Vec<ObjectRef> {
+        let mut found = before.gaining(after);
+        for (name, tracks) in after.iter() {
+            let by_pods = self.ways.get(name).is_some_and(|way| way.via == Via::Service);
+            let weight = before.of(name).map_or(0, |before| before.weight(STABLE));
+            let stable = (STABLE.to_owned(), name.to_owned());
+            if by_pods && tracks.weight(STABLE) > weight && !found.contains(&stable) {
+                found.push(stable);
+            }
+        }
+        found
+            .iter()
+            .flat_map(|(track, name)| self.running(track, std::slice::from_ref(name)))
+            .collect()
     }
 
     fn copies(&self, track: &str) -> BTreeSet<ObjectRef> {
@@ -102,7 +125,11 @@ impl Work {
         let ways = ways(&plan, &new, current.as_deref())?;
         let steps = self.deployment.steps.iter().take_while(|step| step.id != self.step.id);
         let actions = steps.filter_map(|step| match &step.kind {
-            StepKind::Rollout { action } if step.started.is_some() => Some(action),
+            StepKind::Rollout { action } if step.started.is_some() => {
+                let is_done =
+                    step.status == StepStatus::Succeeded || seeded(Bug::FailedActionPassesForDone);
+                Some((action, if is_done { Came::Done } else { Came::Failed }))
+            }
             _ => None,
         });
         let names = plan.workloads.iter().map(|workload| workload.name.as_str());
@@ -147,12 +174,22 @@ impl Work {
         workloads: &[String],
     ) -> Result<Ended, EngineError> {
         let (new, current) = (&course.new, course.current.as_deref());
+        let pods = match seeded(Bug::TrafficBeforePods) {
+            true => Vec::new(),
+            false => course.gaining(&course.tracks, after),
+        };
+        if let Waited::Left =
+            self.await_ready(&course.plan, &new.namespace, &pods, MORE_READY_MS).await?
+        {
+            return Ok(Ended::Left);
+        }
         let phases =
             rollout::shifting(new, current, &course.tracks, after, &course.ways, workloads);
         let mut applied = Vec::new();
         for phase in phases {
             let references = self.put(course, &phase.apply).await?;
             if phase.is_awaited
+                && !seeded(Bug::TrafficBeforePods)
                 && let Waited::Left = self
                     .await_ready(&course.plan, &new.namespace, &references, MORE_READY_MS)
                     .await?
@@ -211,14 +248,20 @@ impl Work {
             let mut objects = course.current.iter().flat_map(|current| &current.objects);
             objects.any(|it| it.owner == ObjectOwner::Workload(name.to_owned()))
         };
+        let known = course.tracks.known();
+        let copies: BTreeSet<ObjectRef> = known.iter().flat_map(|it| course.copies(it)).collect();
+        let mut all = course.tracks.clone();
         for workload in course.plan.workloads.iter().rev().map(|workload| &workload.name) {
             if !changed.contains(workload) || !before(workload) {
                 continue;
             }
             let own = std::slice::from_ref(workload);
             let tracks = course.tracks.restored(workload);
+            all = all.restored(workload);
             let objects = course.overlay(&tracks, own).apply;
-            let references = self.put(&course, &objects).await?;
+            let mut references = self.put(&course, &objects).await?;
+            // Other tracks may be why it goes back: nobody waits for their pods.
+            references.retain(|reference| !copies.contains(reference));
             let namespace = &course.new.namespace;
             let waited =
                 self.await_ready(&course.plan, namespace, &references, MORE_READY_MS).await?;
@@ -226,7 +269,31 @@ impl Work {
                 return Ok(Waited::Left);
             }
         }
-        Ok(Waited::Ready)
+        self.refill_stable(&course, &all).await
+    }
+
+    /// Gives `stable` the pods that it had before, where it has fewer since others
+    /// have a part of its traffic: all of it must not come to those that are left.
+    async fn refill_stable(&self, course: &Course, tracks: &Tracks) -> Result<Waited, EngineError> {
+        let (new, current) = (&course.new, course.current.as_deref());
+        let after = tracks.led_to_stable();
+        let names: Vec<String> =
+            course.plan.workloads.iter().map(|workload| workload.name.clone()).collect();
+        let phases = rollout::shifting(new, current, tracks, &after, &course.ways, &names);
+        // The others are what bringing back everything comes to.
+        if let Some(grow) = phases.into_iter().find(|phase| phase.is_awaited) {
+            self.put(course, &grow.apply).await?;
+        }
+        let references = course.gaining(tracks, &after);
+        match self.await_ready(&course.plan, &new.namespace, &references, MORE_READY_MS).await {
+            // A few pods of what ran before are better than many of what fails.
+            Err(EngineError::Fault(fault)) if !fault.is_transient() => {
+                let message = format!("the traffic goes back to fewer pods than before: {fault}");
+                self.log.line(LogLevel::Warn, message);
+                Ok(Waited::Ready)
+            }
+            waited => waited,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rollouts, over manifests as the default baseline makes them.
 
+mod course;
 mod objects;
 mod overlay;
 mod properties;

@@ -7,8 +7,11 @@ use super::doing::doing;
 use super::runs::{checking_of, run_of};
 use super::{RUNS_SHOWN_MAX, RolloutTrack, RolloutView, RolloutWorkload};
 use crate::Timestamp;
-use crate::deployment::{Deployment, DeploymentRecord, Outcome, Step};
+use crate::deployment::{
+    Action, Deployment, DeploymentRecord, Outcome, Step, StepKind, StepStatus,
+};
 use crate::plan::{Manifests, Plan};
+use crate::rollout::course::Came;
 use crate::rollout::{
     Choice, Footing, Led, STABLE, Tracks, Via, Way, WorkloadTracks, course, footing, ways,
 };
@@ -76,7 +79,7 @@ fn workloads(
     // What was undone stands as it did before; the actions do not say so.
     let tracks = match record.outcome {
         Some(Outcome::RolledBack | Outcome::Cancelled) => Tracks::stable(names()),
-        _ => course::after(names(), work.actions()),
+        _ => course::after(names(), begun(work)),
     };
     let choice = plan.strategy.as_ref().map(|strategy| strategy.traffic).unwrap_or_default();
     // A way that can't be was refused; what there is can be told all the same.
@@ -91,6 +94,16 @@ fn workloads(
             Some(workload(name, own, way, &standing))
         })
         .collect()
+}
+
+/// What was begun of its rollout; what is done now counts, and what has failed is
+/// told apart.
+fn begun(work: &Deployment) -> impl Iterator<Item = (&Action, Came)> {
+    work.steps.iter().filter_map(|step| match (&step.kind, step.status == StepStatus::Failed) {
+        (StepKind::Rollout { action }, true) => Some((action, Came::Failed)),
+        (StepKind::Rollout { action }, false) => step.started.map(|_| (action, Came::Done)),
+        _ => None,
+    })
 }
 
 fn workload(
