@@ -19,6 +19,7 @@ mod wit_check;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use sim::Simulated;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -75,6 +76,9 @@ enum Job {
         /// fails.
         #[arg(long)]
         seed: Option<u64>,
+        /// Programs of strategies, in place of requests.
+        #[arg(long)]
+        rollouts: bool,
     },
     /// Build the plugins of this repository into target/plugins.
     Plugins,
@@ -121,9 +125,12 @@ fn run(job: Job) -> anyhow::Result<()> {
         Job::Bench { name, amount } => bench::bench(&root, name, amount),
         Job::SeededBugs { name } => seeded_bugs::seeded_bugs(&root, name.as_deref()),
         Job::Fuzz { target, seconds } => fuzz::fuzz(&root, target.as_deref(), seconds),
-        Job::Sim { seeds: None, seed: Some(seed) } => sim::one(&root, seed),
-        Job::Sim { seeds, seed } => {
-            sim::many(&root, seed.unwrap_or(0), seeds.unwrap_or(sim::SEEDS))
+        Job::Sim { seeds, seed, rollouts } => {
+            let what = if rollouts { Simulated::Rollouts } else { Simulated::Core };
+            match (seeds, seed) {
+                (None, Some(seed)) => sim::one(&root, what, seed),
+                _ => sim::many(&root, what, seed.unwrap_or(0), seeds.unwrap_or(sim::SEEDS)),
+            }
         }
         Job::Plugins => plugins::build(&root.join("plugins"), &root.join("target/plugins")),
         Job::Tools => {

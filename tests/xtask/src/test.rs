@@ -1,6 +1,7 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
 use crate::command::{cargo, run};
+use crate::sim::Simulated;
 use crate::tally::Tally;
 use crate::{apt, built, clients, fuzz, plugins, promises, seeded_bugs, sim, tools, wit_check};
 use anyhow::Context;
@@ -160,7 +161,10 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 tally.tests("examples in documentation", &mut examples)?;
                 if long {
                     tally.begin("the simulation");
-                    tally.check("the simulation", sim::many(root, 0, LONG_SEEDS));
+                    let core = sim::many(root, Simulated::Core, 0, LONG_SEEDS);
+                    tally.check("the simulation", core);
+                    let rollouts = sim::many(root, Simulated::Rollouts, 0, LONG_SEEDS);
+                    tally.check("the simulation of rollouts", rollouts);
                 }
             }
             Part::Practice => {

@@ -13,6 +13,7 @@ use deployd_core::{Fault, Timestamp};
 use serde_json::Value;
 
 use super::Instance;
+use super::pods::Pods;
 use crate::history::Seen;
 
 /// How soon who watches sees what has changed.
@@ -48,6 +49,8 @@ pub struct ClusterWorld {
     pub ends: BTreeMap<String, Timestamp>,
     /// How often it let nobody in.
     pub refused: u32,
+    /// Pods of Deployments, where somebody looks at them.
+    pub pods: Option<Pods>,
 }
 
 impl ClusterWorld {
@@ -78,13 +81,13 @@ impl ClusterWorld {
         Ok(())
     }
 
-    fn holds(&self, object: &ObjectRef, texts: &BTreeSet<String>) -> bool {
+    pub fn holds(&self, object: &ObjectRef, texts: &BTreeSet<String>) -> bool {
         let text = self.objects.get(object).map(Value::to_string).unwrap_or_default();
         texts.iter().any(|wanted| text.contains(wanted))
     }
 }
 
-fn fault(object: &ObjectRef, reason: &str) -> WorkloadFault {
+pub fn fault(object: &ObjectRef, reason: &str) -> WorkloadFault {
     WorkloadFault {
         object: object.clone(),
         reason: reason.to_owned(),
@@ -108,7 +111,7 @@ impl Cluster for Instance {
             cluster.answers()?;
             cluster.lets_in(&request.target, self.world.now())?;
             let mut references = Vec::new();
-            for object in request.objects.expose() {
+            for object in cluster.in_order(request.objects.expose()) {
                 let mut reference = ObjectRef::of(object).unwrap();
                 reference.namespace.get_or_insert_with(|| request.target.namespace.clone());
                 let faults = cluster.apply_faults.entry(reference.name.clone()).or_default();
@@ -118,6 +121,7 @@ impl Cluster for Instance {
                 }
                 let kept = cluster.undone.get(&reference.name).unwrap_or(object).clone();
                 cluster.objects.insert(reference.clone(), kept);
+                cluster.changed("apply", &reference);
                 references.push(reference);
             }
             cluster.calls.push(("apply", names(&references)));
@@ -155,13 +159,14 @@ impl Cluster for Instance {
                 false => Vec::new(),
             };
             let stuck = if stuck.is_empty() { late } else { stuck };
-            match (failed.is_empty(), stuck.is_empty()) {
-                (true, true) => (cluster.ready_after_ms, Readiness::Ready),
-                (true, false) => (deadline_ms, Readiness::Failed(stuck)),
-                _ => (cluster.ready_after_ms, Readiness::Failed(failed)),
-            }
+            let by_names = match (failed.is_empty(), stuck.is_empty()) {
+                (true, true) => (Duration::from_millis(cluster.ready_after_ms), Readiness::Ready),
+                (true, false) => (Duration::from_millis(deadline_ms), Readiness::Failed(stuck)),
+                _ => (Duration::from_millis(cluster.ready_after_ms), Readiness::Failed(failed)),
+            };
+            cluster.readiness(objects, Duration::from_millis(deadline_ms)).unwrap_or(by_names)
         };
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+        tokio::time::sleep(wait).await;
         self.operation("answer of a wait", async {
             self.world.cluster.lock().unwrap().lets_in(target, self.world.now())?;
             Ok(verdict)
@@ -211,8 +216,11 @@ impl Cluster for Instance {
             }
             cluster.calls.push(("prune", names(objects)));
             let found = objects.iter().filter(|o| cluster.objects.contains_key(*o)).cloned();
-            let found: Vec<ObjectRef> = found.collect();
-            cluster.objects.retain(|object, _| !found.contains(object));
+            let found = cluster.in_order_of_going(found.collect());
+            for object in &found {
+                cluster.objects.remove(object);
+                cluster.changed("prune", object);
+            }
             Ok(found)
         })
         .await

@@ -25,6 +25,11 @@ impl Life {
         Self::default()
     }
 
+    /// Whether it goes on until somebody ends it.
+    pub fn is_long(&self) -> bool {
+        self.0.crash_at == 0
+    }
+
     /// A process that crashes at its n-th point.
     pub fn ending_at(point: usize) -> Self {
         Self(Arc::new(State { crash_at: point, ..State::default() }))

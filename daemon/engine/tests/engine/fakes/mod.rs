@@ -9,6 +9,8 @@ pub mod drivers;
 pub mod environment;
 pub mod life;
 pub mod notifiers;
+pub mod pods;
+pub mod programs;
 pub mod store;
 pub mod strategies;
 pub mod strikes;

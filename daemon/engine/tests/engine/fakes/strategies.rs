@@ -6,7 +6,7 @@ use deployd_core::ports::{Call, Decision, Strategies, StrategyContext};
 use deployd_core::{Digest, Fault};
 use serde_json::{Value, json};
 
-use super::Instance;
+use super::{Instance, programs};
 
 /// What comes at a place: for each workload apply and wait, then the end.
 fn decision(call: Call<'_>, context: &StrategyContext, place: usize) -> Decision {
@@ -41,7 +41,10 @@ impl Strategies for Instance {
     async fn start(&self, call: Call<'_>, context: &StrategyContext) -> Result<Decision, Fault> {
         self.look("strategy start", async {
             self.called(call)?;
-            Ok(decision(call, context, 0))
+            match programs::wanted(context) {
+                Some(program) => programs::at(program, 0),
+                None => Ok(decision(call, context, 0)),
+            }
         })
         .await
     }
@@ -54,6 +57,9 @@ impl Strategies for Instance {
         observation: &Value,
     ) -> Result<Decision, Fault> {
         self.look("strategy next", async { self.called(call) }).await?;
+        if let Some(program) = programs::wanted(context) {
+            return programs::next(program, state, observation);
+        }
         let place = state["place"].as_u64().unwrap() as usize;
         if observation["outcome"] == "done" || observation["outcome"] == "promoted" {
             return Ok(decision(call, context, place + 1));

@@ -8,6 +8,7 @@ use deployd_core::{Digest, Fault};
 use serde_json::{Map, Value, json};
 
 use super::Instance;
+use crate::rollout_model::shops;
 
 /// Wishes that tests have of the templater, by its configuration.
 fn misplaces(input: &RenderInput) -> bool {
@@ -20,6 +21,9 @@ impl Templaters for Instance {
         self.look("render", async { self.called(call) }).await?;
         if input.config.get("fails").is_some() {
             return Err(Fault::invalid("baseline-invalid", "line 3: no such filter"));
+        }
+        if let Some(shop) = input.config.get("shop") {
+            return Ok(shops::rendered(shop, &input.workloads));
         }
         let mut objects = vec![json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"},

@@ -7,6 +7,22 @@ use serde_json::Value;
 /// A step is begun this often at most.
 const ATTEMPTS_MAX: u64 = 8;
 
+/// A strategy is asked this often at most.
+const ROUNDS_MAX: u32 = 500;
+
+/// What a rollout goes on with.
+const ACTIONS: [&str; 9] = [
+    "apply",
+    "scale",
+    "await-ready",
+    "shift",
+    "run-checks",
+    "sleep",
+    "pause",
+    "retire",
+    "complete",
+];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Running,
@@ -282,7 +298,9 @@ impl Deployment {
         let action = text(&body["action"], "do");
         if !(self.cancelled || self.failed) {
             self.action = action.to_owned();
-            self.failed |= action == "roll-back";
+            let round = text(body, "step").rsplit(':').next().and_then(|it| it.parse().ok());
+            // Who asks for no end gets one, and who asks for what nobody knows.
+            self.failed |= !ACTIONS.contains(&action) || round >= Some(ROUNDS_MAX);
         }
         Ok(())
     }

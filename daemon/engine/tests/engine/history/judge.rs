@@ -103,7 +103,12 @@ impl Judge {
             Seen::Cluster { what, namespace } => {
                 let of = |name: &str| name.replace('/', "-") == *namespace;
                 let wanted = |step: &str| match *what {
-                    "prune" => step == "prune" || step.starts_with("destroy:"),
+                    // A track goes when it is retired.
+                    "prune" => {
+                        step == "prune"
+                            || step.starts_with("destroy:")
+                            || step.starts_with("rollout:")
+                    }
                     _ => {
                         step == "apply-resources"
                             || step == "restore"

@@ -1,0 +1,158 @@
+//! What goes wrong in the middle of a rollout, and what its strategy makes of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deployd_core::config::{Document, DocumentKind};
+use deployd_core::deployment::{DeploymentRecord, Outcome};
+use deployd_core::steering::Steering;
+use deployd_core::{DeploymentId, Fault};
+use serde_json::{Value, json};
+
+use crate::documents::{document, image};
+use crate::fakes::pods::Pods;
+use crate::rollouts::{apply, pause, ready, retire, running, shift};
+use crate::world::{Stage, assert_succeeded, caller};
+
+/// A type whose strategy does what a program says, and this when something fails.
+fn wild(actions: Value, on_failure: &str) -> Document {
+    let wild = json!({"actions": actions, "onFailure": on_failure});
+    let spec = json!({
+        "templater": {"plugin": "templater", "baseline": "the platform's"},
+        "strategy": {"plugin": "rolling", "config": {"wild": wild}},
+    });
+    document(DocumentKind::EnvironmentType, "development", spec)
+}
+
+async fn stage(actions: Value, on_failure: &str) -> Stage {
+    let stage = running(json!([]), json!({})).await;
+    stage.apply(vec![wild(actions, on_failure)]).await;
+    stage
+}
+
+fn refuse(stage: &Stage, name: &str) {
+    let fault = Fault::invalid("invalid", "the cluster refuses it");
+    stage.world.cluster().apply_faults.insert(name.to_owned(), vec![fault]);
+}
+
+fn refused(record: &DeploymentRecord) -> (Outcome, &str) {
+    (record.outcome.unwrap(), &record.fault.as_ref().unwrap().code)
+}
+
+#[tokio::test(start_paused = true)]
+async fn i8_what_the_cluster_has_refused_does_not_pass_for_the_new_version() {
+    let stage = stage(json!([apply("stable"), ready("stable")]), "go-on").await;
+    let before = stage.world.cluster().objects.clone();
+    refuse(&stage, "frontend");
+    let record = stage.deployed("2").await;
+    assert_eq!(refused(&record), (Outcome::RolledBack, "rollout-unfinished"));
+    assert_eq!(stage.world.cluster().objects, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i8_pods_that_are_why_it_goes_back_hold_up_no_rollback() {
+    let rolls_back = json!({"do": "roll-back", "reason": "it does not do well"});
+    let stage = stage(json!([apply("canary"), apply("stable"), rolls_back]), "roll-back").await;
+    let before = stage.world.cluster().objects.clone();
+    stage.world.cluster().broken.insert(image("frontend", "2"));
+    let record = stage.deployed("2").await;
+    assert_eq!(record.outcome, Some(Outcome::RolledBack), "{:#?}", record.fault);
+    assert_eq!(stage.world.cluster().objects, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_could_not_be_led_elsewhere_is_when_somebody_has_it_tried_again() {
+    let before = json!({"do": "pause", "message": "nothing is led there yet"});
+    let actions = json!([
+        apply("canary"),
+        ready("canary"),
+        before,
+        shift(25),
+        pause(),
+        apply("stable"),
+        ready("stable"),
+        shift(0),
+        retire(),
+    ]);
+    let stage = stage(actions, "pause").await;
+    let id = stage.announce("2").await;
+    let divided = |stage: &Stage| {
+        let cluster = stage.world.cluster();
+        let service = cluster.object("Service", "frontend").unwrap();
+        service["spec"]["selector"] == json!({"app": "frontend"})
+    };
+    let mut steered = 0;
+    loop {
+        let record = stage.engine.deployment(&id).await.unwrap();
+        if record.outcome.is_some() {
+            assert_succeeded(&record);
+            break;
+        }
+        if record.work.as_ref().is_some_and(|work| work.paused().is_some()) {
+            let stopped = record.work.unwrap().paused().unwrap().message.clone();
+            match stopped.as_deref() {
+                Some("nothing is led there yet") => {
+                    refuse(&stage, "frontend");
+                    steer(&stage, &id, Steering::Resume).await;
+                }
+                Some("look at it") => {
+                    assert!(divided(&stage), "a quarter goes to the canary");
+                    steer(&stage, &id, Steering::Resume).await;
+                }
+                _ => steer(&stage, &id, Steering::Retry).await,
+            }
+            steered += 1;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(steered == 3, "it has stopped upon the refusal, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_are_not_ready_get_no_traffic_although_nobody_has_waited_for_them() {
+    let stage = stage(json!([apply("canary"), shift(25), pause()]), "roll-back").await;
+    stage.world.cluster().broken.insert(image("frontend", "2"));
+    let changes = changes_of(&stage);
+    let record = stage.deployed("2").await;
+    assert_eq!(refused(&record), (Outcome::RolledBack, "crash-loop"));
+    let changes = changes.lock().unwrap();
+    let led = |it: &&(String, Value)| {
+        it.0 == "Service frontend" && it.1["spec"]["selector"] == json!({"app": "frontend"})
+    };
+    assert_eq!(changes.iter().find(led), None);
+}
+
+async fn steer(stage: &Stage, id: &DeploymentId, how: Steering) {
+    stage.engine.steer(&caller(), id, how, None).await.unwrap();
+}
+
+/// What is applied from now on, in its order.
+fn changes_of(stage: &Stage) -> Arc<Mutex<Vec<(String, Value)>>> {
+    let changes: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    let seen = changes.clone();
+    let onlooker = move |sight: &crate::fakes::pods::Sight<'_>| {
+        let object = sight.objects.get(sight.changed).cloned().unwrap_or_default();
+        let name = format!("{} {}", sight.changed.kind, sight.changed.name);
+        seen.lock().unwrap().push((name, object));
+    };
+    stage.world.cluster().pods = Some(Pods::new(Duration::from_secs(5), Box::new(onlooker)));
+    changes
+}
+
+#[tokio::test(start_paused = true)]
+async fn i8_all_pods_of_before_are_there_before_all_traffic_comes_back_to_them() {
+    let stage = stage(json!([apply("canary"), ready("canary"), shift(75), pause()]), "pause").await;
+    let changes = changes_of(&stage);
+    let id = stage.announce("2").await;
+    while stage.engine.deployment(&id).await.unwrap().work.is_none_or(|it| it.paused().is_none()) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    changes.lock().unwrap().clear();
+    stage.engine.cancel(&caller(), &id, None).await.unwrap();
+    assert_eq!(stage.end_of(&id).await.outcome, Some(Outcome::Cancelled));
+    let changes = changes.lock().unwrap();
+    let first = |name: &str| changes.iter().position(|(it, _)| it == name).unwrap();
+    let (pods, service) = (first("Deployment frontend"), first("Service frontend"));
+    assert!(pods < service, "{changes:#?}");
+    assert_eq!(changes[pods].1["spec"]["replicas"], 4);
+}
