@@ -156,3 +156,21 @@ async fn i8_all_pods_of_before_are_there_before_all_traffic_comes_back_to_them()
     assert!(pods < service, "{changes:#?}");
     assert_eq!(changes[pods].1["spec"]["replicas"], 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_a_person_about_pods_that_have_failed_is_not_told_of_them_again() {
+    let stage = stage(json!([apply("canary"), ready("canary"), shift(25)]), "pause").await;
+    {
+        let mut cluster = stage.world.cluster();
+        cluster.broken.insert(image("frontend", "2"));
+        cluster.crashed.insert(image("frontend", "2"));
+    }
+    let id = stage.announce("2").await;
+    stage.paused(&id).await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let record = stage.paused(&id).await;
+    let rounds = record.work.unwrap().rollout.unwrap().round;
+    assert_eq!(rounds, 3, "apply, wait, ask");
+    stage.engine.cancel(&caller(), &id, None).await.unwrap();
+    assert_eq!(stage.end_of(&id).await.outcome, Some(Outcome::Cancelled));
+}

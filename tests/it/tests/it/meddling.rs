@@ -24,7 +24,8 @@ fn documents() -> Value {
             }),
         ),
     ];
-    let file = |(n, one): (usize, &Value)| json!({"path": format!("{n}.yaml"), "text": one.to_string()});
+    let file =
+        |(n, one): (usize, &Value)| json!({"path": format!("{n}.yaml"), "text": one.to_string()});
     json!({"files": all.iter().enumerate().map(file).collect::<Vec<Value>>()})
 }
 
