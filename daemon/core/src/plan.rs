@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{EffectLevel, WhenUnused};
+use crate::config::{EffectLevel, WhenUnused, drain_ms_default, is_drain_ms_default};
 use crate::exact::Pinned;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
@@ -241,6 +241,10 @@ pub struct PlannedStrategy {
     /// How traffic is divided, if the environment's type says so.
     #[serde(default, skip_serializing_if = "is_auto")]
     pub traffic: Choice,
+    /// How long a version keeps its pods that has lost all its traffic, in
+    /// milliseconds.
+    #[serde(default = "drain_ms_default", skip_serializing_if = "is_drain_ms_default")]
+    pub drain_ms: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

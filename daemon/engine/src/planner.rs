@@ -140,6 +140,7 @@ impl Inner {
                 plugin: strategy_info.plugin,
                 config: json!(strategy.config),
                 traffic: strategy.traffic,
+                drain_ms: strategy.drain_ms,
             }),
             checks: self.checks(&configuration, environment_type.1).await?,
             take_over_fields: environment_type.1.take_over_fields,

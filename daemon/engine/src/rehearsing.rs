@@ -128,7 +128,14 @@ impl Inner {
         let rolled = Rolled { plan, new, current, ways: &ways, recent: false };
         let context =
             StrategyContext { config: strategy.config.clone(), workloads: workloads(&rolled) };
-        let scene = Scene { workloads: &names, new, current, ways: &ways, checks: &plan.checks };
+        let scene = Scene {
+            workloads: &names,
+            new,
+            current,
+            ways: &ways,
+            checks: &plan.checks,
+            drain_ms: strategy.drain_ms,
+        };
         let mut rehearsal = Rehearsal::new(scene, scenario);
         self.need(&strategy.plugin).await?;
         let (scope, log) = (scope(plan, ""), CallLog::default());
@@ -192,8 +199,8 @@ impl Inner {
             Some(name) => self.plugin(&name, PluginKind::Strategy).await?.plugin,
             None => planned.plugin.clone(),
         };
-        let traffic = planned.traffic;
-        view.plan.strategy = Some(PlannedStrategy { plugin, config, traffic });
+        let (traffic, drain_ms) = (planned.traffic, planned.drain_ms);
+        view.plan.strategy = Some(PlannedStrategy { plugin, config, traffic, drain_ms });
         Ok(())
     }
 }

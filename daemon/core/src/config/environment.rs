@@ -14,6 +14,15 @@ use super::drift::{DriftSpec, Every};
 use crate::Name;
 use crate::rollout::Choice;
 
+/// How long who has lost all traffic goes on as it is, when nobody says: more than
+/// the 3.3 seconds for which ingress-nginx collects changes. Controllers of the
+/// Gateway API in front of Envoy take less than a second, load balancers of clouds
+/// longer.
+pub const DRAIN_MS_DEFAULT: u64 = 5_000;
+
+/// The longest: an hour. What is open for longer has to bear that it is cut off.
+const DRAIN_MS_MAX: u64 = 3_600_000;
+
 /// A place an application runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -101,6 +110,21 @@ pub struct StrategyChoice {
     /// manifests allow best when not given.
     #[serde(default, skip_serializing_if = "is_auto")]
     pub traffic: Choice,
+    /// How long a version keeps its pods that has lost all its traffic, in
+    /// milliseconds: routers learn of it after the API server, and what was begun
+    /// has to end.
+    #[serde(default = "drain_ms_default", skip_serializing_if = "is_drain_ms_default")]
+    #[schemars(range(max = DRAIN_MS_MAX))]
+    pub drain_ms: u64,
+}
+
+pub(crate) fn drain_ms_default() -> u64 {
+    DRAIN_MS_DEFAULT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+pub(crate) fn is_drain_ms_default(ms: &u64) -> bool {
+    *ms == DRAIN_MS_DEFAULT
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

@@ -24,7 +24,10 @@ pub use document::{
     API_VERSION, ApplicationWorkload, Document, DocumentKey, DocumentKind, Envelope, Metadata,
 };
 pub use drift::{DriftSpec, Every, Heal, InvalidEvery};
-pub use environment::{EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice};
+pub use environment::{
+    DRAIN_MS_DEFAULT, EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice,
+};
+pub(crate) use environment::{drain_ms_default, is_drain_ms_default};
 pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,
     PluginKind, PluginSource, PluginSpec,

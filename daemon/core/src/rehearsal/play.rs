@@ -133,6 +133,9 @@ impl World<'_> {
             self.await_ready(&track, &[name], MORE_READY_MS);
         }
         self.lead(&before, &names);
+        if self.tracks.leaves(&before) {
+            self.drain();
+        }
         self.place(&before, &names, false);
         self.tracks = before;
         self.await_ready(STABLE, &names, MORE_READY_MS);
@@ -180,9 +183,17 @@ impl World<'_> {
             }
         }
         self.lead(&after, &workloads);
+        if self.tracks.leaves(&after) {
+            self.drain();
+        }
         self.place(&after, &workloads, false);
         self.tracks = after;
         done()
+    }
+
+    /// Who has lost all traffic goes on as it is for a while.
+    fn drain(&mut self) {
+        self.advance(self.now.saturating_add(self.scene.drain_ms));
     }
 
     fn await_ready(&mut self, track: &str, workloads: &[String], deadline_ms: u64) -> Came {

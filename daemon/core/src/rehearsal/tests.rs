@@ -40,6 +40,7 @@ struct Stage {
     current: Option<Manifests>,
     ways: BTreeMap<String, Way>,
     checks: BTreeMap<Name, PlannedCheck>,
+    drain_ms: u64,
 }
 
 impl Stage {
@@ -59,7 +60,7 @@ impl Stage {
             timing: from_value(timing).unwrap(),
         };
         let checks = BTreeMap::from([("errors".parse().unwrap(), check)]);
-        Self { workloads: vec!["web".to_owned()], new, current, ways, checks }
+        Self { workloads: vec!["web".to_owned()], new, current, ways, checks, drain_ms: 0 }
     }
 
     fn routed() -> Self {
@@ -75,6 +76,7 @@ impl Stage {
             current: self.current.as_ref(),
             ways: &self.ways,
             checks: &self.checks,
+            drain_ms: self.drain_ms,
         };
         let mut rehearsal = Rehearsal::new(scene, scenario);
         let mut place = 0;
@@ -147,6 +149,18 @@ fn when_all_goes_well_no_request_fails() {
     assert_eq!(last.tracks["stable"].ready, 4);
     // Three measurements, a minute apart, for each of three weights.
     assert!((6 * 60_000..8 * 60_000).contains(&report.duration_ms), "{}", report.duration_ms);
+}
+
+#[test]
+fn who_has_lost_all_requests_is_drained() {
+    let took = |drain_ms: u64, scenario: &Scenario| {
+        Stage { drain_ms, ..Stage::routed() }.play(&canary(), scenario).duration_ms
+    };
+    // Once the canary has, at the end or on the way back.
+    for checks in ["passes", "fails"] {
+        let scenario = scenario(json!({"checks": {"errors": checks}}));
+        assert_eq!(took(7_000, &scenario), took(0, &scenario) + 7_000, "{checks}");
+    }
 }
 
 #[test]

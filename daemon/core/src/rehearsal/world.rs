@@ -23,6 +23,8 @@ pub struct Scene<'a> {
     pub ways: &'a BTreeMap<String, Way>,
     /// The checks of the environment type.
     pub checks: &'a BTreeMap<Name, PlannedCheck>,
+    /// How long who has lost all traffic goes on as it is, in milliseconds.
+    pub drain_ms: u64,
 }
 
 /// Who answers a workload's requests.

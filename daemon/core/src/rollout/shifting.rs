@@ -23,12 +23,15 @@ pub struct Phase {
     pub remove: Vec<ObjectRef>,
     /// Whether what was applied has to be ready before the next phase.
     pub is_awaited: bool,
+    /// Whether it takes all traffic from somebody, who goes on as it is for a time
+    /// before anything else happens: routers follow with a delay.
+    pub is_drained: bool,
 }
 
 /// From `before` to `after` the traffic of these workloads, in up to three phases:
 /// those who will serve get their pods, the traffic is led elsewhere, and those who
-/// serve less lose theirs. Performed from the first phase again after an
-/// interruption, it comes to the same.
+/// serve less lose theirs; who serves no more is drained before. Performed from the
+/// first phase again after an interruption, it comes to the same.
 pub fn shifting(
     new: &Manifests,
     current: Option<&Manifests>,
@@ -73,6 +76,7 @@ pub fn shifting(
         }
     }
     grow.is_awaited = true;
+    lead.is_drained = before.leaves(after);
     shrink.remove = wanted.remove;
     let phases = [grow, lead, shrink].into_iter();
     phases.filter(|phase| !phase.apply.is_empty() || !phase.remove.is_empty()).collect()

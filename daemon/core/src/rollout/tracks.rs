@@ -123,6 +123,12 @@ impl WorkloadTracks {
         by_header || self.mirror.as_deref() == Some(track)
     }
 
+    /// Whether some track has traffic, and then no more.
+    fn leaves(&self, after: &Self) -> bool {
+        let mut tracks = self.others.keys().map(String::as_str).chain([STABLE]);
+        tracks.any(|track| self.is_serving(track) && !after.is_serving(track))
+    }
+
     /// Tracks beside `stable` that there are or were.
     pub fn known(&self) -> impl Iterator<Item = &str> {
         self.others.keys().chain(&self.retired).map(String::as_str)
@@ -162,6 +168,12 @@ impl Tracks {
         Self(
             workloads.into_iter().map(|name| (name.to_owned(), WorkloadTracks::before())).collect(),
         )
+    }
+
+    /// Whether some track of some workload has traffic, and then no more.
+    pub fn leaves(&self, after: &Self) -> bool {
+        let after = |name: &str| after.of(name);
+        self.iter().any(|(name, own)| after(name).is_some_and(|after| own.leaves(after)))
     }
 
     /// The tracks of a workload.

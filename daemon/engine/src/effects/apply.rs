@@ -1,7 +1,9 @@
 //! Applies manifests, brings earlier ones back, and prunes what is left over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use deployd_core::config::DRAIN_MS_DEFAULT;
 use deployd_core::deployment::StepKind;
 use deployd_core::graph::{self, Uid};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan, not_undone};
@@ -158,11 +160,6 @@ impl Work {
                 }
             }
         };
-        let mut leave = self.leave.clone();
-        let left = async {
-            let left = leave.wait_for(|leave| *leave != Leave::Stay).await;
-            left.map(|left| *left)
-        };
         tokio::select! {
             biased;
             readiness = ready => {
@@ -171,13 +168,34 @@ impl Work {
                     Readiness::Failed(faults) => Err(not_ready(&faults).into()),
                 }
             }
-            Ok(left) = left => match left {
-                Leave::Stopping => Ok(Waited::Left),
-                Leave::Stay | Leave::Abandoned => {
-                    let message = "the deployment ends, and nobody waits for it any more";
-                    Err(Fault::permanent("abandoned", message).into())
-                }
-            },
+            left = self.left() => left,
+        }
+    }
+
+    /// Leaves everything as it is for a while, as long as anybody wants to know:
+    /// routers lead requests to who has lost all traffic until they have heard of it.
+    pub(super) async fn drain(&self, plan: &Plan) -> Result<Waited, EngineError> {
+        let drain_ms = plan.strategy.as_ref().map_or(DRAIN_MS_DEFAULT, |it| it.drain_ms);
+        let message = format!("waiting for {drain_ms} ms, in which routers follow");
+        self.log.line(LogLevel::Info, message);
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(Duration::from_millis(drain_ms)) => Ok(Waited::Ready),
+            left = self.left() => left,
+        }
+    }
+
+    /// Waits until nobody wants this step to wait any more.
+    async fn left(&self) -> Result<Waited, EngineError> {
+        let mut leave = self.leave.clone();
+        let left = leave.wait_for(|leave| *leave != Leave::Stay).await.map(|left| *left);
+        match left {
+            Ok(Leave::Stopping) => Ok(Waited::Left),
+            Ok(Leave::Stay | Leave::Abandoned) => {
+                let message = "the deployment ends, and nobody waits for it any more";
+                Err(Fault::permanent("abandoned", message).into())
+            }
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -217,7 +235,13 @@ impl Work {
         let references = self.apply(&plan, &manifests, |_| true).await?;
         let result = object(&references)?;
         let namespace = &manifests.namespace;
-        let waited = self.await_ready(&plan, namespace, &references, RESOURCES_READY_MS).await?;
+        let mut waited =
+            self.await_ready(&plan, namespace, &references, RESOURCES_READY_MS).await?;
+        if let Waited::Ready = waited
+            && self.is_led_beside().await?
+        {
+            waited = self.drain(&*self.plan().await?).await?;
+        }
         Ok(waited.then(Some(result)))
     }
 

@@ -123,18 +123,30 @@ impl Work {
         let new = self.rendered().await?;
         let current = self.current().await?;
         let ways = ways(&plan, &new, current.as_deref())?;
+        let tracks = self.tracks(&plan, seeded(Bug::FailedActionPassesForDone));
+        Ok(Course { plan, new, current, ways, tracks })
+    }
+
+    /// The tracks before this step; what has failed may count as if it were done.
+    fn tracks(&self, plan: &Plan, with_failed: bool) -> Tracks {
         let steps = self.deployment.steps.iter().take_while(|step| step.id != self.step.id);
         let actions = steps.filter_map(|step| match &step.kind {
             StepKind::Rollout { action } if step.started.is_some() => {
-                let is_done =
-                    step.status == StepStatus::Succeeded || seeded(Bug::FailedActionPassesForDone);
+                let is_done = step.status == StepStatus::Succeeded || with_failed;
                 Some((action, if is_done { Came::Done } else { Came::Failed }))
             }
             _ => None,
         });
         let names = plan.workloads.iter().map(|workload| workload.name.as_str());
-        let tracks = course::after(names, actions);
-        Ok(Course { plan, new, current, ways, tracks })
+        course::after(names, actions)
+    }
+
+    /// Whether routers may lead requests beside what runs for everybody, also by a
+    /// shift that was cut off.
+    pub(super) async fn is_led_beside(&self) -> Result<bool, EngineError> {
+        let plan = self.plan().await?;
+        let plain = Tracks::stable(plan.workloads.iter().map(|it| it.name.as_str()));
+        Ok([false, true].into_iter().any(|failed| self.tracks(&plan, failed).leaves(&plain)))
     }
 
     /// What runs before this deployment, as it was rendered.
@@ -193,6 +205,11 @@ impl Work {
                 && let Waited::Left = self
                     .await_ready(&course.plan, &new.namespace, &references, MORE_READY_MS)
                     .await?
+            {
+                return Ok(Ended::Left);
+            }
+            if phase.is_drained
+                && let Waited::Left = self.drain(&course.plan).await?
             {
                 return Ok(Ended::Left);
             }

@@ -102,6 +102,7 @@ impl Past<'_> {
             planned.plugin.name = strategy.plugin.to_string();
             planned.config = json!(strategy.config);
             planned.traffic = strategy.traffic;
+            planned.drain_ms = strategy.drain_ms;
         }
         let checks = &environment_type.1.checks;
         plan.checks.retain(|name, _| checks.contains_key(name));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deployd_core::config::{Document, DocumentKind};
+use deployd_core::config::{DRAIN_MS_DEFAULT, Document, DocumentKind};
 use deployd_core::deployment::{DeploymentRecord, Origin, Outcome, Skip, StepStatus};
 use deployd_core::quarantine::LiftRequest;
 use deployd_core::steering::Steering;
@@ -166,6 +166,50 @@ async fn what_has_reached_everybody_goes_back_before_a_canary_loses_its_requests
     let (front, back) = (place("await", "frontend").unwrap(), place("await", "backend").unwrap());
     assert!(front < back, "{calls:#?}");
     assert!(place("prune", "frontend-canary").unwrap() > back, "{calls:#?}");
+}
+
+/// Milliseconds that the first step took of which this holds.
+fn took(record: &DeploymentRecord, such: impl Fn(&Value) -> bool) -> u64 {
+    let steps = serde_json::to_value(&record.work.as_ref().unwrap().steps).unwrap();
+    let step = steps.as_array().unwrap().iter().find(|step| such(step)).unwrap().clone();
+    let at = |field: &str| serde_json::from_value::<Timestamp>(step[field].clone()).unwrap();
+    at("ended").ms_since(at("started"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_all_traffic_is_drained_before_anything_else_happens() {
+    let is_shift = |to: u64| {
+        move |step: &Value| {
+            step["action"]["do"] == "shift" && step["action"]["weights"]["canary"] == to
+        }
+    };
+    let program = json!([
+        apply("canary"),
+        ready("canary"),
+        shift(50),
+        shift(100),
+        apply("stable"),
+        ready("stable"),
+        shift(0),
+        retire(),
+    ]);
+    let stage = running(program, json!({})).await;
+    let record = stage.deployed("2").await;
+    assert!(took(&record, is_shift(50)) < DRAIN_MS_DEFAULT, "everybody is served from still");
+    assert!(took(&record, is_shift(100)) >= DRAIN_MS_DEFAULT, "the old version is not");
+    assert!(took(&record, is_shift(0)) >= DRAIN_MS_DEFAULT, "the canary is not");
+
+    // An abort takes the traffic of a track as well; where it has none, nobody waits.
+    for (weight, waits) in [(50, true), (0, false)] {
+        let program = json!([apply("canary"), ready("canary"), shift(weight), pause()]);
+        let stage = running(program, json!({})).await;
+        let id = stage.announce("2").await;
+        stage.paused(&id).await;
+        stage.engine.cancel(&caller(), &id, None).await.unwrap();
+        let record = stage.end_of(&id).await;
+        let restored = took(&record, |step| step["kind"] == "restore");
+        assert_eq!(restored >= DRAIN_MS_DEFAULT, waits, "{weight} %: {restored} ms");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -208,7 +208,16 @@ proptest! {
         let first = served(&there);
         let last = served(&desired(new, Some(current), &to, &ways, &web).apply);
         let phases: Vec<Phase> = shifting(new, Some(current), &from, &to, &ways, &web);
+        // Drained are those who have lost everything, at once and at no other time.
+        let loses = |track: &str| {
+            let serves = |tracks: &Tracks| tracks.of("web").unwrap().is_serving(track);
+            serves(&from) && !serves(&to)
+        };
+        let drained = phases.iter().filter(|phase| phase.is_drained).count();
+        prop_assert_eq!(drained, usize::from(loses("canary") || loses(STABLE)));
         for phase in &phases {
+            let shrinks = phase.apply.iter().all(|it| it.object["kind"] == "Deployment");
+            prop_assert!(!(phase.is_drained && shrinks));
             for manifest in &phase.apply {
                 let reference = new.reference(&manifest.object);
                 let known = there.iter_mut().find(|it| new.reference(&it.object) == reference);
