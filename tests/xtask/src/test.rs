@@ -196,6 +196,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 }
                 apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
                 apt::need(&apt::SERVERS, "tests of the sample's staging")?;
+                apt::need(&apt::TRAFFIC, "tests of rollouts")?;
                 tools::openbao(root)?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();

@@ -39,4 +39,5 @@ mod sink;
 mod sinks;
 mod stage;
 mod staging;
+mod traffic;
 mod wait;

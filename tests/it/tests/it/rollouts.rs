@@ -49,13 +49,13 @@ fn documents(strategy: &str, config: &Value, port: u16) -> Value {
 }
 
 /// A server that is well, or not.
-struct Health {
-    port: u16,
-    well: Arc<AtomicBool>,
+pub(crate) struct Health {
+    pub(crate) port: u16,
+    pub(crate) well: Arc<AtomicBool>,
 }
 
 impl Health {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let well = Arc::new(AtomicBool::new(true));
@@ -74,7 +74,7 @@ impl Health {
     }
 }
 
-async fn run<const N: usize>(stage: &Stage, arguments: [&str; N]) -> Said {
+pub(crate) async fn run<const N: usize>(stage: &Stage, arguments: [&str; N]) -> Said {
     let mut command = Build::Plain.command();
     command
         .args(arguments)
