@@ -117,10 +117,11 @@ mod tests {
             secrets: vec!["admin".into()],
             generate_secrets: true,
             reveal_secrets: true,
+            pods: true,
             memory_mib: Some(128),
         };
         let refused = resolve(&asks, &Grant::default(), &limits()).unwrap_err();
-        assert_eq!(refused.len(), 5, "{refused:?}");
+        assert_eq!(refused.len(), 6, "{refused:?}");
     }
 
     #[test]

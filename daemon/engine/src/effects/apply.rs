@@ -96,15 +96,18 @@ impl Work {
         manifests: &Manifests,
         wanted: impl Fn(&ObjectOwner) -> bool,
     ) -> Result<Vec<ObjectRef>, EngineError> {
-        self.apply_objects(plan, &manifests.namespace, manifests.of(wanted)).await
+        let taken_over = self.step.kind == StepKind::Restore;
+        self.apply_objects(plan, &manifests.namespace, manifests.of(wanted), taken_over).await
     }
 
-    /// Applies objects.
+    /// Applies objects. With `taken_over`, fields that somebody else has changed are
+    /// taken over, and that is said: otherwise it is a failure.
     pub(super) async fn apply_objects(
         &self,
         plan: &Plan,
         namespace: &str,
         selected: Vec<Value>,
+        taken_over: bool,
     ) -> Result<Vec<ObjectRef>, EngineError> {
         if selected.is_empty() {
             return Ok(Vec::new());
@@ -120,13 +123,7 @@ impl Work {
             let request = ApplyRequest { target, objects: objects.clone(), force };
             match self.engine.ports.cluster.apply(&request, &self.log).await {
                 Ok(references) => return Ok(references),
-                // Who has changed something by hand in the middle of a rollout must
-                // not keep what ran before from running again.
-                Err(fault)
-                    if fault.class == FaultClass::Conflict
-                        && self.step.kind == StepKind::Restore
-                        && !force =>
-                {
+                Err(fault) if fault.class == FaultClass::Conflict && taken_over && !force => {
                     let message = format!("taken over all the same: {}", fault.message);
                     self.log.line(LogLevel::Warn, message);
                     force = true;

@@ -221,13 +221,31 @@ impl Work {
         Ok(Ended::Done(Some(object(&applied)?)))
     }
 
+    /// Applies what is rendered, and then the copies, which may need it. Copies are
+    /// this rollout's alone: what somebody has changed of them by hand is taken over.
+    /// What is rendered is so when it is brought back: that must not fail because of
+    /// somebody who wanted to help.
     async fn put(
         &self,
         course: &Course,
         manifests: &[Manifest],
     ) -> Result<Vec<ObjectRef>, EngineError> {
-        let objects: Vec<Value> = manifests.iter().map(|it| it.object.clone()).collect();
-        self.apply_objects(&course.plan, &course.new.namespace, objects).await
+        let current = course.current.iter().flat_map(|current| current.references());
+        let rendered: BTreeSet<ObjectRef> =
+            course.new.references().into_iter().chain(current).collect();
+        let is_rendered =
+            |it: &&Manifest| course.reference(it).is_none_or(|it| rendered.contains(&it));
+        let (rendered, copies): (Vec<&Manifest>, Vec<&Manifest>) =
+            manifests.iter().partition(is_rendered);
+        let restoring = self.step.kind == StepKind::Restore;
+        let mut references = Vec::new();
+        for (some, taken_over) in [(rendered, restoring), (copies, true)] {
+            let objects: Vec<Value> = some.iter().map(|it| it.object.clone()).collect();
+            let namespace = &course.new.namespace;
+            let applied = self.apply_objects(&course.plan, namespace, objects, taken_over).await?;
+            references.extend(applied);
+        }
+        Ok(references)
     }
 
     /// Waits until the pods of a track are ready.

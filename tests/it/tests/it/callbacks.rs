@@ -148,7 +148,7 @@ async fn others_check_a_canary_and_their_signed_answer_is_the_verdict() {
     let record = stage.ended(&id).await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
     assert_eq!(suite.answer(&asked, "passed", SIGNING_SECRET).await, 409, "it is over");
-    let logs = stage.client.get(&format!("/v1/deployments/{id}/logs")).await.text;
+    let logs = stage.client.get(&format!("/v1/deployments/{id}/logs?limit=500")).await.text;
     assert!(logs.contains("120 of 120 tests"), "{logs}");
     assert!(logs.contains("check pods passed: "), "{logs}");
     assert!(logs.contains("its signature is not of the secret"), "{logs}");

@@ -108,7 +108,7 @@ async fn what_was_edited_by_hand_is_named_and_does_not_keep_the_old_version_from
     assert_eq!(record["fault"]["code"], "field-conflict", "{record:#}");
     assert!(record["fault"]["message"].as_str().unwrap().contains("kubectl-edit"), "{record:#}");
     stage.is_as_before();
-    let logs = stage.client.get(&format!("/v1/deployments/{id}/logs")).await.text;
+    let logs = stage.client.get(&format!("/v1/deployments/{id}/logs?limit=500")).await.text;
     assert!(logs.contains("taken over all the same"), "{logs}");
 }
 
