@@ -84,7 +84,7 @@ impl RolloutPreview {
 
 /// What will come of the weights that a shift asks for, where it is something
 /// else.
-pub(super) fn shortfalls(
+pub fn shortfalls(
     ways: &BTreeMap<String, Way>,
     weights: &BTreeMap<String, u32>,
     workloads: &[String],

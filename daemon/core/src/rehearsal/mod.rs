@@ -14,9 +14,12 @@
 mod expectation;
 mod fleet;
 mod foreseen;
+mod measuring;
 mod play;
 mod report;
 mod scenario;
+mod users;
+mod words;
 mod world;
 
 use std::collections::BTreeSet;
@@ -24,11 +27,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub use expectation::{Expectation, NoExpectation, span};
-pub use foreseen::{Foreseen, RolloutPreview, STEPS_LISTED_MAX};
-pub use report::{CheckFigures, Ending, Figures, Moment, Report, TrackFigures};
+pub use foreseen::{Foreseen, RolloutPreview, STEPS_LISTED_MAX, shortfalls};
+pub use measuring::CheckNotes;
+pub use report::{CheckFigures, Ending, Figures, Moment, Report, TrackFigures, percent};
 pub use scenario::{
     Away, Behaviour, ErrorsAfter, Finding, LatencyAfter, Limits, Person, Scenario, Steers,
 };
+pub use users::{Seen, Shares};
+pub use words::{cut, told};
 pub use world::Scene;
 
 use crate::Fault;
@@ -37,9 +43,6 @@ use crate::ports::Decision;
 use crate::rollout::Tracks;
 use play::{Came, Notes};
 use world::World;
-
-/// Characters of a strategy's words that are kept: a line of a table.
-const TEXT_CHARS_MAX: usize = 200;
 
 /// A strategy in the simulated world.
 #[derive(Debug, Clone)]
@@ -190,7 +193,7 @@ impl<'a> Rehearsal<'a> {
             what: cut(what),
             outcome,
             message,
-            weight: world::percent(world.share()),
+            weight: percent(world.share()),
             tracks: world.figures_of_tracks(),
         });
     }
@@ -205,24 +208,11 @@ impl<'a> Rehearsal<'a> {
             duration_ms: world.now,
             requests: world.requests,
             of_new: world.of_new,
-            weight_max: world::percent(world.share_max.max(world.share())),
-            checks: std::mem::take(&mut self.notes.checks),
+            weight_max: percent(world.share_max.max(world.share())),
+            checks: std::mem::take(&mut self.notes.checks).into_figures(),
             timeline: std::mem::take(&mut self.timeline),
         }))
     }
-}
-
-/// What came of an action, for people.
-fn told(observation: &Value) -> String {
-    let text = |name: &str| observation.get(name).and_then(Value::as_str).unwrap_or_default();
-    match text("outcome") {
-        "failed" => format!("failed: {}", text("message")),
-        other => other.to_owned(),
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! What comes of each action in the simulated world, told as the engine would.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
-use super::report::CheckFigures;
-use super::scenario::{Finding, Steers};
-use super::world::{Scene, Standing, World, percent};
+use super::measuring::CheckNotes;
+use super::scenario::Steers;
+use super::world::{Scene, Standing, World};
 use crate::deployment::{Action, retry_at};
-use crate::ports::{CheckOutcome, Measurement, Verdict};
+use crate::ports::CheckOutcome;
 use crate::rollout::checking::{self, CheckResult, Checking};
 use crate::rollout::{STABLE, Tracks, course};
 use crate::{Fault, Name, Timestamp};
@@ -48,7 +46,7 @@ pub(super) enum Came {
 /// What goes on beside the world while it is played with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notes {
-    pub(super) checks: BTreeMap<String, CheckFigures>,
+    pub(super) checks: CheckNotes,
     measured: u32,
 }
 
@@ -305,60 +303,12 @@ impl World<'_> {
 
     /// How much the new version got until now without a check.
     pub(super) fn note(&self, name: &str, passed: bool, notes: &mut Notes) {
-        let weight_before = percent(self.share_max.max(self.share()));
-        let unpassed = CheckFigures { weight_before, passed: false };
-        let figures = notes.checks.entry(name.to_owned()).or_insert(unpassed);
-        if !figures.passed {
-            *figures = CheckFigures { weight_before, passed };
-        }
+        notes.checks.note(name, passed, self.share_max.max(self.share()));
     }
 
     fn measure(&self, name: &str, track: &str, workloads: &[String]) -> CheckOutcome {
-        let worst = workloads.iter().filter_map(|name| self.seen_of(track, name));
-        let worst = worst.fold(None, |worst: Option<(f64, u64)>, (errors, latency)| {
-            let (most, longest) = worst.unwrap_or_default();
-            Some((errors.max(most), latency.max(longest)))
-        });
-        let (errors, latency) = worst.unwrap_or_default();
-        let value = |name: &str, value: f64, unit: &str| Measurement {
-            name: name.to_owned(),
-            value,
-            unit: unit.to_owned(),
-        };
-        #[expect(clippy::cast_precision_loss, reason = "a figure")]
-        let taken = latency as f64;
-        let measurements =
-            || vec![value("error rate", errors * 100.0, "%"), value("latency", taken, "ms")];
-        let verdict = |message: String| Verdict { message, measurements: measurements() };
-        match self.scenario.finding(name) {
-            Finding::Passes => CheckOutcome::Passed(verdict("as the scenario has it".to_owned())),
-            Finding::Fails => CheckOutcome::Failed(verdict("as the scenario has it".to_owned())),
-            Finding::Inconclusive => CheckOutcome::Inconclusive(Verdict {
-                message: "no data, as the scenario has it".to_owned(),
-                measurements: Vec::new(),
-            }),
-            Finding::FailsAbove(_) if worst.is_none() => CheckOutcome::Inconclusive(Verdict {
-                message: format!("nothing is there of track {track}"),
-                measurements: Vec::new(),
-            }),
-            Finding::FailsAbove(limits) => {
-                let percent = errors * 100.0;
-                if let Some(limit) = limits.error_rate.filter(|limit| errors > *limit) {
-                    let most = limit * 100.0;
-                    let message =
-                        format!("{percent:.2} % of the requests fail, at most {most:.2} % may");
-                    return CheckOutcome::Failed(verdict(message));
-                }
-                if let Some(limit) = limits.latency_ms.filter(|limit| latency > *limit) {
-                    let message =
-                        format!("requests take {latency} ms, at most {limit} ms are allowed");
-                    return CheckOutcome::Failed(verdict(message));
-                }
-                let message =
-                    format!("{percent:.2} % of the requests fail; they take {latency} ms");
-                CheckOutcome::Passed(verdict(message))
-            }
-        }
+        let answers = workloads.iter().filter_map(|name| self.seen_of(track, name));
+        self.scenario.finding(name).of(track, answers)
     }
 
     fn paused(&mut self) -> Came {

@@ -71,17 +71,30 @@ pub struct Figures {
 impl Figures {
     /// The part that failed, in percent.
     pub fn failed_percent(&self) -> f64 {
-        percent(self.failed, self.total)
+        of_all(self.failed, self.total)
     }
 
     /// The part that was slow, in percent.
     pub fn slow_percent(&self) -> f64 {
-        percent(self.slow, self.total)
+        of_all(self.slow, self.total)
+    }
+
+    /// Counts more.
+    pub fn add(&mut self, more: Self) {
+        self.total += more.total;
+        self.failed += more.failed;
+        self.slow += more.slow;
     }
 }
 
-fn percent(part: f64, of: f64) -> f64 {
+fn of_all(part: f64, of: f64) -> f64 {
     if of > 0.0 { part / of * 100.0 } else { 0.0 }
+}
+
+/// 0 to 1 as a whole number of percent.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+pub fn percent(part: f64) -> u8 {
+    (part * 100.0).round().clamp(0.0, 100.0) as u8
 }
 
 /// What the new version got without a check.

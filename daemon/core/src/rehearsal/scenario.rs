@@ -252,7 +252,7 @@ impl Scenario {
     }
 
     /// What a check finds.
-    pub(super) fn finding(&self, check: &str) -> Finding {
+    pub fn finding(&self, check: &str) -> Finding {
         self.checks.get(check).copied().unwrap_or_default()
     }
 }
@@ -275,12 +275,13 @@ impl Behaviour {
     }
 
     /// Whether its pods crash while this part of requests comes here.
-    pub(super) fn crashes_at(&self, share: f64) -> bool {
+    pub fn crashes_at(&self, share: f64) -> bool {
         self.crash_after_weight.is_some_and(|percent| reaches(share, percent))
     }
 
-    /// When a pod that is made now is ready, if ever.
-    pub(super) fn ready_after(&self) -> Option<u64> {
+    /// How many milliseconds a pod that is made now takes until it is ready, if it
+    /// ever is.
+    pub fn ready_after(&self) -> Option<u64> {
         (!self.never_ready).then_some(self.ready_after_ms)
     }
 }

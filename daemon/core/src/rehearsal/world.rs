@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::fleet::Fleet;
-use super::report::{Figures, TrackFigures};
-use super::scenario::{Behaviour, Scenario};
+use super::report::{Figures, TrackFigures, percent};
+use super::scenario::Scenario;
+use super::users::Shares;
 use crate::Name;
 use crate::plan::Manifests;
 use crate::rollout::checking::PlannedCheck;
@@ -25,40 +26,6 @@ pub struct Scene<'a> {
     pub checks: &'a BTreeMap<Name, PlannedCheck>,
     /// How long who has lost all traffic goes on as it is, in milliseconds.
     pub drain_ms: u64,
-}
-
-/// Who answers a workload's requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Shares {
-    pub(super) new: f64,
-    pub(super) current: f64,
-    /// Nobody of those that should.
-    pub(super) nobody_of_new: f64,
-    pub(super) nobody_of_current: f64,
-}
-
-impl Shares {
-    /// The part that the new version should answer.
-    pub(super) fn to_new(self) -> f64 {
-        self.new + self.nobody_of_new
-    }
-
-    fn of(self, version: Version) -> f64 {
-        match version {
-            Version::New => self.to_new(),
-            Version::Current => self.current + self.nobody_of_current,
-        }
-    }
-
-    fn add(&mut self, version: Version, part: f64, is_served: bool) {
-        let share = match (version, is_served) {
-            (Version::New, true) => &mut self.new,
-            (Version::New, false) => &mut self.nobody_of_new,
-            (Version::Current, true) => &mut self.current,
-            (Version::Current, false) => &mut self.nobody_of_current,
-        };
-        *share += part;
-    }
 }
 
 /// A workload in the simulated world.
@@ -107,13 +74,6 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(super) fn behaviour(&self, version: Version) -> &'a Behaviour {
-        match version {
-            Version::New => &self.scenario.new,
-            Version::Current => &self.scenario.current,
-        }
-    }
-
     /// Has the pods be as tracks say. A track that is not there any more goes;
     /// with `grow` none does, and none gets fewer pods than it has. Gives the
     /// tracks of which others are wanted than before, with their workloads.
@@ -138,10 +98,7 @@ impl<'a> World<'a> {
                 if let Some(before) = fleet.wanted().filter(|_| grow) {
                     pods.replicas = pods.replicas.max(before.replicas);
                 }
-                let behaviour = match pods.version {
-                    Version::New => &scenario.new,
-                    Version::Current => &scenario.current,
-                };
+                let behaviour = scenario.behaviour(pods.version);
                 let crashed = workload.crashed.get(&pods.version).copied().unwrap_or(false);
                 let ready_after = behaviour.ready_after().filter(|_| !crashed);
                 if fleet.ask_for(pods, *now, ready_after) {
@@ -184,34 +141,12 @@ impl<'a> World<'a> {
     }
 
     fn count(&mut self, ms: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "a figure")]
-        let came = self.scenario.requests_per_second * ms as f64 / 1000.0;
         let all: Vec<Shares> = self.workloads.values().map(|it| it.shares(self.now)).collect();
         for shares in all {
             self.share_max = self.share_max.max(shares.to_new());
-            for version in [Version::New, Version::Current] {
-                let figures = self.figures(version, &shares, came);
-                add(&mut self.requests, figures);
-                if version == Version::New {
-                    add(&mut self.of_new, figures);
-                }
-            }
-        }
-    }
-
-    fn figures(&self, version: Version, shares: &Shares, came: f64) -> Figures {
-        let (served, nobody) = match version {
-            Version::New => (shares.new, shares.nobody_of_new),
-            Version::Current => (shares.current, shares.nobody_of_current),
-        };
-        let behaviour = self.behaviour(version);
-        let share = shares.of(version);
-        let errors = behaviour.errors_at(share);
-        let slow = slow_part(behaviour.latency_at(share), self.scenario.slow_ms);
-        Figures {
-            total: came * (served + nobody),
-            failed: came * served.mul_add(errors, nobody),
-            slow: came * served * (1.0 - errors) * slow,
+            let seen = self.scenario.seen(&shares, ms);
+            self.requests.add(seen.all);
+            self.of_new.add(seen.of_new);
         }
     }
 
@@ -220,10 +155,7 @@ impl<'a> World<'a> {
         for workload in self.workloads.values_mut() {
             let shares = workload.shares(self.now);
             for version in [Version::New, Version::Current] {
-                let behaviour = match version {
-                    Version::New => &self.scenario.new,
-                    Version::Current => &self.scenario.current,
-                };
+                let behaviour = self.scenario.behaviour(version);
                 let crashed = workload.crashed.entry(version).or_default();
                 if *crashed || !behaviour.crashes_at(shares.of(version)) {
                     continue;
@@ -255,26 +187,9 @@ impl<'a> World<'a> {
     pub(super) fn seen_of(&self, track: &str, name: &str) -> Option<(f64, u64)> {
         let workload = self.workloads.get(name)?;
         let fleet = workload.fleets.get(track)?;
-        let shares = workload.shares(self.now);
-        let ready = |version| f64::from(fleet.ready(version, self.now));
-        let (new, current) = (ready(Version::New), ready(Version::Current));
-        let all = new + current;
-        if all <= 0.0 {
-            return Some((1.0, 0));
-        }
-        let of = |version| {
-            let behaviour = self.behaviour(version);
-            let share = shares.of(version);
-            (behaviour.errors_at(share), behaviour.latency_at(share))
-        };
-        let ((errors, latency), (old_errors, old_latency)) =
-            (of(Version::New), of(Version::Current));
-        let latency = match (new > 0.0, current > 0.0) {
-            (true, true) => latency.max(old_latency),
-            (true, false) => latency,
-            _ => old_latency,
-        };
-        Some(((new * errors + current * old_errors) / all, latency))
+        let ready = |version| fleet.ready(version, self.now);
+        let ready = (ready(Version::New), ready(Version::Current));
+        Some(self.scenario.answers(&workload.shares(self.now), ready))
     }
 
     /// Whether pods of the new version, or fewer than all, are what serves
@@ -376,25 +291,4 @@ impl Workload {
         }
         shares
     }
-}
-
-/// The part of exponentially distributed times with this median that is longer.
-fn slow_part(median: u64, than: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    match median {
-        0 => 0.0,
-        median => (-(than as f64 / median as f64)).exp2(),
-    }
-}
-
-fn add(to: &mut Figures, more: Figures) {
-    to.total += more.total;
-    to.failed += more.failed;
-    to.slow += more.slow;
-}
-
-/// 0 to 1 as a whole number of percent.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
-pub(super) fn percent(part: f64) -> u8 {
-    (part * 100.0).round().clamp(0.0, 100.0) as u8
 }
