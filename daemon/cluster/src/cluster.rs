@@ -10,12 +10,14 @@ use deployd_core::ports::{
     ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, ObservedWorkload, Readiness,
     SensitiveObjects, Snapshot, Target, WorkloadFault,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::client::{Clients, Session};
 use crate::faults::{self, Doing};
 use crate::fields::text;
 use crate::options::ClusterOptions;
 use crate::request::Ask;
+use crate::within;
 
 /// Whoever asks for the version wants to know how it is now, not how it will be
 /// in a while; a kept connection that broke meanwhile is forgiven.
@@ -40,6 +42,26 @@ impl KubeCluster {
     /// clusters need not be reachable by a network.
     pub fn over(options: ClusterOptions, client: kube::Client) -> Self {
         Self { options: Arc::new(options), clients: Clients::over(client) }
+    }
+
+    /// The same, with every access leading to an API server in this process, which
+    /// lets in who has the token. Each request takes a connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the token can't stand in a header.
+    pub fn within<C>(
+        options: ClusterOptions,
+        token: &str,
+        connect: impl Fn() -> std::io::Result<C> + Send + Sync + 'static,
+    ) -> Result<Self, Fault>
+    where
+        C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let client = within::client(token, connect).map_err(|error| {
+            Fault::invalid("cluster-token", format!("the token can't be sent: {error}"))
+        })?;
+        Ok(Self::over(options, client))
     }
 }
 

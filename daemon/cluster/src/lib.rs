@@ -43,6 +43,7 @@ mod trouble;
 mod unchanged;
 mod wait;
 mod watch;
+mod within;
 
 mod quantity;
 pub mod readiness;

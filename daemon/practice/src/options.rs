@@ -56,6 +56,13 @@ impl PracticeOptions {
         self
     }
 
+    /// With another time that a pod takes to stop.
+    #[must_use]
+    pub fn stop(mut self, stop: Duration) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// With another time for the first restart of a crashed container.
     #[must_use]
     pub fn back_off(mut self, back_off: Duration) -> Self {

@@ -1,11 +1,12 @@
 //! The handle of a practice cluster.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{Api, PATH_TOKEN, Pages};
@@ -47,6 +48,26 @@ struct Inner {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// The address of what listens nowhere.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+impl Inner {
+    /// A cluster whose controllers run, and that nobody listens for yet.
+    fn run(options: PracticeOptions, api: SocketAddr, gateway: SocketAddr) -> Self {
+        let cluster = Arc::new(Cluster::new(options));
+        // Both are set once, here.
+        let _ = cluster.api.set(api);
+        let _ = cluster.gateway.set(gateway);
+        bootstrap::fill(&cluster);
+        let served = Arc::new(Api { cluster: cluster.clone(), pages: Pages::default() });
+        let tasks = vec![
+            tokio::spawn(controllers::run(cluster.clone())),
+            tokio::spawn(listeners::expiries(served.clone())),
+        ];
+        Self { cluster, api, gateway, served, tasks }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         for task in &self.tasks {
@@ -72,27 +93,28 @@ impl Practice {
     pub async fn start(options: PracticeOptions) -> Result<Self, PracticeError> {
         let (api_listener, api_address) = listen(options.port).await?;
         let (gateway_listener, gateway_address) = listen(options.gateway_port).await?;
-        let cluster = Arc::new(Cluster::new(options));
-        // Both are set once, here.
-        let _ = cluster.api.set(api_address);
-        let _ = cluster.gateway.set(gateway_address);
-        bootstrap::fill(&cluster);
-        let api = Arc::new(Api { cluster: cluster.clone(), pages: Pages::default() });
-        let tasks = vec![
-            tokio::spawn(controllers::run(cluster.clone())),
-            tokio::spawn(listeners::expiries(api.clone())),
-            tokio::spawn(listeners::api(api.clone(), api_listener, api_address)),
-            tokio::spawn(listeners::gateway(cluster.clone(), gateway_listener)),
-        ];
-        Ok(Self {
-            inner: Arc::new(Inner {
-                cluster,
-                api: api_address,
-                gateway: gateway_address,
-                served: api,
-                tasks,
-            }),
-        })
+        let mut inner = Inner::run(options, api_address, gateway_address);
+        let (served, cluster) = (inner.served.clone(), inner.cluster.clone());
+        inner.tasks.extend([
+            tokio::spawn(listeners::api(served, api_listener, api_address)),
+            tokio::spawn(listeners::gateway(cluster, gateway_listener)),
+        ]);
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Starts a cluster that has no address: its API is reached by
+    /// [`Practice::connect`] alone, and nobody asks its gateway. It needs a runtime
+    /// with time and no input or output, which may be a paused one.
+    #[must_use]
+    pub fn within(options: PracticeOptions) -> Self {
+        Self { inner: Arc::new(Inner::run(options, NOWHERE, NOWHERE)) }
+    }
+
+    /// A receiver that wakes whenever an object has changed; its value is the newest
+    /// resource version.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.cluster.versions()
     }
 
     /// The address of the API: `http://127.0.0.1:PORT`.

@@ -33,3 +33,4 @@ mod unchanged;
 mod watches;
 mod wire;
 mod wires;
+mod within;
