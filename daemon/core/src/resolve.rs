@@ -37,7 +37,23 @@ pub enum Missing {
 
 /// The text for an output that is not known yet.
 pub fn known_later(what: &str) -> String {
-    format!("(known after provisioning: {what})")
+    format!("{KNOWN_LATER}{what})")
+}
+
+const KNOWN_LATER: &str = "(known after provisioning: ";
+
+/// A text with another where an output is not known yet.
+pub fn known_now(text: &str, instead: &str) -> String {
+    let mut rest = text;
+    let mut replaced = String::with_capacity(text.len());
+    while let Some((before, after)) = rest.split_once(KNOWN_LATER) {
+        let Some((_, behind)) = after.split_once(')') else { break };
+        replaced.push_str(before);
+        replaced.push_str(instead);
+        rest = behind;
+    }
+    replaced.push_str(rest);
+    replaced
 }
 
 impl Context<'_> {
@@ -348,6 +364,9 @@ mod tests {
         let document = render(Missing::Preview, &[]).unwrap();
         let url = document["containers"]["main"]["variables"]["URL"].as_str().unwrap().to_owned();
         assert!(url.contains("(known after provisioning: resources.site.host)"), "{url}");
+        let twice = format!("a{}b{}c", known_later("x"), known_later("y"));
+        assert_eq!(known_now(&twice, "z"), "azbzc");
+        assert_eq!(known_now("(known after provisioning: x", "z"), "(known after provisioning: x");
     }
 
     #[test]

@@ -73,7 +73,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
     Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random,
-    Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
+    Rehearsals, Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -112,6 +112,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Gives randomness.
     pub random: Arc<dyn Random>,
+    /// Rehearses rollouts.
+    pub rehearsals: Arc<dyn Rehearsals>,
 }
 
 /// Who asks, and how a repeat of the request is recognised.

@@ -1,10 +1,11 @@
-//! Rehearses strategies: has one decide in a simulated world.
+//! Has rollouts rehearsed, and foresees what a plan would do when all goes well: by
+//! a strategy that decides in a model, which is quicker than a rehearsal.
 
 use std::time::Duration;
 
 use deployd_core::config::PluginKind;
 use deployd_core::plan::{Manifests, PlannedStrategy};
-use deployd_core::ports::{Call, CallLog, StrategyContext};
+use deployd_core::ports::{Call, CallLog, Rehearsed, Staged, StrategyContext};
 use deployd_core::rehearsal::{Rehearsal, Report, RolloutPreview, Scenario, Scene, Then};
 use deployd_core::views::{
     DeployRequest, PlanView, RehearsalView, RehearseRequest, RehearsedStrategy,
@@ -17,10 +18,6 @@ use crate::planner::scope;
 use crate::records::content;
 use crate::{Caller, Engine, EngineError, Inner};
 
-/// The longest that a strategy is rehearsed, of real time: some hundred decisions,
-/// each within the limits of a call.
-const REHEARSAL_MAX: Duration = Duration::from_secs(20);
-
 /// The longest that a plan waits for what it shows of the rollout: who wants to
 /// see a plan does not wait for a slow strategy.
 const FORESEEING_MAX: Duration = Duration::from_secs(5);
@@ -29,7 +26,7 @@ const FORESEEING_MAX: Duration = Duration::from_secs(5);
 type Played = (Report, Vec<String>);
 
 impl Engine {
-    /// What a strategy would do of a deployment in a simulated world. Nothing is
+    /// How a deployment would be rolled out in the world of a scenario. Nothing is
     /// done, and nothing stored but the answer, for a repeat.
     pub async fn rehearse(
         &self,
@@ -70,10 +67,19 @@ impl Inner {
         let strategy = chosen(&view)?.clone();
         let current = self.current_of(id).await?;
         let ways = ways(&view.plan, &view.preview.manifests, current.as_ref())?;
-        let played = self.play(&view, current.as_ref(), &strategy, &scenario);
-        let (report, notes) = tokio::time::timeout(REHEARSAL_MAX, played)
-            .await
-            .map_err(|_| slow(REHEARSAL_MAX))??;
+        self.need(&strategy.plugin).await?;
+        let PlanView { plan, preview, .. } = view;
+        let staged = Staged {
+            environment: id.clone(),
+            environment_type: plan.environment_type,
+            strategy: strategy.clone(),
+            checks: plan.checks,
+            workloads: plan.workloads,
+            new: preview.manifests,
+            current,
+            scenario,
+        };
+        let Rehearsed { report, notes } = self.ports.rehearsals.rehearse(staged).await?;
         Ok(RehearsalView {
             environment: id.clone(),
             strategy: strategy.plugin,

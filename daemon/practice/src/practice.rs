@@ -110,6 +110,15 @@ impl Practice {
         Self { inner: Arc::new(Inner::run(options, NOWHERE, NOWHERE)) }
     }
 
+    /// Whether the API knows objects of a kind.
+    #[must_use]
+    pub fn serves(&self, api_version: &str, kind: &str) -> bool {
+        let is_it = |known: &Arc<crate::resources::Resource>| {
+            known.api_version() == api_version && known.kind == kind
+        };
+        self.inner.cluster.registry(|registry| registry.all().iter().any(is_it))
+    }
+
     /// A receiver that wakes whenever an object has changed; its value is the newest
     /// resource version.
     #[must_use]

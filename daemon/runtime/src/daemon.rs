@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::metrics;
+use crate::rehearsal::PracticeRehearsals;
 use crate::secrets;
 use crate::sender::EgressSender;
 use crate::settings::{Settings, SettingsError};
@@ -134,6 +135,7 @@ impl Daemon {
             sender: Arc::new(EgressSender { egress }),
             clock,
             random,
+            rehearsals: Arc::new(PracticeRehearsals::new(host.clone())),
         };
         #[cfg(feature = "crash-points")]
         let ports = crate::crash::effects(ports);

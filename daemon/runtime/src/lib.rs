@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod logging;
 mod metrics;
+mod rehearsal;
 mod run;
 mod sample;
 mod sandbox;

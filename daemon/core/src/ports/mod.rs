@@ -7,6 +7,7 @@ mod cluster;
 mod egress;
 mod observed;
 mod plugins;
+mod rehearsals;
 mod store;
 mod vault;
 mod world;
@@ -27,6 +28,7 @@ pub use plugins::{
     NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Removal, RenderInput, Scope,
     Strategies, StrategyContext, Templaters,
 };
+pub use rehearsals::{Rehearsals, Rehearsed, Staged};
 pub use store::{
     Accepted, Append, Batch, Claim, FeedItem, FeedPosition, Fence, IdempotencyKey, Index, KeyRange,
     Object, Order, Page, Put, Store, StoreError, VerifyReport, WorkerId,

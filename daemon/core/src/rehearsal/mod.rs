@@ -1,6 +1,10 @@
-//! Rehearsals: what a strategy would do, in simulated time, before production.
+//! Rehearsals: what a rollout would do, in simulated time, before production.
 //!
-//! A [`Rehearsal`] is a small world with pods, requests and a clock of its own. The
+//! What people ask for runs the engine in the practice cluster, behind the port
+//! [`Rehearsals`](crate::ports::Rehearsals). Here are its scenarios and what is told
+//! of it, and a model, by which plans foresee their rollouts at once.
+//!
+//! A [`Rehearsal`] is the model: a small world with pods, requests and a clock of its own. The
 //! strategy decides as it would in earnest; what it asks for is played, and it is
 //! told what the engine would tell. Nothing in it is left to chance: the
 //! same plan and [`Scenario`] always come to the same [`Report`].

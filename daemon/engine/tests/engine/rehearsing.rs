@@ -1,4 +1,4 @@
-//! What a strategy would do, told before it does.
+//! What is rehearsed, and what a plan foresees.
 
 use deployd_core::rehearsal::{Ending, Scenario};
 use deployd_core::views::{DeployRequest, RehearsalView, RehearseRequest, RehearsedStrategy};
@@ -38,31 +38,34 @@ async fn rehearsed(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_canary_is_rehearsed_and_nothing_is_done() {
+async fn what_would_be_deployed_is_rehearsed_and_nothing_is_done() {
     let stage = running(checked(), measured(json!(["passed"]), json!({"count": 3}))).await;
     let before = (stage.state().await, stage.world.cluster().objects.clone());
-    let well = rehearsed(&stage, json!({}), json!({})).await.unwrap();
-    assert_eq!(well.report.ended, Ending::Completed, "{well:#?}");
-    assert_eq!(well.report.requests.failed, 0.0);
-    assert_eq!(well.report.weight_max, 100);
-    assert_eq!(well.strategy.name, "rolling");
-    assert!(well.traffic["frontend"].contains("by the number of pods"), "{:?}", well.traffic);
-
     let errors = json!({"new": {"errorRate": 0.1}});
-    let badly = rehearsed(&stage, errors.clone(), json!({})).await.unwrap();
-    let Ending::RolledBack { reason, .. } = &badly.report.ended else { panic!("{badly:#?}") };
-    assert!(reason.contains("10.00 % of the requests fail"), "{reason}");
-    assert!(badly.report.weight_max <= 25);
-    assert!(!badly.report.checks["errors"].passed);
-    assert_eq!(badly, rehearsed(&stage, errors, json!({})).await.unwrap(), "the same once more");
+    let view = rehearsed(&stage, errors, json!({})).await.unwrap();
+    assert_eq!(view.report.ended, Ending::Completed, "{view:#?}");
+    assert_eq!(view.strategy.name, "rolling");
+    assert!(view.traffic["frontend"].contains("by the number of pods"), "{:?}", view.traffic);
+    assert_eq!(view.notes, ["it was quick"]);
+
+    let staged = stage.world.staged.lock().unwrap().remove(0);
+    assert_eq!(staged.strategy.plugin, view.strategy);
+    assert_eq!(staged.strategy.config["program"], checked());
+    assert_eq!(staged.scenario.new.error_rate, 0.1);
+    let check = &staged.checks[&"errors".parse().unwrap()];
+    assert_eq!(check.timing.count, 3);
+    let names: Vec<&str> = staged.workloads.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["backend", "frontend"], "in the order of the plan");
+    assert!(staged.workloads[1].after.contains("backend"));
+    assert_eq!(staged.new.namespace, "shop-development");
+    let current = staged.current.expect("what runs");
+    assert_eq!(current.references(), staged.new.references());
 
     let program = json!([apply("canary"), shift(90), shift(5)]);
-    let other = rehearsed(&stage, json!({}), json!({"program": program})).await.unwrap();
-    let Ending::Stuck { fault } = &other.report.ended else { panic!("{other:#?}") };
-    assert_eq!(fault.code, "rollout-unfinished", "as the engine has it");
-    assert!(other.notes.iter().any(|note| note.contains("5 % of workload")), "{:?}", other.notes);
+    rehearsed(&stage, json!({}), json!({"program": program})).await.unwrap();
+    let staged = stage.world.staged.lock().unwrap().remove(0);
+    assert_eq!(staged.strategy.config["program"], program, "in the place of the type's own");
 
-    assert!(stage.world.asked_of_checks.lock().unwrap().is_empty());
     assert_eq!((stage.state().await, stage.world.cluster().objects.clone()), before);
     let wrong = rehearsed(&stage, json!({"new": {"errorRate": 7}}), json!({})).await;
     assert!(wrong.unwrap_err().to_string().contains("new.errorRate: found 7"));

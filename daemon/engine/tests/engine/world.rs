@@ -9,7 +9,7 @@ use std::time::Duration;
 use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Outcome};
 use deployd_core::journal::EventRecord;
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
-use deployd_core::ports::{FeedPosition, IdempotencyKey, Store, StoreError};
+use deployd_core::ports::{FeedPosition, IdempotencyKey, Staged, Store, StoreError};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::views::{Announced, DeployRequest};
 use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Timestamp};
@@ -53,6 +53,8 @@ pub struct World {
     pub strikes: Mutex<Strikes>,
     /// What checks were asked, in order.
     pub asked_of_checks: Mutex<Vec<Value>>,
+    /// What was rehearsed.
+    pub staged: Mutex<Vec<Staged>>,
     /// What could be seen from outside, in its order.
     pub trace: Mutex<Trace>,
     /// How far the clock on the wall is off, in milliseconds.
@@ -90,6 +92,7 @@ impl World {
             damaged: Mutex::default(),
             strikes: Mutex::default(),
             asked_of_checks: Mutex::default(),
+            staged: Mutex::default(),
             trace: Mutex::default(),
             clock_off_ms: AtomicI64::new(0),
         })

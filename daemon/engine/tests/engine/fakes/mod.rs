@@ -11,6 +11,7 @@ pub mod life;
 pub mod notifiers;
 pub mod pods;
 pub mod programs;
+pub mod rehearsals;
 pub mod store;
 pub mod strategies;
 pub mod strikes;
@@ -51,7 +52,8 @@ impl Instance {
             cluster: this.clone(),
             sender: this.clone(),
             clock: this.clone(),
-            random: this,
+            random: this.clone(),
+            rehearsals: this,
         }
     }
 }

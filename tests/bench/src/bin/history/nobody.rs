@@ -12,8 +12,9 @@ use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef,
     ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned,
-    Random, Readiness, Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Store, Strategies,
-    StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
+    Random, Readiness, Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects,
+    Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters, VaultAdmin,
+    VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -44,7 +45,8 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         cluster: nobody.clone(),
         sender: nobody.clone(),
         clock: nobody.clone(),
-        random: nobody,
+        random: nobody.clone(),
+        rehearsals: nobody,
     })
 }
 
@@ -52,6 +54,13 @@ impl Clock for Nobody {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Rehearsals for Nobody {
+    async fn rehearse(&self, _: Staged) -> Result<Rehearsed, Fault> {
+        nobody()
     }
 }
 
