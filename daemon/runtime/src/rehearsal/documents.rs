@@ -24,11 +24,11 @@ const CHECK: &str = "rehearsal-check";
 pub(super) fn platform(staged: &Staged) -> Result<Vec<Document>, Fault> {
     let EnvironmentId { application, environment } = &staged.environment;
     let plugin = |name: &str, kind: &str| {
-        document(DocumentKind::Plugin, name, json!({"kind": kind, "source": {"shipped": name}}))
+        document(DocumentKind::Plugin, name, &json!({"kind": kind, "source": {"shipped": name}}))
     };
     let definition = |resource_type: &str| {
         let spec = json!({"type": resource_type, "driver": DRIVER});
-        document(DocumentKind::ResourceDefinition, resource_type, spec)
+        document(DocumentKind::ResourceDefinition, resource_type, &spec)
     };
     let in_it = json!({"application": application, "type": staged.environment_type});
     Ok(vec![
@@ -40,13 +40,13 @@ pub(super) fn platform(staged: &Staged) -> Result<Vec<Document>, Fault> {
         definition("k8s-cluster")?,
         definition("k8s-namespace")?,
         definition("service-port")?,
-        environment_type(&staged.environment_type, json!({"plugin": GROUND}), &BTreeMap::new())?,
+        environment_type(&staged.environment_type, &json!({"plugin": GROUND}), &BTreeMap::new())?,
         document(
             DocumentKind::Application,
             application.as_str(),
-            json!({"workloads": [], "flow": [{"environment": environment}]}),
+            &json!({"workloads": [], "flow": [{"environment": environment}]}),
         )?,
-        document(DocumentKind::Environment, environment.as_str(), in_it)?,
+        document(DocumentKind::Environment, environment.as_str(), &in_it)?,
     ])
 }
 
@@ -55,12 +55,12 @@ pub(super) fn rehearsed(staged: &Staged) -> Result<Document, Fault> {
     let PlannedStrategy { config, traffic, drain_ms, .. } = &staged.strategy;
     let strategy =
         json!({"plugin": STRATEGY, "config": config, "traffic": traffic, "drainMs": drain_ms});
-    environment_type(&staged.environment_type, strategy, &staged.checks)
+    environment_type(&staged.environment_type, &strategy, &staged.checks)
 }
 
 fn environment_type(
     name: &Name,
-    strategy: Value,
+    strategy: &Value,
     checks: &BTreeMap<Name, PlannedCheck>,
 ) -> Result<Document, Fault> {
     let check = |(name, check): (&Name, &PlannedCheck)| {
@@ -73,7 +73,7 @@ fn environment_type(
     };
     let checks: Map<String, Value> = checks.iter().map(check).collect();
     let spec = json!({"templater": {"plugin": TEMPLATER}, "strategy": strategy, "checks": checks});
-    document(DocumentKind::EnvironmentType, name.as_str(), spec)
+    document(DocumentKind::EnvironmentType, name.as_str(), &spec)
 }
 
 /// The workloads by name alone, in the order that they come in: what they are made
@@ -100,7 +100,7 @@ pub(super) fn set<'w>(
     serde_json::from_value(set).map_err(|error| unfit("set", &error))
 }
 
-fn document(kind: DocumentKind, name: &str, spec: Value) -> Result<Document, Fault> {
+fn document(kind: DocumentKind, name: &str, spec: &Value) -> Result<Document, Fault> {
     let text = json!({
         "apiVersion": "deployd.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec,
     })

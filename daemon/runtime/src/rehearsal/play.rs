@@ -125,7 +125,7 @@ impl Stage {
         self.engine.start().await?;
         self.engine.apply(&caller(), documents::platform(staged)?, false).await?;
         if let Some(current) = &staged.current {
-            self.ground(current).await?;
+            Box::pin(self.ground(current)).await?;
         }
         self.world.is_as_the_scenario_says();
         self.outside.is_new.store(true, Ordering::Relaxed);
@@ -133,7 +133,7 @@ impl Stage {
         let workloads = staged.workloads.iter().map(|it| (it.name.as_str(), &it.after));
         let set = documents::set(&staged.environment.application, workloads)?;
         let id = self.deploy(set).await?;
-        let (record, aborted_ms) = self.watch(&id).await?;
+        let (record, aborted_ms) = Box::pin(self.watch(&id)).await?;
         let ledger = self.world.settle();
         let decisions = self.rehearsed.decisions();
         let mut notes = decisions.shortfalls.clone();
