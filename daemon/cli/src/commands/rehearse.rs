@@ -9,6 +9,9 @@ use crate::error::CliError;
 use crate::exit;
 use crate::output::{Output, Table, Tone, clean, lasted};
 
+/// Characters of an action that are shown: those of most strategies' longest.
+const WHAT_CHARS: usize = 70;
+
 /// Characters of a bar: a tenth each.
 const BAR_CHARS: u8 = 10;
 
@@ -111,7 +114,7 @@ fn timeline(moments: &[Moment]) -> Table {
         table.toned([
             (lasted(moment.at_ms), Tone::Plain),
             (lasted(moment.lasted_ms), Tone::Dim),
-            (moment.what.clone(), Tone::Plain),
+            (first_words(&moment.what), Tone::Plain),
             (format!("{} %", moment.weight), Tone::Plain),
             (bar(moment.weight), Tone::Busy),
             (ready.join(", "), Tone::Plain),
@@ -119,6 +122,17 @@ fn timeline(moments: &[Moment]) -> Table {
         ]);
     }
     table
+}
+
+/// As much of a text as a row of the table has room for; what is left out of a
+/// reason to roll back stands beneath the table.
+fn first_words(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut first: String = characters.by_ref().take(WHAT_CHARS).collect();
+    if characters.next().is_some() {
+        first.push_str(" ...");
+    }
+    first
 }
 
 /// A tenth of the requests is a character, and whatever is more than nothing is
