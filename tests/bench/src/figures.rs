@@ -41,6 +41,7 @@ impl Figures {
 
     /// Adds a figure, and shows it: all of it takes minutes, and whoever waits sees
     /// that it goes on.
+    #[expect(clippy::print_stderr, reason = "for a terminal")]
     pub fn figure(&mut self, name: &str, value: f64) {
         eprintln!("   {name}: {value:.2}");
         self.figures.insert(name.to_owned(), value);
