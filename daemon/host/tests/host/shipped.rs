@@ -43,6 +43,7 @@ fn grant() -> Grant {
     Grant {
         secrets: [("kubeconfig".to_owned(), "prod-cluster".to_owned())].into(),
         generate_secrets: true,
+        pods: true,
         ..Grant::default()
     }
 }
