@@ -113,3 +113,38 @@ async fn a_failed_rollout_says_what_stays_changed() {
     });
     assert!(told, "{lines:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_goes_on_when_a_cluster_that_was_away_is_back() {
+    let stage = Stage::new().await;
+    let first = stage.deployed("1").await;
+    stage.deployed("2").await;
+    stage.world.cluster().away = true;
+    let request = RollbackRequest::default();
+    let back = stage.engine.rollback(&caller(), &development(), request).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(
+        stage.engine.deployment(&back.id).await.unwrap().outcome.is_none(),
+        "it is tried again"
+    );
+    stage.world.cluster().away = false;
+    assert_succeeded(&stage.end_of(&back.id).await);
+    assert_eq!(stage.state().await.deployed.unwrap().set, first.request.set);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_is_asked_for_while_resources_are_made_comes_next() {
+    let stage = Stage::new().await;
+    let first = stage.deployed("1").await;
+    stage.deployed("2").await;
+    stage.world.drivers().script("postgres").pending = 5;
+    let third = stage.announce("3").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(stage.engine.deployment(&third).await.unwrap().outcome.is_none());
+    let back = stage.engine.rollback(&caller(), &development(), to(1)).await.unwrap();
+    // Nobody waits for what is not wanted any more.
+    stage.engine.cancel(&caller(), &third, None).await.unwrap();
+    assert_eq!(stage.end_of(&third).await.outcome, Some(Outcome::Cancelled));
+    assert_succeeded(&stage.end_of(&back.id).await);
+    assert_eq!(stage.state().await.deployed.unwrap().set, first.request.set);
+}
