@@ -7,7 +7,7 @@ use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{Call, Decision, LogLevel, ObjectRef, StrategyContext};
 use deployd_core::rehearsal::span;
-use deployd_core::rollout::{STABLE, Tracks, Way, course, sleeping};
+use deployd_core::rollout::{STABLE, Tracks, Version, Way, course, sleeping};
 use serde_json::{Value, json};
 
 use super::checks::{Run, known};
@@ -139,9 +139,17 @@ pub(crate) fn check(
         return Ok(None);
     };
     if let Action::AwaitReady { track, workloads, .. } = &action {
-        let missing = workloads
-            .iter()
-            .find(|name| tracks.of(name).is_none_or(|tracks| tracks.track(track).is_none()));
+        let runs = |name: &str| {
+            let mut before = current.iter().flat_map(|current| &current.objects);
+            before.any(|it| matches!(&it.owner, ObjectOwner::Workload(of) if of == name))
+        };
+        let missing = workloads.iter().find(|name| {
+            match tracks.of(name).and_then(|tracks| tracks.track(track)) {
+                // A workload that is new has nothing to wait for before it is applied.
+                Some(there) => there.version == Version::Current && !runs(name),
+                None => true,
+            }
+        });
         if let Some(name) = missing {
             let message = format!(
                 "the strategy waits for the track {track} of workload {name}, which it has not applied"

@@ -9,7 +9,7 @@ use deployd_core::steering::Steering;
 use deployd_core::{DeploymentId, Fault};
 use serde_json::{Value, json};
 
-use crate::documents::{document, image};
+use crate::documents::{document, image, plugin};
 use crate::fakes::pods::Pods;
 use crate::rollouts::{apply, pause, ready, retire, running, shift};
 use crate::world::{Stage, assert_succeeded, caller};
@@ -173,4 +173,17 @@ async fn who_asks_a_person_about_pods_that_have_failed_is_not_told_of_them_again
     assert_eq!(rounds, 3, "apply, wait, ask");
     stage.engine.cancel(&caller(), &id, None).await.unwrap();
     assert_eq!(stage.end_of(&id).await.outcome, Some(Outcome::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_new_workload_that_is_not_there_is_told_so_and_the_images_are_not_blamed() {
+    let stage = Stage::new().await;
+    let tracks = plugin("templater", "templater", json!({"tracks": true}));
+    stage.apply(vec![tracks, wild(json!([ready("stable")]), "roll-back")]).await;
+    let record = stage.deployed("1").await;
+    let fault = record.fault.unwrap();
+    assert_eq!(fault.code, "track-unknown");
+    assert!(fault.message.contains("which it has not applied"), "{fault}");
+    let place = crate::world::development();
+    assert!(stage.engine.quarantine(&place).await.unwrap().is_empty());
 }
