@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use deployd_core::Fault;
 use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
-use deployd_core::ports::{Call, Decision, LogLevel, ObjectRef, StrategyContext};
+use deployd_core::ports::{Call, Decision, LogLevel, StrategyContext};
 use deployd_core::rehearsal::span;
 use deployd_core::rollout::{STABLE, Tracks, Version, Way, course, sleeping};
 use serde_json::{Value, json};
@@ -77,17 +77,7 @@ impl Work {
                 // Begins anew with each attempt: the clock on the wall, which
                 // alone goes on between two lives, must not end a rollout.
                 let deadline_ms = (*deadline_ms).min(DEADLINE_MS_MAX);
-                if track != STABLE || !self.state.tracks.is_empty() {
-                    return self.await_track(track, workloads, deadline_ms).await;
-                }
-                let (plan, manifests) = (self.plan().await?, self.rendered().await?);
-                let references: Vec<ObjectRef> = manifests
-                    .of(|owner| is_of(owner, workloads))
-                    .iter()
-                    .filter_map(|object| manifests.reference(object))
-                    .collect();
-                let namespace = &manifests.namespace;
-                Ok(self.await_ready(&plan, namespace, &references, deadline_ms).await?.then(None))
+                self.await_track(track, workloads, deadline_ms).await
             }
             Action::RunChecks { checks, track, baseline, workloads, for_ms } => {
                 self.run_checks(Run {

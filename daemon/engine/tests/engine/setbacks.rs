@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deployd_core::config::{Document, DocumentKind};
-use deployd_core::deployment::{DeploymentRecord, Outcome};
+use deployd_core::deployment::{DeploymentRecord, Outcome, StepId};
 use deployd_core::steering::Steering;
 use deployd_core::{DeploymentId, Fault};
 use serde_json::{Value, json};
@@ -186,4 +186,34 @@ async fn who_waits_for_a_new_workload_that_is_not_there_is_told_so_and_the_image
     assert!(fault.message.contains("which it has not applied"), "{fault}");
     let place = crate::world::development();
     assert!(stage.engine.quarantine(&place).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_failed_is_not_tried_again_while_a_person_has_paused_it() {
+    let stage = stage(json!([apply("canary"), ready("canary"), retire()]), "roll-back").await;
+    let away = Fault::transient("unreachable", "nobody answers");
+    let faults = vec![away.clone(), away.clone(), away];
+    stage.world.cluster().apply_faults.insert("frontend-canary".to_owned(), faults);
+    let id = stage.announce("2").await;
+    let attempts = || async {
+        let work = stage.engine.deployment(&id).await.unwrap().work;
+        let step = work.as_ref().and_then(|work| work.step(&StepId("rollout:1".to_owned())));
+        step.map_or(0, |step| step.attempts)
+    };
+    while attempts().await < 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.engine.steer(&caller(), &id, Steering::Pause, None).await.unwrap();
+    let before = attempts().await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert!(attempts().await <= before + 1, "one may be under way");
+    let before = attempts().await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(attempts().await, before);
+    stage.engine.steer(&caller(), &id, Steering::Resume, None).await.unwrap();
+    while attempts().await == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.engine.cancel(&caller(), &id, None).await.unwrap();
+    stage.end_of(&id).await;
 }
