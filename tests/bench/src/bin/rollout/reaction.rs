@@ -12,6 +12,10 @@ use serde_json::Value;
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// From one that begins to fail to the next: rollouts fail one by one, but for what
+/// they have in common.
+const APART: Duration = Duration::from_millis(300);
+
 /// The longest that all of them may take to fail and to be taken back.
 const MAX: Duration = Duration::from_secs(300);
 
@@ -36,13 +40,18 @@ pub(crate) async fn bench(
     let mut all: BTreeMap<&str, Seen> =
         namespaces.iter().map(|name| (name.as_str(), Seen::default())).collect();
     practice.forget_requests();
-    for namespace in namespaces {
-        let canaries = PodMatch::any().namespace(namespace).label("deployd.dev/track", "canary");
-        practice.behaviours().set(canaries, Behaviour::crash_loop());
-    }
     let began = Instant::now();
+    let mut begun = 0;
     while all.values().any(|seen| seen.answered.is_none()) {
         ensure!(began.elapsed() < MAX, "not all are taken back");
+        if began.elapsed() >= APART * begun
+            && let Some(namespace) = namespaces.get(begun as usize)
+        {
+            let of_canary = PodMatch::any().namespace(namespace);
+            let of_canary = of_canary.label("deployd.dev/track", "canary");
+            practice.behaviours().set(of_canary, Behaviour::crash_loop());
+            begun += 1;
+        }
         let requests = practice.requests();
         for (namespace, seen) in &mut all {
             if seen.failed.is_none() && has_failed(practice, namespace) {
