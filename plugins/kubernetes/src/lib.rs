@@ -170,9 +170,9 @@ impl Found {
     fn outcome(self, config: &Config) -> Outcome {
         #[allow(clippy::cast_precision_loss)] // pods and restarts are few
         let number = |count: u64| count as f64;
-        let mut verdict = Verdict::default()
-            .value("ready", number(self.ready), "1")
-            .value("restarts", number(self.restarts), "1");
+        let mut verdict = Verdict::default();
+        verdict = verdict.value("ready", number(self.ready), "1");
+        verdict = verdict.value("restarts", number(self.restarts), "1");
         for (name, value) in [("cpu", self.cpu), ("memory", self.memory)] {
             if let Some(value) = value {
                 verdict = verdict.value(name, value, "%");

@@ -90,8 +90,7 @@ fn pods_that_are_not_there_are_no_pass() {
 
 #[test]
 fn what_is_wrong_with_many_is_told_of_some() {
-    let all: Vec<Value> =
-        (0..20).map(|_| observed(&json!({"restarts": 1}))[0].clone()).collect();
+    let all: Vec<Value> = (0..20).map(|_| observed(&json!({"restarts": 1}))[0].clone()).collect();
     let (_, message) = message(run(&json!({"max_restarts": 0}), &json!(all)).unwrap());
     assert!(message.ends_with("and 32 more"), "{message}");
 }
