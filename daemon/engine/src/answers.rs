@@ -40,11 +40,6 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let store = &*self.inner.ports.store;
         let place = head_of_deployment(store, id).await?.environment;
-        let entry = self.inner.environment(&place).await?;
-        if !waits_for(&entry.state, id, check) {
-            let message = format!("deployment {id} does not wait for an answer to check {check}");
-            return Err(EngineError::Conflict { message });
-        }
         for (header, value) in
             [("webhook-timestamp", &answer.timestamp), ("webhook-signature", &answer.signature)]
         {
@@ -56,6 +51,11 @@ impl Engine {
         if answer.id.is_empty() || answer.id.len() > ID_BYTES_MAX || answer.id.contains('\0') {
             let message = format!("an id has 1 to {ID_BYTES_MAX} bytes, none of them zero");
             return Err(EngineError::invalid("webhook-id", message));
+        }
+        let entry = self.inner.environment(&place).await?;
+        if !waits_for(&entry.state, id, check) {
+            let message = format!("deployment {id} does not wait for an answer to check {check}");
+            return Err(EngineError::Conflict { message });
         }
         let known = self.inner.answers(id, check).await?;
         if known.iter().any(|one| one.id == answer.id) {
