@@ -237,7 +237,6 @@ impl<C: Connection> Session<C> {
             "select pg_catalog.set_config('search_path', 'pg_catalog', false), \
              pg_catalog.set_config('standard_conforming_strings', 'on', false), \
              pg_catalog.set_config('row_security', 'off', false), \
-             pg_catalog.set_config('statement_timeout', '0', false), \
              pg_catalog.set_config('lock_timeout', '5s', false), \
              pg_catalog.set_config('default_transaction_read_only', $1, false)",
             &[read_only],

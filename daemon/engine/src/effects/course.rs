@@ -43,6 +43,14 @@ pub(crate) fn ways(
         .map_err(|error| Fault::invalid("traffic-impossible", error.to_string()).into())
 }
 
+/// What is applied before the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// Copies may need it: a ServiceAccount, a ConfigMap.
+    Rendered,
+    Copies,
+}
+
 impl Course {
     fn overlay(&self, tracks: &Tracks, workloads: &[String]) -> Overlay {
         rollout::desired(&self.new, self.current.as_deref(), tracks, &self.ways, workloads)
@@ -170,7 +178,7 @@ impl Work {
             return self.shift(&course, &after, &workloads).await;
         }
         let overlay = course.overlay(&after, &workloads);
-        let references = self.put(&course, &overlay.apply).await?;
+        let references = self.put(&course, &overlay.apply, First::Rendered).await?;
         if !overlay.remove.is_empty() {
             self.prune_objects(&course.plan, &course.new.namespace, &overlay.remove).await?;
         }
@@ -199,7 +207,10 @@ impl Work {
             rollout::shifting(new, current, &course.tracks, after, &course.ways, workloads);
         let mut applied = Vec::new();
         for phase in phases {
-            let references = self.put(course, &phase.apply).await?;
+            // What runs for everybody is the last that shrinks: the others have less
+            // than their part for a moment, never more.
+            let first = if phase.is_awaited { First::Rendered } else { First::Copies };
+            let references = self.put(course, &phase.apply, first).await?;
             if phase.is_awaited
                 && !seeded(Bug::TrafficBeforePods)
                 && let Waited::Left = self
@@ -221,14 +232,15 @@ impl Work {
         Ok(Ended::Done(Some(object(&applied)?)))
     }
 
-    /// Applies what is rendered, and then the copies, which may need it. Copies are
-    /// this rollout's alone: what somebody has changed of them by hand is taken over.
-    /// What is rendered is so when it is brought back: that must not fail because of
-    /// somebody who wanted to help.
+    /// Applies what is rendered, and copies of it. Copies are this rollout's alone:
+    /// what somebody has changed of them by hand is taken over. What is rendered is so
+    /// when it is brought back: that must not fail because of somebody who wanted to
+    /// help.
     async fn put(
         &self,
         course: &Course,
         manifests: &[Manifest],
+        first: First,
     ) -> Result<Vec<ObjectRef>, EngineError> {
         let current = course.current.iter().flat_map(|current| current.references());
         let rendered: BTreeSet<ObjectRef> =
@@ -239,7 +251,11 @@ impl Work {
             manifests.iter().partition(is_rendered);
         let restoring = self.step.kind == StepKind::Restore;
         let mut references = Vec::new();
-        for (some, taken_over) in [(rendered, restoring), (copies, true)] {
+        let mut parts = [(rendered, restoring), (copies, true)];
+        if first == First::Copies {
+            parts.reverse();
+        }
+        for (some, taken_over) in parts {
             let objects: Vec<Value> = some.iter().map(|it| it.object.clone()).collect();
             let namespace = &course.new.namespace;
             let applied = self.apply_objects(&course.plan, namespace, objects, taken_over).await?;
@@ -294,7 +310,7 @@ impl Work {
             let tracks = course.tracks.restored(workload);
             all = all.restored(workload);
             let objects = course.overlay(&tracks, own).apply;
-            let mut references = self.put(&course, &objects).await?;
+            let mut references = self.put(&course, &objects, First::Rendered).await?;
             // Other tracks may be why it goes back: nobody waits for their pods.
             references.retain(|reference| !copies.contains(reference));
             let namespace = &course.new.namespace;
@@ -317,7 +333,7 @@ impl Work {
         let phases = rollout::shifting(new, current, tracks, &after, &course.ways, &names);
         // The others are what bringing back everything comes to.
         if let Some(grow) = phases.into_iter().find(|phase| phase.is_awaited) {
-            self.put(course, &grow.apply).await?;
+            self.put(course, &grow.apply, First::Rendered).await?;
         }
         let references = course.gaining(tracks, &after);
         match self.await_ready(&course.plan, &new.namespace, &references, MORE_READY_MS).await {

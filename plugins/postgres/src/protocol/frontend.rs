@@ -9,8 +9,10 @@ pub(crate) const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 /// Version 3.0 of the protocol.
 const VERSION: [u8; 4] = [0, 3, 0, 0];
 
-/// The first message: who we are, and which database it is about. Texts have no
-/// zero byte in them; the rest of one that has is left out.
+/// The first message: who we are, and which database it is about. What it sets goes
+/// before what a database's owner has set for it, which could otherwise end the first
+/// statement already. Texts have no zero byte in them; the rest of one that has is
+/// left out.
 pub(crate) fn startup(user: &str, database: &str) -> Vec<u8> {
     let mut body = VERSION.to_vec();
     let parameters = [
@@ -18,6 +20,7 @@ pub(crate) fn startup(user: &str, database: &str) -> Vec<u8> {
         ("database", database),
         ("client_encoding", "UTF8"),
         ("application_name", "deployd"),
+        ("statement_timeout", "0"),
     ];
     for (name, value) in parameters {
         text(&mut body, name);
