@@ -10,6 +10,7 @@ mod closing;
 mod drift;
 mod event;
 mod next;
+mod observed;
 pub mod projection;
 mod retry;
 mod state;

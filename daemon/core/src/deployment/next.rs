@@ -159,7 +159,7 @@ fn of_step(active: &Deployment, step: &Step, stopping: bool, now: Timestamp) -> 
         }
         StepStatus::Pending { poll_at: at, .. } => Some(Intent::WakeAt(*at)),
         StepStatus::Retrying { at } if !is_due(*at, now) => Some(Intent::WakeAt(*at)),
-        StepStatus::Retrying { .. } => (!is_held(active, step)).then(|| begin(active, step)),
+        StepStatus::Retrying { .. } => (!active.holds(&step.id)).then(|| begin(active, step)),
         StepStatus::Waiting => can_begin(active, step).then(|| begin(active, step)),
         StepStatus::Succeeded | StepStatus::Failed => None,
     }
@@ -176,12 +176,7 @@ fn can_begin(active: &Deployment, step: &Step) -> bool {
     // What is brought back must not meet what is still being applied.
     let alone = !matches!(step.kind, StepKind::Restore)
         || !active.steps.iter().any(|other| other.status == StepStatus::Running);
-    met && open_gate && alone && !is_held(active, step)
-}
-
-/// Whether a person does not want it to begin, not once more either.
-fn is_held(active: &Deployment, step: &Step) -> bool {
-    active.held.is_some() && matches!(step.kind, StepKind::Decide { .. } | StepKind::Rollout { .. })
+    met && open_gate && alone && !active.holds(&step.id)
 }
 
 fn begin(active: &Deployment, step: &Step) -> Intent {

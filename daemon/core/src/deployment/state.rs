@@ -491,6 +491,19 @@ impl Deployment {
         })
     }
 
+    /// The step at which its rollout stands still: that in which it waits, or the one
+    /// that a person does not want to begin.
+    pub fn stands_still(&self) -> Option<&Step> {
+        self.waits().or_else(|| self.steps.iter().find(|step| self.holds(&step.id)))
+    }
+
+    /// Whether a person has stopped the rollout before this step.
+    pub(super) fn holds(&self, id: &StepId) -> bool {
+        let Some(step) = self.step(id).filter(|_| self.held.is_some()) else { return false };
+        matches!(step.kind, StepKind::Decide { .. } | StepKind::Rollout { .. })
+            && matches!(step.status, StepStatus::Waiting | StepStatus::Retrying { .. })
+    }
+
     /// What was done of its rollout, or begun, in this order.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.steps.iter().filter_map(|step| match &step.kind {

@@ -1,11 +1,12 @@
-//! What people ask of a rollout that is under way.
+//! What people ask of a rollout that is under way, and what it comes to.
 
 use serde_json::json;
 
 use super::event::Event;
-use super::state::Deployment;
-use super::transition::{finish, observe};
-use crate::Timestamp;
+use super::observed::failed;
+use super::state::{Deployment, StepId, StepKind, StepStatus};
+use super::transition::{find, finish, observe};
+use crate::{Fault, Timestamp};
 
 /// What such an event makes of the active deployment; nothing for any other.
 pub(super) fn steered(
@@ -50,5 +51,27 @@ pub(super) fn steered(
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// A person has stopped the rollout, and what it has brought so far fails. Nothing
+/// is gained by standing still: the strategy is told, in place of what it was to be
+/// told, or of the action that it wanted.
+pub(super) fn failed_while_held(
+    deployment: &mut Deployment,
+    id: &StepId,
+    fault: &Fault,
+    at: Timestamp,
+) -> Result<(), String> {
+    deployment.held = None;
+    let step = find(deployment, id)?;
+    if let StepKind::Decide { observation } = &mut step.kind {
+        *observation = Some(failed(fault));
+        return Ok(());
+    }
+    step.fault = Some(fault.clone());
+    step.status = StepStatus::Failed;
+    step.ended = Some(at);
+    observe(deployment, failed(fault));
     Ok(())
 }

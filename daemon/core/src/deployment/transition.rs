@@ -7,12 +7,13 @@ use super::begun::{forget_begun, remember_begun};
 use super::closing::push_closing;
 use super::drift;
 use super::event::Event;
+use super::observed::{failed, told};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
     ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome, Phase,
     Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
 };
-use super::steered::steered;
+use super::steered::{failed_while_held, steered};
 use crate::rollout::STABLE;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
@@ -249,6 +250,9 @@ fn work(
             let finished = finished.clone();
             succeeded(state, deployment, &finished, observed.as_ref(), at)?;
         }
+        Event::StepFailed { step, fault, .. } if deployment.holds(step) => {
+            failed_while_held(deployment, step, fault, at)?;
+        }
         Event::StepFailed { step, fault, .. } => {
             let failed = open_step(deployment, step)?;
             failed.fault = Some(fault.clone());
@@ -337,7 +341,10 @@ pub(super) fn push(deployment: &mut Deployment, id: &str, kind: StepKind, after:
     deployment.steps.push(step);
 }
 
-fn find<'a>(deployment: &'a mut Deployment, id: &StepId) -> Result<&'a mut Step, String> {
+pub(super) fn find<'a>(
+    deployment: &'a mut Deployment,
+    id: &StepId,
+) -> Result<&'a mut Step, String> {
     deployment.steps.find_mut(&id.0).ok_or_else(|| format!("there is no step {id}"))
 }
 
@@ -462,13 +469,7 @@ fn give_up(
     step.status = StepStatus::Failed;
     step.ended = Some(at);
     if matches!(step.kind, StepKind::Rollout { .. }) {
-        let observation = json!({
-            "outcome": "failed",
-            "code": fault.code,
-            "message": fault.message,
-            "detail": fault.detail,
-        });
-        observe(deployment, observation);
+        observe(deployment, failed(fault));
         return Ok(());
     }
     deployment.failure.get_or_insert_with(|| fault.clone());
@@ -538,12 +539,22 @@ fn decided(
 /// Why a rollout is rolled back: the strategy's words, with the fault of the
 /// action that made it decide so as the detail.
 fn roll_back_fault(deployment: &Deployment, reason: String) -> Fault {
-    let cause = deployment
-        .steps
-        .iter()
-        .rev()
-        .filter(|step| matches!(step.kind, StepKind::Rollout { .. }))
-        .find_map(|step| step.fault.clone());
+    let newest = |fault: fn(&Step) -> Option<Fault>| deployment.steps.iter().rev().find_map(fault);
+    let met = newest(|step| match &step.kind {
+        StepKind::Rollout { .. } => step.fault.clone(),
+        _ => None,
+    });
+    let told = newest(|step| match &step.kind {
+        StepKind::Decide { observation } => told(observation.as_ref()?),
+        _ => None,
+    });
+    // What the strategy was told is of a step, or of none while a person had stopped
+    // it; the step knows more.
+    let cause = match (met, told) {
+        (Some(met), Some(told)) if met.message != told.message => Some(told),
+        (None, told) => told,
+        (met, _) => met,
+    };
     match cause {
         Some(cause) if reason.contains(&cause.message) => Fault { message: reason, ..cause },
         Some(cause) => cause.with_reason(reason),

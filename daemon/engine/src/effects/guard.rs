@@ -1,5 +1,5 @@
 //! Watches what a rollout has brought while the rollout itself only waits: for a
-//! person, for a time, for checks. What fails meanwhile is not found out at the
+//! person, for a time, for checks; or is stopped by a person. What fails meanwhile is not found out at the
 //! next step, which may be hours away, but at once.
 
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl Work {
     /// have found says nothing of pods.
     fn is_about_a_failure(&self) -> bool {
         let before = self.deployment.steps.iter().take_while(|step| step.id != self.step.id);
-        let observed = before.filter_map(|step| match &step.kind {
+        let observed = before.chain([&self.step]).filter_map(|step| match &step.kind {
             StepKind::Decide { observation } => observation.as_ref(),
             _ => None,
         });

@@ -179,7 +179,7 @@ impl Worker {
         }
         self.watch_over(&entry, stopping);
         let intents = next(&entry.state, now);
-        if intents.is_empty() && self.running.is_empty() {
+        if intents.is_empty() && self.running.is_empty() && self.guard.is_empty() {
             return Ok(Round::Idle);
         }
         self.renew(now).await?;
@@ -242,11 +242,12 @@ impl Worker {
         self.flights.insert(step, Flight { deployment: of, task: handle.id(), leave });
     }
 
-    /// Has what a rollout has brought watched, for as long as it waits.
+    /// Has what a rollout has brought watched, for as long as it stands still.
     fn watch_over(&mut self, entry: &Arc<EnvironmentEntry>, stopping: bool) {
         let active = entry.state.active.as_ref();
         let active = active.filter(|active| !stopping && !active.is_stopping());
-        let waits = active.and_then(|active| Some((active.id.clone(), active.waits()?.id.clone())));
+        let waits =
+            active.and_then(|active| Some((active.id.clone(), active.stands_still()?.id.clone())));
         if self.guarded.as_ref() == waits.as_ref().map(|(_, step)| step) {
             return;
         }

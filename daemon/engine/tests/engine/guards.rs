@@ -6,12 +6,13 @@ use std::time::Duration;
 use deployd_core::Fault;
 use deployd_core::deployment::{DeploymentRecord, Outcome};
 use deployd_core::ports::ObjectRef;
+use deployd_core::steering::Steering;
 use serde_json::{Value, json};
 
 use crate::documents::image;
 use crate::fakes::life::Life;
 use crate::rollouts::{apply, canary, ready, retire, running, shift};
-use crate::world::{Stage, assert_succeeded};
+use crate::world::{Stage, assert_succeeded, caller};
 
 /// Far longer than it takes to find out, far shorter than what the rollouts here
 /// wait for.
@@ -82,6 +83,23 @@ async fn what_crashes_while_a_rollout_waits_leads_back_at_once() {
         let kept = stage.engine.quarantine(&crate::world::development()).await.unwrap();
         assert_eq!(kept.len(), 2, "{kept:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_crashes_while_a_person_has_stopped_it_leads_back_at_once() {
+    let sleep = json!({"do": "sleep", "ms": 60_000});
+    let stage = running(waiting(sleep), json!({})).await;
+    let before = stage.world.cluster().objects.clone();
+    let id = stage.announce("2").await;
+    stage.waits(&id).await;
+    stage.engine.steer(&caller(), &id, Steering::Pause, None).await.unwrap();
+    seconds(3_600).await;
+    let record = stage.engine.deployment(&id).await.unwrap();
+    assert!(record.work.unwrap().waits().is_none(), "the sleep is over");
+    stage.world.cluster().crashed.insert(image("frontend", "2"));
+    let record = stage.back_soon(&id).await;
+    assert_eq!(record.fault.unwrap().code, "crash-loop");
+    assert_eq!(stage.world.cluster().objects, before);
 }
 
 #[tokio::test(start_paused = true)]
