@@ -17,7 +17,8 @@
 //! of a workload are exchanged by the cluster itself, in the manner that its own
 //! manifest says: `maxSurge`, `maxUnavailable` and `minReadySeconds` of a
 //! Deployment, the `partition` of a StatefulSet. They are set where manifests are
-//! made, in the templater's baseline or the workload's own values.
+//! made: with `score-k8s` in `rollingUpdate.NAME` of the environment's values, or in
+//! the platform's baseline.
 
 mod batches;
 

@@ -24,6 +24,15 @@ fn the_shipped_one_has_defaults_for_production() {
 }
 
 #[test]
+fn how_pods_are_exchanged_is_said_by_the_environment() {
+    let values = json!({"rollingUpdate": {"web": {"maxSurge": 2}, "other": {"maxSurge": 3}}});
+    let baseline = r#"{% extends "baseline" %}"#;
+    let objects = render_with(&simple(), &values, &json!({}), baseline).unwrap();
+    let strategy = &of_kind(&objects, "Deployment")["spec"]["strategy"]["rollingUpdate"];
+    assert_eq!(*strategy, json!({"maxSurge": 2, "maxUnavailable": 0}));
+}
+
+#[test]
 fn single_blocks_can_be_changed() {
     let objects = with(
         r#"{% extends "baseline" %}
