@@ -12,6 +12,8 @@ mod connected;
 pub mod driver;
 #[cfg(feature = "notifier")]
 pub mod notifier;
+#[cfg(feature = "receiver")]
+pub mod receiver;
 #[cfg(feature = "strategy")]
 pub mod strategy;
 #[cfg(feature = "templater")]
@@ -25,6 +27,7 @@ mod wasi;
     feature = "check",
     feature = "driver",
     feature = "notifier",
+    feature = "receiver",
     feature = "strategy",
     feature = "templater"
 ))]
@@ -83,6 +86,7 @@ macro_rules! shared_conversions {
     feature = "check",
     feature = "driver",
     feature = "notifier",
+    feature = "receiver",
     feature = "strategy",
     feature = "templater"
 ))]
@@ -92,6 +96,7 @@ use shared_conversions;
     feature = "check",
     feature = "driver",
     feature = "notifier",
+    feature = "receiver",
     feature = "strategy",
     feature = "templater"
 ))]

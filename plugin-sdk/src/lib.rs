@@ -9,6 +9,7 @@
 //! | `templater` | [`templater::Templater`] | [`export_templater!`] |
 //! | `strategy` | [`strategy::Strategy`] | [`export_strategy!`] |
 //! | `notifier` | [`notifier::Notifier`] | [`export_notifier!`] |
+//! | `receiver` | [`receiver::Receiver`] | [`export_receiver!`] |
 //! | `check` | [`check::Check`] | [`export_check!`] |
 //!
 //! ```
@@ -63,6 +64,7 @@ mod memory;
 pub mod name;
 pub mod net;
 pub mod notifier;
+pub mod receiver;
 mod scope;
 pub mod secret;
 pub mod strategy;

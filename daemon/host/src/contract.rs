@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload, Validator};
 use wasmtime::component::Component;
 
-use crate::bindings::{check_v0_1, driver_v0_1, notifier_v0_1, strategy_v0_1, templater_v0_1};
+use crate::bindings::{
+    check_v0_1, driver_v0_1, notifier_v0_1, receiver_v0_1, strategy_v0_1, templater_v0_1,
+};
 use crate::engine;
 use crate::interfaces::{http, wasi};
 use crate::limits;
@@ -35,7 +37,7 @@ const CONNECTED: &[&str] = &[
 ];
 
 /// All that this daemon hosts. A second track of a kind is a second line.
-const HOSTED: [Contract; 5] = [
+const HOSTED: [Contract; 6] = [
     Contract {
         kind: PluginKind::Driver,
         interface: "deployd:driver/driver",
@@ -63,6 +65,13 @@ const HOSTED: [Contract; 5] = [
         version: "0.1.0",
         imports: PURE,
         link: notifier_v0_1::link,
+    },
+    Contract {
+        kind: PluginKind::Receiver,
+        interface: "deployd:receiver/receiver",
+        version: "0.1.0",
+        imports: PURE,
+        link: receiver_v0_1::link,
     },
     Contract {
         kind: PluginKind::Check,

@@ -108,6 +108,9 @@ pub const SECRET_OUTPUTS: usize = 64;
 pub const NOTIFIER_REQUESTS: usize = 16;
 /// Headers of one such request.
 pub const NOTIFIER_HEADERS: usize = 64;
+/// Documents of one delivery: a registry tells of a push of many tags at once, and
+/// as many artifacts are announced together.
+pub const RECEIVED_DOCUMENTS: usize = 100;
 /// A strategy's state: it is recorded with every decision.
 pub const STRATEGY_STATE_BYTES: usize = 64 * KIB;
 /// A driver's state: it is recorded with the resource, and stands in the

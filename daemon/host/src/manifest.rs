@@ -130,13 +130,14 @@ impl Manifest {
             "templater" => PluginKind::Templater,
             "strategy" => PluginKind::Strategy,
             "notifier" => PluginKind::Notifier,
+            "receiver" => PluginKind::Receiver,
             "check" => PluginKind::Check,
             other => {
                 return Err(invalid(
                     Some(form.kind.span().start),
                     format!(
                         "kind {other:?} is none that this daemon hosts; \
-                         expected driver, templater, strategy, notifier or check"
+                         expected driver, templater, strategy, notifier, receiver or check"
                     ),
                 ));
             }

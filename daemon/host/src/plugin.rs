@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::{EffectLevel, HostGrant, PluginKind};
 use deployd_core::ports::{
-    CheckOutcome, CheckRequest, Decision, DriverPlan, DriverRequest, NotifierRequest, PluginRef,
+    CheckOutcome, CheckRequest, Decision, Delivery, DriverPlan, DriverRequest, NotifierRequest, PluginRef,
     Progress, Provisioned, Removal, RenderInput, StrategyContext,
 };
 use serde_json::Value;
@@ -108,6 +108,7 @@ pub(crate) enum Exports {
     Templater(Box<dyn TemplaterExports>),
     Strategy(Box<dyn StrategyExports>),
     Notifier(Box<dyn NotifierExports>),
+    Receiver(Box<dyn ReceiverExports>),
     Check(Box<dyn CheckExports>),
 }
 
@@ -118,6 +119,7 @@ impl Exports {
             Self::Templater(exports) => exports.try_instance(session).await,
             Self::Strategy(exports) => exports.try_instance(session).await,
             Self::Notifier(exports) => exports.try_instance(session).await,
+            Self::Receiver(exports) => exports.try_instance(session).await,
             Self::Check(exports) => exports.try_instance(session).await,
         }
     }
@@ -194,6 +196,19 @@ pub(crate) trait NotifierExports: Send + Sync {
         event: &Value,
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault>;
+}
+
+/// A receiver of any track.
+#[async_trait]
+pub(crate) trait ReceiverExports: Send + Sync {
+    async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault>;
+
+    async fn decode(
+        &self,
+        session: Session<'_>,
+        delivery: &Delivery,
+        config: &Value,
+    ) -> Result<Vec<Value>, Fault>;
 }
 
 /// A check of any track.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::PluginKind;
 use deployd_core::ports::{
-    Call, CheckOutcome, CheckRequest, Checks, Decision, DriverPlan, DriverRequest, Drivers,
-    NotifierRequest, Notifiers, Progress, Provisioned, Removal, RenderInput, Strategies,
+    Call, CheckOutcome, CheckRequest, Checks, Decision, Delivery, DriverPlan, DriverRequest, Drivers,
+    NotifierRequest, Notifiers, Progress, Provisioned, Receivers, Removal, RenderInput, Strategies,
     StrategyContext, Templaters,
 };
 use serde_json::Value;
@@ -102,6 +102,19 @@ impl Notifiers for PluginHost {
     ) -> Result<Vec<NotifierRequest>, Fault> {
         let (plugin, session) = self.session(call, PluginKind::Notifier, "format")?;
         exports!(plugin, Notifier).format(session, event, config).await
+    }
+}
+
+#[async_trait]
+impl Receivers for PluginHost {
+    async fn decode(
+        &self,
+        call: Call<'_>,
+        delivery: &Delivery,
+        config: &Value,
+    ) -> Result<Vec<Value>, Fault> {
+        let (plugin, session) = self.session(call, PluginKind::Receiver, "decode")?;
+        exports!(plugin, Receiver).decode(session, delivery, config).await
     }
 }
 

@@ -22,6 +22,8 @@ pub enum PluginKind {
     Strategy,
     /// Tells others.
     Notifier,
+    /// Reads deliveries of forges and registries.
+    Receiver,
     /// Measures whether what is rolled out is as it should be.
     Check,
 }
@@ -33,6 +35,7 @@ impl std::fmt::Display for PluginKind {
             Self::Templater => "templater",
             Self::Strategy => "strategy",
             Self::Notifier => "notifier",
+            Self::Receiver => "receiver",
             Self::Check => "check",
         })
     }

@@ -24,9 +24,9 @@ pub use egress::{
 };
 pub use observed::{ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload};
 pub use plugins::{
-    Call, CallLog, Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLine,
-    NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Removal, RenderInput, Scope,
-    Strategies, StrategyContext, Templaters,
+    Call, CallLog, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel,
+    LogLine, NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Receivers, Removal,
+    RenderInput, Scope, Strategies, StrategyContext, Templaters,
 };
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
 pub use store::{

@@ -285,3 +285,24 @@ pub trait Notifiers: Send + Sync + 'static {
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault>;
 }
+
+/// An inbound request, as a receiver is given it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Names in lower case, and values; none that carry credentials.
+    pub headers: Vec<(String, String)>,
+    /// The body, as it was signed.
+    pub body: Vec<u8>,
+}
+
+/// Receivers.
+#[async_trait]
+pub trait Receivers: Send + Sync + 'static {
+    /// What a delivery tells, as documents; none when it is of no interest.
+    async fn decode(
+        &self,
+        call: Call<'_>,
+        delivery: &Delivery,
+        config: &Value,
+    ) -> Result<Vec<Value>, Fault>;
+}

@@ -1,0 +1,88 @@
+//! `deployd:receiver@0.1`.
+
+use async_trait::async_trait;
+use deployd_core::Fault;
+use deployd_core::ports::Delivery;
+use serde_json::Value;
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::host_v0_1::deployd::host::log;
+use crate::document::at_most;
+use crate::interfaces::wasi;
+use crate::limits;
+use crate::plugin::{Exports, ReceiverExports};
+use crate::session::{Instantiate, Session};
+use crate::store::CallState;
+
+use generated::{ReceiverPlugin, ReceiverPluginPre};
+
+mod generated {
+    #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
+
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types.wit", "../../wit/host.wit", "../../wit/receiver.wit"],
+        world: "deployd:receiver/receiver-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "deployd:types/types@0.1.0": crate::bindings::host_v0_1::deployd::types::types,
+            "deployd:host/log@0.1.0": crate::bindings::host_v0_1::deployd::host::log,
+        },
+    });
+}
+
+/// Links a component with what this contract offers.
+pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
+    let mut linker = Linker::<CallState>::new(component.engine());
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    if with_wasi {
+        wasi::link(&mut linker)?;
+    }
+    let component = ReceiverPluginPre::new(linker.instantiate_pre(component)?)?;
+    Ok(Exports::Receiver(Box::new(Receiver(component))))
+}
+
+#[derive(Clone)]
+struct Receiver(ReceiverPluginPre<CallState>);
+
+impl Instantiate for Receiver {
+    type Exports = ReceiverPlugin;
+
+    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<ReceiverPlugin> {
+        self.0.instantiate_async(store).await
+    }
+}
+
+#[async_trait]
+impl ReceiverExports for Receiver {
+    async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault> {
+        session.try_instance(self).await
+    }
+
+    async fn decode(
+        &self,
+        mut session: Session<'_>,
+        delivery: &Delivery,
+        config: &Value,
+    ) -> Result<Vec<Value>, Fault> {
+        let config = session.known.document(config);
+        session
+            .run(
+                self,
+                |exports, mut store| async move {
+                    let receiver = exports.deployd_receiver_receiver();
+                    let returned = receiver
+                        .call_decode(&mut store, &delivery.headers, &delivery.body, &config)
+                        .await;
+                    (store, returned)
+                },
+                |documents: Vec<String>, reader| {
+                    at_most("documents", limits::RECEIVED_DOCUMENTS, &documents)?;
+                    let documents = documents.iter();
+                    documents.map(|text| reader.document("what was received", text)).collect()
+                },
+            )
+            .await
+    }
+}
