@@ -6,6 +6,7 @@
 mod application;
 mod definition;
 mod environment;
+mod hook;
 mod order;
 mod ownership;
 mod placeholders;
@@ -131,6 +132,7 @@ fn one(entry: &Entry, world: &World<'_>) -> Vec<Problem> {
         DocumentKind::ResourceDefinition => definition::check,
         DocumentKind::Plugin => plugin::check,
         DocumentKind::Subscription => subscription::check,
+        DocumentKind::Hook => hook::check,
         DocumentKind::Workload => workload::check,
     };
     check(entry, world, &mut problems);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use deployd_core::config::{
     API_VERSION, ApplicationSpec, DocumentKind, Envelope, EnvironmentSpec, EnvironmentTypeSpec,
-    PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    HookSpec, PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::score::{SCORE_VERSION, Workload};
 use schemars::JsonSchema;
@@ -49,6 +49,7 @@ fn generate(kind: DocumentKind) -> Value {
         DocumentKind::ResourceDefinition => envelope::<ResourceDefinitionSpec>(kind),
         DocumentKind::Plugin => envelope::<PluginSpec>(kind),
         DocumentKind::Subscription => envelope::<SubscriptionSpec>(kind),
+        DocumentKind::Hook => envelope::<HookSpec>(kind),
         DocumentKind::Workload => {
             let mut schema = root::<Workload>();
             head(&mut schema, kind, "Score workload", None);

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod compare;
 pub mod config;
 pub mod debug;
+pub mod delivery;
 pub mod deployment;
 pub mod details;
 pub mod digest;

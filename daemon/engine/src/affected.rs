@@ -74,13 +74,13 @@ impl Inner {
                 }
                 self.made_by_plugin(&key.name).await?
             }
-            DocumentKind::Subscription => Vec::new(),
+            DocumentKind::Subscription | DocumentKind::Hook => Vec::new(),
             DocumentKind::Environment => {
                 let message = "an environment is taken away with what it has: deployd env delete";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
             DocumentKind::Application | DocumentKind::EnvironmentType | DocumentKind::Workload => {
-                let message = "expected a ResourceDefinition, a Plugin or a Subscription";
+                let message = "expected a ResourceDefinition, a Plugin, a Subscription or a Hook";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
         };
@@ -271,6 +271,11 @@ impl Configuration {
         for (name, spec) in &self.subscriptions {
             if spec.notifier == *plugin {
                 users.insert(format!("Subscription {name}"));
+            }
+        }
+        for (name, spec) in &self.hooks {
+            if spec.receiver.plugin == *plugin {
+                users.insert(format!("Hook {name}"));
             }
         }
         users.into_iter().collect()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deployd_core::audit::marks;
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
-    ResourceDefinitionSpec, SubscriptionSpec,
+    HookSpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
@@ -333,6 +333,7 @@ pub(crate) struct Configuration {
     pub(crate) definitions: BTreeMap<Name, ResourceDefinitionSpec>,
     pub(crate) plugins: BTreeMap<Name, deployd_core::config::PluginSpec>,
     pub(crate) subscriptions: BTreeMap<Name, SubscriptionSpec>,
+    pub(crate) hooks: BTreeMap<Name, HookSpec>,
 }
 
 impl Configuration {
@@ -362,6 +363,9 @@ impl Configuration {
                 }
                 Document::Subscription(d) => {
                     self.subscriptions.insert(d.metadata.name, d.spec);
+                }
+                Document::Hook(d) => {
+                    self.hooks.insert(d.metadata.name, d.spec);
                 }
             }
         }

@@ -334,7 +334,10 @@ fn is_used(key: &DocumentKey, record: &DeploymentRecord, plan: &Plan) -> bool {
             .templater
             .as_ref()
             .is_some_and(|templater| templater.plugin.name == key.name.as_str()),
-        DocumentKind::Application | DocumentKind::Workload | DocumentKind::Subscription => false,
+        DocumentKind::Application
+        | DocumentKind::Workload
+        | DocumentKind::Subscription
+        | DocumentKind::Hook => false,
     }
 }
 

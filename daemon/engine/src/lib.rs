@@ -33,6 +33,7 @@ mod error;
 mod exact;
 mod expiry;
 mod export;
+mod hooks;
 mod import;
 mod imported;
 mod intake;
@@ -73,7 +74,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
     Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random,
-    Rehearsals, Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
+    Receivers, Rehearsals, Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport,
+    WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -81,6 +83,7 @@ pub use debug::DEBUG_LINES_MAX;
 pub use dora::DoraFilter;
 pub use error::{EngineError, Problem};
 pub use export::Exported;
+pub use hooks::Arriving;
 pub use subjects::Resolved;
 
 /// What the engine works with.
@@ -104,6 +107,8 @@ pub struct Ports {
     pub checks: Arc<dyn Checks>,
     /// Calls notifiers.
     pub notifiers: Arc<dyn Notifiers>,
+    /// Calls receivers.
+    pub receivers: Arc<dyn Receivers>,
     /// Applies to clusters.
     pub cluster: Arc<dyn Cluster>,
     /// Sends to receivers.
@@ -209,6 +214,8 @@ pub(crate) struct Inner {
     /// Rung when documents have changed, and at the end.
     pub(crate) expiry: tasks::Bell,
     pub(crate) aftercare: tasks::Bell,
+    /// Rung when a delivery has arrived.
+    pub(crate) reading: tasks::Bell,
     /// What URLs begin with by which others reach this daemon.
     pub(crate) reached_at: std::sync::OnceLock<String>,
 }
@@ -237,6 +244,7 @@ impl Engine {
                 configured: configuration::Configured::default(),
                 expiry: tasks::Bell::default(),
                 aftercare: tasks::Bell::default(),
+                reading: tasks::Bell::default(),
                 reached_at: std::sync::OnceLock::new(),
             }),
         }
@@ -252,6 +260,7 @@ impl Engine {
         expiry::start(&self.inner);
         drift::start(&self.inner);
         aftercare::start(&self.inner);
+        hooks::start(&self.inner);
         Ok(())
     }
 

@@ -25,7 +25,8 @@ pub(crate) fn sign(secret: &[u8], id: &str, timestamp: u64, body: &[u8]) -> Resu
     Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
-fn key(secret: &[u8]) -> Result<Vec<u8>, Fault> {
+/// The key that a secret stands for.
+pub(crate) fn key(secret: &[u8]) -> Result<Vec<u8>, Fault> {
     let invalid = || {
         Fault::invalid(
             "signing-secret-invalid",

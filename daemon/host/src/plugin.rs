@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::{EffectLevel, HostGrant, PluginKind};
 use deployd_core::ports::{
-    CheckOutcome, CheckRequest, Decision, Delivery, DriverPlan, DriverRequest, NotifierRequest, PluginRef,
-    Progress, Provisioned, Removal, RenderInput, StrategyContext,
+    CheckOutcome, CheckRequest, Decision, Delivery, DriverPlan, DriverRequest, NotifierRequest,
+    PluginRef, Progress, Provisioned, Removal, RenderInput, StrategyContext,
 };
 use serde_json::Value;
 use tokio::sync::Semaphore;

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::PluginKind;
 use deployd_core::ports::{
-    Call, CheckOutcome, CheckRequest, Checks, Decision, Delivery, DriverPlan, DriverRequest, Drivers,
-    NotifierRequest, Notifiers, Progress, Provisioned, Receivers, Removal, RenderInput, Strategies,
-    StrategyContext, Templaters,
+    Call, CheckOutcome, CheckRequest, Checks, Decision, Delivery, DriverPlan, DriverRequest,
+    Drivers, NotifierRequest, Notifiers, Progress, Provisioned, Receivers, Removal, RenderInput,
+    Strategies, StrategyContext, Templaters,
 };
 use serde_json::Value;
 

@@ -156,7 +156,7 @@ Examples:
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DocumentsArgs {
     /// Only of this kind: Application, Environment, EnvironmentType, ResourceDefinition, Plugin,
-    /// Subscription, Workload
+    /// Subscription, Hook, Workload
     #[arg(long, value_parser = kind)]
     pub kind: Option<deployd_core::config::DocumentKind>,
     /// Or else what to do.
@@ -167,7 +167,7 @@ pub struct DocumentsArgs {
 /// Something to do with documents.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DocumentsCommand {
-    /// Remove a resource definition, a plugin or a subscription that no document names
+    /// Remove a resource definition, a plugin, a subscription or a hook that no document names
     Remove(RemoveArgs),
 }
 

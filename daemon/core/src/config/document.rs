@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationSpec, EnvironmentSpec, EnvironmentTypeSpec, PluginSpec, ResourceDefinitionSpec,
-    SubscriptionSpec,
+    ApplicationSpec, EnvironmentSpec, EnvironmentTypeSpec, HookSpec, PluginSpec,
+    ResourceDefinitionSpec, SubscriptionSpec,
 };
 use crate::Name;
 use crate::score::Workload;
@@ -33,13 +33,15 @@ pub enum DocumentKind {
     Plugin,
     /// Whom to tell of what.
     Subscription,
+    /// Who tells of what, and how that is verified.
+    Hook,
     /// A Score document.
     Workload,
 }
 
 impl DocumentKind {
     /// All kinds, in the order in which documents of them are applied.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Plugin,
         Self::EnvironmentType,
         Self::ResourceDefinition,
@@ -47,6 +49,7 @@ impl DocumentKind {
         Self::Application,
         Self::Environment,
         Self::Subscription,
+        Self::Hook,
     ];
 }
 
@@ -125,6 +128,8 @@ pub enum Document {
     Plugin(Envelope<PluginSpec>),
     /// Whom to tell of what.
     Subscription(Envelope<SubscriptionSpec>),
+    /// Who tells of what, and how that is verified.
+    Hook(Envelope<HookSpec>),
     /// A Score document of an application.
     Workload(ApplicationWorkload),
 }
@@ -155,6 +160,7 @@ impl Document {
             }
             Self::Plugin(d) => (DocumentKind::Plugin, None, &d.metadata.name),
             Self::Subscription(d) => (DocumentKind::Subscription, None, &d.metadata.name),
+            Self::Hook(d) => (DocumentKind::Hook, None, &d.metadata.name),
             Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
         };
         DocumentKey { kind, application: application.cloned(), name: name.clone() }
@@ -171,6 +177,7 @@ impl Document {
             }
             DocumentKind::Plugin => Self::Plugin(serde_json::from_slice(bytes)?),
             DocumentKind::Subscription => Self::Subscription(serde_json::from_slice(bytes)?),
+            DocumentKind::Hook => Self::Hook(serde_json::from_slice(bytes)?),
             DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
         })
     }

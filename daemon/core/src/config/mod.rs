@@ -11,6 +11,7 @@ mod details;
 mod document;
 mod drift;
 mod environment;
+mod hook;
 mod plugin;
 mod resource_definition;
 mod subscription;
@@ -28,6 +29,7 @@ pub use environment::{
     DRAIN_MS_DEFAULT, EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice,
 };
 pub(crate) use environment::{drain_ms_default, is_drain_ms_default};
+pub use hook::{HookSpec, ReceiverChoice, Scheme, Verification};
 pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,
     PluginKind, PluginSource, PluginSpec,

@@ -1,0 +1,280 @@
+//! Reads deliveries: those of one hook one after the other, in the order in which they
+//! arrived, so that what is announced last is what arrived last. One that can't be
+//! read now waits, and holds up no other.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deployd_core::artifact::Artifact;
+use deployd_core::config::{HookSpec, PluginKind};
+use deployd_core::delivery::{
+    DELIVERIES, DELIVERIES_DUE, DELIVERY_BODIES, DeliveryStatus, HookDelivery, KEPT_MAX, due,
+};
+use deployd_core::ports::{
+    Batch, Call, CallLog, Delivery, IdempotencyKey, LogLevel, Order, PluginInfo, Scope,
+};
+use deployd_core::views::Announced;
+use deployd_core::{Digest, Fault, Name, Timestamp};
+use futures::FutureExt;
+use futures::future::join_all;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{actor, due_until, kept};
+use crate::records::{PLUGINS, decode, everything, get};
+use crate::{Caller, Engine, EngineError, Idempotency, Inner};
+
+/// Deliveries that are looked at in one round. More than a burst of one hook needs to
+/// be busy, and few enough that the first one of another hook does not wait long.
+const AT_ONCE: usize = 256;
+
+/// Hooks whose deliveries are read at the same time.
+const HOOKS_AT_ONCE: usize = 8;
+
+/// Notes that are kept of a delivery: lines of the receiver's log among them.
+const NOTES_MAX: usize = 50;
+
+/// The longest sleep without looking again.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// The wait after the store failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Begins to read.
+pub(crate) fn start(engine: &Arc<Inner>) {
+    let inner = engine.clone();
+    engine.tasks.spawn(async move {
+        while !inner.workers.is_stopping() {
+            let sleep = match inner.read_due().await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::error!(%error, "reading deliveries pauses");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = inner.reading.rung() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    });
+}
+
+impl Inner {
+    /// Reads all that is due; how long until there is more.
+    async fn read_due(self: &Arc<Self>) -> Result<Duration, EngineError> {
+        let store = &self.ports.store;
+        loop {
+            let now = self.ports.clock.now();
+            let page =
+                store.scan(DELIVERIES_DUE, due_until(now), Order::Ascending, AT_ONCE).await?;
+            if page.entries.is_empty() || self.workers.is_stopping() {
+                let next = store.scan(DELIVERIES_DUE, everything(), Order::Ascending, 1).await?;
+                let next = next.entries.first().and_then(|(key, _)| Some(due(key)?.0));
+                let sleep = next.map_or(SLEEP_MAX, |at| Duration::from_millis(at.ms_since(now)));
+                return Ok(sleep.min(SLEEP_MAX));
+            }
+            let mut hooks: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+            for (key, _) in page.entries {
+                let Some((_, of)) = due(&key) else { continue };
+                let hook = of.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+                hooks.entry(hook).or_default().push(key);
+            }
+            let hooks: Vec<Vec<Vec<u8>>> = hooks.into_values().collect();
+            for some in hooks.chunks(HOOKS_AT_ONCE) {
+                let all = some.iter().map(|keys| self.read_in_order(keys));
+                for ended in join_all(all).await {
+                    ended?;
+                }
+            }
+        }
+    }
+
+    async fn read_in_order(self: &Arc<Self>, due_keys: &[Vec<u8>]) -> Result<(), EngineError> {
+        for key in due_keys {
+            if self.workers.is_stopping() {
+                return Ok(());
+            }
+            self.read_one(key).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_one(self: &Arc<Self>, due_key: &[u8]) -> Result<(), EngineError> {
+        let Some((_, key)) = due(due_key) else { return Ok(()) };
+        let found = self.ports.store.get(DELIVERIES, key).await?;
+        let known = found.map(|bytes| decode::<HookDelivery>(DELIVERIES.0, &bytes)).transpose()?;
+        let Some(before) = known.filter(|one| one.due_key().as_deref() == Some(due_key)) else {
+            // Somebody had it read meanwhile, or it is gone.
+            let put = deployd_core::ports::Put {
+                index: DELIVERIES_DUE,
+                key: due_key.to_vec(),
+                value: None,
+            };
+            self.ports.store.append(Batch { puts: vec![put], ..Batch::default() }).await?;
+            return Ok(());
+        };
+        // A delivery that makes us panic must not end the reading of all others.
+        let reading = AssertUnwindSafe(self.read(before.clone())).catch_unwind();
+        let after = match Box::pin(reading).await {
+            Ok(after) => after,
+            Err(_) => {
+                tracing::error!(delivery = %before.id, "reading a delivery has panicked; please report it");
+                let fault = Fault::bug("delivery-panicked", "deployd itself failed");
+                before.clone().failed(fault, self.ports.clock.now())
+            }
+        };
+        let mut puts = kept(Some(&before), &after)?;
+        puts.extend(self.beyond(&after.hook, KEPT_MAX).await?);
+        self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
+        Ok(())
+    }
+
+    /// What comes of reading a delivery.
+    async fn read(self: &Arc<Self>, mut delivery: HookDelivery) -> HookDelivery {
+        let log = CallLog::default();
+        let mut notes = Vec::new();
+        let read = self.announce_all(&delivery, &log, &mut notes).await;
+        let lines = log.take().into_iter().filter(|line| line.level != LogLevel::Debug);
+        notes.extend(lines.map(|line| line.message));
+        notes.truncate(NOTES_MAX);
+        delivery.notes = notes;
+        match read {
+            Ok(announced) => {
+                delivery.status = DeliveryStatus::Read;
+                delivery.due = None;
+                delivery.fault = None;
+                delivery.attempts = delivery.attempts.saturating_add(1);
+                delivery.artifacts = announced.artifacts;
+                delivery.routes = announced.routes;
+                delivery
+            }
+            Err(error) => {
+                let fault = error.into_fault();
+                tracing::warn!(hook = %delivery.hook, delivery = %delivery.id, %fault, "a delivery could not be read");
+                delivery.failed(fault, self.ports.clock.now())
+            }
+        }
+    }
+
+    async fn announce_all(
+        self: &Arc<Self>,
+        delivery: &HookDelivery,
+        log: &CallLog,
+        notes: &mut Vec<String>,
+    ) -> Result<Announced, EngineError> {
+        let configuration = self.configuration().await?;
+        let spec = configuration.hooks.get(&delivery.hook).ok_or_else(|| {
+            let message = format!("there is no hook {} any more", delivery.hook);
+            Fault::permanent("no-such-hook", message)
+        })?;
+        let told = self.decode_delivery(delivery, spec, log).await?;
+        let mut artifacts = Vec::new();
+        for (place, document) in told.into_iter().enumerate() {
+            let artifact = match document.get("kind").and_then(Value::as_str) {
+                Some("artifact") => artifact(place, document)?,
+                kind => {
+                    let kind = kind.unwrap_or("nothing");
+                    notes.push(format!("a document of kind {kind} is passed over"));
+                    continue;
+                }
+            };
+            if spec.takes(&artifact.repository) {
+                artifacts.push(artifact);
+            } else {
+                let repository = &artifact.repository;
+                notes.push(format!("{repository} is none of the repositories of this hook"));
+            }
+        }
+        if artifacts.is_empty() {
+            return Ok(Announced { artifacts, routes: Vec::new() });
+        }
+        // The same attempt again, after a crash, announces nothing a second time.
+        let key = format!("delivery/{}/{}", delivery.id, delivery.replays);
+        let digest = Digest::of(key.as_bytes());
+        let caller = Caller {
+            actor: actor(&delivery.hook),
+            source: delivery.source.clone(),
+            idempotency: Some(Idempotency { key: IdempotencyKey(key), digest }),
+        };
+        let engine = Engine { inner: self.clone() };
+        Box::pin(engine.announce(&caller, artifacts)).await
+    }
+
+    /// What the receiver makes of a delivery.
+    async fn decode_delivery(
+        &self,
+        delivery: &HookDelivery,
+        spec: &HookSpec,
+        log: &CallLog,
+    ) -> Result<Vec<Value>, EngineError> {
+        let body = self.ports.store.get(DELIVERY_BODIES, &delivery.key()).await?;
+        let body = body.ok_or_else(|| EngineError::bug("a delivery without its body"))?;
+        let info = self.receiver(&spec.receiver.plugin).await?;
+        self.need(&info.plugin).await?;
+        let scope = Scope::default();
+        let call = Call { plugin: &info.plugin, scope: &scope, log };
+        let arrived = Delivery { headers: delivery.headers.clone(), body };
+        let config = json!(spec.receiver.config);
+        Ok(self.ports.receivers.decode(call, &arrived, &config).await?)
+    }
+
+    async fn receiver(&self, name: &Name) -> Result<PluginInfo, EngineError> {
+        let key = name.as_str().as_bytes();
+        let info: Option<PluginInfo> = get(&*self.ports.store, PLUGINS, key).await?;
+        info.filter(|info| info.kind == PluginKind::Receiver).ok_or_else(|| {
+            let message = format!("there is no receiver {name}");
+            EngineError::from(Fault::transient("no-such-receiver", message))
+        })
+    }
+}
+
+/// An artifact as receivers write it: see `wit/README.md`. Fields of later versions
+/// are passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    repository: String,
+    digest: Option<String>,
+    tag: Option<String>,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
+    commit: Option<String>,
+    committed_at: Option<Timestamp>,
+    build_url: Option<String>,
+    sequence: Option<u64>,
+}
+
+fn artifact(place: usize, document: Value) -> Result<Artifact, Fault> {
+    let invalid = |message: String| {
+        Fault::invalid("receiver-document-invalid", format!("document {place}: {message}"))
+    };
+    let told: Told =
+        serde_json::from_value(document).map_err(|error| invalid(error.to_string()))?;
+    let digest = told.digest.ok_or_else(|| {
+        let tag = told.tag.as_deref().unwrap_or("no tag");
+        let image = format!("{}:{tag}", told.repository);
+        Fault::invalid(
+            "digest-unknown",
+            format!("{image} was delivered without a digest; announce it by POST /v1/artifacts"),
+        )
+    })?;
+    let artifact = Artifact {
+        digest: digest
+            .parse()
+            .map_err(|_| invalid(format!("digest: found {digest:?}, expected sha256:...")))?,
+        repository: told.repository,
+        tag: told.tag,
+        git_ref: told.git_ref,
+        commit: told.commit,
+        committed_at: told.committed_at,
+        build_url: told.build_url,
+        sequence: told.sequence,
+    };
+    match artifact.fault() {
+        None => Ok(artifact),
+        Some(message) => Err(invalid(message)),
+    }
+}
