@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use deployd_core::Actor;
+use deployd_core::journal::Source;
 use deployd_core::views::{TokenScope, TokenView};
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -66,7 +67,16 @@ pub(crate) async fn authorize(
 }
 
 async fn refused(api: &Api, actor: Option<Actor>, parts: &Parts, what: &str) {
-    let source = Some(source(parts));
+    journal_refusal(api, actor, Some(source(parts)), what).await;
+}
+
+/// Journals that something was refused, unless that happens too often.
+pub(crate) async fn journal_refusal(
+    api: &Api,
+    actor: Option<Actor>,
+    source: Option<Source>,
+    what: &str,
+) {
     match api.shared().refusals.journalled(Instant::now()) {
         Some(0) => api.engine().refused(actor, source, what).await,
         Some(more) => {

@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::body::ReadBody;
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REQUEST_TIMEOUT};
-use crate::operation::Operation;
+use crate::operation::{Operation, Repeats};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 
 /// The headers of a Standard Webhook 1.0.
@@ -70,14 +70,14 @@ impl Description {
         let query = self.parameters::<Q>("query");
         let has_query = !query.is_empty();
         parameters.extend(query);
-        if operation.webhook {
+        if operation.repeats == Repeats::Webhook {
             parameters.extend(WEBHOOK_HEADERS.iter().map(|(name, description)| {
                 json!({
                     "name": name, "in": "header", "required": true,
                     "description": description, "schema": {"type": "string"},
                 })
             }));
-        } else if operation.verb.writes() {
+        } else if operation.verb.writes() && operation.repeats == Repeats::Key {
             parameters.push(json!({"$ref": "#/components/parameters/IdempotencyKey"}));
         }
         let mut entry = Map::new();

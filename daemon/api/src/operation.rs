@@ -68,6 +68,17 @@ impl Verb {
     }
 }
 
+/// What tells a repeat of a request from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// The `Idempotency-Key`.
+    Key,
+    /// The id of a Standard Webhook.
+    Webhook,
+    /// The body of a delivery, which is all that is signed of it.
+    Delivery,
+}
+
 /// An operation, as it is declared. There is no way to declare one without
 /// saying what it needs.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +98,8 @@ pub(crate) struct Operation {
     pub(crate) looks_up: bool,
     /// Whether its body is a secret, of which not even a digest is kept.
     pub(crate) secret: bool,
-    /// Whether it is asked by a Standard Webhook, whose own id tells a repeat.
-    pub(crate) webhook: bool,
+    /// What tells a repeat of it from another request, if it writes.
+    pub(crate) repeats: Repeats,
 }
 
 impl Operation {
@@ -101,8 +112,8 @@ impl Operation {
         summary: &'static str,
     ) -> Self {
         let (body_max, timeout) = (BODY_BYTES_MAX, REQUEST_TIMEOUT);
-        let (looks_up, secret, webhook) = (false, false, false);
-        Self { verb, path, access, id, summary, body_max, timeout, looks_up, secret, webhook }
+        let (looks_up, secret, repeats) = (false, false, Repeats::Key);
+        Self { verb, path, access, id, summary, body_max, timeout, looks_up, secret, repeats }
     }
 
     /// The same with another limit for its body.
@@ -125,7 +136,13 @@ impl Operation {
 
     /// The same, asked by a Standard Webhook.
     pub(crate) const fn by_webhook(mut self) -> Self {
-        self.webhook = true;
+        self.repeats = Repeats::Webhook;
+        self
+    }
+
+    /// The same, asked by a forge or a registry in its own words.
+    pub(crate) const fn by_delivery(mut self) -> Self {
+        self.repeats = Repeats::Delivery;
         self
     }
 

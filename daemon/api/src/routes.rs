@@ -12,6 +12,7 @@ mod dora;
 mod drafts;
 mod drift;
 mod environments;
+mod hooks;
 mod inventory;
 mod journal;
 mod metrics;
@@ -43,6 +44,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
     Operations::new()
         .with(documents::operations)
         .with(artifacts::operations)
+        .with(hooks::operations)
         .with(deployments::operations)
         .with(debug::operations)
         .with(progress::operations)

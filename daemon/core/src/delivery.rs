@@ -1,5 +1,7 @@
 //! Deliveries: what forges and registries sent to hooks, and what became of it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +153,22 @@ impl HookDelivery {
 pub struct Received {
     /// The delivery; that of the first time when it was sent before.
     pub id: DeliveryId,
+}
+
+/// A delivery as it arrived, without headers that carry credentials: what it can be
+/// tried with again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Captured {
+    /// By their names in lower case.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body, where it is a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body in base 64, where it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
 }
 
 /// The key of a delivery.

@@ -214,6 +214,7 @@ pub(crate) struct Inner {
     /// Rung when documents have changed, and at the end.
     pub(crate) expiry: tasks::Bell,
     pub(crate) aftercare: tasks::Bell,
+    pub(crate) arrivals: hooks::Arrivals,
     /// Rung when a delivery has arrived.
     pub(crate) reading: tasks::Bell,
     /// What URLs begin with by which others reach this daemon.
@@ -244,6 +245,7 @@ impl Engine {
                 configured: configuration::Configured::default(),
                 expiry: tasks::Bell::default(),
                 aftercare: tasks::Bell::default(),
+                arrivals: hooks::Arrivals::default(),
                 reading: tasks::Bell::default(),
                 reached_at: std::sync::OnceLock::new(),
             }),

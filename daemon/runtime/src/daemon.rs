@@ -131,6 +131,7 @@ impl Daemon {
             strategies: host.clone(),
             checks: host.clone(),
             notifiers: host.clone(),
+            receivers: host.clone(),
             cluster,
             sender: Arc::new(EgressSender { egress }),
             clock,

@@ -10,11 +10,11 @@ use deployd_core::config::{EffectLevel, PluginSpec};
 use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
-    Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLines,
+    Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLines,
     NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
-    PluginRef, Progress, Provisioned, Random, Readiness, Recipe, Rehearsals, Rehearsed, Removal,
-    RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Strategies, StrategyContext, Target,
-    Templaters, Vault, VaultAdmin, VaultError, Verdict, WorkloadFault,
+    PluginRef, Progress, Provisioned, Random, Readiness, Receivers, Recipe, Rehearsals, Rehearsed,
+    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Strategies, StrategyContext,
+    Target, Templaters, Vault, VaultAdmin, VaultError, Verdict, WorkloadFault,
 };
 use deployd_core::rehearsal::{Ending, Figures, Report};
 use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
@@ -44,6 +44,7 @@ pub(super) fn ports(store: MemoryStore) -> Ports {
         strategies: outside.clone(),
         checks: outside.clone(),
         notifiers: outside.clone(),
+        receivers: outside.clone(),
         cluster: outside.clone(),
         sender: outside.clone(),
         clock: outside.clone(),
@@ -282,6 +283,21 @@ impl Strategies for Outside {
         };
         let state = json!({ "then": then });
         Ok(Decision { state, action, progress: 100, message: "done".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Receivers for Outside {
+    async fn decode(
+        &self,
+        _: Call<'_>,
+        delivery: &Delivery,
+        _: &Value,
+    ) -> Result<Vec<Value>, Fault> {
+        match serde_json::from_slice(&delivery.body) {
+            Ok(Value::Array(told)) => Ok(told),
+            _ => Err(Fault::invalid("not-a-list", "expected a list")),
+        }
     }
 }
 

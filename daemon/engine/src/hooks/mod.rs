@@ -1,6 +1,7 @@
 //! Hooks: deliveries of forges and registries, verified and durable before they are
 //! answered, read by a plugin afterwards, and announced.
 
+mod arrivals;
 mod reading;
 mod verify;
 
@@ -19,6 +20,7 @@ use crate::journal::until_no_conflict;
 use crate::records::{decode, encode, get, put};
 use crate::{Caller, Engine, EngineError, Inner};
 
+pub(crate) use arrivals::Arrivals;
 pub(crate) use reading::start;
 
 /// Deliveries that are looked at for one page: those of other states are passed over.
@@ -175,9 +177,11 @@ impl Inner {
         arriving: Arriving,
     ) -> Result<Received, EngineError> {
         let digest = Digest::of(&arriving.body);
-        let at = self.ports.clock.now();
+        let mut random = [0u8; 10];
+        self.ports.random.fill(&mut random);
+        let (at, id) = self.arrivals.next(self.ports.clock.now(), random);
         let delivery = HookDelivery {
-            id: DeliveryId(self.new_deployment_id().0),
+            id,
             hook: hook.clone(),
             at,
             source: arriving.source,

@@ -31,6 +31,7 @@ mod going_back;
 mod guards;
 mod healing;
 mod history;
+mod hooks;
 mod inventory;
 mod isolation;
 mod job;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
 use deployd_core::ports::{
-    Answer, Call, Clock, DriverAction, DriverPlan, DriverRequest, Drivers, NotifierRequest,
-    Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned, Random,
-    Recipe, Rehearsals, Rehearsed, Removal, RenderInput, Sender, Staged, Templaters, Vault,
-    VaultAdmin, VaultError,
+    Answer, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers,
+    NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress,
+    Provisioned, Random, Receivers, Recipe, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
+    Staged, Templaters, Vault, VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -199,6 +199,13 @@ impl VaultAdmin for Outside {
 
     async fn rotate_key(&self) -> Result<KeyReport, VaultError> {
         self.keys().await
+    }
+}
+
+#[async_trait]
+impl Receivers for Outside {
+    async fn decode(&self, _: Call<'_>, _: &Delivery, _: &Value) -> Result<Vec<Value>, Fault> {
+        Ok(Vec::new())
     }
 }
 

@@ -111,6 +111,7 @@ impl Stage {
             strategies: rehearsed.clone(),
             checks: world.clone(),
             notifiers: outside.clone(),
+            receivers: outside.clone(),
             cluster: Arc::new(cluster),
             sender: outside.clone(),
             clock: outside.clone(),

@@ -11,6 +11,7 @@ pub mod life;
 pub mod notifiers;
 pub mod pods;
 pub mod programs;
+pub mod receivers;
 pub mod rehearsals;
 pub mod store;
 pub mod strategies;
@@ -49,6 +50,7 @@ impl Instance {
             strategies: this.clone(),
             checks: this.clone(),
             notifiers: this.clone(),
+            receivers: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),
             clock: this.clone(),

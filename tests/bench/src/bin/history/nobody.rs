@@ -10,11 +10,11 @@ use bench::surroundings::NoVault;
 use deployd_core::config::PluginSpec;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
-    Decision, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers, ObjectRef,
-    ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress, Provisioned,
-    Random, Readiness, Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects,
-    Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters, VaultAdmin,
-    VaultError, WorkloadFault,
+    Decision, Delivery, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers,
+    ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress,
+    Provisioned, Random, Readiness, Receivers, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
+    SensitiveObjects, Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters,
+    VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -42,6 +42,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         strategies: nobody.clone(),
         checks: nobody.clone(),
         notifiers: nobody.clone(),
+        receivers: nobody.clone(),
         cluster: nobody.clone(),
         sender: nobody.clone(),
         clock: nobody.clone(),
@@ -171,6 +172,13 @@ impl Strategies for Nobody {
         _: &Value,
         _: &Value,
     ) -> Result<Decision, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Receivers for Nobody {
+    async fn decode(&self, _: Call<'_>, _: &Delivery, _: &Value) -> Result<Vec<Value>, Fault> {
         nobody()
     }
 }
