@@ -218,6 +218,9 @@ fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSe
     if let Access::Needs(_) = operation.access {
         codes.extend([Code::Unauthenticated, Code::Forbidden]);
     }
+    if operation.repeats == Repeats::Delivery {
+        codes.push(Code::Denied);
+    }
     if operation.path.contains('{') || operation.looks_up || operation.verb.writes() {
         codes.push(Code::NotFound);
     }

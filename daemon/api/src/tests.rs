@@ -7,6 +7,7 @@ mod comparing;
 mod contract;
 mod deploying;
 mod fakes;
+mod hooks;
 mod idempotent;
 mod inventory;
 mod managing;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::fakes::Scratch;
 use super::stage::{Got, Stage};
 use crate::idempotency::{IDEMPOTENCY_KEY, idempotency};
-use crate::operation::Operation;
+use crate::operation::{Operation, Repeats};
 use crate::routes::operations;
 
 /// A write as somebody asks for it.
@@ -213,6 +213,12 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
                     return Write::bare(path).leaves(202, "message-redelivered");
                 }
             }
+        }
+        "replayDelivery" => {
+            let id = stage.hooked().await;
+            let path = format!("/v1/hooks/registry/deliveries/{id}");
+            while !stage.get(&path).send().await.text.contains("\"read\"") {}
+            Write::bare(format!("{path}/replay")).leaves(202, "delivery-replayed")
         }
         "setSecret" => {
             let write = Write::bare("/v1/secrets/kubeconfig").leaves(204, "secret-set");

@@ -63,6 +63,13 @@ containers: {web: {image: ., variables: {HOST: "${resources.site.host}"}}}
 resources: {site: {type: dns}}
 "#;
 
+/// A hook and its receiver.
+pub(super) const HOOK: &str = r#"
+{apiVersion: deployd.dev/v1, kind: Plugin, metadata: {name: lists}, spec: {kind: receiver, source: {shipped: lists}}}
+---
+{apiVersion: deployd.dev/v1, kind: Hook, metadata: {name: registry}, spec: {receiver: {plugin: lists}, verify: {scheme: gitlab, secrets: [hook]}}}
+"#;
+
 pub(super) struct Stage {
     pub(super) api: Api,
     pub(super) router: Router,
@@ -196,6 +203,20 @@ impl Stage {
         // The stream ends with the deployment.
         self.get(&format!("/v1/deployments/{id}/events")).send().await.is(200, "");
         id
+    }
+
+    /// A delivery to a hook whose secret is `s3cret`; its receiver takes lists.
+    pub(super) async fn hooked(&self) -> String {
+        self.apply(&[("hook.yaml", HOOK)]).await.is(200, "");
+        let secret = self.ask(Method::PUT, "/v1/secrets/hook").scope(TokenScope::Admin);
+        secret.body("s3cret").send().await.is(204, "");
+        let got = self.delivered("s3cret", &json!([])).await.is(202, "").json();
+        got["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) async fn delivered(&self, token: &str, body: &Value) -> Got {
+        let ask = self.ask(Method::POST, "/v1/hooks/registry");
+        ask.header("x-gitlab-token", token).json(body).send().await
     }
 
     /// A deployment that does not end: its strategy never comes to an end.
