@@ -10,6 +10,7 @@ mod dora;
 mod drafts;
 mod drift;
 mod global;
+mod hooks;
 mod inventory;
 mod operations;
 mod quarantine;
@@ -40,6 +41,7 @@ pub use drafts::{
 };
 pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
+pub use hooks::{HookCommand, HookListArgs};
 pub use inventory::{
     InventoryArgs, InventoryCommand, PackageArgs, PathArgs, PointInTime, WhereArgs,
 };
@@ -210,6 +212,9 @@ pub enum ClientCommand {
     Documents(DocumentsArgs),
     /// Print the JSON Schema of a kind of document
     Schema(SchemaArgs),
+    /// See what forges and registries delivered, and have it read again
+    #[command(subcommand)]
+    Hooks(HookCommand),
     /// See what was told to others, and tell it again
     #[command(subcommand)]
     Notifications(NotificationCommand),

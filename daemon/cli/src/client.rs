@@ -6,6 +6,7 @@ mod compare;
 mod dora;
 mod drafts;
 mod events;
+mod hooks;
 mod inventory;
 mod problem;
 mod request;

@@ -12,6 +12,7 @@ mod dora;
 mod drafts;
 mod drift;
 mod environments;
+mod hooks;
 mod inventory;
 mod journal;
 mod logs;
@@ -171,6 +172,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Quarantine(command) => quarantine::quarantine(context, command).await,
         ClientCommand::Documents(args) => documents::documents(context, args).await,
         ClientCommand::Schema(args) => offline::schema(context, &args),
+        ClientCommand::Hooks(command) => hooks::hooks(context, command).await,
         ClientCommand::Notifications(command) => {
             notifications::notifications(context, command).await
         }

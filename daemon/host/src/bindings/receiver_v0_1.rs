@@ -67,14 +67,13 @@ impl ReceiverExports for Receiver {
         config: &Value,
     ) -> Result<Vec<Value>, Fault> {
         let config = session.known.document(config);
+        let Delivery { headers, body } = delivery.clone();
         session
             .run(
                 self,
                 |exports, mut store| async move {
                     let receiver = exports.deployd_receiver_receiver();
-                    let returned = receiver
-                        .call_decode(&mut store, &delivery.headers, &delivery.body, &config)
-                        .await;
+                    let returned = receiver.call_decode(&mut store, &headers, &body, &config).await;
                     (store, returned)
                 },
                 |documents: Vec<String>, reader| {
