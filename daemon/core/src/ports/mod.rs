@@ -22,7 +22,9 @@ pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,
     Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
-pub use observed::{ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload};
+pub use observed::{
+    ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload, all_there,
+};
 pub use plugins::{
     Call, CallLog, Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLine,
     NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Removal, RenderInput, Scope,

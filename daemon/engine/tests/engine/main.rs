@@ -37,6 +37,7 @@ mod job;
 mod large;
 mod lending;
 mod notifications;
+mod pods;
 mod reach;
 mod rehearsing;
 mod repeats;
