@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use deployd_core::deployment::StepId;
 use deployd_core::plan::Plan;
 use deployd_core::ports::{CallLog, ObjectRef};
-use deployd_core::views::{PodCount, PodsCounted, RolloutPods, RolloutView};
+use deployd_core::views::{PodCount, PodsCounted, RolloutPods, RolloutView, WaitsFor};
 use deployd_core::{DeploymentId, EnvironmentId};
 use tokio::time::{Instant, timeout};
 
@@ -18,19 +19,19 @@ use crate::{EngineError, Inner};
 /// is good without it.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// What was counted so recently is counted for everybody who asks: people see no
-/// difference, and the API server gets a few requests a second for an environment at
-/// most.
+/// What was counted so recently, in the same step of a rollout, is counted for everybody
+/// who asks: people see no difference, and however many ask, the API server gets a few
+/// requests a second for an environment, and a few for each step.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A cluster that does not answer is left in peace for so long, and holds up the views
 /// of its environments no more often.
 const PEACE: Duration = Duration::from_secs(10);
 
-/// Between two looks, while there are fewer pods than wanted: people look at the number.
+/// Between two looks, while pods are exchanged or missing: people look at the number.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Between two looks where all are ready or nothing is known. A pod that fails is found
+/// Between two looks, where all are ready and stay, or nothing is known. A pod that fails is found
 /// out by the rollout itself, which is a change of its record.
 const LATER: Duration = Duration::from_secs(10);
 
@@ -52,21 +53,28 @@ pub(crate) struct Latest(Mutex<HashMap<EnvironmentId, Arc<Turn>>>);
 /// Whoever has the turn counts; who waits for it takes what was counted meanwhile.
 type Turn = tokio::sync::Mutex<Option<Count>>;
 
+/// What is counted, and when in a rollout: what was counted before an action was done
+/// is of other pods than what is there afterwards.
+#[derive(Debug, PartialEq)]
+struct Moment {
+    deployment: DeploymentId,
+    doing: Option<(Option<StepId>, WaitsFor)>,
+    objects: Vec<ObjectRef>,
+}
+
 #[derive(Debug)]
 struct Count {
-    deployment: DeploymentId,
-    objects: Vec<ObjectRef>,
+    of: Moment,
     ended: Instant,
     counted: PodsCounted,
 }
 
 impl Count {
     /// Whether it is good for somebody who has asked at a time.
-    fn serves(&self, deployment: &DeploymentId, objects: &[ObjectRef], asked: Instant) -> bool {
-        let is_same = self.deployment == *deployment && self.objects == objects;
+    fn serves(&self, wanted: &Moment, asked: Instant) -> bool {
         match self.counted.found {
             // While somebody waited for it, or just before.
-            Ok(_) => is_same && (self.ended >= asked || self.ended.elapsed() < FRESH),
+            Ok(_) => self.of == *wanted && (self.ended >= asked || self.ended.elapsed() < FRESH),
             // Whatever is asked of it.
             Err(_) => self.ended.elapsed() < PEACE,
         }
@@ -90,23 +98,29 @@ impl Latest {
 
 /// When to count again, of a rollout that is watched.
 pub(crate) fn again_in(view: &RolloutView) -> Duration {
-    if view.lacks_pods() { SOON } else { LATER }
+    let waits_for = view.doing.as_ref().map(|doing| doing.waits_for);
+    let is_moving =
+        matches!(waits_for, Some(WaitsFor::Decision | WaitsFor::Cluster | WaitsFor::Pods));
+    let is_known = view.pods_unknown.is_none();
+    if view.lacks_pods() || is_moving && is_known { SOON } else { LATER }
 }
 
 impl Inner {
     /// How many pods of a deployment's tracks are ready, or why that is not known.
     pub(crate) async fn count_pods(&self, view: &RolloutView, of: &Counted) -> PodsCounted {
         let asked = Instant::now();
-        let objects: Vec<ObjectRef> = of.pods.iter().map(|it| it.runner.object.clone()).collect();
+        let wanted = Moment {
+            deployment: view.deployment.clone(),
+            doing: view.doing.as_ref().map(|doing| (doing.step.clone(), doing.waits_for)),
+            objects: of.pods.iter().map(|it| it.runner.object.clone()).collect(),
+        };
         let turn = self.counts_of_pods.of(&view.environment);
         let mut latest = turn.lock().await;
-        if let Some(count) =
-            latest.as_ref().filter(|it| it.serves(&view.deployment, &objects, asked))
-        {
+        if let Some(count) = latest.as_ref().filter(|it| it.serves(&wanted, asked)) {
             return count.counted.clone();
         }
-        let found = match timeout(ANSWER_MAX, self.observed(&view.environment, of, &objects)).await
-        {
+        let observed = self.observed(&view.environment, of, &wanted.objects);
+        let found = match timeout(ANSWER_MAX, observed).await {
             Ok(Ok(counts)) => Ok(counts),
             Ok(Err(error)) => Err(error.into_fault().message),
             Err(_) => {
@@ -115,12 +129,7 @@ impl Inner {
             }
         };
         let counted = PodsCounted { at: self.ports.clock.now(), found };
-        *latest = Some(Count {
-            deployment: view.deployment.clone(),
-            objects,
-            ended: Instant::now(),
-            counted: counted.clone(),
-        });
+        *latest = Some(Count { of: wanted, ended: Instant::now(), counted: counted.clone() });
         counted
     }
 

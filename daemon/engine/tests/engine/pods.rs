@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deployd_core::DeploymentId;
 use deployd_core::deployment::Outcome;
-use deployd_core::views::{RolloutView, WatchUpdate};
+use deployd_core::views::{RolloutView, WaitsFor, WatchUpdate};
 use futures::StreamExt;
 use futures::future::join_all;
 use serde_json::json;
@@ -55,6 +55,25 @@ async fn a_rollout_is_seen_with_its_ready_pods_and_the_cluster_is_asked_once_for
     assert_eq!(pods(&view), [("stable", None, 4)]);
     assert_eq!((view.outcome, view.pods_counted), (Some(Outcome::Succeeded), None));
     assert_eq!(stage.observations(), 2, "what has ended is not looked at");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_counted_before_a_step_is_of_other_pods() {
+    let stage = running(canary(), json!({})).await;
+    stage.world.cluster().ready_after_ms = 30_000;
+    let id = stage.announce("2").await;
+    stage.paused(&id).await;
+    assert_eq!(pods(&stage.seen(&id).await)[0], ("stable", Some(3), 3));
+    stage.world.cluster().unready.insert("frontend".to_owned(), 4);
+    stage.resume(&id).await.unwrap();
+    let view = loop {
+        let view = stage.seen(&id).await;
+        if view.doing.as_ref().is_some_and(|doing| doing.waits_for == WaitsFor::Pods) {
+            break view;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(pods(&view)[0].1, Some(0), "none of the new version: {view:#?}");
 }
 
 #[tokio::test(start_paused = true)]
