@@ -83,7 +83,7 @@ impl Engine {
                     return Ok(None);
                 }
                 if !watching.changed().await
-                    && let Some(update) = watching.count_again().await?
+                    && let Some(update) = Box::pin(watching.count_again()).await?
                 {
                     return Ok(Some((update, watching)));
                 }
@@ -105,7 +105,8 @@ impl Watching {
         if !new {
             return Ok(WatchUpdate { record: None, rollout: None, logs });
         }
-        let rollout = self.tell(&record).await?;
+        // Boxed, since each watch would be as large as both.
+        let rollout = Box::pin(self.tell(&record)).await?;
         self.seen = Some(record.clone());
         Ok(WatchUpdate { record: Some(Box::new(record)), rollout, logs })
     }
