@@ -27,8 +27,8 @@ pub use observed::{
 };
 pub use plugins::{
     Call, CallLog, Decision, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLine,
-    NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Removal, RenderInput, Scope,
-    Strategies, StrategyContext, Templaters,
+    NotifierRequest, Notifiers, PLUGIN_BUSY, PluginRef, Progress, Provisioned, Removal,
+    RenderInput, Scope, Strategies, StrategyContext, Templaters,
 };
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
 pub use store::{
