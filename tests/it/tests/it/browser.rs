@@ -36,7 +36,8 @@ pub(crate) struct Browser {
     http: reqwest::Client,
     /// Where its commands go.
     session: String,
-    _profile: TempDir,
+    /// Goes with it.
+    profile: TempDir,
 }
 
 impl Browser {
@@ -51,10 +52,12 @@ impl Browser {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver; Debian has it in the package chromium-driver");
+            .unwrap_or_else(|error| {
+                panic!("no chromedriver; Debian has it in the package chromium-driver: {error}")
+            });
         let http = reqwest::Client::builder().no_proxy().timeout(GUARD).build().unwrap();
         let base = format!("http://127.0.0.1:{port}");
-        let mut browser = Self { driver, http, session: base.clone(), _profile: profile };
+        let mut browser = Self { driver, http, session: base.clone(), profile };
         until("the driver of the browser is ready", || async {
             let status = browser.http.get(format!("{base}/status")).send().await.ok()?;
             let status: Value = serde_json::from_str(&status.text().await.ok()?).ok()?;
@@ -62,7 +65,7 @@ impl Browser {
         })
         .await;
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
-        arguments.push(format!("--user-data-dir={}", browser._profile.path().display()));
+        arguments.push(format!("--user-data-dir={}", browser.profile.path().display()));
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": arguments},
