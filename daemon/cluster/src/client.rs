@@ -21,6 +21,10 @@ pub(crate) struct Connection {
     /// A turn for each request that is under way. Who waits for a pause between
     /// tries, or for events, needs none.
     pub(crate) turns: Semaphore,
+    /// Half as many for watches that are being opened, which take a turn as well.
+    /// Hundreds of rollouts are watched while they wait; when a server takes no more
+    /// of that, what is to be changed must not stand in line behind it.
+    pub(crate) openings: Semaphore,
 }
 
 /// A client, and the how manieth it is.
@@ -36,7 +40,8 @@ impl Connection {
             client: RwLock::new(Issue { number: 0, client }),
             renewable,
             kinds: Kinds::default(),
-            turns: Semaphore::new(turns.max(1)),
+            turns: Semaphore::new(turns.max(2)),
+            openings: Semaphore::new((turns / 2).max(1)),
         }
     }
 

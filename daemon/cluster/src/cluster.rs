@@ -162,7 +162,7 @@ impl Cluster for KubeCluster {
         &self,
         target: &Target,
         objects: &[ObjectRef],
-    ) -> Result<Vec<ObservedWorkload>, Fault> {
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
         let session = self.session(target).await?;
         session.observe(&target.namespace, objects).await
     }

@@ -35,7 +35,7 @@ impl Session {
         &self,
         namespace: &str,
         objects: &[ObjectRef],
-    ) -> Result<Vec<ObservedWorkload>, Fault> {
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
         let list = async |resource: Resource| {
             let path = with_query(&resource.path(Some(namespace)), &[("limit", LIST_MAX)]);
             let listed = self.ask_within(&Ask::get(path), BUDGET).await;
@@ -56,16 +56,23 @@ impl Session {
             let resource = self.known_resource(&object.api_version, &object.kind).await?;
             let found = self.ask_within(&Ask::get(resource.item(&object)), BUDGET).await;
             let doing = Doing { cluster: &self.cluster, verb: "read", object: Some(&object) };
-            let found = found.map_err(|failure| faults::fault(&failure, doing))?.body;
+            let found: Value = match found {
+                Ok(found) => found.body,
+                Err(failure) if failure.is_not_found() => {
+                    observed.push(None);
+                    continue;
+                }
+                Err(failure) => return Err(faults::fault(&failure, doing)),
+            };
             let family = family(&found, sets.iter(), pods.iter());
             let pods: Vec<ObservedPod> = family.pods.iter().map(|it| pod(it, &usage)).collect();
-            observed.push(ObservedWorkload {
+            observed.push(Some(ObservedWorkload {
                 object,
                 replicas: replicas(&found),
                 ready: u64::try_from(pods.iter().filter(|pod| pod.ready).count()).unwrap_or(0),
                 conditions: items(&found, "/status/conditions").iter().map(condition).collect(),
                 pods,
-            });
+            }));
         }
         Ok(observed)
     }

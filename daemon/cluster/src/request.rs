@@ -12,7 +12,7 @@ use kube::Client;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::client::Session;
 use crate::failure::{ApiStatus, Failure};
@@ -182,14 +182,19 @@ impl Session {
     /// Opens an answer that goes on: a watch. Limited in time until it begins.
     pub(crate) async fn stream(&self, path: &str) -> Result<Body, Failure> {
         let ask = Ask::get(path);
+        let _opening = self.opening().await?;
         let _turn = self.turn().await?;
         Ok(self.limited(self.open(&ask)).await?.into_body())
     }
 
+    /// Waits until one more watch may be opened, or what is there be listed for it.
+    pub(crate) async fn opening(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        permit(&self.connection.openings).await
+    }
+
     /// Waits until the cluster may be asked one thing more.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        let turn = self.connection.turns.acquire().await;
-        turn.map_err(|_| Failure::Unreachable("its client was closed".to_owned()))
+        permit(&self.connection.turns).await
     }
 
     async fn bytes(&self, ask: &Ask) -> Result<(bool, Bytes), Failure> {
@@ -217,6 +222,10 @@ impl Session {
         let limit = self.options.request_timeout;
         tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::Timeout(limit)))
     }
+}
+
+async fn permit(of: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
+    of.acquire().await.map_err(|_| Failure::Unreachable("its client was closed".to_owned()))
 }
 
 /// Neither the text nor the parser's message, which could quote it.

@@ -148,11 +148,12 @@ impl Watch {
     /// Everything there is, and the version it was read at. A list of which one
     /// page is missing is no list.
     async fn list(&mut self) -> Result<(Vec<Value>, String), Failure> {
+        let session = self.session.clone();
+        let _opening = session.opening().await?;
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
             // Failures are counted here, not by the request.
-            let session = &self.session;
             let page = session.page(&self.scope, Detail::Whole, &next, Duration::ZERO).await?;
             items.extend(page.items.into_iter().map(bare));
             next = page.next;

@@ -26,8 +26,9 @@ use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 pub use rehearse::{RehearsalView, RehearseRequest, RehearsedStrategy};
 pub use repeat::{CloneRequest, RollbackRequest, RollbackView};
 pub use rollout::{
-    CheckRun, NextCommand, RUNS_SHOWN_MAX, Recorded, RolloutCheck, RolloutDoing, RolloutTrack,
-    RolloutView, RolloutWorkload, Series, WaitsFor, rollout_view,
+    CheckRun, NextCommand, PodCount, PodsCounted, RUNS_SHOWN_MAX, Recorded, RolloutCheck,
+    RolloutDoing, RolloutPods, RolloutTrack, RolloutView, RolloutWorkload, Series, WaitsFor,
+    rollout_pods, rollout_view,
 };
 
 /// Entries of a page, at most: what fits on no screen, and takes milliseconds.
@@ -389,7 +390,8 @@ pub struct WatchUpdate {
     /// Its record, when it has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Box<DeploymentRecord>>,
-    /// How its rollout stands, with each record of a deployment that has one.
+    /// How its rollout stands, with each record of a deployment that has one, and
+    /// when other pods are ready than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Box<RolloutView>>,
     /// New lines of its log.

@@ -13,7 +13,7 @@ use deployd_core::config::{AfterwardsSpec, OnDegradation};
 use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
 use deployd_core::journal::StreamId;
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
-use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome, ObjectRef};
+use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome, ObjectRef, all_there};
 use deployd_core::quarantine::{QUARANTINE, Quarantined, quarantine_key};
 use deployd_core::rollout::STABLE;
 use deployd_core::rollout::checking::{CheckResult, Checking, Standing};
@@ -24,7 +24,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::effects::{Contents, Subject, Way, request, runs_pods};
+use crate::effects::{Contents, Subject, Way, request};
 use crate::expiry::is_at_rest;
 use crate::journal::until_no_conflict;
 use crate::planner::scope;
@@ -249,7 +249,7 @@ impl Watched {
         let mut reach = way.reach(&self.namespace).await?;
         loop {
             match engine.ports.cluster.observe(&reach.target, &self.running).await {
-                Ok(observed) => return Ok(json!(observed)),
+                Ok(observed) => return Ok(json!(all_there(&self.running, observed)?)),
                 Err(fault) => way.again(&mut reach, fault).await?,
             }
         }
@@ -260,7 +260,7 @@ impl Watched {
 fn running(manifests: &Manifests) -> Vec<ObjectRef> {
     let of_workloads = manifests.of(|owner| matches!(owner, ObjectOwner::Workload(_)));
     let references = of_workloads.iter().filter_map(|object| manifests.reference(object));
-    references.filter(runs_pods).collect()
+    references.filter(ObjectRef::runs_pods).collect()
 }
 
 fn reports(checking: &Checking, result: CheckResult) -> String {

@@ -45,6 +45,7 @@ mod logs;
 mod outbox;
 mod pinned;
 mod planner;
+mod pods;
 mod quarantine;
 mod recorded;
 mod records;
@@ -209,6 +210,7 @@ pub(crate) struct Inner {
     pub(crate) drift: drift::Turns,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) changes: watch::Changes,
+    pub(crate) counts_of_pods: pods::Latest,
     pub(crate) environments: environments::Remembered,
     pub(crate) configured: configuration::Configured,
     /// Rung when documents have changed, and at the end.
@@ -241,6 +243,7 @@ impl Engine {
                 drift: drift::Turns::default(),
                 tasks: tasks::Tasks::default(),
                 changes: watch::Changes::default(),
+                counts_of_pods: pods::Latest::default(),
                 environments: environments::Remembered::default(),
                 configured: configuration::Configured::default(),
                 expiry: tasks::Bell::default(),

@@ -3,10 +3,13 @@
 
 use deployd_core::DeploymentId;
 use deployd_core::deployment::DeploymentRecord;
-use deployd_core::views::WatchUpdate;
+use deployd_core::views::{RolloutView, WatchUpdate};
 use futures::Stream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+use crate::pods::again_in;
+use crate::rollout::Standing;
 use crate::{Engine, EngineError};
 
 /// Lines of a log in one update.
@@ -37,8 +40,16 @@ struct Watching {
     id: DeploymentId,
     changes: watch::Receiver<u64>,
     seen: Option<DeploymentRecord>,
+    /// The rollout that goes on, as it was told last.
+    rollout: Option<Told>,
     line: u64,
     ended: bool,
+}
+
+/// A rollout as it was told.
+struct Told {
+    standing: Standing,
+    view: RolloutView,
 }
 
 impl Engine {
@@ -53,6 +64,7 @@ impl Engine {
             id: id.clone(),
             changes: self.inner.changes.subscribe(),
             seen: None,
+            rollout: None,
             line: 0,
             ended: false,
         };
@@ -70,8 +82,11 @@ impl Engine {
                 if watching.ended {
                     return Ok(None);
                 }
-                // The sender lives as long as the engine, which is ours.
-                let _ = watching.changes.changed().await;
+                if !watching.changed().await
+                    && let Some(update) = Box::pin(watching.count_again()).await?
+                {
+                    return Ok(Some((update, watching)));
+                }
             }
         })
     }
@@ -90,9 +105,48 @@ impl Watching {
         if !new {
             return Ok(WatchUpdate { record: None, rollout: None, logs });
         }
-        let rollout = Some(self.engine.inner.rollout_of(&record).await?);
-        let rollout = rollout.filter(|rollout| !rollout.is_empty()).map(Box::new);
+        // Boxed, since each watch would be as large as both.
+        let rollout = Box::pin(self.tell(&record)).await?;
         self.seen = Some(record.clone());
         Ok(WatchUpdate { record: Some(Box::new(record)), rollout, logs })
+    }
+
+    async fn tell(
+        &mut self,
+        record: &DeploymentRecord,
+    ) -> Result<Option<Box<RolloutView>>, EngineError> {
+        let inner = &self.engine.inner;
+        let standing = inner.standing(record).await?;
+        let view = inner.with_pods(&standing).await;
+        self.rollout = standing.has_pods().then(|| Told { standing, view: view.clone() });
+        Ok(Some(view).filter(|view| !view.is_empty()).map(Box::new))
+    }
+
+    /// Waits for a change; no when it is time to count pods again, which nobody
+    /// announces.
+    async fn changed(&mut self) -> bool {
+        // The sender lives as long as the engine, which is ours.
+        let changed = self.changes.changed();
+        match &self.rollout {
+            Some(told) => timeout(again_in(&told.view), changed).await.is_ok(),
+            None => {
+                let _ = changed.await;
+                true
+            }
+        }
+    }
+
+    /// The rollout with the pods that are ready now; nothing where they are the same.
+    async fn count_again(&mut self) -> Result<Option<WatchUpdate>, EngineError> {
+        let (Some(told), Some(record)) = (&self.rollout, self.seen.clone()) else {
+            return Ok(None);
+        };
+        let now = self.engine.inner.with_pods(&told.standing).await;
+        if now.has_pods_like(&told.view) {
+            return Ok(None);
+        }
+        // Times that are left are others by now.
+        let rollout = self.tell(&record).await?;
+        Ok(Some(WatchUpdate { record: None, rollout, logs: Vec::new() }))
     }
 }

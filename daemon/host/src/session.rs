@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use deployd_core::ports::{Call, Egress, Vault};
+use deployd_core::ports::{Call, Egress, PLUGIN_BUSY, Vault};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::{Fault, FaultClass};
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ impl Session<'_> {
             Err(_) => {
                 plugin.stats.crowded_out();
                 Err(self.signed(Fault::transient(
-                    "plugin-busy",
+                    PLUGIN_BUSY,
                     format!(
                         "other calls took all places for {} ms ({} of this plugin, {} in all, \
                          {} for those that take long); an operator can change the first \
@@ -282,7 +282,7 @@ where
 
 fn crowded() -> Fault {
     Fault::transient(
-        "plugin-busy",
+        PLUGIN_BUSY,
         format!(
             "it takes long, and all {} places for calls that do are taken; \
              the next call will wait for one",

@@ -16,8 +16,8 @@ use crate::api::{Api, serve};
 use crate::cluster::Cluster;
 use crate::gateway::{self, Turns};
 
-/// Connections at a time; a client that opens more waits.
-const MOST_CONNECTIONS: usize = 1024;
+/// Connections to the gateway at a time; a client that opens more waits.
+const GATEWAY_CONNECTIONS: usize = 1024;
 
 /// Between attempts to listen at an address that is still taken.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
@@ -26,6 +26,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 /// nothing listens.
 pub(crate) async fn api(api: Arc<Api>, listener: TcpListener, address: SocketAddr) {
     let mut away = api.cluster.faults.away();
+    let most = api.cluster.options.connections.max(1);
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
     loop {
@@ -45,7 +46,7 @@ pub(crate) async fn api(api: Arc<Api>, listener: TcpListener, address: SocketAdd
             continue;
         };
         tokio::select! {
-            accepted = open.accept(), if connections.len() < MOST_CONNECTIONS => {
+            accepted = open.accept(), if connections.len() < most => {
                 if let Ok((stream, _)) = accepted {
                     // Small answers must not wait for each other.
                     let _ = stream.set_nodelay(true);
@@ -88,7 +89,7 @@ pub(crate) async fn gateway(cluster: Arc<Cluster>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
+            accepted = listener.accept(), if connections.len() < GATEWAY_CONNECTIONS => {
                 let Ok((stream, _)) = accepted else { continue };
                 let (cluster, turns) = (cluster.clone(), turns.clone());
                 connections.spawn(async move {

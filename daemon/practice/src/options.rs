@@ -15,6 +15,12 @@ pub struct PracticeOptions {
     /// How long a crashed container waits before it starts again, the first
     /// time; it doubles with every crash, up to sixty-four times as long.
     pub back_off: Duration,
+    /// Connections of clients to the API at a time; who opens more waits. Each
+    /// watch is one, where a client speaks HTTP/1.1.
+    pub connections: usize,
+    /// How often an idle watch that allows it gets a bookmark. A real server sends
+    /// one a minute; a practice run is shorter.
+    pub bookmark_every: Duration,
     /// The name of the only node.
     pub node: String,
     /// The version that `/version` tells.
@@ -33,6 +39,8 @@ impl Default for PracticeOptions {
             pace: Duration::from_millis(15),
             stop: Duration::from_millis(15),
             back_off: Duration::from_millis(200),
+            connections: 1024,
+            bookmark_every: Duration::from_secs(5),
             node: "practice-node".to_owned(),
             version: "v1.34.0".to_owned(),
             port: 0,
@@ -67,6 +75,20 @@ impl PracticeOptions {
     #[must_use]
     pub fn back_off(mut self, back_off: Duration) -> Self {
         self.back_off = back_off;
+        self
+    }
+
+    /// With room for more connections, or fewer.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// With another time between bookmarks of a watch.
+    #[must_use]
+    pub fn bookmark_every(mut self, bookmark_every: Duration) -> Self {
+        self.bookmark_every = bookmark_every;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 /// Requests kept; a test looks at the last few.
 const MOST_REQUESTS: usize = 2048;
@@ -10,6 +11,8 @@ const MOST_REQUESTS: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenRequest {
+    /// When it came.
+    pub at: Instant,
     /// The method.
     pub method: String,
     /// The path.

@@ -181,7 +181,7 @@ impl Cluster for Crashing<dyn Cluster> {
         &self,
         target: &Target,
         objects: &[ObjectRef],
-    ) -> Result<Vec<ObservedWorkload>, Fault> {
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
         self.0.observe(target, objects).await
     }
 

@@ -89,9 +89,16 @@ impl fmt::Display for Figures {
 
 /// The value in the middle; NaN of none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value below which such a part of all are; NaN of none.
+pub fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 at least")]
+    let index = (values.len() as f64 * part.clamp(0.0, 1.0)) as usize;
+    values.get(index.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
 /// In milliseconds.

@@ -14,6 +14,9 @@ pub(crate) const SERVERS: [&str; 3] = ["bind9", "bind9-dnsutils", "postgresql-15
 /// and what knows how each does.
 pub(crate) const TRAFFIC: [&str; 2] = ["nginx", "prometheus"];
 
+/// What people look at the page with, and what drives it.
+pub(crate) const BROWSER: [&str; 2] = ["chromium", "chromium-driver"];
+
 /// Asked by Debian's packages whether they may start their services.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 

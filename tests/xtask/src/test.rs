@@ -197,6 +197,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
                 apt::need(&apt::SERVERS, "tests of the sample's staging")?;
                 apt::need(&apt::TRAFFIC, "tests of rollouts")?;
+                apt::need(&apt::BROWSER, "tests of the page")?;
                 tools::openbao(root)?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();

@@ -149,6 +149,8 @@ function show(update) {
       return item;
     }));
   }
+  // Other pods are ready than before.
+  if (!record && update.rollout) showRollout(at("rollout"), update.rollout);
   const log = at("live-log");
   for (const line of logs ?? []) {
     const level = line.level === "error" ? "bad" : line.level === "debug" ? "faint" : "";

@@ -86,7 +86,13 @@ function table(headings, rows) {
   return made;
 }
 
-function tracks(workloads) {
+// Ready ones of those wanted; a question mark where the first is not known.
+function pods({ ready, replicas }, unknown) {
+  if (ready === undefined) return unknown ? element("span", "?/" + replicas, "faint") : String(replicas);
+  return element("span", ready + "/" + replicas, ready < replicas ? "bad" : "good");
+}
+
+function tracks(workloads, podsUnknown) {
   const rows = workloads.flatMap((workload) => workload.tracks.map((track, index) => {
     const share = element("span");
     const bar = element("progress");
@@ -95,9 +101,14 @@ function tracks(workloads) {
     share.append(bar, element("span", " " + track.weight + " %"));
     if (track.wanted !== undefined) share.append(element("span", ", " + track.wanted + " % wanted", "faint"));
     const version = element("span", track.version, track.version === "new" ? "good" : "");
-    return row([index ? "" : workload.name, track.name, version, String(track.replicas), share]);
+    return row([index ? "" : workload.name, track.name, version, pods(track, podsUnknown !== undefined), share]);
   }));
-  return rows.length ? [table(["Workload", "Track", "Version", "Pods", "Requests"], rows)] : [];
+  if (!rows.length) return [];
+  const made = [table(["Workload", "Track", "Version", "Pods ready", "Requests"], rows)];
+  if (podsUnknown !== undefined) {
+    made.push(element("p", "It is not known how many pods are ready: " + podsUnknown, "bad"));
+  }
+  return made;
 }
 
 function traffic(workloads) {
@@ -191,7 +202,7 @@ function showRollout(place, view) {
   const workloads = view.workloads ?? [];
   place.replaceChildren(
     standing(view),
-    ...tracks(workloads),
+    ...tracks(workloads, view.podsUnknown),
     ...traffic(workloads),
     ...checks(view.checks ?? []),
     ...nextCommands(view.next ?? []),

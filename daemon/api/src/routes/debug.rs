@@ -30,7 +30,7 @@ const ROLLOUT: Operation = Operation::new(
     "/v1/deployments/{id}/rollout",
     Needs(TokenScope::Read),
     "getRollout",
-    "How the rollout of a deployment stands: tracks, traffic, checks, what it waits for and why",
+    "How the rollout of a deployment stands: tracks, ready pods, traffic, checks, what it waits for and why",
 );
 
 pub(super) fn operations(operations: Operations) -> Operations {

@@ -140,7 +140,7 @@ impl Position {
             self.seen = last.sequence;
         }
         self.over |= update.record.as_ref().is_some_and(|record| record.outcome.is_some());
-        if update.record.is_none() && update.logs.is_empty() {
+        if update.record.is_none() && update.rollout.is_none() && update.logs.is_empty() {
             return None;
         }
         let id = format!("{}{}", self.seen, if self.over { OVER } else { "" });

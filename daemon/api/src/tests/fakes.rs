@@ -393,7 +393,11 @@ impl Cluster for Outside {
         Ok(Vec::new())
     }
 
-    async fn observe(&self, _: &Target, _: &[ObjectRef]) -> Result<Vec<ObservedWorkload>, Fault> {
+    async fn observe(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
         Ok(Vec::new())
     }
 

@@ -5,7 +5,8 @@ use deployd_core::deployment::Outcome;
 use deployd_core::rollout::checking::CheckResult;
 use deployd_core::rollout::{HeaderMatch, Version};
 use deployd_core::views::{
-    CheckRun, NextCommand, RolloutCheck, RolloutDoing, RolloutView, RolloutWorkload, WaitsFor,
+    CheckRun, NextCommand, RolloutCheck, RolloutDoing, RolloutTrack, RolloutView, RolloutWorkload,
+    WaitsFor,
 };
 
 use crate::output::{Glyphs, Paint, Table, Tone, ago, clean, number, roughly};
@@ -150,7 +151,7 @@ impl Block<'_> {
                     (line(&name), Tone::Plain),
                     (line(&track.name), Tone::Plain),
                     (version.to_owned(), tone),
-                    (track.replicas.to_string(), Tone::Plain),
+                    pods(track, self.view),
                     (format!("{bar} {} %{wanted}", track.weight), Tone::Plain),
                 ]);
             }
@@ -160,6 +161,9 @@ impl Block<'_> {
         }
         self.gap();
         self.table(&table);
+        if let Some(why) = &self.view.pods_unknown {
+            self.say(Tone::Warn, format!("it is not known how many pods are ready: {}", line(why)));
+        }
         // How it is divided matters where there is something to divide.
         for workload in workloads.filter(|it| it.tracks.len() > 1) {
             for text in traffic(workload) {
@@ -264,6 +268,18 @@ fn waits(doing: &RolloutDoing, view: &RolloutView) -> (Tone, String, Option<Left
     let since = doing.since.map(|since| view.at.ms_since(since)).filter(|ms| *ms >= 1_000);
     let since = since.map(|ms| format!(", since {}", roughly(ms))).unwrap_or_default();
     (tone, format!("{text}{since}"), left)
+}
+
+/// `2/3` pods that are ready of those wanted; `?/3` where the first is not known, and
+/// `3` where there is nothing to count.
+fn pods(track: &RolloutTrack, view: &RolloutView) -> (String, Tone) {
+    let wanted = track.replicas;
+    match track.ready {
+        Some(ready) if track.lacks_pods() => (format!("{ready}/{wanted}"), Tone::Warn),
+        Some(ready) => (format!("{ready}/{wanted}"), Tone::Good),
+        None if view.pods_unknown.is_some() => (format!("?/{wanted}"), Tone::Warn),
+        None => (wanted.to_string(), Tone::Plain),
+    }
 }
 
 /// How the traffic of a workload is divided.

@@ -85,12 +85,15 @@ impl View {
         let mut lines = Vec::new();
         let mut logs = Vec::new();
         let mut ended = None;
+        // A record without a rollout says that there is none, and no record nothing.
+        if update.record.is_some() || update.rollout.is_some() {
+            let going_on = update.rollout.filter(|rollout| rollout.doing.is_some());
+            self.standing = going_on.map(|rollout| (rollout, Instant::now()));
+        }
         if let Some(record) = update.record {
             self.compare(&record, &mut lines);
             ended = record.outcome;
             self.record = Some(record);
-            let going_on = update.rollout.filter(|rollout| rollout.doing.is_some());
-            self.standing = going_on.map(|rollout| (rollout, Instant::now()));
         }
         for entry in update.logs {
             if entry.sequence <= self.last_line {

@@ -215,6 +215,29 @@ async fn a_small_deployment_is_not_held_up_by_a_large_one() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn watches_that_can_not_be_opened_hold_up_no_change() {
+    on_a_simulated_cluster(async |stage, wire| {
+        let applied = stage.roll_out(vec![deployment("web")]).await;
+        wire.rule(|_, path| path.contains("watch=true").then_some(Act::Hang));
+        let guards = futures::future::join_all(
+            (0..200).map(|_| stage.cluster.await_failure(&stage.target, &applied, &stage.log)),
+        );
+        let changes = async {
+            // All of them want in by now.
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let begun = Instant::now();
+            stage.apply(vec![config_map("m", json!({}))]).await.unwrap();
+            begun.elapsed()
+        };
+        tokio::select! {
+            _ = guards => panic!("nothing has failed"),
+            took = changes => assert!(took < Duration::from_secs(1), "{took:?}"),
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_cluster_that_hangs_holds_up_nobody_but_who_wants_it() {
     on_the_practice_cluster_with(options(), async |stage, practice| {

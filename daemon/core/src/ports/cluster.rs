@@ -75,6 +75,11 @@ impl fmt::Display for ObjectRef {
 }
 
 impl ObjectRef {
+    /// Whether it is one of Kubernetes' controllers of pods that are to run on.
+    pub fn runs_pods(&self) -> bool {
+        matches!(self.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
+    }
+
     /// The reference of an object; `None` when it has no apiVersion, kind or name.
     pub fn of(object: &Value) -> Option<Self> {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -253,12 +258,12 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// How these objects are, which run pods, and the pods of their current version;
     /// what containers use, where the cluster has its metrics API. In a few requests,
-    /// in the order given; an object that is not there is a fault.
+    /// in the order given, and none of an object that is not there.
     async fn observe(
         &self,
         target: &Target,
         objects: &[ObjectRef],
-    ) -> Result<Vec<ObservedWorkload>, Fault>;
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault>;
 
     /// How the pods of these objects are, in the target's namespace, and what
     /// was said about them; in a few requests, however many there are. Values of

@@ -22,11 +22,13 @@ pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,
     Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
-pub use observed::{ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload};
+pub use observed::{
+    ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload, all_there,
+};
 pub use plugins::{
     Call, CallLog, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel,
-    LogLine, NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Receivers, Removal,
-    RenderInput, Scope, Strategies, StrategyContext, Templaters,
+    LogLine, NotifierRequest, Notifiers, PLUGIN_BUSY, PluginRef, Progress, Provisioned, Receivers,
+    Removal, RenderInput, Scope, Strategies, StrategyContext, Templaters,
 };
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
 pub use store::{

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ObjectRef;
+use crate::Fault;
 
 /// An object that runs pods, and the pods of its current version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,21 @@ pub struct ObservedWorkload {
     pub conditions: Vec<ObservedCondition>,
     /// The pods of its current version, those on their way out left out.
     pub pods: Vec<ObservedPod>,
+}
+
+/// What was observed of objects that all should be there, in their order; a fault that
+/// names the first one that is not.
+pub fn all_there(
+    objects: &[ObjectRef],
+    observed: Vec<Option<ObservedWorkload>>,
+) -> Result<Vec<ObservedWorkload>, Fault> {
+    let there = objects.iter().zip(observed).map(|(object, observed)| {
+        observed.ok_or_else(|| {
+            let message = format!("{object} is not in the cluster: something else has deleted it");
+            Fault::invalid("not-found", message)
+        })
+    });
+    there.collect()
 }
 
 /// A condition of a status, as Kubernetes has them.

@@ -11,6 +11,10 @@ use serde_json::Value;
 
 use crate::{Digest, Fault};
 
+/// The code of the fault when a call was not begun, because other calls had taken
+/// all places for as long as it may wait for one.
+pub const PLUGIN_BUSY: &str = "plugin-busy";
+
 /// One version of a plugin: what a plan pins.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::CheckTiming;
-use crate::ports::{CheckOutcome, Measurement, PluginRef, Verdict};
+use crate::ports::{CheckOutcome, Measurement, PLUGIN_BUSY, PluginRef, Verdict};
 use crate::{Fault, FaultClass, Name, Timestamp};
 
 /// Measurements of a check that are kept, for a small graph.
@@ -43,6 +43,14 @@ const POLL_MS_MAX: u64 = 10 * 60_000;
 /// How long a measurement may be pending: a day. What starts something has a
 /// deadline of its own; this one is for those that have forgotten theirs.
 pub const PENDING_MS_MAX: u64 = 24 * 3_600_000;
+
+/// How long a measurement may find no place among others before that counts as an
+/// error. Hundreds of rollouts that are measured in the same moment stand in line
+/// here, which says nothing of what is measured.
+pub const CROWDED_MS_MAX: u64 = 10 * 60_000;
+
+/// The wait before it is tried again: a place is what it waits for then.
+const CROWDED_POLL_MS: u64 = 1_000;
 
 /// A check as a plan has it: all that measuring needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +123,9 @@ pub struct CheckProgress {
     /// A measurement that was begun and is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingCheck>,
+    /// Since when it finds no place among others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowded_since: Option<Timestamp>,
     /// When it is measured, or asked for, next.
     pub due: Timestamp,
     /// When that was decided: a clock that shows less was set back.
@@ -208,6 +219,7 @@ impl Checking {
             last: None,
             tail: VecDeque::new(),
             pending: None,
+            crowded_since: None,
             due: now.plus_ms(timing.initial_delay_ms),
             waits_since: now,
             ended: None,
@@ -343,6 +355,13 @@ impl CheckProgress {
     }
 
     fn came(&mut self, came: Result<CheckOutcome, Fault>, now: Timestamp) {
+        if came.as_ref().is_err_and(|fault| fault.code == PLUGIN_BUSY) {
+            let since = *self.crowded_since.get_or_insert(now);
+            if now.ms_since(since) < CROWDED_MS_MAX {
+                return self.wait(now, CROWDED_POLL_MS);
+            }
+        }
+        self.crowded_since = None;
         let (result, verdict) = match came {
             Ok(CheckOutcome::Passed(verdict)) => (CheckResult::Passed, verdict),
             Ok(CheckOutcome::Failed(verdict)) => (CheckResult::Failed, verdict),

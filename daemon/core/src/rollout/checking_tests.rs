@@ -123,6 +123,22 @@ fn a_server_that_is_away_is_borne_for_a_time() {
 }
 
 #[test]
+fn who_stands_in_line_has_measured_nothing_wrong() {
+    let busy = || Err(Fault::transient("plugin-busy", "all places are taken"));
+    let mut tries = 0;
+    let (standing, _) = run(&mut one(&json!({"errorLimit": 0})), |_, _| {
+        tries += 1;
+        if tries < 20 { busy() } else { passed() }
+    });
+    assert_eq!((standing, tries), (Standing::Passed, 20));
+    // Not without end.
+    let mut checking = one(&json!({"errorLimit": 0}));
+    let (standing, at) = run(&mut checking, |_, _| busy());
+    assert_eq!(standing, Standing::Inconclusive);
+    assert!((600_000..700_000).contains(&at.ms_since(Timestamp(1_000_000))), "{at}");
+}
+
+#[test]
 fn what_trying_again_can_not_help_is_not_tried_again() {
     for fault in [Fault::invalid("x", "x"), Fault::denied("x", "x"), Fault::permanent("x", "x")] {
         let (standing, at) = run(&mut one(&json!({})), |_, _| Err(fault.clone()));

@@ -25,6 +25,7 @@ mod overlay;
 mod parts;
 mod ratio;
 mod route;
+mod runners;
 mod shifting;
 mod situation;
 pub mod sleeping;
@@ -35,6 +36,7 @@ pub use error::{Missing, TrackError};
 pub use footing::{Footing, Led, Pods, footing};
 pub use name::{STABLE, TRACK_LABEL, TRACK_NAME_LENGTH_MAX, copy_name, is_track_name};
 pub use overlay::{NameTaken, Overlay, copies, desired, names_free};
+pub use runners::{Runner, runners};
 pub use shifting::{Phase, shifting};
 pub use tracks::{
     HEADERS_MAX, HeaderMatch, Shift, TRACKS_MAX, Track, Tracks, Version, WorkloadTracks,

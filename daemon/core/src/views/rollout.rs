@@ -2,11 +2,13 @@
 //! they have measured, what is done or waited for, why, and for how long yet.
 //!
 //! All of it follows from the deployment's record, its plan and its manifests
-//! ([`rollout_view`]); nothing is kept for it.
+//! ([`rollout_view`]); nothing is kept for it. Only how many pods are ready is asked
+//! of the cluster ([`rollout_pods`], [`RolloutView::with_pods`]).
 
 mod commands;
 mod doing;
 mod fold;
+mod pods;
 mod runs;
 
 use schemars::JsonSchema;
@@ -19,6 +21,7 @@ use crate::rollout::{HeaderMatch, Version, Via};
 use crate::{DeploymentId, EnvironmentId, Name, Timestamp};
 
 pub use fold::{Recorded, rollout_view};
+pub use pods::{PodCount, PodsCounted, RolloutPods, rollout_pods};
 
 /// Runs of checks in one view, the newest. Each has up to
 /// [`TAIL_MAX`](crate::rollout::checking::TAIL_MAX) points for each of its checks,
@@ -60,6 +63,14 @@ pub struct RolloutView {
     /// manifests are made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<RolloutWorkload>,
+    /// When the cluster was asked how many pods are ready; none where that is not
+    /// known, and once the deployment has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods_counted: Option<Timestamp>,
+    /// Why it is not known how many pods are ready: the cluster is away, or does not
+    /// answer in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods_unknown: Option<String>,
     /// Runs of checks, oldest first; the newest [`RUNS_SHOWN_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
@@ -160,8 +171,14 @@ pub struct RolloutTrack {
     pub name: String,
     /// What runs in it.
     pub version: Version,
-    /// How many pods it is to have.
+    /// How many pods it is to have; where the cluster decides that, as with an
+    /// autoscaler, what the cluster said when pods were counted last.
     pub replicas: u32,
+    /// How many pods of this version were ready when pods were counted last
+    /// (`podsCounted`); none where that is not known (`podsUnknown`), and where nothing
+    /// of it runs pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<u32>,
     /// The percent of the requests that it gets.
     pub weight: u8,
     /// The percent that the strategy wants it to get, where that can't be

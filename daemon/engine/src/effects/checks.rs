@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use deployd_core::deployment::{Action, StepStatus};
 use deployd_core::plan::Plan;
-use deployd_core::ports::{Call, CheckOutcome, CheckRequest, LogLevel};
+use deployd_core::ports::{Call, CheckOutcome, CheckRequest, LogLevel, all_there};
 use deployd_core::rollout::STABLE;
 use deployd_core::rollout::checking::{
     CheckProgress, CheckResult, Checking, PlannedCheck, Standing,
@@ -83,7 +83,7 @@ impl Work {
         loop {
             let cluster = &self.engine.ports.cluster;
             match cluster.observe(&reach.target, &objects).await {
-                Ok(observed) => return Ok(json!(observed)),
+                Ok(observed) => return Ok(json!(all_there(&objects, observed)?)),
                 Err(fault) => self.again(&course.plan, &mut reach, fault).await?,
             }
         }

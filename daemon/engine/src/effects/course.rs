@@ -80,7 +80,7 @@ impl Course {
 
     /// What runs the pods of a track of workloads.
     pub(super) fn running(&self, track: &str, workloads: &[String]) -> Vec<ObjectRef> {
-        self.of_track(track, workloads).into_iter().filter(runs_pods).collect()
+        self.of_track(track, workloads).into_iter().filter(ObjectRef::runs_pods).collect()
     }
 
     /// What runs pods of the new version, in whichever track; but for tracks that
@@ -350,9 +350,4 @@ impl Work {
 
 pub(super) fn is_of(owner: &ObjectOwner, workloads: &[String]) -> bool {
     matches!(owner, ObjectOwner::Workload(name) if workloads.contains(name))
-}
-
-/// Whether an object is one of Kubernetes' controllers of pods that are to run on.
-pub(crate) fn runs_pods(object: &ObjectRef) -> bool {
-    matches!(object.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
 }

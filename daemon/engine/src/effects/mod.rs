@@ -39,7 +39,7 @@ use crate::{EngineError, Inner};
 pub(crate) use apply::manifests;
 pub(crate) use checks::{Subject, request};
 pub(crate) use contents::Contents;
-pub(crate) use course::{runs_pods, ways};
+pub(crate) use course::ways;
 pub(crate) use guard::guard;
 pub(crate) use reach::Way;
 pub(crate) use rollout::{Rolled, check, workloads};

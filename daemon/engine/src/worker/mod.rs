@@ -182,7 +182,9 @@ impl Worker {
         if intents.is_empty() && self.running.is_empty() && self.guard.is_empty() {
             return Ok(Round::Idle);
         }
-        self.renew(now).await?;
+        if self.claim.is_none() || !self.only_waits(&intents, now) {
+            self.renew(now).await?;
+        }
         if !self.decisions(&intents).is_empty() {
             self.append(&entry, Vec::new()).await?;
             return Ok(Round::Again);
@@ -207,6 +209,21 @@ impl Worker {
             }
         }
         Ok(Round::Wait(wake))
+    }
+
+    /// Whether nothing is done, and nothing to be done now. Then the claim may run
+    /// out: who takes it over disturbs nothing, and what this worker appends later
+    /// is refused by its fence. Rollouts wait for hours, hundreds at a time; to
+    /// renew each claim all the while would be most of what they cost.
+    fn only_waits(&self, intents: &[Intent], now: Timestamp) -> bool {
+        let later = |intent: &Intent| match intent {
+            Intent::WakeAt(_) => true,
+            Intent::Perform { step, .. } => {
+                self.polls.get(step).is_some_and(|at| !is_due(*at, now))
+            }
+            Intent::Append(_) | Intent::Abandon { .. } => false,
+        };
+        self.running.is_empty() && intents.iter().all(later)
     }
 
     /// What is to be recorded of what should happen now.
@@ -266,10 +283,12 @@ impl Worker {
     /// Until something that runs has ended, the bell rings, or it is time.
     async fn wait(&mut self, until: Option<Timestamp>, bell: &Notify) {
         let now = self.engine.ports.clock.now();
-        let sleep = until
-            .map_or(SLEEP_MAX, |at| Duration::from_millis(at.ms_since(now)))
-            .min(SLEEP_MAX)
-            .min(Duration::from_millis(CLAIM_RENEW_MS / 2));
+        let longest = match self.running.is_empty() {
+            true => SLEEP_MAX,
+            false => SLEEP_MAX.min(Duration::from_millis(CLAIM_RENEW_MS / 2)),
+        };
+        let sleep =
+            until.map_or(longest, |at| Duration::from_millis(at.ms_since(now))).min(longest);
         tokio::select! {
             // In order, so that a run can be repeated from its seed; whichever
             // is ready, everything is looked at afterwards.

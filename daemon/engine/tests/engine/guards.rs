@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::deployment::{DeploymentRecord, Outcome};
-use deployd_core::ports::ObjectRef;
+use deployd_core::journal::StreamId;
+use deployd_core::ports::{ObjectRef, Store as _, StoreError, WorkerId};
 use deployd_core::steering::Steering;
 use serde_json::{Value, json};
 
@@ -175,4 +176,36 @@ async fn what_was_changed_by_hand_meanwhile_does_not_keep_the_old_version_from_c
     let lines = stage.engine.logs(&id, 0, 1_000).await.unwrap();
     let said = "taken over all the same: kubectl-edit has .spec.replicas";
     assert!(lines.iter().any(|line| line.message == said), "{lines:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_only_waits_writes_nothing() {
+    let stage = running(canary(), json!({})).await;
+    let id = stage.announce("2").await;
+    stage.paused(&id).await;
+    seconds(60).await;
+    // The next write would take it.
+    stage.world.store_faults.lock().unwrap().push_back(Some(StoreError::Busy));
+    seconds(600).await;
+    let unused = std::mem::take(&mut *stage.world.store_faults.lock().unwrap());
+    assert_eq!(unused.len(), 1, "it is looked at every quarter of an hour");
+    stage.resume(&id).await.unwrap();
+    assert_succeeded(&stage.end_of(&id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_taken_over_a_rollout_that_waits_is_not_disturbed() {
+    let stage = running(canary(), json!({})).await;
+    let id = stage.announce("2").await;
+    stage.paused(&id).await;
+    let stream = StreamId::environment(&crate::world::development());
+    seconds(300).await;
+    let (other, now) = (WorkerId("another".to_owned()), stage.world.now());
+    let claim = stage.world.store.claim(&stream, &other, now, 600_000).await.unwrap();
+    let head = stage.world.store.head(&stream).await.unwrap();
+    stage.world.cluster().crashed.insert(image("frontend", "2"));
+    seconds(300).await;
+    assert_eq!(stage.world.store.head(&stream).await.unwrap(), head, "by a claim that was lost");
+    stage.world.store.release(claim).await.unwrap();
+    assert_eq!(stage.end_of(&id).await.outcome, Some(Outcome::RolledBack));
 }

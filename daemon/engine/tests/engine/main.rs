@@ -38,6 +38,7 @@ mod job;
 mod large;
 mod lending;
 mod notifications;
+mod pods;
 mod reach;
 mod rehearsing;
 mod repeats;

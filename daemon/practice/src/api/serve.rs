@@ -1,7 +1,7 @@
 //! Requests, from the connection to the answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -121,6 +121,7 @@ pub(crate) async fn serve(
     let (path, path_token) = without_token(parts.uri.path());
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let mut seen = SeenRequest {
+        at: Instant::now(),
         method: parts.method.to_string(),
         path: path.clone(),
         query: query.clone(),

@@ -27,10 +27,6 @@ use crate::selectors::{Fields, Labels};
 use crate::status::{ApiError, ApiResult};
 use crate::storage::{Change, ChangeKind};
 
-/// How often an idle watch that allows it gets a bookmark. A real server
-/// sends one a minute; a practice run is shorter.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(5);
-
 /// How long a watch lasts that does not say.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
@@ -46,6 +42,7 @@ struct Watch {
     fields: Fields,
     form: Form,
     bookmarks: bool,
+    bookmark_every: Duration,
     /// Everything up to this version was sent.
     version: u64,
     queue: VecDeque<Value>,
@@ -86,6 +83,7 @@ pub(crate) fn answer(api: &Arc<Api>, call: &Call, target: &Target) -> ApiResult<
     let orders = cluster.faults.watch_orders();
     let served = *orders.borrow();
     let now = Instant::now();
+    let bookmark_every = cluster.options.bookmark_every;
     let lasts = query.number("timeoutSeconds").filter(|seconds| *seconds > 0);
     let mut watch = Watch {
         versions: cluster.versions(),
@@ -96,12 +94,13 @@ pub(crate) fn answer(api: &Arc<Api>, call: &Call, target: &Target) -> ApiResult<
         fields,
         form: call.form()?,
         bookmarks: query.flag("allowWatchBookmarks"),
+        bookmark_every,
         version: 0,
         queue: VecDeque::new(),
         orders,
         served,
         end: now + lasts.map_or(LONGEST, Duration::from_secs).min(LONGEST),
-        next_bookmark: now + BOOKMARK_EVERY,
+        next_bookmark: now + bookmark_every,
         is_over: false,
         cluster,
     };
@@ -170,7 +169,7 @@ impl Watch {
                 () = tokio::time::sleep_until(until) => {
                     let now = Instant::now();
                     if self.bookmarks {
-                        self.next_bookmark = now + BOOKMARK_EVERY;
+                        self.next_bookmark = now + self.bookmark_every;
                         let bookmark = self.bookmark(false);
                         self.queue.push_back(bookmark);
                     }

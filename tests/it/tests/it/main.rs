@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod archives;
+mod browser;
 mod callbacks;
 mod client;
 mod clock;
@@ -27,6 +28,7 @@ mod load;
 mod meddling;
 mod openbao;
 mod operations;
+mod page;
 mod past;
 mod patient;
 mod program;

@@ -22,19 +22,19 @@ fn canary() -> Value {
         "deployment": "01jd2k9x7h8f6v3q5w1n4m0zta", "environment": "shop/production", "number": 7,
         "phase": Phase::RollingOut, "at": AT, "progress": 40,
         "strategy": {"name": "canary", "digest": Digest::of(b"canary")},
-        "message": "canary at 25 %",
+        "message": "canary at 25 %", "podsCounted": AT,
         "doing": {"step": "rollout:5", "what": "check errors on canary, 5m at least",
             "why": "canary at 25 %", "waitsFor": "checks", "since": before(130), "leftMs": 170_500},
         "workloads": [
             {"name": "backend", "via": "service", "reachable": [0, 34, 50, 67, 100],
                 "divided": "by the number of pods: with 2 replicas 34, 50, 67 %; 0 and 100 % by the selector of Service backend",
                 "tracks": [
-                {"name": "stable", "version": "current", "replicas": 2, "weight": 100, "wanted": 75},
-                {"name": "canary", "version": "new", "replicas": 2, "weight": 0, "wanted": 25}]},
+                {"name": "stable", "version": "current", "replicas": 2, "ready": 2, "weight": 100, "wanted": 75},
+                {"name": "canary", "version": "new", "replicas": 2, "ready": 0, "weight": 0, "wanted": 25}]},
             {"name": "frontend", "via": "http-route", "divided": "by HTTPRoute frontend, in steps of 1 %",
                 "tracks": [
-                {"name": "stable", "version": "current", "replicas": 3, "weight": 75},
-                {"name": "canary", "version": "new", "replicas": 3, "weight": 25}],
+                {"name": "stable", "version": "current", "replicas": 3, "ready": 3, "weight": 75},
+                {"name": "canary", "version": "new", "replicas": 3, "ready": 2, "weight": 25}],
                 "headers": [{"name": "x-canary", "value": "yes", "track": "canary"}], "mirror": "canary"},
         ],
         "checks": [
@@ -75,10 +75,10 @@ shop/production #7  40 %, by canary
   waits  for checks to pass, since 2 min, 2 min left at least
 
   WORKLOAD  TRACK   VERSION  PODS  REQUESTS
-  backend   stable  current  2     ████████████████████ 100 %, 75 % wanted
-            canary  new      2     ░░░░░░░░░░░░░░░░░░░░ 0 %, 25 % wanted
-  frontend  stable  current  3     ███████████████░░░░░ 75 %
-            canary  new      3     █████░░░░░░░░░░░░░░░ 25 %
+  backend   stable  current  2/2   ████████████████████ 100 %, 75 % wanted
+            canary  new      0/2   ░░░░░░░░░░░░░░░░░░░░ 0 %, 25 % wanted
+  frontend  stable  current  3/3   ███████████████░░░░░ 75 %
+            canary  new      2/3   █████░░░░░░░░░░░░░░░ 25 %
   backend: by the number of pods: with 2 replicas 34, 50, 67 %; 0 and 100 % by the selector of Service backend
   frontend: by HTTPRoute frontend, in steps of 1 %
   frontend: requests with x-canary: yes go to canary
@@ -97,6 +97,36 @@ shop/production #7  40 %, by canary
     let plain = shown(canary(), Glyphs::of(None));
     assert!(plain.is_ascii(), "{plain}");
     assert!(plain.contains("rate _#-") && plain.contains("###############....."), "{plain}");
+}
+
+#[test]
+fn pods_that_are_missing_stand_out_and_those_that_nobody_knows_of_are_no_number() {
+    let painted = |value: Value| {
+        let lines = block(&view(value), Glyphs::of(None), Paint::new(true));
+        let lines: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+        lines.join("\n")
+    };
+    let text = painted(canary());
+    let colour = |pods: &str| text.split_once(pods).unwrap().0.rsplit('\u{1b}').next().unwrap();
+    assert_eq!(colour("2/3"), colour("0/2"), "{text}");
+    assert_ne!(colour("2/3"), colour("3/3"), "{text}");
+
+    let mut away = canary();
+    away.as_object_mut().unwrap().remove("podsCounted");
+    away["podsUnknown"] = json!("the cluster did not answer\nwithin 2 s");
+    for pointer in ["/workloads/0/tracks/0", "/workloads/0/tracks/1"] {
+        away.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove("ready");
+    }
+    let text = shown(away, Glyphs::of(None));
+    assert!(text.contains("current  ?/2 ") && text.contains("new      ?/2 "), "{text}");
+    let why = "  it is not known how many pods are ready: the cluster did not answer within 2 s\n";
+    assert!(text.contains(why), "{text}");
+
+    let mut over = canary();
+    over["outcome"] = json!("succeeded");
+    over["workloads"][0]["tracks"][0].as_object_mut().unwrap().remove("ready");
+    let text = shown(over, Glyphs::of(None));
+    assert!(text.contains("current  2    "), "{text}");
 }
 
 #[test]

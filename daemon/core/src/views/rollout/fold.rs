@@ -52,6 +52,8 @@ pub fn rollout_view(
         held: active.and_then(|work| work.held.clone()),
         doing: active.and_then(|work| doing(work, checking.as_ref(), now)),
         workloads: work.map(|work| workloads(record, work, recorded)).unwrap_or_default(),
+        pods_counted: None,
+        pods_unknown: None,
         checks: work.map(|work| checks(work, recorded.plan, now)).unwrap_or_default(),
         next: match active.filter(|work| work.rollout.is_some()) {
             Some(work) => commands(&record.environment, work),
@@ -125,6 +127,7 @@ fn workload(
             name: track.clone(),
             version: pods.version,
             replicas: pods.replicas,
+            ready: None,
             weight,
             wanted: short.then_some(wanted),
         })

@@ -368,3 +368,57 @@ fn what_has_not_begun_or_has_ended_does_nothing() {
     let [stable] = view.workloads[0].tracks.as_slice() else { panic!("{view:?}") };
     assert_eq!((stable.version, stable.weight), (Version::Current, 100), "as it was before");
 }
+
+fn asked_for(view: &RolloutView) -> Vec<RolloutPods> {
+    let (plan, new, current) = (plan(), manifests("2", true), manifests("1", true));
+    let recorded = Recorded { plan: Some(&plan), new: Some(&new), current: Some(&current) };
+    rollout_pods(view, recorded)
+}
+
+#[test]
+fn pods_are_counted_of_each_track_while_the_rollout_goes_on() {
+    let running = view(&[applied(), shifted(20)]);
+    let pods = asked_for(&running);
+    let objects: Vec<String> = pods.iter().map(|it| it.runner.object.to_string()).collect();
+    assert_eq!(objects, ["Deployment shop/web", "Deployment shop/web-canary"]);
+    let counts = vec![PodCount { wanted: 3, ready: 3 }, PodCount { wanted: 3, ready: 2 }];
+    let counted = PodsCounted { at: NOW, found: Ok(counts) };
+    let seen = running.clone().with_pods(&pods, &counted);
+    let ready: Vec<_> = seen.workloads[0].tracks.iter().map(|it| (it.ready, it.replicas)).collect();
+    assert_eq!(ready, [(Some(3), 3), (Some(2), 3)]);
+    assert_eq!((seen.pods_counted, &seen.pods_unknown), (Some(NOW), &None));
+    assert!(seen.lacks_pods() && !seen.has_pods_like(&running));
+
+    // A canary that is not there yet has none.
+    let counts = vec![PodCount { wanted: 3, ready: 3 }, PodCount::of(None)];
+    let seen = running.clone().with_pods(&pods, &PodsCounted { at: NOW, found: Ok(counts) });
+    let canary = &seen.workloads[0].tracks[1];
+    assert_eq!((canary.ready, canary.replicas), (Some(0), 3));
+
+    let why = "nobody answers".to_owned();
+    let seen = running.clone().with_pods(&pods, &PodsCounted { at: NOW, found: Err(why.clone()) });
+    assert_eq!(seen, RolloutView { pods_unknown: Some(why), ..running });
+    assert!(!seen.lacks_pods(), "it is not known");
+
+    let mut over = record(at_work(&[applied(), shifted(20)]));
+    over.outcome = Some(Outcome::Cancelled);
+    assert_eq!(asked_for(&super::tests::seen(&over, true)), []);
+}
+
+#[test]
+fn the_cluster_says_how_many_pods_are_wanted_where_the_manifest_does_not() {
+    let (plan, mut new, current) = (plan(), manifests("2", true), manifests("1", true));
+    new.objects[1].object["spec"].as_object_mut().unwrap().remove("replicas");
+    let recorded = Recorded { plan: Some(&plan), new: Some(&new), current: Some(&current) };
+    let apply = json!({"do": "apply", "track": "stable", "workloads": ["web"]});
+    let view = rollout_view(&record(at_work(&[done(apply)])), recorded, NOW);
+    let pods = rollout_pods(&view, recorded);
+    let count = |wanted, ready| {
+        let found = Ok(vec![PodCount { wanted, ready }]);
+        let seen = view.clone().with_pods(&pods, &PodsCounted { at: NOW, found });
+        let track = seen.workloads[0].tracks[0].clone();
+        (track.ready, track.replicas)
+    };
+    assert_eq!(count(7, 6), (Some(6), 7), "an autoscaler has made them more");
+    assert_eq!(count(0, 0), (Some(0), 1), "it is not there yet");
+}

@@ -36,6 +36,9 @@ pub struct ClusterWorld {
     /// Faults of pruning, first to last.
     pub prune_faults: Vec<Fault>,
     pub ready_after_ms: u64,
+    /// How many pods are not ready of objects of these names, to whoever observes them.
+    pub unready: BTreeMap<String, u64>,
+    pub observe_takes: Duration,
     /// Objects that somebody makes this of, each time they are applied.
     pub undone: BTreeMap<String, Value>,
     /// Objects that can't be compared.
@@ -283,15 +286,25 @@ impl Cluster for Instance {
         &self,
         _target: &Target,
         objects: &[ObjectRef],
-    ) -> Result<Vec<ObservedWorkload>, Fault> {
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
+        let takes = {
+            let mut cluster = self.world.cluster.lock().unwrap();
+            cluster.calls.push(("observe", names(objects)));
+            cluster.observe_takes
+        };
+        tokio::time::sleep(takes).await;
         let cluster = self.world.cluster.lock().unwrap();
         cluster.answers()?;
-        let seen = |object: &ObjectRef| ObservedWorkload {
-            object: object.clone(),
-            replicas: 1,
-            ready: u64::from(cluster.objects.contains_key(object)),
-            conditions: Vec::new(),
-            pods: Vec::new(),
+        let seen = |object: &ObjectRef| {
+            let manifest = cluster.objects.get(object)?;
+            let replicas = manifest.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+            Some(ObservedWorkload {
+                object: object.clone(),
+                replicas,
+                ready: replicas.saturating_sub(*cluster.unready.get(&object.name).unwrap_or(&0)),
+                conditions: Vec::new(),
+                pods: Vec::new(),
+            })
         };
         Ok(objects.iter().map(seen).collect())
     }

@@ -253,7 +253,11 @@ impl Cluster for Nobody {
         nobody()
     }
 
-    async fn observe(&self, _: &Target, _: &[ObjectRef]) -> Result<Vec<ObservedWorkload>, Fault> {
+    async fn observe(
+        &self,
+        _: &Target,
+        _: &[ObjectRef],
+    ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
         nobody()
     }
 

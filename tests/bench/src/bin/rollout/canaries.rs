@@ -31,8 +31,16 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// The longest that all of them may take to get anywhere.
 const ROUND_MAX: Duration = Duration::from_secs(900);
 
-/// Canaries whose pods fail, while the others go on.
-const FAILING: usize = 41;
+/// Canaries whose pods fail, while the others go on: as many as a 99th percentile
+/// takes.
+const FAILING: usize = 100;
+
+/// Connections that the practice cluster takes: each rollout that waits is watched
+/// by four watches, and each watch is a connection.
+const CONNECTIONS: usize = 16 * 1024;
+
+/// How often an idle watch is told that nothing has changed, as on a real server.
+const BOOKMARKS: Duration = Duration::from_secs(60);
 
 /// The practice cluster's time before a container that has ended is started again:
 /// a kubelet's ten seconds would only be waited for.
@@ -43,7 +51,11 @@ pub(crate) async fn bench(
     deployd: &Path,
     rollouts: usize,
 ) -> anyhow::Result<()> {
-    let options = PracticeOptions::new().pace(Duration::ZERO).back_off(BACK_OFF);
+    let options = PracticeOptions::new()
+        .pace(Duration::ZERO)
+        .back_off(BACK_OFF)
+        .connections(CONNECTIONS)
+        .bookmark_every(BOOKMARKS);
     let practice = Practice::start(options).await?;
     let folder = tempfile::Builder::new().prefix("deployd-bench-").tempdir()?;
     let daemon = Daemon::start(deployd, folder.path()).await?;
@@ -89,6 +101,8 @@ pub(crate) async fn bench(
     let hour_s = waiting_s + 60.0 * each_s;
     figures.figure("checked each minute, processor s per rollout and hour", hour_s);
     figures.figure("memory, all are checked, MiB", mib(daemon.memory_bytes()?));
+    let ended = daemon.usage().await?.not_succeeded;
+    ensure!(ended == 0, "{ended} rollouts have ended that should go on");
 
     let failing = all.iter().step_by((rollouts / FAILING).max(1)).take(FAILING);
     let failing: Vec<String> =

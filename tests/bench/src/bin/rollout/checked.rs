@@ -23,7 +23,9 @@ impl Checked {
         let checked = Self { port: listener.local_addr()?.port(), asked: Arc::default() };
         let server = checked.clone();
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
+            loop {
+                // A connection that is gone before it is taken is nobody's.
+                let Ok((mut stream, _)) = listener.accept().await else { continue };
                 let server = server.clone();
                 tokio::spawn(async move {
                     let mut request = vec![0; REQUEST_BYTES_MAX];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use bench::figures::{Figures, median, ms};
+use bench::figures::{Figures, median, ms, quantile};
 use deployd_practice::{Behaviour, PodMatch, Practice};
 use serde_json::Value;
 
@@ -26,10 +26,14 @@ const RESTARTS: u64 = 3;
 /// What a person would call at once, in milliseconds.
 const GOAL_MS: f64 = 200.0;
 
+/// How often it is asked which changes came; they bear the time at which they did.
+const ASK: Duration = Duration::from_millis(10);
+
 #[derive(Default)]
 struct Seen {
+    begun: bool,
     failed: Option<Instant>,
-    answered: Option<Duration>,
+    answered: Option<Instant>,
 }
 
 pub(crate) async fn bench(
@@ -41,7 +45,7 @@ pub(crate) async fn bench(
         namespaces.iter().map(|name| (name.as_str(), Seen::default())).collect();
     practice.forget_requests();
     let began = Instant::now();
-    let mut begun = 0;
+    let (mut begun, mut asked) = (0, began);
     while all.values().any(|seen| seen.answered.is_none()) {
         ensure!(began.elapsed() < MAX, "not all are taken back");
         if began.elapsed() >= APART * begun
@@ -50,28 +54,29 @@ pub(crate) async fn bench(
             let of_canary = PodMatch::any().namespace(namespace);
             let of_canary = of_canary.label("deployd.dev/track", "canary");
             practice.behaviours().set(of_canary, Behaviour::crash_loop());
+            all.entry(namespace).or_default().begun = true;
             begun += 1;
         }
-        let requests = practice.requests();
         for (namespace, seen) in &mut all {
-            if seen.failed.is_none() && has_failed(practice, namespace) {
+            if seen.begun && seen.failed.is_none() && has_failed(practice, namespace) {
                 seen.failed = Some(Instant::now());
             }
-            let place = format!("/namespaces/{namespace}/");
-            let changed = requests
-                .iter()
-                .any(|request| request.method != "GET" && request.path.contains(&place));
-            if let (Some(failed), None, true) = (seen.failed, seen.answered, changed) {
-                seen.answered = Some(failed.elapsed());
-            }
+        }
+        if asked.elapsed() >= ASK {
+            asked = Instant::now();
+            take_answers(practice, &mut all);
         }
         tokio::time::sleep(LOOK).await;
     }
-    let times = || all.values().filter_map(|seen| seen.answered.as_ref()).map(ms);
-    let reached = median(times());
+    let times: Vec<f64> = all
+        .values()
+        .filter_map(|seen| Some(seen.answered?.saturating_duration_since(seen.failed?)))
+        .map(|time| ms(&time))
+        .collect();
+    let reached = median(times.iter().copied());
     figures.figure("from a failed pod to the first change, ms, median", reached);
-    figures
-        .figure("from a failed pod to the first change, ms, longest", times().fold(0.0, f64::max));
+    let rare = quantile(times.iter().copied(), 0.99);
+    figures.figure("from a failed pod to the first change, ms, 99th percentile", rare);
     figures.goal(
         format!("from a failed pod to the first change: less than {GOAL_MS} ms"),
         GOAL_MS,
@@ -79,6 +84,22 @@ pub(crate) async fn bench(
         reached < GOAL_MS,
     );
     Ok(())
+}
+
+/// Notes when the first change came of each that has failed.
+fn take_answers(practice: &Practice, all: &mut BTreeMap<&str, Seen>) {
+    let waiting = |seen: &Seen| seen.failed.is_some() && seen.answered.is_none();
+    if !all.values().any(waiting) {
+        return;
+    }
+    let requests = practice.requests();
+    for (namespace, seen) in all.iter_mut().filter(|(_, seen)| waiting(seen)) {
+        let place = format!("/namespaces/{namespace}/");
+        let mut changes = requests
+            .iter()
+            .filter(|request| request.method != "GET" && request.path.contains(&place));
+        seen.answered = changes.next().map(|request| request.at);
+    }
 }
 
 /// Whether a pod of the canary has been started again often enough.
