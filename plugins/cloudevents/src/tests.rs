@@ -116,6 +116,12 @@ fn package_urls_are_read_as_they_are_written() {
             true,
             "",
         ),
+        (
+            format!("pkg:oci/web@{version}?repository_url=r.example/my-web"),
+            "r.example/my-web/web",
+            true,
+            "",
+        ),
         (format!("pkg:oci/web@{DIGEST}?tag=1.4"), "r.example/own/web", true, "1.4"),
         ("pkg:oci/web?tag=1.4".to_owned(), "r.example/own/web", false, "1.4"),
         (
