@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ApplicationSpec, ArtifactRule, glob_matches};
+use crate::config::{ApplicationSpec, ArtifactRule};
 use crate::seeded::{Bug, seeded};
 use crate::set::{Delta, DeltaError, DeploymentSet, IMAGE_FROM_ARTIFACT, patch};
 use crate::{Digest, Name, Timestamp};
@@ -104,13 +104,8 @@ pub fn destinations<'a>(spec: &'a ApplicationSpec, artifact: &Artifact) -> Vec<&
     spec.flow
         .iter()
         .filter(|stage| {
-            stage.automatic.as_ref().is_some_and(|start| {
-                match (&start.git_ref, &artifact.git_ref) {
-                    (None, _) => true,
-                    (Some(pattern), Some(found)) => glob_matches(pattern, found),
-                    (Some(_), None) => false,
-                }
-            })
+            let (git_ref, tag) = (artifact.git_ref.as_deref(), artifact.tag.as_deref());
+            stage.automatic.as_ref().is_some_and(|start| start.takes(git_ref, tag))
         })
         .map(|stage| &stage.environment)
         .collect()

@@ -101,9 +101,13 @@ fn describe(output: &mut Output, report: &EnvironmentReport) -> Result<(), CliEr
 fn arrival(rule: &ArrivalRule) -> String {
     let how = match &rule.automatic {
         None => "when somebody asks".to_owned(),
-        Some(start) => match &start.git_ref {
-            Some(from) => format!("by itself from {}", clean(from)),
-            None => "by itself".to_owned(),
+        Some(start) => match (&start.git_ref, &start.tag) {
+            (Some(from), None) => format!("by itself from {}", clean(from)),
+            (None, Some(tag)) => format!("by itself with the tag {}", clean(tag)),
+            (Some(from), Some(tag)) => {
+                format!("by itself from {} with the tag {}", clean(from), clean(tag))
+            }
+            (None, None) => "by itself".to_owned(),
         },
     };
     match rule.place {

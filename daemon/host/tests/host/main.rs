@@ -23,6 +23,7 @@ mod net;
 mod object_store;
 mod postgres;
 mod quarantine;
+mod receivers;
 mod residue;
 mod secrets;
 mod shipped;

@@ -21,6 +21,7 @@ mod daemon;
 mod demo;
 mod dependencies;
 mod disk;
+mod hooks;
 mod hostile;
 mod input;
 mod kills;

@@ -139,6 +139,10 @@ async fn i16_secrets_are_nowhere_but_in_the_cluster() {
     let report = stage.client.post(&path, &json!({})).await.ok();
     assert!(report.to_string().contains("backend-db-postgres"), "{report:#}");
 
+    // A delivery, whose secret comes in a header.
+    stage.hooked().await;
+    assert_eq!(stage.read_delivery(r#"{"events": []}"#).await["status"], "read");
+
     let mut places = Places::default();
     places.answers(&stage.client).await;
     places.commands(&stage, [&first, &second]).await;
@@ -170,6 +174,7 @@ async fn i16_secrets_are_nowhere_but_in_the_cluster() {
         ("the key of webhooks in the environment", key(IN_ENVIRONMENT)),
         ("the key of webhooks in Kubernetes", key(IN_KUBERNETES)),
         ("the cluster's token, in a file", token.into_bytes()),
+        ("the secret of a hook", crate::hooks::SECRET.as_bytes().to_vec()),
         ("Vault's token", OpenBao::TOKEN.as_bytes().to_vec()),
         ("the old key of secrets", old_key),
         ("the new key of secrets", new_key),

@@ -173,6 +173,7 @@ impl Known {
         Client::send(client.request(Method::PUT, &path).json(&bill)).await.ok();
         let draft = client.post("/v1/drafts", &json!({"environment": ENVIRONMENT})).await.ok();
         let draft = draft["id"].as_str().unwrap().to_owned();
+        let deliveries = list("/v1/hooks/registry/deliveries?limit=500").await;
         let notifications = list("/v1/notifications?limit=500").await;
         let documents = list("/v1/documents").await;
         let of = |document: &Value| {
@@ -202,6 +203,8 @@ impl Known {
             ("artifacts/{digest}", below("artifacts", vec![image_digest])),
             ("{at}", texts(&records, "/ended")),
             ("drafts/{id}", below("drafts", vec![draft])),
+            ("deliveries/{id}", below("deliveries", texts(&deliveries, "/id"))),
+            ("hooks/{hook}", vec!["hooks/registry".to_owned()]),
         ]))
     }
 
