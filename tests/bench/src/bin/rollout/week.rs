@@ -22,7 +22,11 @@ const DAY: u64 = WEEK / 7;
 /// From one measurement to the next: the least that is allowed.
 const INTERVAL_MS: u64 = 100;
 
-/// How much more memory there may be after the week than after its first day.
+/// The day after which memory is to stay as it is: until then the store fills its
+/// cache of pages, 64 MiB, as it does with any use.
+const WARM: u64 = 3;
+
+/// How much more memory there may be after the week than after that day.
 const FLAT: f64 = 1.1;
 
 pub(crate) async fn bench(
@@ -49,7 +53,7 @@ pub(crate) async fn bench(
     all_wait(&daemon, &deployments).await?;
     let file = folder.path().join("deployd.redb");
     let begun = std::fs::metadata(&file)?.len();
-    let mut first = 0.0;
+    let mut warm = 0.0;
     let mut last = 0.0;
     for day in 1..=7 {
         // One less than all of them: with the last the rollouts go on.
@@ -58,8 +62,8 @@ pub(crate) async fn bench(
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         last = mib(daemon.memory_bytes()?);
-        if day == 1 {
-            first = last;
+        if day == WARM {
+            warm = last;
         }
         figures.figure(&format!("memory, {rollouts} rollouts, day {day}, MiB"), last);
     }
@@ -68,10 +72,10 @@ pub(crate) async fn bench(
     figures.figure("the file's growth, KiB per measurement", each);
     daemon.until_idle(Duration::from_secs(300)).await?;
     figures.goal(
-        format!("memory after a week: at most {FLAT} times that of the first day"),
+        format!("memory after a week: at most {FLAT} times that of day {WARM}"),
         FLAT,
-        last / first,
-        last / first <= FLAT,
+        last / warm,
+        last / warm <= FLAT,
     );
     daemon.stop().await?;
     practice.shutdown();
