@@ -53,7 +53,7 @@ impl Arriving {
 impl Engine {
     /// Takes a delivery: it is durable when this returns, and read afterwards. The same
     /// body again is the same delivery, whatever its headers say, which nobody has
-    /// signed.
+    /// signed; one that could not be read is read again.
     ///
     /// Fails when there is no such hook, and with a fault of class `denied` when the
     /// delivery is not from who knows its secret.
@@ -201,12 +201,33 @@ impl Inner {
         let body = Some(arriving.body);
         puts.push(Put { index: DELIVERY_BODIES, key: delivery.key(), value: body });
         let batch = Batch { puts, ..Batch::default() };
-        let received = Received { id: delivery.id };
+        let received = Received { id: delivery.id.clone() };
         let key = IdempotencyKey(format!("{}\0{digest}", actor(hook)));
         match self.ports.store.accept(key, digest, encode(&received)?, at, batch).await? {
             Accepted::New => Ok(received),
-            Accepted::Replayed(bytes) => decode("answer to a delivery", &bytes),
+            Accepted::Replayed(bytes) => {
+                let received: Received = decode("answer to a delivery", &bytes)?;
+                self.revive(hook, &received.id, delivery.headers).await?;
+                Ok(received)
+            }
         }
+    }
+
+    /// Has a dead letter that was sent once more read again, with the headers of now:
+    /// what was wrong with it may have been these, or somebody has mended it.
+    async fn revive(
+        &self,
+        hook: &Name,
+        id: &DeliveryId,
+        headers: Vec<(String, String)>,
+    ) -> Result<(), EngineError> {
+        let found = get(&*self.ports.store, DELIVERIES, &delivery_key(hook, id)).await?;
+        let dead = found.filter(|one: &HookDelivery| one.status == DeliveryStatus::Dead);
+        let Some(dead) = dead else { return Ok(()) };
+        let again = HookDelivery { headers, ..dead.again(self.ports.clock.now()) };
+        let puts = kept(None, &again)?;
+        self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
+        Ok(())
     }
 
     /// What removes the oldest deliveries of a hook that were read, beyond those that

@@ -182,6 +182,8 @@ async fn a_receiver_that_is_away_is_asked_again_and_then_by_hand() {
     let delivery = stage.settled(&id).await;
     assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Dead, ATTEMPTS_MAX));
     stage.apply(vec![hook(&json!({}))]).await;
+    let resent = stage.delivered(&both("2")).await;
+    assert_eq!(stage.settled(&resent).await.status, DeliveryStatus::Read);
     let again = stage.engine.replay_delivery(&caller(), &registry(), &id).await.unwrap();
     assert_eq!((again.status, again.replays), (DeliveryStatus::Pending, 1));
     let delivery = stage.settled(&id).await;
@@ -190,6 +192,20 @@ async fn a_receiver_that_is_away_is_asked_again_and_then_by_hand() {
     let caller = Caller::new(Actor("alice".to_owned()));
     stage.engine.replay_delivery(&caller, &registry(), &id).await.unwrap();
     assert_eq!(stage.settled(&id).await.replays, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_sent_once_more_is_read_again() {
+    let stage = stage().await;
+    stage.apply(vec![hook(&json!({"fails": "away"}))]).await;
+    let id = stage.delivered(&both("1")).await;
+    assert_eq!(stage.settled(&id).await.status, DeliveryStatus::Dead);
+    stage.apply(vec![hook(&json!({}))]).await;
+    assert_eq!(stage.delivered(&both("1")).await, id);
+    assert_eq!(stage.settled(&id).await.status, DeliveryStatus::Read);
+    // And what was read is not.
+    assert_eq!(stage.delivered(&both("1")).await, id);
+    assert_eq!(stage.engine.delivery(&registry(), &id).await.unwrap().replays, 1);
 }
 
 #[tokio::test(start_paused = true)]
