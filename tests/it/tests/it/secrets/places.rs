@@ -108,6 +108,7 @@ impl Places {
             "history",
             "documents",
             "notifications list",
+            "hooks list registry",
             "secret list",
             "secret keys",
             "plugin list",
