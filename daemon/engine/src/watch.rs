@@ -40,6 +40,8 @@ struct Watching {
     id: DeploymentId,
     changes: watch::Receiver<u64>,
     seen: Option<DeploymentRecord>,
+    /// Whether how its rollout stands is told as well, for which pods are counted.
+    with_rollout: bool,
     /// The rollout that goes on, as it was told last.
     rollout: Option<Told>,
     line: u64,
@@ -54,16 +56,33 @@ struct Told {
 
 impl Engine {
     /// Updates of a deployment: its record and its whole log first, then what
-    /// is new. Ends after the record that has an outcome.
+    /// is new; and how its rollout stands. Ends after the record that has an outcome.
     pub fn watch(
         &self,
         id: &DeploymentId,
+    ) -> impl Stream<Item = Result<WatchUpdate, EngineError>> + Send + use<> {
+        self.watching(id, true)
+    }
+
+    /// The same without how its rollout stands: nothing is asked of its cluster.
+    pub fn watch_record(
+        &self,
+        id: &DeploymentId,
+    ) -> impl Stream<Item = Result<WatchUpdate, EngineError>> + Send + use<> {
+        self.watching(id, false)
+    }
+
+    fn watching(
+        &self,
+        id: &DeploymentId,
+        with_rollout: bool,
     ) -> impl Stream<Item = Result<WatchUpdate, EngineError>> + Send + use<> {
         let watching = Watching {
             engine: self.clone(),
             id: id.clone(),
             changes: self.inner.changes.subscribe(),
             seen: None,
+            with_rollout,
             rollout: None,
             line: 0,
             ended: false,
@@ -105,8 +124,11 @@ impl Watching {
         if !new {
             return Ok(WatchUpdate { record: None, rollout: None, logs });
         }
-        // Boxed, since each watch would be as large as both.
-        let rollout = Box::pin(self.tell(&record)).await?;
+        let rollout = match self.with_rollout {
+            // Boxed, since each watch would be as large as both.
+            true => Box::pin(self.tell(&record)).await?,
+            false => None,
+        };
         self.seen = Some(record.clone());
         Ok(WatchUpdate { record: Some(Box::new(record)), rollout, logs })
     }

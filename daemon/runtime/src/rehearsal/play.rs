@@ -155,7 +155,7 @@ impl Stage {
         let workloads = workloads.iter().map(|name| (*name, &none));
         let set = documents::set(&self.staged.environment.application, workloads)?;
         let id = self.deploy(set).await?;
-        let mut updates = pin!(self.engine.watch(&id));
+        let mut updates = pin!(self.engine.watch_record(&id));
         while let Some(update) = updates.next().await {
             let Some(record) = update?.record else { continue };
             match record.outcome {
@@ -188,7 +188,7 @@ impl Stage {
         id: &DeploymentId,
     ) -> Result<(DeploymentRecord, Option<u64>), EngineError> {
         let World { practice, scenario, .. } = &*self.world;
-        let mut updates = pin!(self.engine.watch(id));
+        let mut updates = pin!(self.engine.watch_record(id));
         let (mut changes, mut decided) = (practice.changes(), self.rehearsed.decided());
         let mut person = PersonBeside::default();
         let mut aborted_ms = None;
