@@ -75,8 +75,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
     Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random,
-    Receivers, Rehearsals, Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport,
-    WorkerId,
+    Receivers, Registries, Rehearsals, Sender, Store, Strategies, Templaters, Vault, VaultAdmin,
+    VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -110,6 +110,8 @@ pub struct Ports {
     pub notifiers: Arc<dyn Notifiers>,
     /// Calls receivers.
     pub receivers: Arc<dyn Receivers>,
+    /// Asks registries what tags mean.
+    pub registries: Arc<dyn Registries>,
     /// Applies to clusters.
     pub cluster: Arc<dyn Cluster>,
     /// Sends to receivers.

@@ -235,7 +235,7 @@ repeat = "keyed"
              `generate_secrets`, `pods`, `reveal_secrets`, `memory_mib`"
         );
         assert!(
-            error(&DRIVER.replace("driver", "receiver")).starts_with("bucket/plugin.toml:3: kind")
+            error(&DRIVER.replace("driver", "listener")).starts_with("bucket/plugin.toml:3: kind")
         );
         assert!(error("id = \"bucket\"").contains("missing field"));
         assert!(error("kind = \"strategy\nid=").contains(":1: "));

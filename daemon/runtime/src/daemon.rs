@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::metrics;
+use crate::registries::EgressRegistries;
 use crate::rehearsal::PracticeRehearsals;
 use crate::secrets;
 use crate::sender::EgressSender;
@@ -133,7 +134,8 @@ impl Daemon {
             notifiers: host.clone(),
             receivers: host.clone(),
             cluster,
-            sender: Arc::new(EgressSender { egress }),
+            sender: Arc::new(EgressSender { egress: egress.clone() }),
+            registries: Arc::new(EgressRegistries { egress }),
             clock,
             random,
             rehearsals: Arc::new(PracticeRehearsals::new(host.clone())),

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod logging;
 mod metrics;
+mod registries;
 mod rehearsal;
 mod run;
 mod sample;

@@ -45,7 +45,11 @@ impl Sender for EgressSender {
         };
         let exchange =
             Exchange { method: request.method, url: url.to_string(), headers, body: request.body };
-        let answer = self.egress.exchange(&access, exchange).await.map_err(fault)?;
+        let answer = self
+            .egress
+            .exchange(&access, exchange)
+            .await
+            .map_err(|error| fault(error, "Subscription"))?;
         let retry_after_ms = answer
             .headers
             .iter()
@@ -85,14 +89,14 @@ fn decoded(text: &str) -> Vec<u8> {
 }
 
 /// What the engine is told: whether it is the request that is wrong, or only
-/// the moment.
-fn fault(error: EgressError) -> Fault {
+/// the moment. `place` is where an operator allows more.
+pub(crate) fn fault(error: EgressError, place: &str) -> Fault {
     let message = error.to_string();
     match error {
         EgressError::Address { host, .. } => Fault::denied(
             "address-not-allowed",
             format!(
-                "{host} is no public address; if it is meant, set privateAddress: true in the Subscription"
+                "{host} is no public address; if it is meant, set privateAddress: true in the {place}"
             ),
         ),
         EgressError::Unresolved { .. } => Fault::transient("name-unresolved", message),
@@ -107,7 +111,7 @@ fn fault(error: EgressError) -> Fault {
 }
 
 /// Deliveries have records of their own; here is what went over the network.
-struct Logged;
+pub(crate) struct Logged;
 
 impl Uses for Logged {
     fn record(&self, used: Use) {

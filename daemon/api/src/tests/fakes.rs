@@ -12,9 +12,10 @@ use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLines,
     NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
-    PluginRef, Progress, Provisioned, Random, Readiness, Receivers, Recipe, Rehearsals, Rehearsed,
-    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Strategies, StrategyContext,
-    Target, Templaters, Vault, VaultAdmin, VaultError, Verdict, WorkloadFault,
+    PluginRef, Progress, Provisioned, Random, Readiness, Receivers, Recipe, Registries,
+    RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects,
+    Snapshot, Staged, Strategies, StrategyContext, Target, Templaters, Vault, VaultAdmin,
+    VaultError, Verdict, WorkloadFault,
 };
 use deployd_core::rehearsal::{Ending, Figures, Report};
 use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
@@ -45,6 +46,7 @@ pub(super) fn ports(store: MemoryStore) -> Ports {
         checks: outside.clone(),
         notifiers: outside.clone(),
         receivers: outside.clone(),
+        registries: outside.clone(),
         cluster: outside.clone(),
         sender: outside.clone(),
         clock: outside.clone(),
@@ -298,6 +300,13 @@ impl Receivers for Outside {
             Ok(Value::Array(told)) => Ok(told),
             _ => Err(Fault::invalid("not-a-list", "expected a list")),
         }
+    }
+}
+
+#[async_trait]
+impl Registries for Outside {
+    async fn digest(&self, _: &str, _: &str, _: &RegistryAccess) -> Result<Digest, Fault> {
+        Ok(Digest::of(b"tagged"))
     }
 }
 

@@ -25,6 +25,31 @@ pub struct HookSpec {
     /// run of characters. All when not given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
+    /// How the registry is asked what a tag means, where a delivery names no digest:
+    /// over HTTPS, at a public address, as anybody, when not given.
+    #[serde(default, skip_serializing_if = "RegistryChoice::is_plain")]
+    pub registry: RegistryChoice,
+}
+
+/// How a registry is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryChoice {
+    /// The operator's secret with `user:password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Name>,
+    /// Whether its address may be loopback, link-local or private.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private_address: bool,
+    /// Whether it is spoken to without TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plain_http: bool,
+}
+
+impl RegistryChoice {
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A receiver and its configuration.
@@ -43,7 +68,7 @@ pub struct ReceiverChoice {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verification {
     /// The sender's way.
-    pub scheme: Scheme,
+    pub scheme: VerificationScheme,
     /// The operator's secrets, any of which counts: two while one is exchanged.
     #[schemars(length(min = 1, max = SECRETS_MAX))]
     pub secrets: Vec<Name>,
@@ -57,7 +82,7 @@ pub struct Verification {
 /// How a sender proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scheme {
+pub enum VerificationScheme {
     /// `X-Hub-Signature-256`: `sha256=` and the HMAC in hexadecimal.
     Github,
     /// `X-Gitea-Signature`: the HMAC-SHA256 in hexadecimal. Forgejo and Gogs, too.
@@ -77,8 +102,8 @@ impl Verification {
     /// The header that holds the secret, where one does; in lower case.
     pub fn token_header(&self) -> Option<String> {
         match self.scheme {
-            Scheme::Gitlab => Some("x-gitlab-token".to_owned()),
-            Scheme::Header => {
+            VerificationScheme::Gitlab => Some("x-gitlab-token".to_owned()),
+            VerificationScheme::Header => {
                 let header = self.header.as_deref().unwrap_or("authorization");
                 Some(header.to_ascii_lowercase())
             }

@@ -29,7 +29,7 @@ pub use environment::{
     DRAIN_MS_DEFAULT, EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice,
 };
 pub(crate) use environment::{drain_ms_default, is_drain_ms_default};
-pub use hook::{HookSpec, ReceiverChoice, Scheme, Verification};
+pub use hook::{HookSpec, ReceiverChoice, RegistryChoice, Verification, VerificationScheme};
 pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,
     PluginKind, PluginSource, PluginSpec,

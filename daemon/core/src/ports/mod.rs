@@ -7,6 +7,7 @@ mod cluster;
 mod egress;
 mod observed;
 mod plugins;
+mod registries;
 mod rehearsals;
 mod store;
 mod vault;
@@ -30,6 +31,7 @@ pub use plugins::{
     LogLine, NotifierRequest, Notifiers, PLUGIN_BUSY, PluginRef, Progress, Provisioned, Receivers,
     Removal, RenderInput, Scope, Strategies, StrategyContext, Templaters,
 };
+pub use registries::{Registries, RegistryAccess};
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
 pub use store::{
     Accepted, Append, Batch, Claim, FeedItem, FeedPosition, Fence, IdempotencyKey, Index, KeyRange,

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deployd_core::artifact::Artifact;
-use deployd_core::config::{HookSpec, PluginKind};
+use deployd_core::config::{HookSpec, PluginKind, RegistryChoice};
 use deployd_core::delivery::{
     DELIVERIES, DELIVERIES_DUE, DELIVERY_BODIES, DeliveryStatus, HookDelivery, KEPT_MAX, due,
 };
 use deployd_core::ports::{
-    Batch, Call, CallLog, Delivery, IdempotencyKey, LogLevel, Order, PluginInfo, Scope,
+    Batch, Call, CallLog, Delivery, IdempotencyKey, LogLevel, Order, PluginInfo, RegistryAccess,
+    Scope,
 };
+use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::views::Announced;
 use deployd_core::{Digest, Fault, Name, Timestamp};
 use futures::FutureExt;
@@ -173,18 +175,18 @@ impl Inner {
         let told = self.decode_delivery(delivery, spec, log).await?;
         let mut artifacts = Vec::new();
         for (place, document) in told.into_iter().enumerate() {
-            let artifact = match document.get("kind").and_then(Value::as_str) {
-                Some("artifact") => artifact(place, document)?,
+            let told = match document.get("kind").and_then(Value::as_str) {
+                Some("artifact") => Told::read(place, document)?,
                 kind => {
                     let kind = kind.unwrap_or("nothing");
                     notes.push(format!("a document of kind {kind} is passed over"));
                     continue;
                 }
             };
-            if spec.takes(&artifact.repository) {
-                artifacts.push(artifact);
+            if spec.takes(&told.repository) {
+                artifacts.push(self.artifact(place, told, spec).await?);
             } else {
-                let repository = &artifact.repository;
+                let repository = &told.repository;
                 notes.push(format!("{repository} is none of the repositories of this hook"));
             }
         }
@@ -247,34 +249,66 @@ struct Told {
     sequence: Option<u64>,
 }
 
-fn artifact(place: usize, document: Value) -> Result<Artifact, Fault> {
-    let invalid = |message: String| {
-        Fault::invalid("receiver-document-invalid", format!("document {place}: {message}"))
-    };
-    let told: Told =
-        serde_json::from_value(document).map_err(|error| invalid(error.to_string()))?;
-    let digest = told.digest.ok_or_else(|| {
-        let tag = told.tag.as_deref().unwrap_or("no tag");
-        let image = format!("{}:{tag}", told.repository);
-        Fault::invalid(
-            "digest-unknown",
-            format!("{image} was delivered without a digest; announce it by POST /v1/artifacts"),
-        )
-    })?;
-    let artifact = Artifact {
-        digest: digest
-            .parse()
-            .map_err(|_| invalid(format!("digest: found {digest:?}, expected sha256:...")))?,
-        repository: told.repository,
-        tag: told.tag,
-        git_ref: told.git_ref,
-        commit: told.commit,
-        committed_at: told.committed_at,
-        build_url: told.build_url,
-        sequence: told.sequence,
-    };
-    match artifact.fault() {
-        None => Ok(artifact),
-        Some(message) => Err(invalid(message)),
+impl Told {
+    fn read(place: usize, document: Value) -> Result<Self, Fault> {
+        serde_json::from_value(document).map_err(|error| invalid(place, &error.to_string()))
+    }
+}
+
+/// A receiver that tells what nobody can read.
+fn invalid(place: usize, message: &str) -> Fault {
+    Fault::invalid("receiver-document-invalid", format!("document {place}: {message}"))
+}
+
+impl Inner {
+    /// The artifact that was told of. What its tag means is asked now and never again:
+    /// tags move.
+    async fn artifact(
+        &self,
+        place: usize,
+        told: Told,
+        spec: &HookSpec,
+    ) -> Result<Artifact, EngineError> {
+        let digest = match (&told.digest, &told.tag) {
+            (Some(digest), _) => {
+                let expected = || format!("digest: found {digest:?}, expected sha256:...");
+                digest.parse().map_err(|_| invalid(place, &expected()))?
+            }
+            (None, Some(tag)) => self.meaning(&told.repository, tag, &spec.registry).await?,
+            (None, None) => return Err(invalid(place, "it has neither digest nor tag").into()),
+        };
+        let artifact = Artifact {
+            digest,
+            repository: told.repository,
+            tag: told.tag,
+            git_ref: told.git_ref,
+            commit: told.commit,
+            committed_at: told.committed_at,
+            build_url: told.build_url,
+            sequence: told.sequence,
+        };
+        match artifact.fault() {
+            None => Ok(artifact),
+            Some(message) => Err(invalid(place, &message).into()),
+        }
+    }
+
+    /// What a tag means at its registry.
+    async fn meaning(
+        &self,
+        repository: &str,
+        tag: &str,
+        choice: &RegistryChoice,
+    ) -> Result<Digest, EngineError> {
+        let mut access = RegistryAccess {
+            credentials: None,
+            private_address: choice.private_address,
+            plain_http: choice.plain_http,
+        };
+        if let Some(name) = &choice.secret {
+            let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_string() };
+            access.credentials = Some(self.ports.vault.get(&secret).await?);
+        }
+        Ok(self.ports.registries.digest(repository, tag, &access).await?)
     }
 }

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use deployd_core::config::{Scheme, Verification};
+use deployd_core::config::{Verification, VerificationScheme as Scheme};
 use deployd_core::secret::SecretValue;
 use deployd_core::{Digest, Fault, Timestamp};
 use hmac::{Hmac, Mac};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::documents::{document, plugin};
 use crate::fakes::life::Life;
+use crate::fakes::receivers::tagged;
 use crate::world::{Stage, caller, development};
 
 const SECRET: &str = "s3cret";
@@ -153,14 +154,13 @@ async fn what_can_not_be_read_is_a_dead_letter_and_holds_up_no_other() {
     let stage = stage().await;
     let unreadable = stage.delivered(&json!({"no": "list"})).await;
     let nameless = stage.delivered(&json!([{"kind": "artifact", "repository": 7}])).await;
-    let tagged =
-        json!([{"kind": "artifact", "repository": "registry.test/shop/frontend", "tag": "1"}]);
-    let tagged = stage.delivered(&tagged).await;
+    let bare = json!([{"kind": "artifact", "repository": "registry.test/shop/frontend"}]);
+    let bare = stage.delivered(&bare).await;
     let good = stage.delivered(&both("1")).await;
     for (id, code, word) in [
         (&unreadable, "plugin-invalid", "expected a list"),
         (&nameless, "receiver-document-invalid", "document 0"),
-        (&tagged, "digest-unknown", "registry.test/shop/frontend:1"),
+        (&bare, "receiver-document-invalid", "neither digest nor tag"),
     ] {
         let delivery = stage.settled(id).await;
         assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Dead, 1));
@@ -171,7 +171,34 @@ async fn what_can_not_be_read_is_a_dead_letter_and_holds_up_no_other() {
     assert_eq!(stage.settled(&good).await.status, DeliveryStatus::Read);
     let dead = stage.engine.deliveries(&registry(), Some(DeliveryStatus::Dead), None, 10).await;
     let dead: Vec<DeliveryId> = dead.unwrap().into_iter().map(|one| one.id).collect();
-    assert_eq!(dead, [tagged, nameless, unreadable]);
+    assert_eq!(dead, [bare, nameless, unreadable]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_tag_means_is_asked_of_its_registry() {
+    let stage = stage().await;
+    let mut document = hook(&json!({}));
+    let told = |tag: &str| {
+        let told = |name: &str| {
+            json!({"kind": "artifact", "repository": format!("registry.test/shop/{name}"),
+                "tag": tag, "ref": "refs/heads/main"})
+        };
+        json!([told("frontend"), told("backend")])
+    };
+    let refused = stage.delivered(&told("1")).await;
+    let fault = stage.settled(&refused).await.fault.unwrap();
+    assert_eq!(fault.code, "registry-refused");
+    let Document::Hook(envelope) = &mut document else { unreachable!() };
+    envelope.spec.registry.secret = Some("registry".parse().unwrap());
+    stage.apply(vec![document]).await;
+    let secret = SecretRef { owner: OPERATOR.to_owned(), name: "registry".to_owned() };
+    stage.world.vault.lock().unwrap().insert(secret, "ci:hunter2".into());
+    let id = stage.delivered(&told("2")).await;
+    let delivery = stage.settled(&id).await;
+    assert_eq!(delivery.status, DeliveryStatus::Read, "{:?}", delivery.fault);
+    assert_eq!(delivery.artifacts[0].digest, tagged("registry.test/shop/frontend", "2"));
+    let deployment = delivery.routes[0].deployment.clone().unwrap();
+    crate::world::assert_succeeded(&stage.end_of(&deployment).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,8 +9,8 @@ use deployd_core::config::{EffectLevel, PluginSpec};
 use deployd_core::ports::{
     Answer, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers,
     NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress,
-    Provisioned, Random, Receivers, Recipe, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
-    Staged, Templaters, Vault, VaultAdmin, VaultError,
+    Provisioned, Random, Receivers, Recipe, Registries, RegistryAccess, Rehearsals, Rehearsed,
+    Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -206,6 +206,13 @@ impl VaultAdmin for Outside {
 impl Receivers for Outside {
     async fn decode(&self, _: Call<'_>, _: &Delivery, _: &Value) -> Result<Vec<Value>, Fault> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Registries for Outside {
+    async fn digest(&self, _: &str, _: &str, _: &RegistryAccess) -> Result<Digest, Fault> {
+        Err(none("no registry is asked"))
     }
 }
 

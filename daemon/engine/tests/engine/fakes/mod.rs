@@ -51,6 +51,7 @@ impl Instance {
             checks: this.clone(),
             notifiers: this.clone(),
             receivers: this.clone(),
+            registries: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),
             clock: this.clone(),

@@ -12,9 +12,9 @@ use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, Delivery, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers,
     ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress,
-    Provisioned, Random, Readiness, Receivers, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
-    SensitiveObjects, Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters,
-    VaultAdmin, VaultError, WorkloadFault,
+    Provisioned, Random, Readiness, Receivers, Registries, RegistryAccess, Rehearsals, Rehearsed,
+    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Store, Strategies,
+    StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -43,6 +43,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         checks: nobody.clone(),
         notifiers: nobody.clone(),
         receivers: nobody.clone(),
+        registries: nobody.clone(),
         cluster: nobody.clone(),
         sender: nobody.clone(),
         clock: nobody.clone(),
@@ -179,6 +180,13 @@ impl Strategies for Nobody {
 #[async_trait]
 impl Receivers for Nobody {
     async fn decode(&self, _: Call<'_>, _: &Delivery, _: &Value) -> Result<Vec<Value>, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Registries for Nobody {
+    async fn digest(&self, _: &str, _: &str, _: &RegistryAccess) -> Result<Digest, Fault> {
         nobody()
     }
 }
