@@ -309,7 +309,7 @@ mod tests {
             query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(asked, [("service", "registry.example"), ("scope", "repository:shop/web:pull")]);
         match headers.get("authorization") {
-            Some(user) if user == USER => axum::Json(json!({"token": "t0ken"})).into_response(),
+            Some(user) if user == USER => json!({"token": "t0ken"}).to_string().into_response(),
             _ => StatusCode::UNAUTHORIZED.into_response(),
         }
     }
