@@ -36,7 +36,8 @@ pub const ATTEMPTS_MAX: u32 = 6;
 /// needs somebody to look, who can have the delivery read again.
 const RETRY_MS: u64 = 2_000;
 
-/// Deliveries that are kept of a hook; the oldest that were read go first.
+/// Deliveries that are kept of a hook, and a few more for a moment: the oldest go first,
+/// but for those that are still to be read.
 pub const KEPT_MAX: usize = 1_000;
 
 /// Names a delivery: as it sorts by time.

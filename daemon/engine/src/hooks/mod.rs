@@ -229,21 +229,6 @@ impl Inner {
         self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
         Ok(())
     }
-
-    /// What removes the oldest deliveries of a hook that were read, beyond those that
-    /// are kept.
-    async fn beyond(&self, hook: &Name, kept: usize) -> Result<Vec<Put>, EngineError> {
-        let store = &self.ports.store;
-        let all = store.scan(DELIVERIES, deliveries_of(hook), Order::Ascending, kept + 1).await?;
-        let Some((key, bytes)) = all.entries.first().filter(|_| all.entries.len() > kept) else {
-            return Ok(Vec::new());
-        };
-        let oldest: HookDelivery = decode(DELIVERIES.0, bytes)?;
-        let due = oldest.due_key().map(|key| Put { index: DELIVERIES_DUE, key, value: None });
-        let gone = [DELIVERIES, DELIVERY_BODIES];
-        let gone = gone.map(|index| Put { index, key: key.clone(), value: None });
-        Ok(gone.into_iter().chain(due).collect())
-    }
 }
 
 /// As whom a hook announces. No token has such a name.

@@ -13,8 +13,8 @@ use deployd_core::delivery::{
     DELIVERIES, DELIVERIES_DUE, DELIVERY_BODIES, DeliveryStatus, HookDelivery, KEPT_MAX, due,
 };
 use deployd_core::ports::{
-    Batch, Call, CallLog, Delivery, IdempotencyKey, LogLevel, Order, PluginInfo, RegistryAccess,
-    Scope,
+    Batch, Call, CallLog, Delivery, IdempotencyKey, KeyRange, LogLevel, Order, PluginInfo, Put,
+    RegistryAccess, Scope,
 };
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::views::Announced;
@@ -101,6 +101,30 @@ impl Inner {
             }
             self.read_one(key).await?;
         }
+        match due_keys.first().and_then(|key| Some(due(key)?.1)) {
+            Some(of) => self.drop_oldest(of).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the oldest deliveries of a hook beyond those that are kept, but for those
+    /// that are still to be read. `of` is the key of any of its deliveries.
+    async fn drop_oldest(&self, of: &[u8]) -> Result<(), EngineError> {
+        let hook = of.split(|byte| *byte == 0).next().unwrap_or_default();
+        let range = KeyRange::prefix(&[hook, &[0]].concat());
+        let store = &self.ports.store;
+        let all = store.scan(DELIVERIES, range, Order::Ascending, KEPT_MAX + AT_ONCE).await?;
+        let mut puts = Vec::new();
+        for (key, bytes) in all.entries.iter().take(all.entries.len().saturating_sub(KEPT_MAX)) {
+            let delivery: HookDelivery = decode(DELIVERIES.0, bytes)?;
+            if delivery.status != DeliveryStatus::Pending {
+                let gone = |index| Put { index, key: key.clone(), value: None };
+                puts.extend([DELIVERIES, DELIVERY_BODIES].map(gone));
+            }
+        }
+        if !puts.is_empty() {
+            store.append(Batch { puts, ..Batch::default() }).await?;
+        }
         Ok(())
     }
 
@@ -110,11 +134,7 @@ impl Inner {
         let known = found.map(|bytes| decode::<HookDelivery>(DELIVERIES.0, &bytes)).transpose()?;
         let Some(before) = known.filter(|one| one.due_key().as_deref() == Some(due_key)) else {
             // Somebody had it read meanwhile, or it is gone.
-            let put = deployd_core::ports::Put {
-                index: DELIVERIES_DUE,
-                key: due_key.to_vec(),
-                value: None,
-            };
+            let put = Put { index: DELIVERIES_DUE, key: due_key.to_vec(), value: None };
             self.ports.store.append(Batch { puts: vec![put], ..Batch::default() }).await?;
             return Ok(());
         };
@@ -128,8 +148,7 @@ impl Inner {
                 before.clone().failed(fault, self.ports.clock.now())
             }
         };
-        let mut puts = kept(Some(&before), &after)?;
-        puts.extend(self.beyond(&after.hook, KEPT_MAX).await?);
+        let puts = kept(Some(&before), &after)?;
         self.ports.store.append(Batch { puts, ..Batch::default() }).await?;
         Ok(())
     }

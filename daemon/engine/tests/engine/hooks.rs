@@ -2,7 +2,7 @@
 //! they are answered, read once, in order, and never in the way of others.
 
 use deployd_core::config::{Document, DocumentKind};
-use deployd_core::delivery::{ATTEMPTS_MAX, DeliveryId, DeliveryStatus, HookDelivery};
+use deployd_core::delivery::{ATTEMPTS_MAX, DeliveryId, DeliveryStatus, HookDelivery, KEPT_MAX};
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::{Actor, Digest, Name};
 use deployd_engine::{Arriving, Caller, EngineError};
@@ -268,4 +268,26 @@ async fn deliveries_of_a_hook_are_read_in_the_order_in_which_they_came() {
     crate::world::assert_succeeded(&stage.end_of(&newest).await);
     let history = stage.engine.history(Some(&development()), None, 1).await.unwrap();
     assert_eq!(history.deployments[0].id, newest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_deliveries_are_kept_and_whatever_is_still_to_be_read() {
+    let stage = stage().await;
+    stage.apply(vec![hook(&json!({"fails": "away"}))]).await;
+    let waits = stage.delivered(&both("1")).await;
+    // Its first attempt has failed, and the next one is later.
+    while stage.engine.delivery(&registry(), &waits).await.unwrap().attempts == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    stage.apply(vec![hook(&json!({}))]).await;
+    let mut ids = Vec::new();
+    for number in 0..KEPT_MAX + 50 {
+        ids.push(stage.delivered(&json!([{"kind": "weather", "day": number}])).await);
+    }
+    stage.settled(ids.last().unwrap()).await;
+    assert_eq!(stage.settled(&waits).await.status, DeliveryStatus::Read, "it was not dropped");
+    stage.settled(&stage.delivered(&json!([])).await).await;
+    let gone = stage.engine.delivery(&registry(), &ids[0]).await.unwrap_err();
+    assert!(matches!(gone, EngineError::NotFound { .. }), "{gone}");
+    stage.engine.delivery(&registry(), &ids[KEPT_MAX / 2]).await.unwrap();
 }
