@@ -41,7 +41,7 @@ pub use drafts::{
 };
 pub use drift::DriftArgs;
 pub use global::{Format, Globals, SecretText};
-pub use hooks::{HookCommand, HookListArgs};
+pub use hooks::{HookCommand, HookListArgs, HookTestArgs};
 pub use inventory::{
     InventoryArgs, InventoryCommand, PackageArgs, PathArgs, PointInTime, WhereArgs,
 };

@@ -8,6 +8,7 @@ mod crash;
 mod daemon;
 mod demo;
 mod doctor;
+mod hook_test;
 mod logging;
 mod metrics;
 mod registries;

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use deployd_cli::{Cli, Command, Output};
+use deployd_cli::args::HookCommand;
+use deployd_cli::{Cli, ClientCommand, Command, Output};
 use deployd_host::compiler::Supervisor;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::confinement::{self, Lasts};
 use crate::daemon::{Daemon, STORE};
 use crate::settings::Settings;
-use crate::{demo, doctor, logging};
+use crate::{demo, doctor, hook_test, logging};
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -47,6 +48,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
             }
             (_, Command::Doctor(args)) => doctor::run(&globals, &args).await,
             (_, Command::Restore(args)) => restore(&args.backup, &args.data, args.force),
+            (_, Command::Client(ClientCommand::Hooks(HookCommand::Test(args)))) => {
+                hook_test::run(&globals, &args).await
+            }
             (_, Command::Client(command)) => {
                 let mut output = Output::standard(&globals);
                 Ok(ExitCode::from(deployd_cli::run(&globals, command, &mut output).await))

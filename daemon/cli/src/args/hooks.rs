@@ -1,8 +1,12 @@
 //! What forges and registries deliver.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use deployd_core::Name;
 use deployd_core::delivery::{DeliveryId, DeliveryStatus};
+
+use super::ConfigField;
 
 /// Deliveries to hooks.
 #[derive(Debug, Clone, Subcommand)]
@@ -25,6 +29,8 @@ Examples:
         #[arg(long)]
         captured: bool,
     },
+    /// Show what a receiver makes of a captured delivery, without a daemon
+    Test(HookTestArgs),
     /// Have a delivery read again, as if it had just arrived
     #[command(after_help = "\
 Examples:
@@ -59,6 +65,37 @@ pub struct HookListArgs {
     /// How many
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub limit: u32,
+}
+
+/// Read a captured delivery.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+FILE is what `deployd hooks show --captured` prints, or a body alone; then its headers are given.
+Nothing is verified, and nothing announced.
+
+Examples:
+  deployd hooks test daemon/sample/hooks/delivery.json --receiver registry
+  deployd hooks test package.json --receiver github --header 'x-github-event: package'
+  deployd hooks show ci 01m7y0qrw08tecvb4zywttp9wa --captured | deployd hooks test - --receiver ./receiver.wasm")]
+pub struct HookTestArgs {
+    /// The delivery; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A receiver that is shipped, or the file of a component with its manifest beside it
+    #[arg(long, value_name = "ID|FILE.wasm")]
+    pub receiver: String,
+    /// A field of the receiver's configuration; may be given several times
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub config: Vec<ConfigField>,
+    /// A header of the delivery; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<(String, String)>,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once(':').ok_or_else(|| format!("found {text:?}, expected NAME: VALUE"))?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as clap wants it")]

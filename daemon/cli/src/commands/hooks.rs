@@ -35,6 +35,11 @@ pub(super) async fn hooks(context: &mut Context<'_>, command: HookCommand) -> Re
                 output.document(&delivery)?;
             }
         }
+        HookCommand::Test(_) => {
+            let message =
+                "only the whole program can do that: it has the plugins, a client has not";
+            return Err(CliError::Failed(message.to_owned()));
+        }
         HookCommand::Replay { hook, id } => {
             let delivery = client.replay_delivery(&hook, &id).await?;
             if output.is_human() {

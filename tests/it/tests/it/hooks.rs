@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
+use crate::program::deployd;
 use crate::stage::{ENVIRONMENT, Stage};
 use crate::wait::until;
 
@@ -65,4 +66,30 @@ async fn an_image_that_a_registry_tells_of_is_deployed_once() {
     let dead = stage.read_delivery(r#"{"events": 7}"#).await;
     assert_eq!(dead["status"], "dead", "{dead:#}");
     assert!(dead["fault"].to_string().contains("/body/events"), "{dead:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_captured_delivery_is_read_without_a_daemon() {
+    let stage = Stage::set().await;
+    stage.hooked().await;
+    let id = stage.delivered(SECRET, DELIVERY).await.ok()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/hooks/registry/deliveries/{id}/captured");
+    let captured = stage.client.get(&path).await.ok();
+    assert!(!captured.to_string().contains(SECRET), "{captured:#}");
+    let file = stage.folder().join("captured.json");
+    std::fs::write(&file, captured.to_string()).unwrap();
+    let file = file.display().to_string();
+    let test = |more: &[&str]| {
+        let line = ["hooks", "test", &file, "-o", "json", "--receiver"];
+        deployd(line.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let said = test(&["registry", "--config", "registry=other.example.com"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let told: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(told[0]["repository"], "other.example.com/shop/frontend", "{told:#}");
+    // Another receiver says what it misses, and one that is none what there is.
+    let said = test(&["github"]).await;
+    assert!(said.code != Some(0) && said.err.contains("x-github-event"), "{said:?}");
+    let said = test(&["nothing"]).await;
+    assert!(said.code != Some(0) && said.err.contains("cloudevents"), "{said:?}");
 }
