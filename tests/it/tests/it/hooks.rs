@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
-use crate::program::deployd;
+use crate::program::{Build, ended};
 use crate::stage::{ENVIRONMENT, Stage};
 use crate::wait::until;
 
@@ -80,8 +80,9 @@ async fn a_captured_delivery_is_read_without_a_daemon() {
     std::fs::write(&file, captured.to_string()).unwrap();
     let file = file.display().to_string();
     let test = |more: &[&str]| {
-        let line = ["hooks", "test", &file, "-o", "json", "--receiver"];
-        deployd(line.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+        let mut command = Build::Plain.command();
+        command.args(["hooks", "test", &file, "-o", "json", "--receiver"]).args(more);
+        ended(command)
     };
     let said = test(&["registry", "--config", "registry=other.example.com"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
