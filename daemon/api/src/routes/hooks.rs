@@ -110,16 +110,21 @@ async fn receive(
         key: asked.query.key,
         source: source.clone(),
     };
-    let received = api.engine().receive(&hook, arriving).await;
-    if let Err(EngineError::Fault(fault)) = &received
-        && fault.code == "delivery-refused"
-    {
-        let what = format!("receiveDelivery: hook {hook}: {}", fault.message);
-        journal_refusal(&api, None, source, &what).await;
-        let detail = "The delivery is not signed with a secret of this hook, or too late.";
-        return Err(Problem::new(Code::Denied, detail));
-    }
-    let received = received?;
+    let received = match api.engine().receive(&hook, arriving).await {
+        Ok(received) => received,
+        Err(error) => {
+            let why = match &error {
+                EngineError::Fault(fault) if fault.code == "delivery-refused" => &fault.message,
+                EngineError::NotFound { .. } => "there is none of this name",
+                _ => return Err(error.into()),
+            };
+            let what = format!("receiveDelivery: hook {hook}: {why}");
+            journal_refusal(&api, None, source, &what).await;
+            // The same for both: strangers do not learn which hooks there are.
+            let detail = "There is no such hook, or the delivery is not signed with its secret, or too late.";
+            return Err(Problem::new(Code::Denied, detail));
+        }
+    };
     let location = format!("/v1/hooks/{hook}/deliveries/{}", received.id);
     Ok(Accepted { value: received, location })
 }
