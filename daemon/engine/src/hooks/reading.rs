@@ -116,8 +116,8 @@ impl Inner {
         let all = store.scan(DELIVERIES, range, Order::Ascending, KEPT_MAX + AT_ONCE).await?;
         let mut puts = Vec::new();
         for (key, bytes) in all.entries.iter().take(all.entries.len().saturating_sub(KEPT_MAX)) {
-            let delivery: HookDelivery = decode(DELIVERIES.0, bytes)?;
-            if delivery.status != DeliveryStatus::Pending {
+            let delivery = decode::<HookDelivery>(DELIVERIES.0, bytes);
+            if !delivery.is_ok_and(|delivery| delivery.status == DeliveryStatus::Pending) {
                 let gone = |index| Put { index, key: key.clone(), value: None };
                 puts.extend([DELIVERIES, DELIVERY_BODIES].map(gone));
             }
@@ -131,7 +131,14 @@ impl Inner {
     async fn read_one(self: &Arc<Self>, due_key: &[u8]) -> Result<(), EngineError> {
         let Some((_, key)) = due(due_key) else { return Ok(()) };
         let found = self.ports.store.get(DELIVERIES, key).await?;
-        let known = found.map(|bytes| decode::<HookDelivery>(DELIVERIES.0, &bytes)).transpose()?;
+        let known = found.and_then(|bytes| match decode::<HookDelivery>(DELIVERIES.0, &bytes) {
+            Ok(delivery) => Some(delivery),
+            Err(error) => {
+                // One record that can't be read must not keep all others waiting.
+                tracing::error!(%error, "a delivery is passed over");
+                None
+            }
+        });
         let Some(before) = known.filter(|one| one.due_key().as_deref() == Some(due_key)) else {
             // Somebody had it read meanwhile, or it is gone.
             let put = Put { index: DELIVERIES_DUE, key: due_key.to_vec(), value: None };

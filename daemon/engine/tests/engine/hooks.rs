@@ -2,9 +2,12 @@
 //! they are answered, read once, in order, and never in the way of others.
 
 use deployd_core::config::{Document, DocumentKind};
-use deployd_core::delivery::{ATTEMPTS_MAX, DeliveryId, DeliveryStatus, HookDelivery, KEPT_MAX};
+use deployd_core::delivery::{
+    ATTEMPTS_MAX, DELIVERIES, DELIVERIES_DUE, DeliveryId, DeliveryStatus, HookDelivery, KEPT_MAX,
+};
+use deployd_core::ports::{Batch, Put, Store as _};
 use deployd_core::secret::{OPERATOR, SecretRef};
-use deployd_core::{Actor, Digest, Name};
+use deployd_core::{Actor, Digest, Name, Timestamp};
 use deployd_engine::{Arriving, Caller, EngineError};
 use serde_json::{Value, json};
 
@@ -299,4 +302,18 @@ async fn the_newest_deliveries_are_kept_and_whatever_is_still_to_be_read() {
     let gone = stage.engine.delivery(&registry(), &ids[0]).await.unwrap_err();
     assert!(matches!(gone, EngineError::NotFound { .. }), "{gone}");
     stage.engine.delivery(&registry(), &ids[KEPT_MAX / 2]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn i14_a_record_that_is_damaged_holds_up_no_other() {
+    let stage = stage().await;
+    let id = stage.delivered(&both("1")).await;
+    let mut damaged = stage.settled(&id).await;
+    damaged.due = Some(Timestamp(1));
+    let due = Put { index: DELIVERIES_DUE, key: damaged.due_key().unwrap(), value: Some(vec![]) };
+    let bad = Put { index: DELIVERIES, key: damaged.key(), value: Some(b"{".to_vec()) };
+    let batch = Batch { puts: vec![due, bad], ..Batch::default() };
+    stage.world.store.append(batch).await.unwrap();
+    let next = stage.delivered(&both("2")).await;
+    assert_eq!(stage.settled(&next).await.status, DeliveryStatus::Read);
 }
