@@ -38,8 +38,8 @@ pub struct HostOptions {
     pub compiler: Option<Arc<Supervisor>>,
 }
 
-/// Hosts plugins. Implements `Drivers`, `Templaters`, `Strategies`, `Notifiers`
-/// and `Checks` of core's ports.
+/// Hosts plugins. Implements `Drivers`, `Templaters`, `Strategies`, `Notifiers`,
+/// `Receivers` and `Checks` of core's ports.
 pub struct PluginHost {
     loader: Loader,
     pub(crate) shared: Shared,

@@ -1,6 +1,7 @@
 //! Reads deliveries: those of one hook one after the other, in the order in which they
 //! arrived, so that what is announced last is what arrived last. One that can't be
-//! read now waits, and holds up no other.
+//! read now waits, and holds up no other; when it is read at last, its artifacts are
+//! late only if the receiver gives them a place (`sequence`).
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
 
+use crate::sample::{document, request};
 use crate::stage::{ENVIRONMENT, SIGNING_SECRET, Stage};
 use crate::wait::until;
 
@@ -78,7 +79,6 @@ impl Suite {
 
 /// A canary that goes on when others have tested it.
 fn documents(port: u16) -> Value {
-    let document = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "deployd.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     let all = [
         document("Plugin", "canary", json!({"kind": "strategy", "source": {"shipped": "canary"}})),
         document(
@@ -121,12 +121,7 @@ fn documents(port: u16) -> Value {
             }),
         ),
     ];
-    let files: Vec<Value> = all
-        .iter()
-        .enumerate()
-        .map(|(n, one)| json!({"path": format!("{n}.yaml"), "text": one.to_string()}))
-        .collect();
-    json!({ "files": files })
+    request(&all)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,30 +4,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::sample;
 use crate::stage::{NAMESPACE, Stage};
 use crate::wait::until;
-
-/// A canary that waits for a person.
-fn documents() -> Value {
-    let document = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "deployd.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-    let all = [
-        document("Plugin", "canary", json!({"kind": "strategy", "source": {"shipped": "canary"}})),
-        document(
-            "EnvironmentType",
-            "development",
-            json!({
-                "templater": {"plugin": "score-k8s"},
-                "strategy": {"plugin": "canary", "config": {"steps": [
-                    {"weight": 50}, {"pause": {"message": "look at it"}},
-                ]}},
-                "values": {"domain": "dev.localhost"},
-            }),
-        ),
-    ];
-    let file =
-        |(n, one): (usize, &Value)| json!({"path": format!("{n}.yaml"), "text": one.to_string()});
-    json!({"files": all.iter().enumerate().map(file).collect::<Vec<Value>>()})
-}
 
 /// People with kubectl.
 struct Hands(Client);
@@ -53,7 +32,7 @@ impl Hands {
 async fn half_way() -> (Stage, Hands, String) {
     let stage = Stage::set().await;
     stage.deployed('1').await;
-    stage.client.post("/v1/documents:apply", &documents()).await.ok();
+    stage.client.post("/v1/documents:apply", &sample::waiting_canary("look at it")).await.ok();
     let id = stage.announce('2').await;
     until("the rollout pauses", || async {
         let record = stage.deployment(&id).await;

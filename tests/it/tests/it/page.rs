@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::sample;
 use crate::stage::{ENVIRONMENT, Stage};
 use crate::wait::until;
 
@@ -32,28 +33,6 @@ return {
   opened: window.opened,
 };
 ";
-
-/// A canary of half of the traffic that waits for a person, with a message.
-fn documents() -> Value {
-    let document = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "deployd.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-    let all = [
-        document("Plugin", "canary", json!({"kind": "strategy", "source": {"shipped": "canary"}})),
-        document(
-            "EnvironmentType",
-            "development",
-            json!({
-                "templater": {"plugin": "score-k8s"},
-                "strategy": {"plugin": "canary", "config": {"steps": [
-                    {"weight": 50}, {"pause": {"message": MARKUP}},
-                ]}},
-                "values": {"domain": "dev.localhost"},
-            }),
-        ),
-    ];
-    let file =
-        |(n, one): (usize, &Value)| json!({"path": format!("{n}.yaml"), "text": one.to_string()});
-    json!({"files": all.iter().enumerate().map(file).collect::<Vec<Value>>()})
-}
 
 impl Browser {
     /// Waits until what is seen is such.
@@ -111,7 +90,7 @@ async fn steer(stage: &Stage, id: &str, how: &str, body: Value) {
 async fn a_rollout_is_watched_in_a_browser() {
     let stage = Stage::set().await;
     stage.deployed('1').await;
-    stage.client.post("/v1/documents:apply", &documents()).await.ok();
+    stage.client.post("/v1/documents:apply", &sample::waiting_canary(MARKUP)).await.ok();
     let id = stage.announce('2').await;
     let browser = Browser::start().await;
     browser.looks_at_the_newest(&stage).await;

@@ -31,6 +31,39 @@ pub(crate) fn documents(webhook: &str) -> Value {
     json!({"files": files})
 }
 
+/// What has new versions of the sample wait at half of the requests for a person, with
+/// a message; as a request to apply it.
+pub(crate) fn waiting_canary(message: &str) -> Value {
+    let steps = json!([{"weight": 50}, {"pause": {"message": message}}]);
+    request(&[
+        document("Plugin", "canary", json!({"kind": "strategy", "source": {"shipped": "canary"}})),
+        document(
+            "EnvironmentType",
+            "development",
+            json!({
+                "templater": {"plugin": "score-k8s"},
+                "strategy": {"plugin": "canary", "config": {"steps": steps}},
+                "values": {"domain": "dev.localhost"},
+            }),
+        ),
+    ])
+}
+
+/// A document.
+pub(crate) fn document(kind: &str, name: &str, spec: Value) -> Value {
+    let mut made =
+        json!({"apiVersion": "deployd.dev/v1", "kind": kind, "metadata": {"name": name}});
+    made["spec"] = spec;
+    made
+}
+
+/// A request to apply documents.
+pub(crate) fn request(documents: &[Value]) -> Value {
+    let file =
+        |(n, one): (usize, &Value)| json!({"path": format!("{n}.yaml"), "text": one.to_string()});
+    json!({"files": documents.iter().enumerate().map(file).collect::<Vec<Value>>()})
+}
+
 /// Writes the sample into a folder, as a person has it.
 pub(crate) fn write(folder: &Path, webhook: &str) {
     for file in documents(webhook)["files"].as_array().unwrap() {
