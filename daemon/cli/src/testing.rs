@@ -207,6 +207,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         gates: Vec::new(),
         steps: steps.into(),
         destroy: Vec::new(),
+        jobs: Vec::new(),
         rollout: None,
         held: None,
         cancel: None,

@@ -304,6 +304,10 @@ pub struct Manifests {
     pub namespace: String,
     /// The objects, resources' first.
     pub objects: Vec<Manifest>,
+    /// Jobs that run once in a deployment, and are no part of what should be there
+    /// ([`jobs`](crate::rollout::jobs)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Manifest>,
 }
 
 impl Manifests {
@@ -312,6 +316,11 @@ impl Manifests {
     /// references only with each other.
     pub fn references(&self) -> BTreeSet<ObjectRef> {
         self.objects.iter().filter_map(|manifest| self.reference(&manifest.object)).collect()
+    }
+
+    /// The objects, and the Jobs that run once.
+    pub fn all(&self) -> impl Iterator<Item = &Manifest> {
+        self.objects.iter().chain(&self.jobs)
     }
 
     /// The reference of one object.
@@ -376,8 +385,7 @@ pub struct Preview {
 pub fn changes(before: &Manifests, after: &Manifests) -> Vec<ObjectChange> {
     let by_reference = |manifests: &Manifests| -> BTreeMap<ObjectRef, Value> {
         manifests
-            .objects
-            .iter()
+            .all()
             .filter_map(|m| Some((manifests.reference(&m.object)?, m.object.clone())))
             .collect()
     };
@@ -457,7 +465,7 @@ mod tests {
             .iter()
             .map(|object| Manifest { owner: ObjectOwner::Environment, object: object.clone() })
             .collect();
-        Manifests { namespace: "ns".into(), objects }
+        Manifests { namespace: "ns".into(), objects, ..Manifests::default() }
     }
 
     fn config_map(name: &str, value: i32) -> Value {

@@ -65,7 +65,8 @@ pub fn quarantines(record: &DeploymentRecord) -> Option<(&str, &str)> {
     let work = record.work.as_ref().filter(|_| failed)?;
     let fault = work.failure.as_ref().filter(|fault| fault.class == FaultClass::Permanent)?;
     let by_rollout = work.steps.iter().any(|step| {
-        matches!(step.kind, StepKind::Rollout { .. }) && step.status == StepStatus::Failed
+        matches!(step.kind, StepKind::Rollout { .. } | StepKind::Job { .. })
+            && step.status == StepStatus::Failed
     });
     if !by_rollout || fault.code == "checks-inconclusive" {
         return None;

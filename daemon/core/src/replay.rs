@@ -276,12 +276,11 @@ fn walk(
 /// How manifests differ, object by object, field by field.
 pub fn differences_of_manifests(recorded: &Manifests, replayed: &Manifests) -> Vec<Difference> {
     let by_reference = |manifests: &Manifests| -> BTreeMap<_, Value> {
-        let objects = manifests.objects.iter();
-        objects
-            .filter_map(|manifest| {
-                Some((manifests.reference(&manifest.object)?, manifest.object.clone()))
-            })
-            .collect()
+        let all = manifests.all();
+        all.filter_map(|manifest| {
+            Some((manifests.reference(&manifest.object)?, manifest.object.clone()))
+        })
+        .collect()
     };
     let (old, new) = (by_reference(recorded), by_reference(replayed));
     let mut references: Vec<_> = old.keys().chain(new.keys()).collect();
@@ -413,7 +412,7 @@ mod tests {
             owner: ObjectOwner::Environment,
             object: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": value}),
         };
-        let all = |objects| Manifests { namespace: "ns".into(), objects };
+        let all = |objects| Manifests { namespace: "ns".into(), objects, ..Manifests::default() };
         let recorded = all(vec![object("a", 1), object("b", 1)]);
         let replayed = all(vec![object("b", 2), object("c", 1)]);
         let found = differences_of_manifests(&recorded, &replayed);

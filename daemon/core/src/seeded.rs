@@ -62,6 +62,9 @@ seeded_bugs! {
     /// A deployment can begin while another is active.
     TwoActive: "I4", "deployd-core",
         "deployment::tests::course::i4_one_active_deployment_and_automatic_ones_supersede_each_other";
+    /// Jobs are undone in the order in which they ran.
+    JobsUndoneInOrder: "I7", "deployd-core",
+        "deployment::tests::jobs::i7_what_is_undone_is_so_in_the_reverse_order";
     /// A newer automatic deployment takes the place of a person's.
     ManualOneSuperseded: "I4", "deployd-engine",
         "requests::an_automatic_one_that_waits_is_superseded_and_manual_ones_are_not";

@@ -157,7 +157,8 @@ impl Inner {
     ) -> Result<Vec<ObjectRef>, EngineError> {
         let applies = |kind: &StepKind| {
             let action = StepKind::ApplyResources == *kind || StepKind::Restore == *kind;
-            action || matches!(kind, StepKind::Rollout { action: Action::Apply { .. } })
+            let job = matches!(kind, StepKind::Job { .. } | StepKind::Undo { .. });
+            action || job || matches!(kind, StepKind::Rollout { action: Action::Apply { .. } })
         };
         let steps = record.work.iter().flat_map(|work| work.steps.iter());
         let results: Vec<Digest> =

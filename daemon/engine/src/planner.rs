@@ -18,8 +18,9 @@ use deployd_core::ports::{
 use deployd_core::replay::PlanBasis;
 use deployd_core::resolve::{self, Context, Missing};
 use deployd_core::rollout::checking::PlannedCheck;
+use deployd_core::rollout::jobs;
 use deployd_core::set::{DeploymentSet, diff};
-use deployd_core::{Digest, EnvironmentId, Name};
+use deployd_core::{Digest, EnvironmentId, Fault, Name};
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
@@ -347,8 +348,16 @@ impl Inner {
             Err(fault) => (Vec::new(), Some(fault)),
         };
         let namespace = namespace(plan, outputs, Missing::Preview)?;
-        let mut manifests = Manifests { namespace, objects: there };
+        let mut manifests = Manifests { namespace, objects: there, ..Manifests::default() };
         manifests.objects.extend(rendered);
+        // What is wrong with one is said where it is rendered, too.
+        let (manifests, problem) = match jobs::split(manifests) {
+            Ok(manifests) => (manifests, problem),
+            Err(error) => {
+                let fault = Fault::invalid("job-invalid", error.to_string());
+                (Manifests::default(), Some(fault))
+            }
+        };
         let before: Manifests = match &state.deployed {
             Some(deployed) => content(store, "manifests", deployed.manifests).await?,
             None => Manifests::default(),
@@ -374,7 +383,7 @@ impl Inner {
         let call = Call { plugin: templater, scope, log };
         let rendered = self.ports.templaters.render(call, &input).await?;
         let namespace = namespace(plan, outputs, missing)?;
-        Ok(Manifests { namespace, objects: owned(set, rendered) })
+        Ok(Manifests { namespace, objects: owned(set, rendered), ..Manifests::default() })
     }
 
     /// What the templater gets. What the plan names may be stored, or, of a plan

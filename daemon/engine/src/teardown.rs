@@ -315,7 +315,7 @@ impl Inner {
         state: &EnvironmentState,
         applied: &Manifests,
     ) -> Result<Manifests, EngineError> {
-        let mut kept = Manifests { namespace: applied.namespace.clone(), objects: Vec::new() };
+        let mut kept = Manifests { namespace: applied.namespace.clone(), ..Manifests::default() };
         for unused in plan.unused.iter().filter(|one| one.when_unused == WhenUnused::Keep) {
             let of_it = deployd_core::plan::ObjectOwner::Resource(unused.uid.clone());
             if state.resources.contains_key(&unused.uid) {

@@ -15,6 +15,8 @@ pub fn label(step: &Step) -> String {
         StepKind::ApplyResources => "apply resources' objects".to_owned(),
         StepKind::Decide { .. } => "ask the strategy".to_owned(),
         StepKind::Rollout { action } => action_label(action),
+        StepKind::Job { job } => format!("run Job {}", clean(&job.name)),
+        StepKind::Undo { job, .. } => clean(&job.undoing()),
         StepKind::Restore => "bring back what ran before".to_owned(),
         StepKind::Prune => "remove what is left over".to_owned(),
         StepKind::Destroy { uid } if step.inputs.is_some() => {

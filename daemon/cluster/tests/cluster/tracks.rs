@@ -33,7 +33,7 @@ fn manifests(namespace: &str, version: &str, route: &Value) -> Manifests {
     let web = ObjectOwner::Workload("web".to_owned());
     let mut all = vec![Manifest { owner: ObjectOwner::Environment, object: route.clone() }];
     all.extend(objects.into_iter().map(|object| Manifest { owner: web.clone(), object }));
-    Manifests { namespace: namespace.to_owned(), objects: all }
+    Manifests { namespace: namespace.to_owned(), objects: all, jobs: Vec::new() }
 }
 
 fn http_route() -> Value {

@@ -40,7 +40,7 @@ const LABELS: [&str; 4] = ["labels", "annotations", "matchLabels", "selector"];
 pub(super) fn documents(plan: &Plan, manifests: &Manifests) -> BTreeMap<String, Value> {
     let instance = format!("{}-{}", plan.environment.application, plan.environment.environment);
     let mut documents = BTreeMap::new();
-    for manifest in &manifests.objects {
+    for manifest in manifests.all() {
         let Some(reference) = ObjectRef::of(&manifest.object) else { continue };
         let mut object = replaced(&manifest.object, &|text| in_words(plan, text));
         quieten(&mut object);

@@ -83,6 +83,7 @@ fn plan(environment: &str, values: &Value, password: &str) -> Resolved {
         manifests: Ok(Manifests {
             namespace: format!("shop-{environment}"),
             objects: vec![Manifest { owner: ObjectOwner::Environment, object }],
+            jobs: Vec::new(),
         }),
     }
 }

@@ -1,11 +1,14 @@
-//! What is left to do of a deployment once what was asked for runs.
+//! What is left to do of a deployment once what was asked for runs, or can't.
 
 use std::collections::BTreeMap;
 
 use super::event::DestroyStep;
-use super::state::{Deployment, Step, StepId, StepKind};
+use super::jobs;
+use super::state::{Deployment, EnvironmentState, Step, StepId, StepKind};
 use super::transition::push;
 use crate::graph::Uid;
+use crate::rollout::jobs::When;
+use crate::seeded::{Bug, seeded};
 
 /// What is left to do once what was asked for runs: objects that nobody wants
 /// go, then resources, each after those that need it.
@@ -44,4 +47,32 @@ pub(super) fn push_closing(deployment: &mut Deployment, after: Vec<StepId>) {
 fn destroy_id(step: &DestroyStep) -> StepId {
     let of_begun = step.inputs.map(|inputs| format!("@{}", inputs.short())).unwrap_or_default();
     StepId(format!("destroy:{}{of_begun}", step.uid))
+}
+
+/// Has what ran before brought back, if something of the new may be in the
+/// cluster, and if there is something to go back to.
+///
+/// In the reverse order of what was done: Jobs that ran after the rollout are undone,
+/// then what ran before is brought back and what is new goes, then Jobs that ran
+/// before the rollout are undone. So nothing is undone as long as something is there
+/// that came after it.
+pub(super) fn restore(state: &EnvironmentState, deployment: &mut Deployment) {
+    let needed = !seeded(Bug::RestoreForgotten)
+        && state.deployed.is_some()
+        && deployment.has_applied()
+        && !deployment.is_restoring()
+        && !deployment.is_committed();
+    if !needed {
+        return;
+    }
+    let (after, before): (Vec<_>, Vec<_>) =
+        jobs::to_undo(deployment).into_iter().partition(|(job, _)| job.when == When::After);
+    let undone = jobs::push_undo(deployment, after, &[]);
+    // What ran before comes back also where something could not be undone: `next`
+    // has it begin when nothing more can be.
+    push(deployment, "restore", StepKind::Restore, Vec::new());
+    let prune = StepId("prune".to_owned());
+    push(deployment, &prune.0, StepKind::Prune, vec![StepId("restore".to_owned())]);
+    let first: Vec<StepId> = [prune].into_iter().chain(undone).collect();
+    jobs::push_undo(deployment, before, &first);
 }

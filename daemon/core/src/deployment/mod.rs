@@ -9,6 +9,7 @@ mod begun;
 mod closing;
 mod drift;
 mod event;
+pub mod jobs;
 mod next;
 mod observed;
 pub mod projection;

@@ -143,7 +143,10 @@ pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
 /// Whether a step goes on although the deployment can't succeed any more, or
 /// has succeeded but for cleaning up.
 fn is_closing(step: &Step) -> bool {
-    matches!(step.kind, StepKind::Restore | StepKind::Prune | StepKind::Destroy { .. })
+    matches!(
+        step.kind,
+        StepKind::Restore | StepKind::Prune | StepKind::Destroy { .. } | StepKind::Undo { .. }
+    )
 }
 
 fn of_step(active: &Deployment, step: &Step, stopping: bool, now: Timestamp) -> Option<Intent> {
@@ -174,9 +177,20 @@ fn can_begin(active: &Deployment, step: &Step) -> bool {
         || step.kind == StepKind::Plan
         || (is_closing(step) && !active.is_teardown());
     // What is brought back must not meet what is still being applied.
-    let alone = !matches!(step.kind, StepKind::Restore)
+    let alone = !matches!(step.kind, StepKind::Restore | StepKind::Undo { .. })
         || !active.steps.iter().any(|other| other.status == StepStatus::Running);
-    met && open_gate && alone && !active.holds(&step.id)
+    met && open_gate && alone && !active.holds(&step.id) && !waits_for_undoing(active, step)
+}
+
+/// Whether something is to be undone before what ran before is brought back. Where
+/// that fails it comes back all the same.
+fn waits_for_undoing(active: &Deployment, step: &Step) -> bool {
+    let waits = |other: &Step| {
+        matches!(other.kind, StepKind::Undo { .. })
+            && (other.is_open()
+                || (other.status == StepStatus::Waiting && can_begin(active, other)))
+    };
+    step.kind == StepKind::Restore && active.steps.iter().any(waits)
 }
 
 fn begin(active: &Deployment, step: &Step) -> Intent {

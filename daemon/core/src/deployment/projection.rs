@@ -22,6 +22,7 @@ use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::journal::Version;
 use crate::ports::{Index, KeyRange, Put};
+use crate::rollout::jobs::JobRun;
 use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 
 /// Environments: `application/environment` -> [`EnvironmentHead`].
@@ -71,6 +72,9 @@ pub struct EnvironmentHead {
     /// failed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tracks: BTreeSet<String>,
+    /// As in [`EnvironmentState`]: those of the last deployment, most often none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobRun>,
     /// As in [`EnvironmentState`]: few, and only while something went wrong or
     /// goes on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -93,6 +97,7 @@ impl EnvironmentHead {
             deployed: state.deployed.clone(),
             applied: state.applied.clone(),
             tracks: state.tracks.clone(),
+            jobs: state.jobs.clone(),
             begun: state.begun.clone(),
             touched: state.touched,
             drift: state.drift.clone(),
@@ -114,7 +119,7 @@ impl EnvironmentHead {
             (Some(_), record) => Some(record?.work?),
         };
         let queue = queue.into_iter().map(queued).collect();
-        let Self { accepted, deployed, applied, tracks, begun, touched, drift, .. } = self;
+        let Self { accepted, deployed, applied, tracks, jobs, begun, touched, drift, .. } = self;
         let resources = resources.into();
         Some(EnvironmentState {
             accepted,
@@ -124,6 +129,7 @@ impl EnvironmentHead {
             resources,
             applied,
             tracks,
+            jobs,
             begun,
             touched,
             drift,

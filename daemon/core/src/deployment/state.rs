@@ -13,6 +13,7 @@ use crate::archive::Provenance;
 use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
+use crate::rollout::jobs::{JobRun, RolloutJob};
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
@@ -42,6 +43,10 @@ pub struct EnvironmentState {
     /// cluster: what was begun to be applied of them, and not pruned since.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tracks: BTreeSet<String>,
+    /// Runs of Jobs of which something may be in the cluster: begun, and not taken
+    /// away since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobRun>,
     /// What earlier deployments have begun to provision, and of which it is not
     /// known that it is there: they were ended in the middle, or failed. Also
     /// of a resource that is there, when it was begun with other inputs.
@@ -141,7 +146,8 @@ pub struct BegunResource {
 }
 
 /// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
-/// `apply-resources`, `decide:1`, `rollout:1`, `restore`, `prune`, `destroy:<uid>`.
+/// `apply-resources`, `job:<name>`, `decide:1`, `rollout:1`, `undo:<name>`, `restore`,
+/// `prune`, `destroy:<uid>`.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -186,6 +192,18 @@ pub enum StepKind {
     Rollout {
         /// What.
         action: Action,
+    },
+    /// Runs a Job to its end.
+    Job {
+        /// Which.
+        job: RolloutJob,
+    },
+    /// Runs what undoes a Job, after that has ended.
+    Undo {
+        /// Which was begun.
+        job: RolloutJob,
+        /// The step that has begun it.
+        of: StepId,
     },
     /// Brings back what ran before.
     Restore,
@@ -428,6 +446,9 @@ pub struct Deployment {
     /// Resources to destroy at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destroy: Vec<DestroyStep>,
+    /// Jobs to run once the rollout is complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<RolloutJob>,
     /// Where the strategy stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,

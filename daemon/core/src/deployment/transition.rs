@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::begun::{forget_begun, remember_begun};
-use super::closing::push_closing;
+use super::closing::{push_closing, restore};
 use super::drift;
 use super::event::Event;
+use super::jobs;
 use super::observed::{failed, told};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
@@ -169,6 +170,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         gates: Vec::new(),
         steps: vec![plan].into(),
         destroy: Vec::new(),
+        jobs: Vec::new(),
         rollout: None,
         held: None,
         cancel: None,
@@ -237,6 +239,7 @@ fn work(
             {
                 state.tracks.insert(track.clone());
             }
+            jobs::begun(state, deployment, step);
         }
         Event::StepPending { step, token, poll_at, message, .. } => {
             let step = open_step(deployment, step)?;
@@ -321,6 +324,7 @@ fn work(
                 if deployment.is_teardown() && *outcome == Outcome::Succeeded {
                     state.applied.clear();
                     state.tracks.clear();
+                    state.jobs.clear();
                     state.drift = None;
                 }
                 drift::deployed(state, &deployment.request);
@@ -439,6 +443,7 @@ fn succeeded(
             };
             state.applied = kept.into_iter().collect();
             state.tracks.clear();
+            state.jobs.retain(|run| run.deployment == deployment.id);
         }
         StepKind::Destroy { uid } => {
             forget_begun(state, uid, step.inputs);
@@ -452,7 +457,9 @@ fn succeeded(
         StepKind::Render if result.is_none() => {
             return Err("rendering needs a result".to_owned());
         }
-        StepKind::Render | StepKind::ApplyResources | StepKind::Restore => {}
+        StepKind::Render => jobs::rendered(deployment, observed)?,
+        StepKind::Job { job } => jobs::ran(state, deployment, &step.id, job),
+        StepKind::ApplyResources | StepKind::Restore | StepKind::Undo { .. } => {}
     }
     Ok(())
 }
@@ -513,7 +520,7 @@ fn decided(
             format!("the strategy has not come to an end in {ROUNDS_MAX} rounds"),
         )),
         Ok(Action::Complete {}) => {
-            push_closing(deployment, vec![step.clone()]);
+            jobs::completed(deployment, step);
             None
         }
         Ok(Action::RollBack { reason }) => Some(roll_back_fault(deployment, reason)),
@@ -559,20 +566,6 @@ fn roll_back_fault(deployment: &Deployment, reason: String) -> Fault {
         Some(cause) if reason.contains(&cause.message) => Fault { message: reason, ..cause },
         Some(cause) => cause.with_reason(reason),
         None => Fault::permanent("rolled-back", reason),
-    }
-}
-
-/// Has what ran before brought back, if something of the new may be in the
-/// cluster, and if there is something to go back to.
-fn restore(state: &EnvironmentState, deployment: &mut Deployment) {
-    let needed = !seeded(Bug::RestoreForgotten)
-        && state.deployed.is_some()
-        && deployment.has_applied()
-        && !deployment.is_restoring()
-        && !deployment.is_committed();
-    if needed {
-        push(deployment, "restore", StepKind::Restore, Vec::new());
-        push(deployment, "prune", StepKind::Prune, vec![StepId("restore".to_owned())]);
     }
 }
 

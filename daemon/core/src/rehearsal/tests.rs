@@ -48,6 +48,7 @@ impl Stage {
         let manifests = |version: &str| Manifests {
             namespace: "shop".to_owned(),
             objects: is_routed.then(route).into_iter().chain(workload("web", version, 4)).collect(),
+            jobs: Vec::new(),
         };
         let (new, current) = (manifests("2"), Some(manifests("1")));
         let ways = ways(&new, current.as_ref(), Choice::Auto).unwrap();

@@ -42,7 +42,7 @@ pub(super) fn copies(parts: &Parts<'_>, track: &str, replicas: Option<u32>) -> V
 }
 
 /// A copy with its name and label.
-fn begun(object: &Value, track: &str) -> Value {
+pub(super) fn begun(object: &Value, track: &str) -> Value {
     let mut copy = object.clone();
     put(&mut copy, &["metadata"], "name", copy_name(name(object), track).into());
     put(&mut copy, &["metadata", "labels"], TRACK_LABEL, track.into());
@@ -94,7 +94,7 @@ fn deployment(
 
 /// Lets a pod's fields refer to the copies of ConfigMaps and Secrets, and to its own
 /// track where it chooses its neighbours by labels.
-fn rewrite(value: &mut Value, track: &str, renamed: &BTreeSet<(&str, &str)>) {
+pub(super) fn rewrite(value: &mut Value, track: &str, renamed: &BTreeSet<(&str, &str)>) {
     let rename = |kind: &str, name: &mut Value| {
         if let Some(text) = name.as_str()
             && renamed.contains(&(kind, text))

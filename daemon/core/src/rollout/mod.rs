@@ -20,6 +20,7 @@ pub mod course;
 mod error;
 mod footing;
 mod ingress;
+pub mod jobs;
 mod name;
 mod overlay;
 mod parts;

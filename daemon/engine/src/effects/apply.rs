@@ -10,7 +10,7 @@ use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan, not_undone};
 use deployd_core::ports::{
     ApplyRequest, LogLevel, Object, ObjectRef, Provisioned, Readiness, WorkloadFault,
 };
-use deployd_core::rollout;
+use deployd_core::rollout::{self, jobs};
 use deployd_core::secret::misplaced;
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Fault, FaultClass};
@@ -37,7 +37,7 @@ pub(crate) fn manifests(
 ) -> Result<Manifests, EngineError> {
     let order = graph::order(&plan.graph)
         .map_err(|cycle| EngineError::invalid("resources", cycle.join(" -> ")))?;
-    let mut all = Manifests { namespace: rendered.namespace, objects: Vec::new() };
+    let mut all = Manifests { namespace: rendered.namespace, ..Manifests::default() };
     for uid in order {
         let Some(provisioned) = resources.get(&uid) else { continue };
         for object in &provisioned.manifests {
@@ -74,7 +74,7 @@ pub(crate) fn manifests(
             return Err(Fault::invalid("manifest-twice", message).into());
         }
     }
-    Ok(all)
+    jobs::split(all).map_err(|error| Fault::invalid("job-invalid", error.to_string()).into())
 }
 
 fn whose(plan: &Plan, owner: &ObjectOwner) -> String {
@@ -268,6 +268,7 @@ impl Work {
             surplus.extend(earlier.references());
         }
         surplus.extend(self.copies().await?);
+        surplus.extend(self.runs_of_others().await?);
         surplus.extend(self.of_destroyed_resources(&manifests.namespace).await?);
         let surplus: Vec<ObjectRef> = surplus.difference(&keep).cloned().collect();
         let surplus = match seeded(Bug::WantedOnesPruned) {
@@ -305,6 +306,7 @@ impl Work {
             surplus.extend(self.manifests_at(*digest).await?.references());
         }
         surplus.extend(self.copies().await?);
+        surplus.extend(self.runs_of_others().await?);
         let of_resources = self.of_resources(&namespace, |_| true).await?;
         let surplus: Vec<ObjectRef> = surplus.difference(&of_resources).cloned().collect();
         self.prune_all(&namespace, surplus).await
@@ -398,7 +400,10 @@ impl Work {
                 .into_iter()
                 .map(|object: Value| Manifest { owner: ObjectOwner::Environment, object })
                 .collect();
-            found.extend(Manifests { namespace: namespace.to_owned(), objects }.references());
+            found.extend(
+                Manifests { namespace: namespace.to_owned(), objects, ..Manifests::default() }
+                    .references(),
+            );
         }
         Ok(found)
     }

@@ -5,6 +5,7 @@ mod checks;
 mod contents;
 mod course;
 mod guard;
+mod jobs;
 mod provision;
 mod reach;
 mod rollout;
@@ -77,6 +78,8 @@ pub(crate) enum Performed {
 pub(crate) enum Ended {
     /// It is done.
     Done(Option<Object>),
+    /// The manifests are made, and what is told of them.
+    Rendered(Object, Option<Value>),
     /// Checks have passed, and what they have found.
     Checked(Value),
     /// It goes on later.
@@ -171,6 +174,8 @@ impl Work {
             StepKind::ApplyResources => self.apply_resources().await,
             StepKind::Decide { observation } => self.decide(observation.as_ref()).await,
             StepKind::Rollout { action } => self.act(action).await,
+            StepKind::Job { job } => self.run_job(job).await,
+            StepKind::Undo { job, of } => self.undo_job(job, of).await,
             StepKind::Restore => self.restore().await,
             StepKind::Prune => self.prune().await,
             StepKind::Destroy { uid } => match self.step.inputs {
@@ -191,6 +196,11 @@ impl Work {
                 let event =
                     Event::StepSucceeded { deployment, step, result: digest, observed: None };
                 (event, result.into_iter().collect())
+            }
+            Ended::Rendered(manifests, observed) => {
+                let result = Some(manifests.digest);
+                let event = Event::StepSucceeded { deployment, step, result, observed };
+                (event, vec![manifests])
             }
             Ended::Checked(checks) => {
                 let observed = Some(checks);
@@ -330,7 +340,7 @@ impl Work {
             let manifests = self.manifests_at(pinned.manifests).await?;
             let count = manifests.objects.len();
             self.log.line(LogLevel::Info, format!("{count} objects, as {} has them", pinned.of));
-            return Ok(Ended::Done(Some(object(&*manifests)?)));
+            return self.made(&plan, object(&*manifests)?, &manifests).await;
         }
         let set = self.set().await?;
         let resources = self.resources(&plan, plan.graph.nodes.keys()).await?;
@@ -344,8 +354,9 @@ impl Work {
         let manifests = apply::manifests(&plan, &resources, rendered)?;
         self.log.line(LogLevel::Info, format!("rendered {} objects", manifests.objects.len()));
         let content = object(&manifests)?;
+        let made = self.made(&plan, content.clone(), &manifests).await?;
         self.contents.manifests.put(content.digest, manifests).await;
-        Ok(Ended::Done(Some(content)))
+        Ok(made)
     }
 
     /// The plan that is executed.

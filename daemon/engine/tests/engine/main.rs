@@ -35,6 +35,7 @@ mod hooks;
 mod inventory;
 mod isolation;
 mod job;
+mod jobs;
 mod large;
 mod lending;
 mod notifications;

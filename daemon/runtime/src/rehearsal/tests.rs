@@ -80,7 +80,7 @@ fn manifests(version: &str, reached: Front) -> Manifests {
     let certificate = json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
         "metadata": {"name": "shop"}, "spec": {"dnsNames": ["(known after provisioning: x)"]}});
     objects.push(Manifest { owner: ObjectOwner::Environment, object: certificate });
-    Manifests { namespace: "shop-production".to_owned(), objects }
+    Manifests { namespace: "shop-production".to_owned(), objects, ..Manifests::default() }
 }
 
 /// The shipped strategies, in the sandbox.

@@ -75,7 +75,11 @@ fn content(version: u64) -> Content {
         plan,
         outputs: BTreeMap::from([(uid, outputs)]),
         fingerprints: BTreeMap::from([(secret, fingerprint)]),
-        manifests: Ok(Manifests { namespace: "shop-production".into(), objects }),
+        manifests: Ok(Manifests {
+            namespace: "shop-production".into(),
+            objects,
+            ..Manifests::default()
+        }),
     };
     Content { set, resolved: Ok(resolved) }
 }

@@ -3,6 +3,7 @@
 mod begun;
 mod course;
 mod destroying;
+mod jobs;
 mod records;
 mod rollback;
 mod steering;

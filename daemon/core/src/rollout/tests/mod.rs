@@ -1,6 +1,7 @@
 //! Rollouts, over manifests as the default baseline makes them.
 
 mod course;
+mod jobs;
 mod objects;
 mod overlay;
 mod properties;

@@ -41,7 +41,7 @@ pub(super) fn manifests(version: &str, routes: &[Value]) -> Manifests {
         .collect();
     objects.extend(workload("web", version, 3));
     objects.extend(workload("api", version, 2));
-    Manifests { namespace: "shop".to_owned(), objects }
+    Manifests { namespace: "shop".to_owned(), objects, jobs: Vec::new() }
 }
 
 /// A route that leads to both workloads.

@@ -184,6 +184,7 @@ proptest! {
         let versions = ["2", "1"].map(|version| Manifests {
             namespace: "shop".to_owned(),
             objects: super::objects::workload("web", version, replicas),
+            ..Manifests::default()
         });
         let [new, current] = &versions;
         let ways = ways(new, Some(current), Choice::Auto).unwrap();

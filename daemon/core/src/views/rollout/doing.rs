@@ -18,6 +18,8 @@ pub(super) fn doing(
             step.kind,
             StepKind::Decide { .. }
                 | StepKind::Rollout { .. }
+                | StepKind::Job { .. }
+                | StepKind::Undo { .. }
                 | StepKind::Restore
                 | StepKind::Prune
         )
@@ -55,6 +57,8 @@ fn what(kind: &StepKind) -> String {
     match kind {
         StepKind::Decide { .. } => "ask the strategy what to do".to_owned(),
         StepKind::Rollout { action } => action.sentence(),
+        StepKind::Job { job } => format!("run Job {}", job.name),
+        StepKind::Undo { job, .. } => job.undoing(),
         StepKind::Restore => "bring back what ran before".to_owned(),
         _ => "remove what is left over".to_owned(),
     }

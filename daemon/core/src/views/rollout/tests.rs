@@ -55,7 +55,7 @@ fn manifests(version: &str, route: bool) -> Manifests {
             "spec": {"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}}));
     }
     let objects = objects.into_iter().map(|object| Manifest { owner: owner.clone(), object });
-    Manifests { namespace: "shop".into(), objects: objects.collect() }
+    Manifests { namespace: "shop".into(), objects: objects.collect(), ..Manifests::default() }
 }
 
 /// What a strategy asked for, and how the step for it stands.
@@ -116,6 +116,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         gates: Vec::new(),
         steps: steps.into(),
         destroy: Vec::new(),
+        jobs: Vec::new(),
         rollout: Some(Rollout { round: 1, state: json!({}), progress: 40, message }),
         held: None,
         cancel: None,

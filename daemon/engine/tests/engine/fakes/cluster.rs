@@ -25,6 +25,8 @@ pub struct ClusterWorld {
     pub objects: BTreeMap<ObjectRef, Value>,
     /// Names of what was applied, awaited and pruned, in order.
     pub calls: Vec<(&'static str, Vec<String>)>,
+    /// What Jobs and Deployments that were applied do, in order.
+    pub applied: Vec<String>,
     /// Objects that hold one of these texts never become ready.
     pub broken: BTreeSet<String>,
     /// Objects that hold one of these texts were ready, and fail now.
@@ -101,6 +103,20 @@ pub fn fault(object: &ObjectRef, reason: &str) -> WorkloadFault {
     }
 }
 
+/// What a Job or a Deployment does, as the fake templater writes them.
+fn work_of(object: &Value) -> Option<String> {
+    let kind = object["kind"].as_str()?;
+    Some(match kind {
+        "Job" => object.pointer("/spec/template/spec/containers/0/args/0")?.as_str()?.to_owned(),
+        "Deployment" => format!(
+            "{} {}",
+            object["metadata"]["name"].as_str()?,
+            object.pointer("/spec/images/0")?.as_str()?
+        ),
+        _ => return None,
+    })
+}
+
 fn names<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Vec<String> {
     objects.into_iter().map(|object| object.name.clone()).collect()
 }
@@ -123,6 +139,7 @@ impl Cluster for Instance {
                     return Err(faults.remove(0));
                 }
                 let kept = cluster.undone.get(&reference.name).unwrap_or(object).clone();
+                cluster.applied.extend(work_of(object));
                 cluster.objects.insert(reference.clone(), kept);
                 cluster.changed("apply", &reference);
                 references.push(reference);

@@ -54,6 +54,9 @@ impl Templaters for Instance {
                 }));
             }
             let images: Vec<&Value> = containers.values().map(|c| &c["image"]).collect();
+            if input.config.get("jobs").is_some() && name == "backend" {
+                objects.extend(with_jobs(name, images[0]));
+            }
             if input.config.get("tracks").is_some() {
                 objects.extend(with_tracks(name, &labels, &images, &plain));
                 continue;
@@ -66,6 +69,27 @@ impl Templaters for Instance {
         }
         Ok(objects)
     }
+}
+
+/// Jobs that say what they do: one before, what undoes it, and one after.
+fn with_jobs(workload: &str, image: &Value) -> [Value; 3] {
+    let image = image.as_str().unwrap();
+    let job = |name: &str, annotation: &str, value: &str| {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "annotations": {annotation: value},
+                "labels": {"deployd.dev/workload": workload}},
+            "spec": {"template": {"spec": {"containers": [{
+                "name": "main", "args": [format!("{name} {image}")],
+                "envFrom": [{"secretRef": {"name": format!("{workload}-env")}}],
+            }]}}},
+        })
+    };
+    [
+        job("migrate", "deployd.dev/job", "before"),
+        job("migrate-back", "deployd.dev/undoes", "migrate"),
+        job("warm", "deployd.dev/job", "after"),
+    ]
 }
 
 /// A workload as rollouts with tracks need it: four replicas behind a Service.
