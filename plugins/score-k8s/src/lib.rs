@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Blocks: `labels`, `service_spec_extra`, `deployment_spec_extra`,
-//! `security_context` (of the pod), `pod_spec_extra`, `container`,
+//! `security_context` (of the pod), `pod_spec_extra`, `container`, `job_spec_extra`,
 //! `workload_extra` (documents after each workload), `extra` (documents at the end).
 //!
 //! # What a baseline sees
@@ -39,6 +39,7 @@
 //! | `replicas` | `values.replicas.NAME`, or the annotation `deployd.dev/replicas`, or 1 |
 //! | `initContainers`, `containers` | Kubernetes containers, complete |
 //! | `volumes` | Kubernetes volumes that the containers mount |
+//! | `jobs` | `{name, annotations, labels, container, volumes}` of what runs once |
 //! | `ports` | `{name, port, target_port, protocol}` of the service |
 //! | `config_map` | `{name, data, binary_data}` for its files, or null |
 //! | `secret` | `{name, string_data}` for what holds secrets, or null |
@@ -62,6 +63,24 @@
 //! be replaced as a whole. So can one that has a StatefulSet, DaemonSet or Job, and
 //! one that has two Deployments.
 //!
+//! # What runs once
+//!
+//! An annotation `job.deployd.dev/CONTAINER` of a Score document makes one of its
+//! containers a Job, which runs `before` the workloads change or `after` they have, or
+//! which undoes another when what ran before is brought back:
+//!
+//! ```yaml
+//! metadata:
+//!   name: web
+//!   annotations:
+//!     job.deployd.dev/migrate: before
+//!     job.deployd.dev/migrate-back: undoes migrate
+//! containers:
+//!   main: { image: . }
+//!   migrate: { image: ., command: [/web, migrate] }
+//!   migrate-back: { image: ., command: [/web, migrate, --back] }
+//! ```
+//!
 //! # What goes where
 //!
 //! Variables and files that hold references to secrets go to a Secret's
@@ -73,6 +92,7 @@
 
 mod baseline;
 mod container;
+mod job;
 mod order;
 mod output;
 mod payload;

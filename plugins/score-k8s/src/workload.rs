@@ -1,6 +1,7 @@
 //! What the baseline sees of a workload.
 
 use crate::container;
+use crate::job::{Job, Jobs};
 use crate::order::{self, Role};
 use crate::payload::Payload;
 use crate::score::Workload;
@@ -30,6 +31,7 @@ pub(crate) struct Context<'a> {
     init_containers: Vec<Value>,
     containers: Vec<Value>,
     volumes: Vec<Value>,
+    jobs: Vec<Job>,
     ports: Vec<Port<'a>>,
     config_map: Value,
     secret: Value,
@@ -66,9 +68,23 @@ pub(crate) fn context<'a>(
     let mut volumes = Volumes::default();
     let mut main = Vec::new();
     let mut init = Vec::new();
+    let once = Jobs::of(path, workload)?;
+    let mut jobs = Vec::new();
+    let selector = selector(name, &input.scope);
+    let labels = labels(name, &selector, &input.scope);
     let path_of_containers = format!("{path}/containers");
     for (key, container, role) in order::of(&path_of_containers, &workload.containers)? {
         let path = format!("{path_of_containers}/{key}");
+        if once.has(key) {
+            let mut volumes = Volumes::default();
+            let role = Role::Init;
+            let object =
+                container::kubernetes(&path, key, container, role, &mut payload, &mut volumes)?;
+            let mut labels = labels.clone();
+            labels.remove(TRACK.0);
+            jobs.push(once.job(key, object, volumes.into_list(&payload), labels));
+            continue;
+        }
         let object =
             container::kubernetes(&path, key, container, role, &mut payload, &mut volumes)?;
         if role == Role::Main { &mut main } else { &mut init }.push(object);
@@ -77,12 +93,11 @@ pub(crate) fn context<'a>(
         return Err(Fault::invalid(path_of_containers, "at least one container"));
     }
     let annotations = &workload.metadata.annotations;
-    let selector = selector(name, &input.scope);
     Ok(Context {
         name,
         metadata: Metadata { name, annotations, other: &workload.metadata.other },
         annotations,
-        labels: labels(name, &selector, &input.scope),
+        labels,
         selector,
         replicas: replicas(path, workload, &input.values)?,
         init_containers: init,
@@ -91,6 +106,7 @@ pub(crate) fn context<'a>(
         secret: payload.secret(),
         checksum: payload.checksum(),
         volumes: volumes.into_list(&payload),
+        jobs,
         ports: ports(workload),
         resources: &workload.resources,
     })

@@ -250,3 +250,46 @@ fn the_same_input_gives_the_same_bytes() {
     let bytes = || serde_json::to_string(&render(&[full()]).unwrap()).unwrap();
     assert_eq!(bytes(), bytes());
 }
+
+#[test]
+fn containers_that_run_once_are_jobs() {
+    let mut web = full();
+    web["metadata"]["annotations"] = json!({
+        "job.deployd.dev/migrate": "before", "job.deployd.dev/back": "undoes migrate",
+    });
+    web["containers"]["migrate"] = json!({
+        "image": "shop/web@sha256:abc", "command": ["/web", "migrate"],
+        "variables": {"DB_URL": "postgres://u:⟦secret:r-1/password⟧@db/app"},
+    });
+    web["containers"]["back"] =
+        json!({"image": "shop/web@sha256:abc", "command": ["/web", "back"]});
+    let objects = render(&[web.clone()]).unwrap();
+    assert_eq!(pod(&objects)["containers"].as_array().unwrap().len(), 1, "only the main one");
+    let jobs: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "Job").collect();
+    let names: Vec<&Value> = jobs.iter().map(|job| &job["metadata"]["name"]).collect();
+    assert_eq!(names, ["web-back", "web-migrate"]);
+    assert_eq!(jobs[0]["metadata"]["annotations"], json!({"deployd.dev/undoes": "web-migrate"}));
+    assert_eq!(jobs[1]["metadata"]["annotations"], json!({"deployd.dev/job": "before"}));
+    let template = &jobs[1]["spec"]["template"];
+    assert_eq!(template["spec"]["containers"][0]["command"], json!(["/web", "migrate"]));
+    let secret = &template["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"];
+    assert_eq!(secret["name"], "web-secrets");
+    assert_eq!(template["spec"]["restartPolicy"], "Never");
+    // No Service leads to them.
+    assert_eq!(template["metadata"]["labels"].get("deployd.dev/track"), None);
+    assert_eq!(jobs[1]["metadata"]["labels"]["deployd.dev/workload"], "web", "whose it is");
+
+    for (annotation, value, expected) in [
+        ("job.deployd.dev/migrat", "before", "one of back, main, migrate"),
+        ("job.deployd.dev/migrate", "pre-sync", "before, after, or"),
+        ("job.deployd.dev/back", "undoes ", "before, after, or"),
+    ] {
+        let mut wrong = web.clone();
+        wrong["metadata"]["annotations"] = json!({annotation: value});
+        let fault = render(&[wrong]).unwrap_err().to_string();
+        assert!(fault.contains(expected) && fault.contains("job.deployd.dev"), "{fault}");
+    }
+    web["containers"]["migrate"]["before"] = json!({"main": {"ready": "complete"}});
+    let fault = render(&[web]).unwrap_err().to_string();
+    assert!(fault.contains("in a pod of its own"), "{fault}");
+}
