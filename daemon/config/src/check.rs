@@ -4,6 +4,7 @@
 //! not hide what is wrong with another.
 
 mod application;
+mod calendar;
 mod definition;
 mod environment;
 mod hook;
@@ -133,6 +134,7 @@ fn one(entry: &Entry, world: &World<'_>) -> Vec<Problem> {
         DocumentKind::Plugin => plugin::check,
         DocumentKind::Subscription => subscription::check,
         DocumentKind::Hook => hook::check,
+        DocumentKind::Calendar => calendar::check,
         DocumentKind::Workload => workload::check,
     };
     check(entry, world, &mut problems);

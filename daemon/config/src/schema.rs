@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use deployd_core::config::{
-    API_VERSION, ApplicationSpec, DocumentKind, Envelope, EnvironmentSpec, EnvironmentTypeSpec,
-    HookSpec, PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    API_VERSION, ApplicationSpec, CalendarSpec, DocumentKind, Envelope, EnvironmentSpec,
+    EnvironmentTypeSpec, HookSpec, PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::score::{SCORE_VERSION, Workload};
 use schemars::JsonSchema;
@@ -50,6 +50,7 @@ fn generate(kind: DocumentKind) -> Value {
         DocumentKind::Plugin => envelope::<PluginSpec>(kind),
         DocumentKind::Subscription => envelope::<SubscriptionSpec>(kind),
         DocumentKind::Hook => envelope::<HookSpec>(kind),
+        DocumentKind::Calendar => envelope::<CalendarSpec>(kind),
         DocumentKind::Workload => {
             let mut schema = root::<Workload>();
             head(&mut schema, kind, "Score workload", None);

@@ -10,6 +10,7 @@ pub mod announcement;
 pub mod archive;
 pub mod artifact;
 pub mod audit;
+pub mod calendar;
 pub mod compare;
 pub mod config;
 pub mod debug;

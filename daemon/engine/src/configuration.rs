@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deployd_core::audit::marks;
+use deployd_core::calendar::{Calendar, Calendars};
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
     HookSpec, ResourceDefinitionSpec, SubscriptionSpec,
@@ -334,6 +335,7 @@ pub(crate) struct Configuration {
     pub(crate) plugins: BTreeMap<Name, deployd_core::config::PluginSpec>,
     pub(crate) subscriptions: BTreeMap<Name, SubscriptionSpec>,
     pub(crate) hooks: BTreeMap<Name, HookSpec>,
+    pub(crate) calendars: Calendars,
 }
 
 impl Configuration {
@@ -366,6 +368,13 @@ impl Configuration {
                 }
                 Document::Hook(d) => {
                     self.hooks.insert(d.metadata.name, d.spec);
+                }
+                Document::Calendar(d) => {
+                    let calendar = Calendar::read(&d.spec).unwrap_or_else(|wrong| {
+                        tracing::error!(calendar = %d.metadata.name, ?wrong, "it can't be read, and closes");
+                        Calendar::unreadable(&d.spec, &wrong)
+                    });
+                    self.calendars.calendars.insert(d.metadata.name, calendar);
                 }
             }
         }

@@ -337,7 +337,8 @@ fn is_used(key: &DocumentKey, record: &DeploymentRecord, plan: &Plan) -> bool {
         DocumentKind::Application
         | DocumentKind::Workload
         | DocumentKind::Subscription
-        | DocumentKind::Hook => false,
+        | DocumentKind::Hook
+        | DocumentKind::Calendar => false,
     }
 }
 

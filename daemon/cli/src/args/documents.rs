@@ -156,7 +156,7 @@ Examples:
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DocumentsArgs {
     /// Only of this kind: Application, Environment, EnvironmentType, ResourceDefinition, Plugin,
-    /// Subscription, Hook, Workload
+    /// Subscription, Hook, Calendar, Workload
     #[arg(long, value_parser = kind)]
     pub kind: Option<deployd_core::config::DocumentKind>,
     /// Or else what to do.

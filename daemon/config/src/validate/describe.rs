@@ -6,7 +6,7 @@ use crate::path::Path;
 use crate::shown;
 
 /// Patterns of the core's types, and what they mean to a person.
-pub(super) const PATTERNS: [(&str, &str); 14] = [
+pub(super) const PATTERNS: [(&str, &str); 16] = [
     (
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         "1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit",
@@ -35,6 +35,14 @@ pub(super) const PATTERNS: [(&str, &str); 14] = [
     (
         "^([1-9][0-9]{0,3}m|[1-9][0-9]?h|[1-7]d)$",
         "minutes, hours or days, a week at most, like \"10m\", \"1h\" or \"1d\"",
+    ),
+    (
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$",
+        "a local time to the minute, like 2026-12-19T00:00",
+    ),
+    (
+        "^([1-9][0-9]?d)?([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$",
+        "days, hours and minutes, 31 days at most, like 8h, 90m or 2d15h",
     ),
     ("^[^=]+$", "text without \"=\""),
     ("^0?[0-7]{3}$", "an octal mode such as \"0644\""),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationSpec, EnvironmentSpec, EnvironmentTypeSpec, HookSpec, PluginSpec,
+    ApplicationSpec, CalendarSpec, EnvironmentSpec, EnvironmentTypeSpec, HookSpec, PluginSpec,
     ResourceDefinitionSpec, SubscriptionSpec,
 };
 use crate::Name;
@@ -35,13 +35,15 @@ pub enum DocumentKind {
     Subscription,
     /// Who tells of what, and how that is verified.
     Hook,
+    /// When it may be deployed, and when not.
+    Calendar,
     /// A Score document.
     Workload,
 }
 
 impl DocumentKind {
     /// All kinds, in the order in which documents of them are applied.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Plugin,
         Self::EnvironmentType,
         Self::ResourceDefinition,
@@ -50,6 +52,7 @@ impl DocumentKind {
         Self::Environment,
         Self::Subscription,
         Self::Hook,
+        Self::Calendar,
     ];
 }
 
@@ -130,6 +133,8 @@ pub enum Document {
     Subscription(Envelope<SubscriptionSpec>),
     /// Who tells of what, and how that is verified.
     Hook(Envelope<HookSpec>),
+    /// When it may be deployed, and when not.
+    Calendar(Envelope<CalendarSpec>),
     /// A Score document of an application.
     Workload(ApplicationWorkload),
 }
@@ -161,6 +166,7 @@ impl Document {
             Self::Plugin(d) => (DocumentKind::Plugin, None, &d.metadata.name),
             Self::Subscription(d) => (DocumentKind::Subscription, None, &d.metadata.name),
             Self::Hook(d) => (DocumentKind::Hook, None, &d.metadata.name),
+            Self::Calendar(d) => (DocumentKind::Calendar, None, &d.metadata.name),
             Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
         };
         DocumentKey { kind, application: application.cloned(), name: name.clone() }
@@ -178,6 +184,7 @@ impl Document {
             DocumentKind::Plugin => Self::Plugin(serde_json::from_slice(bytes)?),
             DocumentKind::Subscription => Self::Subscription(serde_json::from_slice(bytes)?),
             DocumentKind::Hook => Self::Hook(serde_json::from_slice(bytes)?),
+            DocumentKind::Calendar => Self::Calendar(serde_json::from_slice(bytes)?),
             DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
         })
     }

@@ -6,6 +6,7 @@
 
 mod afterwards;
 mod application;
+mod calendar;
 mod check;
 mod details;
 mod document;
@@ -19,6 +20,9 @@ mod time_to_live;
 
 pub use afterwards::{AfterwardsSpec, OnDegradation};
 pub use application::{ApplicationSpec, ArtifactRule, Stage, StartRule};
+pub use calendar::{
+    CalendarFreeze, CalendarSelector, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect,
+};
 pub use check::{CheckChoice, CheckTiming};
 pub use details::{DetailsSpec, InvalidRetention, Retention};
 pub use document::{

