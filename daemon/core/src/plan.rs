@@ -13,6 +13,7 @@ use crate::ports::{DriverAction, ObjectRef, PluginRef};
 use crate::rehearsal::RolloutPreview;
 use crate::rollout::Choice;
 use crate::rollout::checking::PlannedCheck;
+use crate::rollout::jobs::ForeseenJob;
 use crate::set::Delta;
 use crate::{Digest, EnvironmentId, Fault, Name};
 
@@ -376,6 +377,9 @@ pub struct Preview {
     /// Why the templater's manifests are not among them, if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Fault>,
+    /// Jobs that run before and after the rollout, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<ForeseenJob>,
     /// How they would be rolled out, as far as that can be foreseen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutPreview>,

@@ -9,6 +9,7 @@ use deployd_core::exact::{Pinned, changed, pinned_plan};
 use deployd_core::graph::{Node, Uid};
 use deployd_core::plan::{Manifests, Plan, Preview, changes};
 use deployd_core::ports::Provisioned;
+use deployd_core::rollout::jobs;
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, Timestamp};
 
@@ -54,6 +55,7 @@ impl Inner {
     /// How the manifests of such a plan differ from what was applied last.
     pub(crate) async fn exact_preview(
         &self,
+        plan: &Plan,
         pinned: &Pinned,
         state: &EnvironmentState,
     ) -> Result<Preview, EngineError> {
@@ -64,7 +66,9 @@ impl Inner {
             None => Manifests::default(),
         };
         let changes = changes(&before, &manifests);
-        Ok(Preview { changes, manifests, ..Preview::default() })
+        let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
+        let jobs = jobs::foreseen(&manifests, workloads);
+        Ok(Preview { changes, manifests, jobs, ..Preview::default() })
     }
 
     /// What is recorded of a deployment, as far as it is there to be repeated.

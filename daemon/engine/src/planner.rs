@@ -364,7 +364,9 @@ impl Inner {
         };
         // Without the templater everything else would seem to go away.
         let changes = if problem.is_none() { changes(&before, &manifests) } else { Vec::new() };
-        Ok(Preview { manifests, changes, problem, rollout: None })
+        let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
+        let jobs = jobs::foreseen(&manifests, workloads);
+        Ok(Preview { manifests, changes, problem, jobs, rollout: None })
     }
 
     /// The templater's objects for a set.

@@ -235,7 +235,7 @@ impl Inner {
             None => self.plan(id, &entry.state, &set, "").await?,
         };
         let preview = match &planned.plan.pinned {
-            Some(pinned) => self.exact_preview(pinned, &entry.state).await?,
+            Some(pinned) => self.exact_preview(&planned.plan, pinned, &entry.state).await?,
             None => self.preview(&planned, &set, &entry.state).await?,
         };
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;

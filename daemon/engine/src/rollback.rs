@@ -5,10 +5,12 @@ use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Outcome
 use deployd_core::exact::{Look, look};
 use deployd_core::plan::{Plan, not_undone};
 use deployd_core::ports::Order;
+use deployd_core::rollout::jobs::ForeseenJob;
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{DeployRequest, PlanView, RollbackRequest, RollbackView};
 use deployd_core::{DeploymentId, EnvironmentId, Timestamp};
 
+use crate::effects::undone_on_the_way;
 use crate::exact::reasons;
 use crate::records::{
     below, content, decode, deployment, get, head_of_deployment, numbered_key, object,
@@ -123,12 +125,23 @@ impl Engine {
         };
         let recent = inner.is_recent(id, &to, deployed).await?;
         let not_undone = inner.not_undone(deployed, &to).await?;
+        let undone = undone_on_the_way(&*inner.ports.store, &from.id, &to.id).await?;
+        // Going back runs what undoes Jobs, and none of what is gone back to.
+        let told = |mut view: PlanView| {
+            if let Some(undone) = undone {
+                view.preview.jobs = undone.into_iter().map(ForeseenJob::from).collect();
+            }
+            view
+        };
         match self.plan(&ask).await {
-            Ok(view) => Ok(Back { from, to, obstacles: Vec::new(), recent, not_undone, view }),
+            Ok(view) => {
+                let view = told(view);
+                Ok(Back { from, to, obstacles: Vec::new(), recent, not_undone, view })
+            }
             Err(error) => match reasons(&error) {
                 Some(obstacles) if request.resolve => {
                     ask.exact = false;
-                    let view = self.plan(&ask).await?;
+                    let view = told(self.plan(&ask).await?);
                     Ok(Back { from, to, obstacles, recent, not_undone, view })
                 }
                 _ => Err(error),

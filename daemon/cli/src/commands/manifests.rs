@@ -22,7 +22,14 @@ pub(super) async fn manifests(
     let id = named::deployment(&client, &args.of, Alone::Runs).await?;
     let manifests = client.manifests(&id).await?;
     let objects = manifests.of(|_| true);
+    let left = manifests.jobs.len() as u64;
     let output = &mut *context.output;
+    if left > 0 {
+        let jobs = counted(left, "Job");
+        output.note(format!(
+            "{jobs} that run once left out: `kubectl apply` would run what undoes them, too"
+        ))?;
+    }
     if let Some(directory) = &args.out {
         let mut files = BTreeMap::new();
         for (index, object) in objects.iter().enumerate() {

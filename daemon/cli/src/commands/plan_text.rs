@@ -4,6 +4,7 @@ use deployd_core::config::WhenUnused;
 use deployd_core::plan::{ChangeKind, ObjectChange, Plan, UnusedResource};
 use deployd_core::ports::DriverAction;
 use deployd_core::rehearsal::RolloutPreview;
+use deployd_core::rollout::jobs::{ForeseenJob, When};
 use deployd_core::views::PlanView;
 
 use crate::error::CliError;
@@ -44,6 +45,7 @@ pub(super) fn show(
     }
     resources(output, plan)?;
     changes(output, &preview.changes, brief)?;
+    jobs(output, &preview.jobs)?;
     if let Some(rollout) = &preview.rollout {
         foreseen(output, rollout)?;
     }
@@ -59,6 +61,24 @@ pub(super) fn show(
         return output.note("history, plans, sets, manifests and the journal stay");
     }
     output.note(format!("`{does} --expect-plan {digest}` executes this plan and no other"))
+}
+
+/// Jobs that run once, before and after the rollout.
+pub(super) fn jobs(output: &mut Output, jobs: &[ForeseenJob]) -> Result<(), CliError> {
+    for (place, job) in jobs.iter().enumerate() {
+        if place == 0 {
+            output.line("")?;
+            output.line(format!("Jobs: {}", jobs.len()))?;
+        }
+        let when = match job.when {
+            When::Before => "before the rollout",
+            When::After => "after the rollout",
+        };
+        let undone = job.undone_by.iter().map(|by| format!(", undone by {by}"));
+        let undone: String = undone.collect();
+        output.line(clean(&format!("  {} {when}{undone}", job.name)))?;
+    }
+    Ok(())
 }
 
 /// How it would be rolled out when all goes well.

@@ -68,7 +68,7 @@ fn describe(output: &mut Output, environment: &str, view: &RollbackView) -> Resu
         };
         output.line(format!("  {verb} {}", clean(&change.object.to_string())))?;
     }
-    Ok(())
+    super::plan_text::jobs(output, &view.plan.preview.jobs)
 }
 
 pub(super) async fn clone(context: &mut Context<'_>, args: CloneArgs) -> Result<u8, CliError> {

@@ -62,6 +62,25 @@ pub struct RolloutJob {
     pub undone_by: Option<String>,
 }
 
+/// A Job that a plan foresees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeseenJob {
+    /// Its name.
+    pub name: String,
+    /// When it runs.
+    pub when: When,
+    /// The Job that undoes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<String>,
+}
+
+impl From<RolloutJob> for ForeseenJob {
+    fn from(RolloutJob { name, when, undone_by, .. }: RolloutJob) -> Self {
+        Self { name, when, undone_by }
+    }
+}
+
 impl RolloutJob {
     /// What is done to undo it, for people.
     pub fn undoing(&self) -> String {
@@ -224,11 +243,10 @@ fn check(jobs: &[Manifest]) -> Result<(), JobError> {
 /// The Jobs that a deployment of these manifests runs, in the order in which it
 /// does: those of the environment, then those of each workload in the order given,
 /// as they are rendered.
-pub fn of<'a>(
+pub fn foreseen<'a>(
     manifests: &Manifests,
-    digest: Digest,
     workloads: impl IntoIterator<Item = &'a str>,
-) -> Vec<RolloutJob> {
+) -> Vec<ForeseenJob> {
     let places: BTreeMap<&str, usize> =
         workloads.into_iter().enumerate().map(|(place, name)| (name, place + 1)).collect();
     let undone_by: BTreeMap<&str, &str> = manifests
@@ -236,7 +254,7 @@ pub fn of<'a>(
         .iter()
         .filter_map(|job| Some((annotation(&job.object, UNDOES)?, name(&job.object))))
         .collect();
-    let mut found: Vec<((When, usize), RolloutJob)> = Vec::new();
+    let mut found: Vec<(usize, ForeseenJob)> = Vec::new();
     for job in &manifests.jobs {
         let when = match annotation(&job.object, WHEN) {
             Some("before") => When::Before,
@@ -249,11 +267,27 @@ pub fn of<'a>(
         };
         let name = name(&job.object).to_owned();
         let undone_by = undone_by.get(name.as_str()).map(|undo| (*undo).to_owned());
-        found.push(((when, place), RolloutJob { name, when, manifests: digest, undone_by }));
+        found.push((place, ForeseenJob { name, when, undone_by }));
     }
     // Stable: those of one workload stay as they are rendered.
-    found.sort_by_key(|(place, _)| *place);
+    found.sort_by_key(|(place, job)| (job.when, *place));
     found.into_iter().map(|(_, job)| job).collect()
+}
+
+/// The same, of manifests that are kept by this digest.
+pub fn of<'a>(
+    manifests: &Manifests,
+    digest: Digest,
+    workloads: impl IntoIterator<Item = &'a str>,
+) -> Vec<RolloutJob> {
+    let all = foreseen(manifests, workloads).into_iter();
+    all.map(|ForeseenJob { name, when, undone_by }| RolloutJob {
+        name,
+        when,
+        manifests: digest,
+        undone_by,
+    })
+    .collect()
 }
 
 /// The objects of one run, what it needs first and the Job last; none where the

@@ -4,7 +4,7 @@ use deployd_core::DeploymentId;
 use deployd_core::deployment::jobs::observed;
 use deployd_core::deployment::{DeploymentRecord, Origin, StepId, StepKind, StepStatus};
 use deployd_core::plan::{Manifests, Plan};
-use deployd_core::ports::{LogLevel, Object, ObjectRef};
+use deployd_core::ports::{LogLevel, Object, ObjectRef, Store};
 use deployd_core::rollout::jobs::{self, JobRun, RolloutJob};
 
 use super::apply::Waited;
@@ -33,48 +33,15 @@ impl Work {
         let found = match &self.deployment.request.origin {
             // What runs has run them.
             Origin::Drift { .. } => Vec::new(),
-            Origin::Rollback { to, from, .. } => match self.undone_on_the_way(from, to).await? {
-                Some(undone) => undone,
-                None => own(),
-            },
+            Origin::Rollback { to, from, .. } => {
+                match undone_on_the_way(&*self.engine.ports.store, from, to).await? {
+                    Some(undone) => undone,
+                    None => own(),
+                }
+            }
             _ => own(),
         };
         Ok(Ended::Rendered(content, observed(&found)))
-    }
-
-    /// What undoes the Jobs of all deployments on the way back, the last one first;
-    /// none where the way leads elsewhere, so that it is one forward.
-    async fn undone_on_the_way(
-        &self,
-        from: &DeploymentId,
-        to: &DeploymentId,
-    ) -> Result<Option<Vec<RolloutJob>>, EngineError> {
-        let store = &*self.engine.ports.store;
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        let mut id = from.clone();
-        for _ in 0..BACK_MAX {
-            if id == *to {
-                before.extend(after);
-                return Ok(Some(before));
-            }
-            let record = deployment(store, &id).await?;
-            if let Origin::Rollback { to: earlier, .. } = &record.request.origin {
-                // Going back has undone what was on its way.
-                id = earlier.clone();
-                continue;
-            }
-            for job in ran(&record).filter_map(RolloutJob::reverse) {
-                match job.when {
-                    jobs::When::Before => before.push(job),
-                    jobs::When::After => after.push(job),
-                }
-            }
-            let Some(plan) = record.work.as_ref().and_then(|work| work.plan) else { break };
-            let plan: Plan = content(store, "plan", plan).await?;
-            let Some(previous) = plan.previous else { break };
-            id = previous.deployment;
-        }
-        Ok(None)
     }
 
     /// Runs a Job, and waits for its end. Those of other deployments go before: two
@@ -149,6 +116,40 @@ impl Work {
         }
         Ok(found)
     }
+}
+
+/// What undoes the Jobs of all deployments on the way back, the last one first;
+/// none where the way leads elsewhere, so that it is one forward.
+pub(crate) async fn undone_on_the_way(
+    store: &dyn Store,
+    from: &DeploymentId,
+    to: &DeploymentId,
+) -> Result<Option<Vec<RolloutJob>>, EngineError> {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let mut id = from.clone();
+    for _ in 0..BACK_MAX {
+        if id == *to {
+            before.extend(after);
+            return Ok(Some(before));
+        }
+        let record = deployment(store, &id).await?;
+        if let Origin::Rollback { to: earlier, .. } = &record.request.origin {
+            // Going back has undone what was on its way.
+            id = earlier.clone();
+            continue;
+        }
+        for job in ran(&record).filter_map(RolloutJob::reverse) {
+            match job.when {
+                jobs::When::Before => before.push(job),
+                jobs::When::After => after.push(job),
+            }
+        }
+        let Some(plan) = record.work.as_ref().and_then(|work| work.plan) else { break };
+        let plan: Plan = content(store, "plan", plan).await?;
+        let Some(previous) = plan.previous else { break };
+        id = previous.deployment;
+    }
+    Ok(None)
 }
 
 /// Jobs that a deployment has run to their end, the last one first.

@@ -42,6 +42,7 @@ pub(crate) use checks::{Subject, request};
 pub(crate) use contents::Contents;
 pub(crate) use course::ways;
 pub(crate) use guard::guard;
+pub(crate) use jobs::undone_on_the_way;
 pub(crate) use reach::Way;
 pub(crate) use rollout::{Rolled, check, workloads};
 pub(crate) use sensitive::objects;
