@@ -24,6 +24,7 @@ mod disk;
 mod hooks;
 mod hostile;
 mod input;
+mod jobs;
 mod kills;
 mod load;
 mod meddling;
