@@ -10,7 +10,8 @@ use deployd_core::ports::ObjectRef;
 use deployd_core::views::{RollbackRequest, TeardownRequest};
 use serde_json::{Value, json};
 
-use crate::documents::{artifact, image, plugin};
+use crate::checks::check;
+use crate::documents::{self, artifact, image, plugin};
 use crate::fakes::cluster::ClusterWorld;
 use crate::fakes::life::Life;
 use crate::world::{Stage, World, assert_succeeded, caller, deployment_of, development, keyed};
@@ -249,6 +250,8 @@ async fn i6_i7_a_crash_at_any_point_runs_nothing_twice_and_undoes_all() {
             doing("migrate-back", "2"),
         ]
     );
+    let documents: Vec<_> =
+        documents::platform().into_iter().chain(documents::shop("shop")).collect();
     let points = life.passed();
     assert!(points > 60, "{points}");
     for point in 1..=points {
@@ -257,5 +260,7 @@ async fn i6_i7_a_crash_at_any_point_runs_nothing_twice_and_undoes_all() {
         let names: Vec<String> = stage.world.cluster().names().into_iter().collect();
         let runs = names.iter().filter(|name| name.starts_with("Job migrate-back-")).count();
         assert_eq!(runs, 1, "one run has one name, whoever goes on with it: {names:?}");
+        stage.all_told().await;
+        check(&stage.world, &documents).await;
     }
 }

@@ -48,12 +48,22 @@ struct Resource {
     is_unsafe: bool,
 }
 
+/// A Job that runs once: before the rollout, or after it.
+#[derive(Debug)]
+struct Job {
+    name: String,
+    is_before: bool,
+    can_be_undone: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Deployment {
     pub(super) id: String,
     expected_plan: Option<String>,
     pub(super) steps: BTreeMap<String, Step>,
     resources: BTreeMap<String, Resource>,
+    /// In the order in which they run.
+    jobs: Vec<Job>,
     destroy: Vec<String>,
     /// Those of them that must not be repeated without knowing.
     unsafe_destroys: BTreeSet<String>,
@@ -88,7 +98,10 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// Whether a step goes on when the deployment can't succeed any more.
 fn is_closing(step: &str) -> bool {
-    step == "restore" || step == "prune" || step.starts_with("destroy:")
+    step == "restore"
+        || step == "prune"
+        || step.starts_with("destroy:")
+        || step.starts_with("undo:")
 }
 
 impl Deployment {
@@ -119,7 +132,8 @@ impl Deployment {
     }
 
     pub(super) fn is_committed(&self) -> bool {
-        self.action == "complete" || (self.teardown && self.is_done("plan"))
+        let is_complete = self.action == "complete" && self.jobs_done(|_| true).is_ok();
+        is_complete || (self.teardown && self.is_done("plan"))
     }
 
     /// Resources that are there, and what each comes after.
@@ -178,7 +192,12 @@ impl Deployment {
                 .keys()
                 .try_for_each(|uid| self.needs(name, &format!("provision:{uid}"))),
             "apply-resources" => self.needs(name, "render"),
-            "decide" if round == 1 => self.needs(name, "apply-resources"),
+            "decide" if round == 1 => {
+                self.needs(name, "apply-resources")?;
+                self.jobs_done(|job| job.is_before)
+            }
+            "job" => self.job_in_order(name, rest),
+            "undo" => self.undo_in_order(name, rest),
             "decide" => {
                 let before = format!("rollout:{}", round - 1);
                 let ended = self.is_done(&before) || self.is(&before, Status::Failed);
@@ -214,6 +233,52 @@ impl Deployment {
                 })
             }
             _ => Err(format!("a step of no known kind: {name}")),
+        }
+    }
+
+    fn jobs_done(&self, wanted: impl Fn(&Job) -> bool) -> Verdict {
+        let mut wanted = self.jobs.iter().filter(|job| wanted(job));
+        wanted.try_for_each(|job| self.needs("what comes after it", &format!("job:{}", job.name)))
+    }
+
+    fn job_in_order(&self, name: &str, of: &str) -> Verdict {
+        let place = self.jobs.iter().position(|job| job.name == of);
+        let place = place.ok_or_else(|| format!("I12: {name} is not rendered"))?;
+        self.needs(name, "apply-resources")?;
+        let is_its_time = self.jobs[place].is_before != (self.action == "complete");
+        ensure(is_its_time, || format!("I8: {name} at another time than it says"))?;
+        self.jobs[..place].iter().try_for_each(|job| self.needs(name, &format!("job:{}", job.name)))
+    }
+
+    /// Nothing is undone while something is there that came after it.
+    fn undo_in_order(&self, name: &str, of: &str) -> Verdict {
+        let place = self.jobs.iter().position(|job| job.name == of);
+        let place = place.ok_or_else(|| format!("I12: {name} is not rendered"))?;
+        ensure(self.steps.contains_key(&format!("job:{of}")), || {
+            format!("I8: {name}, and it was not begun")
+        })?;
+        if self.jobs[place].is_before {
+            self.needs(name, "prune")?;
+        }
+        self.undone(&self.jobs[place + 1..])
+    }
+
+    fn undone(&self, jobs: &[Job]) -> Verdict {
+        let begun = jobs.iter().filter(|job| {
+            let step = format!("job:{}", job.name);
+            self.steps.contains_key(&step) && (job.can_be_undone || !self.is_done(&step))
+        });
+        begun.into_iter().try_for_each(|job| self.needs("undoing", &format!("undo:{}", job.name)))
+    }
+
+    /// The manifests say which Jobs there are.
+    pub(super) fn rendered(&mut self, observed: &Value) {
+        for job in observed["jobs"].as_array().into_iter().flatten() {
+            self.jobs.push(Job {
+                name: text(job, "name").to_owned(),
+                is_before: job["when"] == "before",
+                can_be_undone: !job["undoneBy"].is_null(),
+            });
         }
     }
 
@@ -352,9 +417,12 @@ impl Deployment {
                     && self.destroy.iter().all(|uid| self.is_done(&format!("destroy:{uid}"))),
                 || "I7: it has succeeded without being done".to_owned(),
             ),
-            "rolled-back" => ensure(self.is_done("restore") && cleaned, || {
-                "I8: it is rolled back without having been restored".to_owned()
-            }),
+            "rolled-back" => {
+                self.undone(&self.jobs)?;
+                ensure(self.is_done("restore") && cleaned, || {
+                    "I8: it is rolled back without having been restored".to_owned()
+                })
+            }
             "failed" | "cancelled" => {
                 let stopped = if outcome == "failed" { self.failed } else { self.cancelled };
                 ensure(stopped, || format!("I7: it has ended as {outcome} without a reason"))?;

@@ -106,13 +106,16 @@ impl Judge {
                     // A track goes when it is retired.
                     "prune" => {
                         step == "prune"
-                            || step.starts_with("destroy:")
-                            || step.starts_with("rollout:")
+                            || ["destroy:", "rollout:", "job:", "undo:"]
+                                .iter()
+                                .any(|kind| step.starts_with(kind))
                     }
                     _ => {
                         step == "apply-resources"
                             || step == "restore"
-                            || step.starts_with("rollout:")
+                            || ["rollout:", "job:", "undo:"]
+                                .iter()
+                                .any(|kind| step.starts_with(kind))
                     }
                 };
                 let intended = self.environments.iter().any(|(name, environment)| {
@@ -196,6 +199,7 @@ impl Judge {
             "step-pending" => active.pending(step)?,
             "step-succeeded" => {
                 active.ended_well(step)?;
+                active.rendered(&body["observed"]);
                 if let Some(uid) = step.strip_prefix("destroy:") {
                     environment.there.remove(uid);
                 }
