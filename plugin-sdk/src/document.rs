@@ -56,6 +56,7 @@ pub fn is_known_later(text: &str) -> bool {
         feature = "notifier",
         feature = "receiver",
         feature = "strategy",
+        feature = "teller",
         feature = "templater"
     )),
     allow(dead_code)

@@ -16,6 +16,8 @@ pub mod notifier;
 pub mod receiver;
 #[cfg(feature = "strategy")]
 pub mod strategy;
+#[cfg(feature = "teller")]
+pub mod teller;
 #[cfg(feature = "templater")]
 pub mod templater;
 #[cfg(any(feature = "check", feature = "driver"))]
@@ -29,6 +31,7 @@ mod wasi;
     feature = "notifier",
     feature = "receiver",
     feature = "strategy",
+    feature = "teller",
     feature = "templater"
 ))]
 macro_rules! shared_conversions {
@@ -88,6 +91,7 @@ macro_rules! shared_conversions {
     feature = "notifier",
     feature = "receiver",
     feature = "strategy",
+    feature = "teller",
     feature = "templater"
 ))]
 use shared_conversions;
@@ -98,6 +102,7 @@ use shared_conversions;
     feature = "notifier",
     feature = "receiver",
     feature = "strategy",
+    feature = "teller",
     feature = "templater"
 ))]
 fn milliseconds(duration: std::time::Duration) -> u64 {

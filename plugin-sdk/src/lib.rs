@@ -9,6 +9,7 @@
 //! | `templater` | [`templater::Templater`] | [`export_templater!`] |
 //! | `strategy` | [`strategy::Strategy`] | [`export_strategy!`] |
 //! | `notifier` | [`notifier::Notifier`] | [`export_notifier!`] |
+//! | `teller` (a notifier that reads answers) | [`teller::Teller`] | [`export_teller!`] |
 //! | `receiver` | [`receiver::Receiver`] | [`export_receiver!`] |
 //! | `check` | [`check::Check`] | [`export_check!`] |
 //!
@@ -68,6 +69,7 @@ pub mod receiver;
 mod scope;
 pub mod secret;
 pub mod strategy;
+pub mod teller;
 pub mod templater;
 pub mod testing;
 

@@ -33,9 +33,42 @@ pub struct Event {
     /// The environment it concerns, if one.
     #[serde(default)]
     pub environment: Option<String>,
+    /// Where people can look at it.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// What to do about what went wrong, where that is known.
+    #[serde(default)]
+    pub advice: Option<String>,
+    /// The images that are deployed.
+    #[serde(default)]
+    pub images: Vec<Image>,
     /// The details.
     #[serde(default)]
     pub data: Value,
+}
+
+/// An image that is deployed, with what was announced of it last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Image {
+    /// The workload it is in.
+    pub workload: String,
+    /// The container it is in.
+    pub container: String,
+    /// Its name, as manifests have it: `registry.example.com/shop/web@sha256:...`.
+    pub image: String,
+    /// The tag it was pushed with.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// The Git ref it was built from.
+    #[serde(default)]
+    pub r#ref: Option<String>,
+    /// The commit it was built from.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Where the build can be looked at.
+    #[serde(default)]
+    pub build_url: Option<String>,
 }
 
 /// A request for the host to send.

@@ -1,6 +1,10 @@
 //! The outbox: what has to be told to others, recorded in the same transaction
 //! as the event it tells of, and delivered from there at least once.
 
+mod thread;
+
+pub use thread::{THREADS, thread_after, thread_before, thread_message, thread_of, thread_put};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -104,6 +108,10 @@ pub struct Message {
     pub tries: u32,
     /// The last attempts, oldest first; at most [`ATTEMPTS_KEPT`].
     pub attempts: Vec<Attempt>,
+    /// What the notifier wants to know again when it tells more of the same
+    /// deployment: the id of what it has made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Value>,
 }
 
 /// How many attempts a message remembers: two whole schedules.
@@ -121,7 +129,19 @@ impl Message {
             due: created,
             tries: 0,
             attempts: Vec::new(),
+            memory: None,
         }
+    }
+
+    /// The deployment that it is about.
+    pub fn deployment(&self) -> Option<&str> {
+        self.event.pointer("/data/deployment")?.as_str()
+    }
+
+    /// The version of its event in the stream.
+    fn version(&self) -> Option<u64> {
+        let id = self.event.get("id")?.as_str()?;
+        id.rsplit_once('/')?.1.parse().ok()
     }
 
     /// The message after an attempt: delivered, due again, or dead.

@@ -9,8 +9,8 @@ use deployd_core::deployment::stays::Running;
 use deployd_core::deployment::{DeploymentRecord, Event, Outcome, transition};
 use deployd_core::journal::{NewEvent, Source, StreamId, Version};
 use deployd_core::notice::notice;
-use deployd_core::outbox::{Message, MessageId};
-use deployd_core::ports::{Accepted, Append, Batch, Fence, Object, StoreError};
+use deployd_core::outbox::{Message, MessageId, thread_put};
+use deployd_core::ports::{Accepted, Append, Batch, Fence, Object, Put, StoreError};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Actor, EnvironmentId, Timestamp};
 use serde::Serialize;
@@ -37,6 +37,7 @@ pub(crate) struct Draft<'e> {
     events: Vec<NewEvent>,
     changes: Changes,
     outbox: Vec<Message>,
+    threads: Vec<Put>,
     record: Option<DeploymentRecord>,
     ended: Vec<Outcome>,
     /// Images that run after what was pushed, once that has changed.
@@ -108,7 +109,9 @@ impl Draft<'_> {
                 let (application, environment) = (&notice.application, &notice.environment);
                 if spec.matches(&notice.notice_type, application, environment) {
                     let id = MessageId::of(&self.stream, version, name);
-                    self.outbox.push(Message::new(id, name.clone(), document.clone(), self.at));
+                    let message = Message::new(id, name.clone(), document.clone(), self.at);
+                    self.threads.extend(thread_put(&message));
+                    self.outbox.push(message);
                 }
             }
         }
@@ -123,6 +126,7 @@ impl Draft<'_> {
         let mut puts =
             changes.finish(&environment, after.version, &after.state).map_err(EngineError::bug)?;
         puts.extend(marks(&stream, before.version, &events).map_err(EngineError::bug)?);
+        puts.extend(self.threads);
         let tells = !self.outbox.is_empty();
         let mut batch = Batch { puts, outbox: self.outbox, ..Batch::default() };
         if !events.is_empty() {
@@ -153,6 +157,7 @@ impl Inner {
             events: Vec::new(),
             changes: Changes::default(),
             outbox: Vec::new(),
+            threads: Vec::new(),
             record: None,
             ended: Vec::new(),
             running: None,

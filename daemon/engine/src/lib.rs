@@ -223,6 +223,7 @@ pub(crate) struct Inner {
     pub(crate) reading: tasks::Bell,
     /// What URLs begin with by which others reach this daemon.
     pub(crate) reached_at: std::sync::OnceLock<String>,
+    pub(crate) turns: outbox::Turns,
 }
 
 impl Engine {
@@ -253,6 +254,7 @@ impl Engine {
                 arrivals: hooks::Arrivals::default(),
                 reading: tasks::Bell::default(),
                 reached_at: std::sync::OnceLock::new(),
+                turns: outbox::Turns::default(),
             }),
         }
     }

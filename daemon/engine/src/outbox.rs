@@ -1,6 +1,11 @@
 //! Delivers messages: at least once, with a stable id, along the schedule of
 //! Standard Webhooks, until they are delivered or dead.
 
+mod telling;
+mod turns;
+
+pub(crate) use turns::Turns;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +14,7 @@ use deployd_core::config::{PluginKind, SubscriptionSpec};
 use deployd_core::journal::StreamId;
 use deployd_core::outbox::{Attempt, Message, MessageId, MessageStatus, RETRY_AFTER_MS_MAX};
 use deployd_core::ports::{
-    Batch, Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
+    Answer, Batch, Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
 };
 use deployd_core::secret::{OPERATOR, SecretRef};
 use deployd_core::{Fault, Timestamp};
@@ -194,14 +199,15 @@ impl Inner {
     }
 
     /// Tries one message, and records what came of it.
-    async fn deliver(&self, message: Message) -> Result<(), StoreError> {
+    async fn deliver(&self, mut message: Message) -> Result<(), StoreError> {
         let at = self.ports.clock.now();
         let mut attempt =
             Attempt { at, duration_ms: 0, target: String::new(), status: None, fault: None };
         // A message that makes us panic must not end all deliveries.
-        let tried = AssertUnwindSafe(self.attempt(&message, &mut attempt)).catch_unwind();
+        let tried = AssertUnwindSafe(self.attempt(&mut message, &mut attempt)).catch_unwind();
         attempt.fault = match tokio::time::timeout(ATTEMPT_MAX, tried).await {
-            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Ok(Tried::Told))) => None,
+            Ok(Ok(Ok(Tried::NotYet))) => return Ok(()),
             Ok(Ok(Err(error))) => Some(error.into_fault()),
             Ok(Err(_)) => {
                 tracing::error!(message = %message.id, "a delivery has panicked; please report it");
@@ -220,52 +226,62 @@ impl Inner {
         let mut random = [0u8; 1];
         self.ports.random.fill(&mut random);
         let jitter = f64::from(random.first().copied().unwrap_or(0)) / 255.0;
-        self.ports.store.outbox_settle(message.after(attempt, now, jitter)).await?;
+        self.settle(message.after(attempt, now, jitter)).await?;
         self.changes.announce();
         Ok(())
     }
 
-    async fn attempt(&self, message: &Message, attempt: &mut Attempt) -> Result<(), EngineError> {
+    async fn attempt(
+        &self,
+        message: &mut Message,
+        attempt: &mut Attempt,
+    ) -> Result<Tried, EngineError> {
         let configuration = self.configuration().await?;
         let Some(spec) = configuration.subscriptions.get(&message.subscription) else {
             let text = format!("there is no subscription {} any more", message.subscription);
             return Err(Fault::permanent("no-such-subscription", text).into());
         };
-        for request in self.format(message, spec).await? {
-            attempt.target = target(&request.url);
-            let outgoing = self.outgoing(message, spec, request).await?;
-            let answer = self.ports.sender.send(outgoing).await?;
-            attempt.status = Some(answer.status);
+        let notifier = self.notifier(spec).await?;
+        if self.ports.notifiers.reads_answers(&notifier.plugin) {
+            return self.tell(&notifier, message, spec, attempt).await;
+        }
+        let (scope, log) = (scope(message), CallLog::default());
+        let call = Call { plugin: &notifier.plugin, scope: &scope, log: &log };
+        let event = self.event(message).await?;
+        let config = json!(spec.config);
+        for request in self.ports.notifiers.format(call, &event, &config).await? {
+            let answer = self.send(message, spec, request, attempt).await?;
             judge(answer.status, answer.retry_after_ms)?;
         }
-        Ok(())
+        Ok(Tried::Told)
     }
 
-    /// What the notifier makes of a message.
-    async fn format(
-        &self,
-        message: &Message,
-        spec: &SubscriptionSpec,
-    ) -> Result<Vec<NotifierRequest>, EngineError> {
+    /// The notifier of a subscription, loaded.
+    async fn notifier(&self, spec: &SubscriptionSpec) -> Result<PluginInfo, EngineError> {
         let name = spec.notifier.as_str();
         let info: Option<PluginInfo> = get(&*self.ports.store, PLUGINS, name.as_bytes()).await?;
         let info = info.filter(|info| info.kind == PluginKind::Notifier).ok_or_else(|| {
             let text = format!("there is no notifier {name}");
             EngineError::from(Fault::transient("no-such-notifier", text))
         })?;
-        let text = |pointer: &str| {
-            message.event.get(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let scope = Scope {
-            application: text("application"),
-            environment: text("environment"),
-            ..Scope::default()
-        };
-        let log = CallLog::default();
         self.need(&info.plugin).await?;
-        let call = Call { plugin: &info.plugin, scope: &scope, log: &log };
-        let config = json!(spec.config);
-        Ok(self.ports.notifiers.format(call, &message.event, &config).await?)
+        Ok(info)
+    }
+
+    /// Sends a notifier's request, and notes where to and what came back.
+    async fn send(
+        &self,
+        message: &Message,
+        spec: &SubscriptionSpec,
+        request: NotifierRequest,
+        attempt: &mut Attempt,
+    ) -> Result<Answer, EngineError> {
+        let outgoing = self.outgoing(message, spec, request).await?;
+        attempt.target = target(&outgoing.url);
+        attempt.status = None;
+        let answer = self.ports.sender.send(outgoing).await?;
+        attempt.status = Some(answer.status);
+        Ok(answer)
     }
 
     /// A notifier's request with id, time and signature.
@@ -288,12 +304,50 @@ impl Inner {
         }
         Ok(Outgoing {
             method: request.method,
-            url: request.url,
+            url: self.address(spec, request.url).await?,
             headers,
             body: request.body,
             private_address: spec.private_address,
+            hosts: spec.hosts.clone(),
         })
     }
+
+    /// Where a request goes: where it says, or where the operator's secret says.
+    /// Not both: a notifier that names another address than the operator means
+    /// would get what is signed for that one.
+    async fn address(&self, spec: &SubscriptionSpec, url: String) -> Result<String, EngineError> {
+        let wrong = |message: String| EngineError::from(Fault::invalid("address-unclear", message));
+        match &spec.url_secret {
+            None if url.is_empty() => {
+                Err(wrong("config: found no url, expected one, or urlSecret beside it".to_owned()))
+            }
+            None => Ok(url),
+            Some(name) if url.is_empty() => {
+                let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_string() };
+                let value = self.ports.vault.get(&secret).await?;
+                let text = std::str::from_utf8(value.expose()).map(str::trim).unwrap_or_default();
+                Ok(text.to_owned())
+            }
+            Some(_) => {
+                Err(wrong("config: found a url and urlSecret, expected one of both".to_owned()))
+            }
+        }
+    }
+}
+
+/// What an attempt came to, unless it failed.
+enum Tried {
+    /// All of it is told.
+    Told,
+    /// An earlier message of the thread comes first.
+    NotYet,
+}
+
+/// Where calls about a message belong.
+fn scope(message: &Message) -> Scope {
+    let text =
+        |name: &str| message.event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Scope { application: text("application"), environment: text("environment"), ..Scope::default() }
 }
 
 /// What an answer means (Standard Webhooks, "Delivery").

@@ -7,7 +7,8 @@ use wasmparser::{Encoding, FuncValidatorAllocations, Parser, Payload, ValidPaylo
 use wasmtime::component::Component;
 
 use crate::bindings::{
-    check_v0_1, driver_v0_1, notifier_v0_1, receiver_v0_1, strategy_v0_1, templater_v0_1,
+    check_v0_1, driver_v0_1, notifier_v0_1, notifier_v0_2, receiver_v0_1, strategy_v0_1,
+    templater_v0_1,
 };
 use crate::engine;
 use crate::interfaces::{http, wasi};
@@ -37,7 +38,7 @@ const CONNECTED: &[&str] = &[
 ];
 
 /// All that this daemon hosts. A second track of a kind is a second line.
-const HOSTED: [Contract; 6] = [
+const HOSTED: [Contract; 7] = [
     Contract {
         kind: PluginKind::Driver,
         interface: "deployd:driver/driver",
@@ -65,6 +66,13 @@ const HOSTED: [Contract; 6] = [
         version: "0.1.0",
         imports: PURE,
         link: notifier_v0_1::link,
+    },
+    Contract {
+        kind: PluginKind::Notifier,
+        interface: "deployd:notifier/notifier",
+        version: "0.2.0",
+        imports: PURE,
+        link: notifier_v0_2::link,
     },
     Contract {
         kind: PluginKind::Receiver,

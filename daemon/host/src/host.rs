@@ -154,7 +154,7 @@ impl PluginHost {
         Ok((plugin, session))
     }
 
-    fn find(&self, reference: &PluginRef) -> Result<Arc<Plugin>, Fault> {
+    pub(crate) fn find(&self, reference: &PluginRef) -> Result<Arc<Plugin>, Fault> {
         let plugins = self.snapshot();
         plugins.get(reference).cloned().ok_or_else(|| {
             let others: Vec<_> = plugins

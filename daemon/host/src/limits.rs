@@ -108,6 +108,9 @@ pub const SECRET_OUTPUTS: usize = 64;
 pub const NOTIFIER_REQUESTS: usize = 16;
 /// Headers of one such request.
 pub const NOTIFIER_HEADERS: usize = 64;
+/// What a notifier remembers of a thread: it is recorded with each message of it.
+/// Ids of what it has made elsewhere take some hundred bytes.
+pub const NOTIFIER_MEMORY_BYTES: usize = 4 * KIB;
 /// Documents of one delivery: a registry tells of a push of many tags at once, and
 /// as many artifacts are announced together.
 pub const RECEIVED_DOCUMENTS: usize = 100;

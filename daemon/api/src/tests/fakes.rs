@@ -331,7 +331,7 @@ impl Notifiers for Outside {
 #[async_trait]
 impl Sender for Outside {
     async fn send(&self, _: Outgoing) -> Result<Answer, Fault> {
-        Ok(Answer { status: 204, retry_after_ms: None })
+        Ok(Answer { status: 204, ..Answer::default() })
     }
 }
 

@@ -24,20 +24,33 @@ pub(super) fn check(entry: &Entry, _: &World<'_>, problems: &mut Vec<Problem>) {
         let what = "a name under `spec.grant.secrets`";
         problems.push(Problem::unknown(path, name, what, granted.iter().copied()));
     }
+    let path = Path::of(["spec", "grant", "hosts"]);
     for (index, host) in entry.items("/spec/grant/hosts").enumerate() {
-        let Some(scheme) = host.get("scheme").and_then(Value::as_str) else { continue };
-        const SCHEMES: [&str; 4] = ["tcp", "tls", "http", "https"];
-        if !SCHEMES.contains(&scheme) {
-            let path = Path::of(["spec", "grant", "hosts"]).then(index).then("scheme");
-            problems.push(Problem::unknown(path, scheme, "a scheme", SCHEMES));
-            continue;
-        }
-        // What does not fit the schema has its error already.
-        let Ok(grant) = serde_json::from_value::<HostGrant>(host.clone()) else { continue };
-        for wrong in credential_problems(&grant) {
-            let path = Path::of(["spec", "grant", "hosts"]).then(index).then("credential");
-            let path = wrong.field.map_or(path.clone(), |field| path.then(field));
-            problems.push(Problem::at_value(path, &wrong.found, wrong.expected));
-        }
+        check_host(&path.clone().then(index), host, &SCHEMES, problems);
+    }
+}
+
+/// What streams and requests of plugins are granted for.
+const SCHEMES: [&str; 4] = ["tcp", "tls", "http", "https"];
+
+/// Checks a host that somebody may reach by one of these schemes.
+pub(super) fn check_host(
+    path: &Path,
+    host: &Value,
+    schemes: &[&'static str],
+    problems: &mut Vec<Problem>,
+) {
+    let Some(scheme) = host.get("scheme").and_then(Value::as_str) else { return };
+    if !schemes.contains(&scheme) {
+        let path = path.clone().then("scheme");
+        problems.push(Problem::unknown(path, scheme, "a scheme", schemes.iter().copied()));
+        return;
+    }
+    // What does not fit the schema has its error already.
+    let Ok(grant) = serde_json::from_value::<HostGrant>(host.clone()) else { return };
+    for wrong in credential_problems(&grant) {
+        let path = path.clone().then("credential");
+        let path = wrong.field.map_or(path.clone(), |field| path.then(field));
+        problems.push(Problem::at_value(path, &wrong.found, wrong.expected));
     }
 }

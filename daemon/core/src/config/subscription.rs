@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::HostGrant;
 use crate::Name;
 
 /// Whom to tell of which events.
@@ -14,7 +15,8 @@ use crate::Name;
 pub struct SubscriptionSpec {
     /// The name of the notifier's `Plugin` document.
     pub notifier: Name,
-    /// Types of events: `deployment.succeeded`; `*` is any run of characters.
+    /// Types of events, which end in what came of it: `deployment.succeeded`,
+    /// `*.failed`; `*` is any run of characters.
     #[schemars(length(min = 1))]
     pub events: Vec<String>,
     /// Only of this application.
@@ -26,11 +28,19 @@ pub struct SubscriptionSpec {
     /// The notifier's configuration: the address, as its schema has it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, Value>,
+    /// The operator's secret that has the address, where whoever knows the address
+    /// may post there. Then `config` has no `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_secret: Option<Name>,
+    /// Where requests may go to, and with which credential; anywhere, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostGrant>,
     /// The operator's secret that requests are signed with (Standard Webhooks:
     /// `whsec_` and base 64 of 24 to 64 bytes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<Name>,
-    /// Whether the address may be loopback, link-local or private.
+    /// Whether the address may be loopback, link-local or private; of `hosts`, each
+    /// says that for itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private_address: bool,
 }

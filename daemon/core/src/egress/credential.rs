@@ -25,6 +25,10 @@ pub const CONNECTION_HEADERS: [&str; 11] = [
     "upgrade",
 ];
 
+/// Schemes by which mails are sent, in a `Subscription`: with TLS once both sides
+/// have said so (STARTTLS), and in TLS from the beginning.
+pub const MAIL_SCHEMES: [&str; 2] = ["smtp", "smtps"];
+
 impl HttpCredential {
     /// The header that it goes into.
     pub fn header(&self) -> &str {
@@ -52,9 +56,17 @@ pub fn credential_problems(grant: &HostGrant) -> Vec<CredentialProblem> {
     };
     let https = grant.scheme == Scheme::Https.as_str();
     let http = grant.scheme == Scheme::Http.as_str();
-    if !http && !https {
+    let mail = MAIL_SCHEMES.contains(&grant.scheme.as_str());
+    if !http && !https && !mail {
         let found = format!("a credential for the scheme {:?}", grant.scheme);
         problem(None, found, "none: only HTTP requests have headers");
+    }
+    if mail && credential.form != CredentialForm::Basic {
+        let found = "another form than basic".to_owned();
+        problem(Some("form"), found, "basic: mail servers want a user and a password");
+    }
+    if mail && credential.header.is_some() {
+        problem(Some("header"), "a header".to_owned(), "none: SMTP has no headers");
     }
     if http && !credential.plaintext && !is_this_machine(&grant.host) {
         let found = "a credential in plain text".to_owned();
@@ -106,7 +118,7 @@ pub fn credential_problems(grant: &HostGrant) -> Vec<CredentialProblem> {
 
 /// Whether what is sent there stays on this machine, as far as can be told
 /// before the name is resolved.
-fn is_this_machine(host: &str) -> bool {
+pub fn is_this_machine(host: &str) -> bool {
     host.parse::<Host>().is_ok_and(|host| match &host {
         Host::Address(address) => address.is_loopback(),
         Host::Name(_) => host.local_name() == Some(AddressClass::Loopback),

@@ -7,6 +7,9 @@ mod grant;
 mod host;
 
 pub use address::{AddressClass, classify};
-pub use credential::{AUTHORIZATION, CONNECTION_HEADERS, CredentialProblem, credential_problems};
+pub use credential::{
+    AUTHORIZATION, CONNECTION_HEADERS, CredentialProblem, MAIL_SCHEMES, credential_problems,
+    is_this_machine,
+};
 pub use grant::{NotGranted, Passage, Refused, find, find_for_method};
 pub use host::{Host, HostError};

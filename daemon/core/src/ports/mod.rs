@@ -29,7 +29,7 @@ pub use observed::{
 pub use plugins::{
     Call, CallLog, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel,
     LogLine, NotifierRequest, Notifiers, PLUGIN_BUSY, PluginRef, Progress, Provisioned, Receivers,
-    Removal, RenderInput, Scope, Strategies, StrategyContext, Templaters,
+    Removal, RenderInput, Scope, Strategies, StrategyContext, Telling, TellingStep, Templaters,
 };
 pub use registries::{Registries, RegistryAccess};
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
@@ -38,4 +38,4 @@ pub use store::{
     Object, Order, Page, Put, Store, StoreError, VerifyReport, WorkerId,
 };
 pub use vault::{Recipe, SecretSource, Vault, VaultAdmin, VaultError};
-pub use world::{Answer, Clock, Outgoing, Random, Sender};
+pub use world::{ANSWER_BYTES, Answer, Clock, Outgoing, Random, Sender};

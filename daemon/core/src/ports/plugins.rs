@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Answer;
 use crate::{Digest, Fault};
 
 /// The code of the fault when a call was not begun, because other calls had taken
@@ -274,8 +275,30 @@ pub struct NotifierRequest {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
-    /// Requests of one thread go out in order.
+    /// What the plugin says belongs together.
     pub thread: Option<String>,
+}
+
+/// What a notifier that reads answers is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    /// What happened.
+    pub event: &'a Value,
+    /// The notifier's configuration.
+    pub config: &'a Value,
+    /// What the last step of the thread returned.
+    pub memory: Option<&'a Value>,
+    /// What came back of its request; none at the beginning of an attempt.
+    pub answer: Option<&'a Answer>,
+}
+
+/// What such a notifier wants next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TellingStep {
+    /// To be sent; none when all is told.
+    pub send: Option<NotifierRequest>,
+    /// To be kept, and handed back with the next step of the thread.
+    pub memory: Option<Value>,
 }
 
 /// Notifiers.
@@ -288,6 +311,19 @@ pub trait Notifiers: Send + Sync + 'static {
         event: &Value,
         config: &Value,
     ) -> Result<Vec<NotifierRequest>, Fault>;
+
+    /// Whether a notifier that is loaded reads answers: then it is asked by
+    /// [`tell`](Self::tell) and not by [`format`](Self::format), and the messages
+    /// about one deployment are told in order.
+    fn reads_answers(&self, _plugin: &PluginRef) -> bool {
+        false
+    }
+
+    /// The next step of telling an event.
+    async fn tell(&self, call: Call<'_>, _: &Telling<'_>) -> Result<TellingStep, Fault> {
+        let message = format!("{} reads no answers", call.plugin.name);
+        Err(Fault::bug("no-such-function", message))
+    }
 }
 
 /// An inbound request, as a receiver is given it.

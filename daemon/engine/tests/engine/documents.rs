@@ -114,6 +114,7 @@ pub fn platform() -> Vec<Document> {
         plugin("templater", "templater", json!({})),
         plugin("rolling", "strategy", json!({})),
         plugin("webhook", "notifier", json!({})),
+        plugin("chat", "notifier", json!({})),
         environment_type("development", json!({})),
         definition("cluster", "k8s-cluster", "cluster", json!({})),
         definition(

@@ -57,6 +57,7 @@ mod simulation;
 mod sources;
 mod subjects;
 mod teardown;
+mod threads;
 mod time;
 mod unfinished;
 mod watching;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use deployd_core::Fault;
-use deployd_core::ports::NotifierRequest;
+use deployd_core::ports::{NotifierRequest, Telling, TellingStep};
 use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -13,7 +13,7 @@ use super::host_v0_1::deployd::host::log;
 use crate::document::{Misbehaviour, Reader, at_most};
 use crate::interfaces::wasi;
 use crate::limits;
-use crate::plugin::{Exports, NotifierExports};
+use crate::plugin::{Exports, NotifierExports, no_function};
 use crate::session::{Instantiate, Session};
 use crate::store::CallState;
 
@@ -63,6 +63,10 @@ impl NotifierExports for Notifier {
         session.try_instance(self).await
     }
 
+    fn reads_answers(&self) -> bool {
+        false
+    }
+
     async fn format(
         &self,
         mut session: Session<'_>,
@@ -85,18 +89,37 @@ impl NotifierExports for Notifier {
             )
             .await
     }
+
+    async fn tell(&self, session: Session<'_>, _: &Telling<'_>) -> Result<TellingStep, Fault> {
+        Err(no_function(&session))
+    }
 }
 
 fn read(request: wit::Request, reader: &mut Reader<'_>) -> Result<NotifierRequest, Misbehaviour> {
-    at_most("headers", limits::NOTIFIER_HEADERS, &request.headers)?;
-    if request.method.is_empty() || !request.method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    let thread =
+        request.thread.map(|thread| reader.text("the thread of a request", thread)).transpose()?;
+    let wit::Request { method, url, headers, body, .. } = request;
+    let request = notifier_request(method, url, headers, body, reader)?;
+    Ok(NotifierRequest { thread, ..request })
+}
+
+/// A request of any track, checked.
+pub(super) fn notifier_request(
+    method: String,
+    url: String,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+    reader: &mut Reader<'_>,
+) -> Result<NotifierRequest, Misbehaviour> {
+    at_most("headers", limits::NOTIFIER_HEADERS, &fields)?;
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Err(Misbehaviour::WrongValue {
             what: "the method of a request".to_owned(),
             expected: "an HTTP method such as POST",
         });
     }
     let mut headers = BTreeMap::new();
-    for (name, value) in request.headers {
+    for (name, value) in fields {
         // A line break would begin a header of the plugin's making.
         if value.contains(['\r', '\n', '\0']) || !is_token(&name) {
             return Err(Misbehaviour::WrongValue {
@@ -113,14 +136,11 @@ fn read(request: wit::Request, reader: &mut Reader<'_>) -> Result<NotifierReques
         }
     }
     Ok(NotifierRequest {
-        method: request.method,
-        url: reader.text("the url of a request", request.url)?,
+        method,
+        url: reader.text("the url of a request", url)?,
         headers,
-        body: reader.bytes("the body of a request", request.body)?,
-        thread: request
-            .thread
-            .map(|thread| reader.text("the thread of a request", thread))
-            .transpose()?,
+        body: reader.bytes("the body of a request", body)?,
+        thread: None,
     })
 }
 

@@ -81,7 +81,8 @@ impl Received {
 
 #[derive(Default)]
 pub struct Receivers {
-    /// What comes next, first to last; then everything is answered with 204.
+    /// What comes next, first to last; then everything is answered with 204, and
+    /// requests to `chat` with 200 and the number of the request.
     pub script: std::collections::VecDeque<Receiver>,
     pub received: Vec<Received>,
 }
@@ -91,17 +92,23 @@ impl Sender for Instance {
     async fn send(&self, request: Outgoing) -> Result<Answer, Fault> {
         let sent = async {
             let at = self.world.now();
-            let next = {
+            let is_chat = request.url.starts_with("https://chat.test/");
+            let (next, number) = {
                 let mut receivers = self.world.receivers.lock().unwrap();
                 let received = Received { at, request };
                 self.world.saw(Seen::Sent { message: MessageId(received.id()) });
                 receivers.received.push(received);
-                receivers.script.pop_front().unwrap_or(Receiver::Answers(204))
+                let next = receivers.script.pop_front();
+                let next = next.unwrap_or(Receiver::Answers(if is_chat { 200 } else { 204 }));
+                (next, receivers.received.len())
             };
             match next {
-                Receiver::Answers(status) => Ok(Answer { status, retry_after_ms: None }),
+                Receiver::Answers(status) => {
+                    let body = format!("{{\"id\": {number}}}").into_bytes();
+                    Ok(Answer { status, body, ..Answer::default() })
+                }
                 Receiver::AnswersLater(status, ms) => {
-                    Ok(Answer { status, retry_after_ms: Some(ms) })
+                    Ok(Answer { status, retry_after_ms: Some(ms), ..Answer::default() })
                 }
                 Receiver::Fails(fault) => Err(fault),
                 Receiver::Hangs => std::future::pending().await,

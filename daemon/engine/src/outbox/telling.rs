@@ -1,0 +1,117 @@
+//! Telling by notifiers that read answers: request by request, each of which
+//! follows from what came back of the one before.
+
+use deployd_core::advice::advice;
+use deployd_core::config::SubscriptionSpec;
+use deployd_core::image::Image;
+use deployd_core::outbox::{Attempt, Message};
+use deployd_core::ports::{Call, CallLog, Order, PluginInfo, Telling};
+use deployd_core::set::DeploymentSet;
+use deployd_core::{Digest, Fault};
+use serde_json::{Value, json};
+
+use super::turns::Turn;
+use super::{LEASE_MS, Tried, scope};
+use crate::records::content;
+use crate::{EngineError, Inner};
+
+/// Requests of one attempt: a service makes something, and says something of it;
+/// twice as many as the longest of ours has.
+const STEPS_MAX: usize = 4;
+
+/// Images that a notifier is told of. Texts for people name a few, and an event of
+/// delivery for each is what an application has of them.
+const IMAGES_MAX: usize = 100;
+
+impl Inner {
+    /// Tells a message, when its turn has come.
+    pub(super) async fn tell(
+        &self,
+        notifier: &PluginInfo,
+        message: &mut Message,
+        spec: &SubscriptionSpec,
+        attempt: &mut Attempt,
+    ) -> Result<Tried, EngineError> {
+        match self.turn(message).await? {
+            Turn::Now(memory) => message.memory = memory,
+            Turn::Later => return Ok(Tried::NotYet),
+        }
+        let (scope, log) = (scope(message), CallLog::default());
+        let call = Call { plugin: &notifier.plugin, scope: &scope, log: &log };
+        let (event, config) = (self.event(message).await?, json!(spec.config));
+        let mut answer = None;
+        for _ in 0..STEPS_MAX {
+            let memory = message.memory.clone();
+            let telling = Telling {
+                event: &event,
+                config: &config,
+                memory: memory.as_ref(),
+                answer: answer.as_ref(),
+            };
+            let step = self.ports.notifiers.tell(call, &telling).await?;
+            let learned = step.memory != memory;
+            message.memory = step.memory;
+            let Some(request) = step.send else { return Ok(Tried::Told) };
+            if learned && answer.is_some() {
+                // What the answer has brought is on stable storage before anything
+                // follows from it. Until this attempt has ended, nobody else begins one.
+                let mut known = message.clone();
+                known.due = self.ports.clock.now().plus_ms(LEASE_MS);
+                self.ports.store.outbox_settle(known).await?;
+            }
+            answer = Some(self.send(message, spec, request, attempt).await?);
+        }
+        let text = format!("{} wants more than {STEPS_MAX} requests of one event", spec.notifier);
+        Err(Fault::bug("notifier-endless", text).into())
+    }
+
+    /// The event of a message, with what is found out when it is told: a link to look
+    /// at, what to do about its fault, and the images that are deployed.
+    pub(super) async fn event(&self, message: &Message) -> Result<Value, EngineError> {
+        let mut event = message.event.clone();
+        let (Some(fields), Some(deployment)) = (event.as_object_mut(), message.deployment()) else {
+            return Ok(event);
+        };
+        if let Some(base) = self.reached_at.get() {
+            let base = base.trim_end_matches('/');
+            fields.insert("link".to_owned(), json!(format!("{base}/#deployment={deployment}")));
+        }
+        let fault = message.event.pointer("/data/fault").cloned();
+        if let Some(fault) = fault.and_then(|fault| serde_json::from_value::<Fault>(fault).ok()) {
+            fields.insert("advice".to_owned(), json!(advice(&fault)));
+        }
+        let set = message.event.pointer("/data/set").and_then(Value::as_str);
+        if let Some(set) = set.and_then(|set| set.parse().ok()) {
+            match self.images_of(set).await {
+                Ok(images) => {
+                    fields.insert("images".to_owned(), images);
+                }
+                Err(error) => tracing::warn!(message = %message.id, %error, "told without images"),
+            }
+        }
+        Ok(event)
+    }
+
+    /// The images of a set, with what was announced of them last.
+    async fn images_of(&self, set: Digest) -> Result<Value, EngineError> {
+        let set: DeploymentSet = content(&*self.ports.store, "set", set).await?;
+        let mut told = Vec::new();
+        for ((workload, container), image) in set.images().into_iter().take(IMAGES_MAX) {
+            let mut one = json!({"workload": workload, "container": container, "image": image});
+            let last = self.announcement(&Image::of(&image), Order::Descending).await?;
+            if let (Some(last), Some(fields)) = (last, one.as_object_mut()) {
+                let artifact = last.artifact;
+                for (name, known) in [
+                    ("tag", artifact.tag),
+                    ("ref", artifact.git_ref),
+                    ("commit", artifact.commit),
+                    ("buildUrl", artifact.build_url),
+                ] {
+                    fields.extend(known.map(|known| (name.to_owned(), json!(known))));
+                }
+            }
+            told.push(one);
+        }
+        Ok(Value::Array(told))
+    }
+}

@@ -1,0 +1,74 @@
+//! The details of events, as far as notifiers use them.
+
+use deployd_plugin_sdk::Fault as PluginFault;
+use deployd_plugin_sdk::notifier::Event;
+use serde::Deserialize;
+
+/// The details of an event. Fields that are not there are of other types of events.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Data {
+    /// The deployment.
+    pub deployment: Option<String>,
+    /// Its number in its environment, from 1 on.
+    pub number: Option<u64>,
+    /// Who asked for it.
+    pub actor: Option<String>,
+    /// Why there is one.
+    pub origin: Option<Origin>,
+    /// What they said of it.
+    pub comment: Option<String>,
+    /// Why it failed.
+    pub fault: Option<Fault>,
+    /// What somebody is to look at.
+    pub message: Option<String>,
+    /// What a check for drift has found.
+    pub summary: Option<Summary>,
+    /// Findings that are new.
+    pub new: Option<u64>,
+    /// How often drift was healed.
+    pub heals: Option<u64>,
+}
+
+/// Why there is a deployment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Origin {
+    /// `artifact`, `request`, `rollback` and so on.
+    pub kind: String,
+    /// The image that became available.
+    pub image: Option<String>,
+    /// The commit that it was built from.
+    pub commit: Option<String>,
+}
+
+/// A recorded failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Fault {
+    /// Stable, for looking up.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+}
+
+/// Drift in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Differences.
+    pub findings: u64,
+}
+
+impl Data {
+    /// Those of an event.
+    ///
+    /// # Errors
+    /// They are not what this daemon records.
+    pub fn of(event: &Event) -> Result<Self, PluginFault> {
+        if event.data.is_null() {
+            return Ok(Self::default());
+        }
+        deployd_plugin_sdk::fit("event/data", event.data.clone())
+    }
+}

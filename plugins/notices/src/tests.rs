@@ -1,0 +1,106 @@
+use super::*;
+use deployd_plugin_sdk::notifier::{Event, Image};
+use serde_json::json;
+
+fn event(event_type: &str, data: serde_json::Value) -> Event {
+    let event = json!({
+        "id": "1", "type": event_type, "time": "2026-11-22T10:00:00Z",
+        "application": "shop", "environment": "production", "data": data,
+    });
+    serde_json::from_value(event).unwrap()
+}
+
+#[test]
+fn titles_say_what_happened_where() {
+    let deployment = json!({"deployment": "d", "number": 7});
+    for (event_type, data, title, mood) in [
+        (
+            "deployment.succeeded",
+            deployment.clone(),
+            "shop/production, deployment 7 has succeeded",
+            Mood::Good,
+        ),
+        (
+            "deployment.rolled-back",
+            deployment.clone(),
+            "shop/production, deployment 7 has failed and was rolled back",
+            Mood::Bad,
+        ),
+        (
+            "deployment.paused",
+            deployment.clone(),
+            "shop/production, deployment 7 waits for somebody",
+            Mood::Asks,
+        ),
+        (
+            "drift.found",
+            json!({"summary": {"findings": 3}, "new": 1}),
+            "shop/production differs from what was deployed: 3 findings, 1 new",
+            Mood::Bad,
+        ),
+        (
+            "approval.requested",
+            deployment,
+            "shop/production, deployment 7 tells: approval requested",
+            Mood::Asks,
+        ),
+    ] {
+        let notice = Notice::of(&event(event_type, data)).unwrap();
+        assert_eq!((notice.title.as_str(), notice.mood), (title, mood));
+    }
+}
+
+#[test]
+fn facts_are_those_that_are_known() {
+    let fault = json!({"code": "crash-loop", "class": "permanent", "message": "web ends"});
+    let data = json!({"actor": "ada", "origin": {"kind": "rollback"}, "fault": fault, "number": 1});
+    let notice = Notice::of(&event("deployment.failed", data)).unwrap();
+    assert_eq!(
+        notice.facts,
+        [
+            ("By", "ada".to_owned()),
+            ("Why", "back to an earlier deployment".to_owned()),
+            ("Fault", "crash-loop".to_owned()),
+        ]
+    );
+    assert_eq!(notice.message.as_deref(), Some("web ends"));
+}
+
+#[test]
+fn many_images_are_counted() {
+    let mut event = event("deployment.succeeded", json!({}));
+    let image = |n: usize| Image {
+        workload: format!("w{n}"),
+        image: "r.test/w:1".to_owned(),
+        ..Image::default()
+    };
+    event.images = (0..7).map(image).collect();
+    let notice = Notice::of(&event).unwrap();
+    assert_eq!(notice.facts[0].1, "w0 1, w1 1, w2 1, w3 1, w4 1 and 2 more");
+}
+
+#[test]
+fn versions_are_what_people_know_an_image_by() {
+    let digest = format!("r.test:5000/web@sha256:{}", "0123456789".repeat(6));
+    for (image, tag, commit, version) in [
+        ("r.test/web:1.2", None, None, "1.2"),
+        ("r.test:5000/web", None, None, "latest"),
+        (digest.as_str(), None, None, "sha256:0123456"),
+        (digest.as_str(), Some("1.3"), Some("abcdef0123"), "1.3 (abcdef0)"),
+        ("r.test/web:1.2", None, Some("ä"), "1.2 (ä)"),
+    ] {
+        let known = Image {
+            image: image.to_owned(),
+            tag: tag.map(str::to_owned),
+            commit: commit.map(str::to_owned),
+            ..Image::default()
+        };
+        assert_eq!(version_of(&known), version);
+    }
+}
+
+#[test]
+fn long_texts_are_cut() {
+    assert_eq!(clipped("  a\0b\nc ", 10), "a b\nc");
+    assert_eq!(clipped("äöü", 2), "äö…");
+}

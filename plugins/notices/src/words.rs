@@ -1,0 +1,163 @@
+//! What an event means.
+
+use crate::data::Data;
+use crate::version_of;
+use deployd_plugin_sdk::Fault;
+use deployd_plugin_sdk::notifier::Event;
+
+/// Images that are named one by one; of more, how many there are.
+const IMAGES_NAMED: usize = 5;
+
+/// The longest text of others in a message: faults of clusters may have pages.
+const TEXT_CHARS: usize = 600;
+
+/// How an event is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Something goes on.
+    Busy,
+    /// It has ended well.
+    Good,
+    /// It has ended, neither well nor badly.
+    Neutral,
+    /// It has ended badly.
+    Bad,
+    /// Somebody has to do something.
+    Asks,
+}
+
+/// An event in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What has happened where, in a sentence without a full stop.
+    pub title: String,
+    /// What all messages of its deployment have in common.
+    pub subject: String,
+    /// How it is meant.
+    pub mood: Mood,
+    /// Names and values, in the order of their weight.
+    pub facts: Vec<(&'static str, String)>,
+    /// What went wrong, or what somebody is to look at.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// Where to look at it.
+    pub link: Option<String>,
+}
+
+impl Notice {
+    /// What an event means.
+    ///
+    /// # Errors
+    /// Its details are not what this daemon records.
+    pub fn of(event: &Event) -> Result<Self, Fault> {
+        let data = Data::of(event)?;
+        let place = match (&event.application, &event.environment) {
+            (Some(application), Some(environment)) => format!("{application}/{environment}"),
+            (Some(name), None) | (None, Some(name)) => name.clone(),
+            (None, None) => "deployd".to_owned(),
+        };
+        let subject = match data.number {
+            Some(number) => format!("{place}, deployment {number}"),
+            None => place,
+        };
+        let (verb, mood) = meaning(&event.r#type, &data);
+        let message = data.message.or(data.fault.as_ref().map(|fault| fault.message.clone()));
+        let mut facts = Vec::new();
+        facts.extend(data.actor.map(|actor| ("By", clipped(&actor, TEXT_CHARS))));
+        facts.extend(data.origin.and_then(|origin| {
+            let why = match origin.kind.as_str() {
+                "artifact" => "a new image",
+                "redeploy" => "an earlier deployment, once more",
+                "rollback" => "back to an earlier deployment",
+                "drift" => "drift, to be healed",
+                "clone" => "a copy of another environment",
+                "expired" => "its time is over",
+                _ => return None,
+            };
+            Some(("Why", why.to_owned()))
+        }));
+        facts.extend(images(event).map(|images| ("Images", clipped(&images, TEXT_CHARS))));
+        facts.extend(data.comment.map(|comment| ("Comment", clipped(&comment, TEXT_CHARS))));
+        facts.extend(data.fault.map(|fault| ("Fault", clipped(&fault.code, TEXT_CHARS))));
+        facts.retain(|(_, value)| !value.is_empty());
+        let said = |text: Option<String>| {
+            text.map(|text| clipped(&text, TEXT_CHARS)).filter(|text| !text.is_empty())
+        };
+        Ok(Self {
+            title: format!("{subject} {verb}"),
+            subject,
+            mood,
+            facts,
+            message: said(message),
+            advice: said(event.advice.clone()),
+            link: event.link.clone(),
+        })
+    }
+}
+
+/// What has happened, as the rest of a sentence about it.
+fn meaning(event: &str, data: &Data) -> (String, Mood) {
+    let (verb, mood) = match event {
+        "deployment.queued" => ("is queued", Mood::Busy),
+        "deployment.started" => ("has begun", Mood::Busy),
+        "deployment.planned" => ("is planned", Mood::Busy),
+        "deployment.paused" => ("waits for somebody", Mood::Asks),
+        "deployment.succeeded" => ("has succeeded", Mood::Good),
+        "deployment.failed" => ("has failed", Mood::Bad),
+        "deployment.rolled-back" => ("has failed and was rolled back", Mood::Bad),
+        "deployment.cancelled" => ("was cancelled", Mood::Neutral),
+        "deployment.superseded" => ("has given way to a newer one", Mood::Neutral),
+        "deployment.needs-operator" => ("needs an operator", Mood::Asks),
+        "teardown.queued" => ("is to be taken away", Mood::Busy),
+        "teardown.started" => ("is being taken away", Mood::Busy),
+        "teardown.planned" => ("is being taken away: the plan is made", Mood::Busy),
+        "teardown.succeeded" => ("is gone", Mood::Neutral),
+        "teardown.failed" => ("could not be taken away", Mood::Bad),
+        "teardown.cancelled" => ("is not taken away after all", Mood::Neutral),
+        "teardown.needs-operator" => ("could not be taken away and needs an operator", Mood::Asks),
+        "drift.found" => {
+            let found = data.summary.as_ref().map_or(0, |summary| summary.findings);
+            let new = data.new.unwrap_or(0);
+            let verb = format!("differs from what was deployed: {found} findings, {new} new");
+            return (verb, Mood::Bad);
+        }
+        "drift.gone" => ("is as it was deployed again", Mood::Good),
+        "drift.healing-given-up" => {
+            let heals = data.heals.unwrap_or(0);
+            let verb = format!("differs again after {heals} attempts to heal it");
+            return (verb, Mood::Asks);
+        }
+        // A daemon that is newer than this plugin.
+        other => {
+            let mood = if other.ends_with("requested") { Mood::Asks } else { Mood::Neutral };
+            return (format!("tells: {}", other.replace(['.', '-', '_'], " ")), mood);
+        }
+    };
+    (verb.to_owned(), mood)
+}
+
+fn images(event: &Event) -> Option<String> {
+    let named: Vec<String> = event
+        .images
+        .iter()
+        .take(IMAGES_NAMED)
+        .map(|image| format!("{} {}", image.workload, version_of(image)))
+        .collect();
+    let more = event.images.len().saturating_sub(named.len());
+    match (named.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(named.join(", ")),
+        (false, more) => Some(format!("{} and {more} more", named.join(", "))),
+    }
+}
+
+/// The beginning of a text, without control characters but line breaks.
+pub fn clipped(text: &str, chars: usize) -> String {
+    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let mut short: String = text.trim().chars().map(clean).take(chars).collect();
+    if text.trim().chars().nth(chars).is_some() {
+        short.push('…');
+    }
+    short
+}
