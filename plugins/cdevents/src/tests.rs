@@ -83,7 +83,11 @@ fn what_happens_has_its_types() {
         ("deployment.queued", json!({}), vec!["pipelinerun.queued"]),
         ("deployment.planned", json!({}), vec![]),
         ("deployment.failed", json!({}), vec!["pipelinerun.finished"]),
-        ("deployment.succeeded", json!({"number": 1}), vec!["pipelinerun.finished", "service.deployed"]),
+        (
+            "deployment.succeeded",
+            json!({"number": 1}),
+            vec!["pipelinerun.finished", "service.deployed"],
+        ),
         ("deployment.succeeded", rollback, vec!["pipelinerun.finished", "service.rolledback"]),
         ("teardown.succeeded", json!({}), vec!["pipelinerun.finished", "environment.deleted"]),
         ("drift.found", json!({}), vec!["incident.detected"]),

@@ -2,7 +2,7 @@ use super::*;
 use deployd_plugin_sdk::notifier::{Event, Image};
 use serde_json::json;
 
-fn event(event_type: &str, data: serde_json::Value) -> Event {
+fn event(event_type: &str, data: &serde_json::Value) -> Event {
     let event = json!({
         "id": "1", "type": event_type, "time": "2026-11-22T10:00:00Z",
         "application": "shop", "environment": "production", "data": data,
@@ -45,7 +45,7 @@ fn titles_say_what_happened_where() {
             Mood::Asks,
         ),
     ] {
-        let notice = Notice::of(&event(event_type, data)).unwrap();
+        let notice = Notice::of(&event(event_type, &data)).unwrap();
         assert_eq!((notice.title.as_str(), notice.mood), (title, mood));
     }
 }
@@ -54,7 +54,7 @@ fn titles_say_what_happened_where() {
 fn facts_are_those_that_are_known() {
     let fault = json!({"code": "crash-loop", "class": "permanent", "message": "web ends"});
     let data = json!({"actor": "ada", "origin": {"kind": "rollback"}, "fault": fault, "number": 1});
-    let notice = Notice::of(&event("deployment.failed", data)).unwrap();
+    let notice = Notice::of(&event("deployment.failed", &data)).unwrap();
     assert_eq!(
         notice.facts,
         [
@@ -68,7 +68,7 @@ fn facts_are_those_that_are_known() {
 
 #[test]
 fn many_images_are_counted() {
-    let mut event = event("deployment.succeeded", json!({}));
+    let mut event = event("deployment.succeeded", &json!({}));
     let image = |n: usize| Image {
         workload: format!("w{n}"),
         image: "r.test/w:1".to_owned(),

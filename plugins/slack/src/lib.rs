@@ -132,8 +132,7 @@ fn in_channel(
                 text: text(notice),
                 blocks: blocks(notice, true),
                 thread_ts: Some(&memory.ts),
-                reply_broadcast: config.broadcast
-                    && matches!(notice.mood, Mood::Bad | Mood::Asks),
+                reply_broadcast: config.broadcast && matches!(notice.mood, Mood::Bad | Mood::Asks),
                 ..Message::default()
             };
             Ok(Step::send(post("chat.postMessage", &message)?, Some(memory)))

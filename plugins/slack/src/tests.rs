@@ -96,10 +96,7 @@ fn what_was_replied_is_not_replied_again_when_only_the_change_has_failed() {
         (200, json!({"ok": true, "channel": "C9", "ts": "2"})),
         (200, json!({"ok": false, "error": "ratelimited"})),
     ];
-    assert!(matches!(
-        told(&mut workspace, &started, &mut memory),
-        Err(Fault::Unavailable { .. })
-    ));
+    assert!(matches!(told(&mut workspace, &started, &mut memory), Err(Fault::Unavailable { .. })));
     told(&mut workspace, &started, &mut memory).unwrap();
     assert_eq!((workspace.posted.len(), workspace.changed.len()), (1, 1));
 }
@@ -189,7 +186,9 @@ fn whatever_others_write_is_no_markup_and_fits() {
             for text in texts.into_iter().filter_map(Value::as_str) {
                 // The only markup is our own link.
                 let ours = text.matches("|Look at it>").count();
-                if text.matches('<').count() != ours || text.chars().count() > 3000 || text.is_empty()
+                if text.matches('<').count() != ours
+                    || text.chars().count() > 3000
+                    || text.is_empty()
                 {
                     return Err(text.to_owned());
                 }

@@ -218,14 +218,23 @@ function take(block, seen) {
   else if (name === "problem") say(JSON.parse(data.join("\n")).detail);
 }
 
+// What people are told links to a deployment: #deployment=ID.
+function follow() {
+  const id = new URLSearchParams(location.hash.slice(1)).get("deployment");
+  if (id && sessionStorage.getItem(TOKEN)) watch(id);
+}
+
 at("access").addEventListener("submit", (event) => {
   event.preventDefault();
   const token = at("token").value.trim();
   at("token").value = "";
   if (token) sessionStorage.setItem(TOKEN, token);
   refresh();
+  follow();
 });
 at("forget").addEventListener("click", forget);
 at("close").addEventListener("click", stop);
+addEventListener("hashchange", follow);
 setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
 refresh();
+follow();

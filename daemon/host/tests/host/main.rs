@@ -20,6 +20,7 @@ mod http;
 mod lanes;
 mod loading;
 mod net;
+mod notifiers;
 mod object_store;
 mod postgres;
 mod quarantine;

@@ -79,6 +79,7 @@ fn each_has_a_test() {
             include_str!("checks.rs"),
             include_str!("cloudflare.rs"),
             include_str!("dns.rs"),
+            include_str!("notifiers.rs"),
             include_str!("object_store.rs"),
             include_str!("receivers.rs"),
         ];

@@ -89,7 +89,7 @@ async fn steer(stage: &Stage, id: &str, how: &str, body: Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_is_watched_in_a_browser() {
     let stage = Stage::set().await;
-    stage.deployed('1').await;
+    let first = stage.deployed('1').await;
     stage.client.post("/v1/documents:apply", &sample::waiting_canary(MARKUP)).await.ok();
     let id = stage.announce('2').await;
     let browser = Browser::start().await;
@@ -127,5 +127,10 @@ async fn a_rollout_is_watched_in_a_browser() {
     assert_eq!(seen["opened"], "once", "without a reload");
     assert_eq!(seen["message"], "", "{seen:#}");
     assert!(seen["all"].as_str().unwrap().contains(MARKUP), "the log has it: {seen:#}");
+
+    // Messages link to a deployment.
+    browser.open(&format!("{}/#deployment={first}", stage.daemon.base())).await;
+    let heading = format!("{ENVIRONMENT}, deployment 1");
+    browser.sees("the first one is shown", |seen| seen["heading"] == heading).await;
     browser.was_quiet(&stage).await;
 }

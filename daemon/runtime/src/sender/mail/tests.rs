@@ -160,7 +160,7 @@ async fn what_a_server_says_is_no_more_than_it_may() {
         (&["220 hi\r\n", "250-mail.test\r\n250 AUTH GSSAPI\r\n"], "mail-no-authentication"),
         // Somebody on the way adds a command's answer before TLS begins.
         (&["220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n250 AUTH PLAIN\r\n"], "mail-injected"),
-        (&["220 hi\r\n", ""], "receiver-unreachable"),
+        (&["220 hi\r\n"], "receiver-unreachable"),
     ] {
         let (port, server) = scripted(said).await;
         let url = format!("smtp://localhost:{port}");
