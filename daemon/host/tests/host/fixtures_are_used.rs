@@ -1,12 +1,13 @@
 //! No fixture without a test.
 
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
     include_str!("calls.rs"),
     include_str!("checks.rs"),
     include_str!("hostile.rs"),
     include_str!("http.rs"),
     include_str!("loading.rs"),
     include_str!("net.rs"),
+    include_str!("notifiers.rs"),
     include_str!("quarantine.rs"),
     include_str!("residue.rs"),
     include_str!("secrets.rs"),

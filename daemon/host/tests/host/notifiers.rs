@@ -1,13 +1,13 @@
-//! Notifiers as components: each of the shipped ones makes its requests of a failed
-//! deployment.
+//! Notifiers as components: those that read answers, and each of the shipped ones,
+//! which makes its requests of a failed deployment.
 
-use deployd_core::config::Grant;
+use deployd_core::config::{Grant, PluginKind};
 use deployd_core::ports::{Answer, Call, CallLog, NotifierRequest, Notifiers as _, Telling};
 use deployd_core::{Fault, FaultClass};
 use serde_json::{Value, json};
 
 use crate::shipped::load_with;
-use crate::support::{Stage, scope};
+use crate::support::{Stage, component, scope};
 
 fn event() -> Value {
     json!({
@@ -114,5 +114,53 @@ async fn a_refusal_has_the_class_that_the_notifier_gives_it() {
         let fault = told(&stage, "slack", config, &answers).await.unwrap_err();
         assert_eq!(fault.class, class, "{fault}");
         assert!(fault.message.contains(error), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_comes_back_as_what_is_remembered() {
+    let stage = Stage::new();
+    let (bytes, grant) = (component("teller-remembers"), Grant::default());
+    let registered =
+        stage.register("teller-remembers", &bytes, PluginKind::Notifier, "", &grant).await.unwrap();
+    assert_eq!(registered.contract, "deployd:notifier@0.2.0");
+    let plugin = registered.plugin;
+    assert!(stage.host.reads_answers(&plugin));
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let (event, config) = (json!({"id": "e1"}), json!({}));
+    let telling = Telling { event: &event, config: &config, memory: None, answer: None };
+
+    let first = stage.host.tell(call, &telling).await.unwrap();
+    let request = first.send.unwrap();
+    assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://chat.test/"));
+    assert_eq!(
+        (request.headers["x-a"].as_str(), request.body),
+        ("yes", br#"{"id":"e1"}"#.to_vec())
+    );
+    assert_eq!(first.memory, None);
+
+    let said = |body: &str| Answer {
+        status: 200,
+        retry_after_ms: Some(7),
+        body: body.as_bytes().to_vec(),
+    };
+    let (id, memory) = (said(r#"{"ts": "1.2"}"#), json!({"ts": "1.2"}));
+    let done = stage.host.tell(call, &Telling { answer: Some(&id), ..telling }).await.unwrap();
+    assert_eq!((done.send, done.memory), (None, Some(memory.clone())));
+    let next = stage.host.tell(call, &Telling { memory: Some(&memory), ..telling }).await.unwrap();
+    assert_eq!((next.send.unwrap().body, next.memory), (br#"{"ts":"1.2"}"#.to_vec(), Some(memory)));
+
+    // Others ask for what this kind of notifiers does not do.
+    let fault = stage.host.format(call, &event, &config).await.unwrap_err();
+    assert_eq!((fault.code.as_str(), fault.class), ("no-such-function", FaultClass::Bug));
+    for (body, code) in [
+        (format!("\"{}\"", "x".repeat(5_000)), "plugin-output-too-large"),
+        ("no JSON".to_owned(), "plugin-invalid-json"),
+    ] {
+        let answer = said(&body);
+        let telling = Telling { answer: Some(&answer), ..telling };
+        let fault = stage.host.tell(call, &telling).await.unwrap_err();
+        assert_eq!(fault.code, code, "{fault}");
     }
 }

@@ -220,7 +220,7 @@ impl Session {
             while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                let is_last = !line.get(3..4).is_some_and(|mark| mark == "-");
+                let is_last = line.get(3..4).is_none_or(|mark| mark != "-");
                 lines.push(line);
                 if is_last {
                     return Ok(Reply::of(&lines));
