@@ -76,13 +76,14 @@ pub struct Image {
 pub struct HttpRequest {
     /// `POST` and the like.
     pub method: String,
-    /// Where to; the plugin's grant must allow it.
+    /// Where to; empty for the secret address of the subscription.
     pub url: String,
     /// Names and values. Those of the signature are the host's.
     pub headers: Vec<(String, String)>,
     /// What to send.
     pub body: Vec<u8>,
-    /// Requests of one thread go out in order.
+    /// What belongs together, for the record: requests of one event go out in order,
+    /// and of others nothing is promised. [`Teller`](crate::teller::Teller) has more.
     pub thread: Option<String>,
 }
 
@@ -106,7 +107,7 @@ impl HttpRequest {
         self
     }
 
-    /// Sends it in order with others of the same thread.
+    /// Says what it belongs to.
     #[must_use]
     pub fn thread(mut self, thread: impl Into<String>) -> Self {
         self.thread = Some(thread.into());

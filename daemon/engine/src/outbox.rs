@@ -17,7 +17,7 @@ use deployd_core::ports::{
     Answer, Batch, Call, CallLog, NotifierRequest, Outgoing, PluginInfo, Scope, StoreError,
 };
 use deployd_core::secret::{OPERATOR, SecretRef};
-use deployd_core::{Fault, Timestamp};
+use deployd_core::{DeploymentId, Fault, Timestamp};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
@@ -77,6 +77,20 @@ impl Engine {
         max: usize,
     ) -> Result<Vec<Message>, EngineError> {
         Ok(self.inner.ports.store.outbox_list(status, after, max).await?)
+    }
+
+    /// At most `max` messages about a deployment, those to one subscription together.
+    pub async fn messages_about(
+        &self,
+        deployment: &DeploymentId,
+        status: Option<MessageStatus>,
+        max: usize,
+    ) -> Result<Vec<Message>, EngineError> {
+        self.deployment(deployment).await?;
+        let mut messages = self.inner.messages_of(deployment).await?;
+        messages.retain(|message| status.is_none_or(|status| message.status == status));
+        messages.truncate(max);
+        Ok(messages)
     }
 
     /// A message.

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The body is `{"type", "timestamp", "data"}`. The host adds `webhook-id`,
-//! `webhook-timestamp` and `webhook-signature`, and sends those of one
-//! environment in order.
+//! `webhook-timestamp` and `webhook-signature`. Without a `url`, it posts to the
+//! secret address of the subscription.
 
 use deployd_plugin_sdk::notifier::{Event, HttpRequest, Notifier};
 use deployd_plugin_sdk::{Fault, Log, export_notifier};
@@ -26,7 +26,7 @@ export_notifier!(Webhook);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    url: String,
+    url: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     events: Option<Vec<String>>,
@@ -43,7 +43,8 @@ impl Notifier for Webhook {
         if !wanted(config, &event.r#type) {
             return Ok(Vec::new());
         }
-        let mut request = HttpRequest::post_json(&config.url, &Payload::of(event))?;
+        let mut request =
+            HttpRequest::post_json(config.url.as_deref().unwrap_or_default(), &Payload::of(event))?;
         for (name, value) in &config.headers {
             request = request.header(name, value);
         }
@@ -55,7 +56,8 @@ impl Notifier for Webhook {
 }
 
 fn check(config: &Config) -> Result<(), Fault> {
-    if !config.url.starts_with("https://") && !config.url.starts_with("http://") {
+    let is_http = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+    if !config.url.as_ref().is_none_or(is_http) {
         return Err(Fault::invalid("/config/url", "an http or https URL"));
     }
     let reserved =
@@ -128,6 +130,9 @@ mod tests {
             time: "2026-11-20T10:00:00Z".to_owned(),
             application: Some("shop".to_owned()),
             environment: Some("production".to_owned()),
+            link: None,
+            advice: None,
+            images: Vec::new(),
             data: json!({"deployment": "dep-1"}),
         };
         let config = serde_json::from_value(config).unwrap();
@@ -170,6 +175,11 @@ mod tests {
         let config = json!({"url": "https://h.example", "headers": {"Webhook-Signature": "v1,x"}});
         let fault = format(config).unwrap_err();
         assert!(fault.to_string().contains("/config/headers/Webhook-Signature"));
+    }
+
+    #[test]
+    fn without_a_url_the_host_knows_the_address() {
+        assert_eq!(format(json!({})).unwrap()[0].url, "");
     }
 
     #[test]

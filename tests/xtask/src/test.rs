@@ -203,6 +203,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 apt::need(&apt::TRAFFIC, "tests of rollouts")?;
                 apt::need(&apt::BROWSER, "tests of the page")?;
                 tools::openbao(root)?;
+                tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();
                 for test in OF_HTTP {

@@ -1,5 +1,6 @@
 //! Notifications: what subscribers were told, or could not be told.
 
+use deployd_core::DeploymentId;
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::views::TokenScope;
 use deployd_engine::EngineError;
@@ -47,6 +48,8 @@ pub(super) fn operations(operations: Operations) -> Operations {
 struct Filter {
     /// Only messages that stand there.
     status: Option<MessageStatus>,
+    /// Only messages about this deployment, those to one subscription together.
+    deployment: Option<DeploymentId>,
     /// Only messages after this one.
     after: Option<MessageId>,
     /// Messages on the page.
@@ -58,15 +61,20 @@ async fn list(
     api: Api,
     asked: Asked<Nothing, Filter>,
 ) -> Result<Listed<Vec<Message>>, Box<Problem>> {
-    let Filter { status, after, limit } = asked.query;
+    let Filter { status, deployment, after, limit } = asked.query;
+    if let Some(deployment) = deployment {
+        if after.is_some() {
+            let detail = "after: found together with deployment, expected one of both: \
+                          the messages about a deployment are one page";
+            return Err(Problem::new(Code::InvalidRequest, detail));
+        }
+        let page = api.engine().messages_about(&deployment, status, limit.0).await;
+        let page = page.map_err(|error| unknown("deployment", &deployment.0, error))?;
+        return Ok(Listed { page, next: None });
+    }
     if let Some(after) = &after {
-        api.engine().message(after).await.map_err(|error| match error {
-            EngineError::NotFound { .. } => {
-                let detail = format!("after: there is no message {:?}.", after.to_string());
-                Problem::new(Code::InvalidRequest, detail)
-            }
-            error => error.into(),
-        })?;
+        let message = api.engine().message(after).await;
+        message.map_err(|error| unknown("after", &after.0, error))?;
     }
     let page = api.engine().messages(status, after, limit.0).await?;
     let status = status.map(|status| match status {
@@ -77,6 +85,18 @@ async fn list(
     let path = format!("/v1/notifications?{}after=", status.unwrap_or_default());
     let next = limit.next(&page, &path, |message| message.id.to_string());
     Ok(Listed { page, next })
+}
+
+/// What is asked for names something that is not there.
+fn unknown(parameter: &str, name: &str, error: EngineError) -> Box<Problem> {
+    match error {
+        EngineError::NotFound { .. } => {
+            let what = if parameter == "after" { "message" } else { parameter };
+            let detail = format!("{parameter}: there is no {what} {name:?}.");
+            Problem::new(Code::InvalidRequest, detail)
+        }
+        error => error.into(),
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]

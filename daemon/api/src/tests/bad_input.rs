@@ -85,6 +85,8 @@ async fn parameters() {
         ("/v1/notifications/none", 404, "not-found"),
         ("/v1/notifications?status=lost", 400, "invalid-parameter"),
         ("/v1/notifications?after=none", 422, "invalid-request"),
+        ("/v1/notifications?deployment=none", 422, "invalid-request"),
+        ("/v1/notifications?deployment=none&after=none", 422, "invalid-request"),
         ("/v1/notifications?after=", 422, "invalid-request"),
         ("/v1/deployments?environment=shop/development&cursor=x", 422, "invalid-request"),
         ("/v1/journal?after=-1", 400, "invalid-parameter"),

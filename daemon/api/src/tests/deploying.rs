@@ -89,6 +89,9 @@ async fn an_artifact_is_deployed_and_watched() {
     let messages = stage.get("/v1/notifications?limit=500").send().await.is(200, "").json();
     let message = messages[0]["id"].as_str().unwrap();
     stage.get(&format!("/v1/notifications/{message}")).send().await.is(200, "");
+    let about = format!("/v1/notifications?deployment={id}");
+    let about = stage.get(&about).send().await.is(200, "").json();
+    assert!(about.as_array().unwrap().iter().any(|one| one["id"] == message), "{about:#}");
     let again = stage.post(&format!("/v1/notifications/{message}/redeliver")).send().await;
     assert!(again.status == 202 || again.status == 409, "{}", again.text);
 }

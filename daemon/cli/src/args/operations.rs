@@ -90,11 +90,15 @@ pub enum NotificationCommand {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  deployd notifications list --status dead")]
+  deployd notifications list --status dead
+  deployd notifications list --deployment 01JD3N5S9V3WZ4X7Q2R8T6Y0KB")]
 pub struct NotificationListArgs {
     /// Only those that stand so
     #[arg(long, value_parser = status)]
     pub status: Option<MessageStatus>,
+    /// Only those about this deployment
+    #[arg(long, value_name = "ID", conflicts_with = "after")]
+    pub deployment: Option<String>,
     /// Go on after this one
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,

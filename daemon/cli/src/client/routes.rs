@@ -71,6 +71,8 @@ pub struct HistoryQuery {
 pub struct NotificationQuery {
     /// Only those that stand so.
     pub status: Option<MessageStatus>,
+    /// Only those about this deployment.
+    pub deployment: Option<String>,
     /// Only those after this one.
     pub after: Option<String>,
     /// How many.
@@ -380,6 +382,7 @@ impl Client {
         let asked = self
             .get(&["v1", "notifications"])?
             .query("status", status)
+            .query("deployment", query.deployment.as_ref())
             .query("after", query.after.as_ref())
             .query("limit", query.limit);
         self.ask(asked).await

@@ -19,7 +19,12 @@ pub(super) async fn notifications(
     match command {
         NotificationCommand::List(args) => {
             let limit = Some(args.limit);
-            let query = NotificationQuery { status: args.status, after: args.after, limit };
+            let query = NotificationQuery {
+                status: args.status,
+                deployment: args.deployment,
+                after: args.after,
+                limit,
+            };
             let messages = client.notifications(&query).await?;
             if output.is_human() {
                 list(output, &messages, args.limit)?;

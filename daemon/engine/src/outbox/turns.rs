@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 
+use deployd_core::DeploymentId;
 use deployd_core::outbox::{
     Message, MessageId, MessageStatus, THREADS, thread_after, thread_before, thread_message,
+    thread_of,
 };
 use deployd_core::ports::{KeyRange, Order, StoreError};
 use serde_json::Value;
@@ -19,6 +21,10 @@ const TURN_MS: u64 = 5_000;
 /// Messages of a thread that are looked at, the nearest first. A deployment has
 /// some ten; drift that comes and goes for months adds to them.
 const THREAD_LOOKED_AT: usize = 100;
+
+/// Messages about one deployment that are listed: hundred subscriptions are told of
+/// each of its events.
+const MESSAGES_OF_DEPLOYMENT: usize = 1_000;
 
 /// Messages that are being told. Whoever holds it decides alone whose turn it is.
 pub(crate) type Turns = tokio::sync::Mutex<HashSet<MessageId>>;
@@ -53,7 +59,9 @@ impl Inner {
     pub(super) async fn turn(&self, message: &Message) -> Result<Turn, EngineError> {
         let mut telling = self.turns.lock().await;
         let mut memory = message.memory.clone();
-        for earlier in self.messages_in(thread_before(message), Order::Descending).await? {
+        for earlier in
+            self.messages_in(thread_before(message), Order::Descending, THREAD_LOOKED_AT).await?
+        {
             if earlier.status == MessageStatus::Pending {
                 let mut put_off = message.clone();
                 put_off.due = earlier.due.max(self.ports.clock.now().plus_ms(TURN_MS));
@@ -73,7 +81,8 @@ impl Inner {
         telling: &HashSet<MessageId>,
     ) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
-        let later = self.messages_in(thread_after(ended), Order::Ascending).await?;
+        let later =
+            self.messages_in(thread_after(ended), Order::Ascending, THREAD_LOOKED_AT).await?;
         let next = later.into_iter().find(|later| later.status == MessageStatus::Pending);
         // What has failed has a schedule of its own.
         let waits =
@@ -86,16 +95,22 @@ impl Inner {
         Ok(())
     }
 
-    /// The messages of a part of a thread. One that is damaged is passed over: it holds
+    /// The messages about a deployment.
+    pub(super) async fn messages_of(&self, id: &DeploymentId) -> Result<Vec<Message>, StoreError> {
+        self.messages_in(Some(thread_of(&id.0)), Order::Ascending, MESSAGES_OF_DEPLOYMENT).await
+    }
+
+    /// At most `max` messages of a part of a thread. One that is damaged is passed over: it holds
     /// up nobody.
     async fn messages_in(
         &self,
         range: Option<KeyRange>,
         order: Order,
+        max: usize,
     ) -> Result<Vec<Message>, StoreError> {
         let Some(range) = range else { return Ok(Vec::new()) };
         let store = &self.ports.store;
-        let page = store.scan(THREADS, range, order, THREAD_LOOKED_AT).await?;
+        let page = store.scan(THREADS, range, order, max).await?;
         let mut messages = Vec::new();
         for (_, value) in &page.entries {
             let Some(id) = thread_message(value) else { continue };

@@ -70,6 +70,10 @@ async fn a_deployment_is_one_thread_in_order_also_where_it_begins_with_failures(
     assert_eq!(second[0].0, None);
     assert!(second[1..].iter().all(|(thread, _)| *thread == Some(8)), "{second:?}");
     let messages = stage.world.messages(None).await;
+    let about = stage.engine.messages_about(&first.id, None, 50).await.unwrap();
+    assert_eq!(about, messages[..4], "each deployment has its own");
+    let dead = Some(MessageStatus::Dead);
+    assert_eq!(stage.engine.messages_about(&first.id, dead, 50).await.unwrap(), []);
     stage.engine.redeliver(&keyed("again", "again"), &messages[1].id).await.unwrap();
     stage.all_told().await;
     assert_eq!(posted(&stage.world).last(), Some(&(Some(3), TYPES[1].to_owned())));
