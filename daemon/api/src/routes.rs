@@ -12,6 +12,7 @@ mod dora;
 mod drafts;
 mod drift;
 mod environments;
+mod flow;
 mod hooks;
 mod inventory;
 mod journal;
@@ -53,6 +54,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(archives::operations)
         .with(environments::operations)
         .with(drift::operations)
+        .with(flow::operations)
         .with(quarantine::operations)
         .with(inventory::operations)
         .with(audit::operations)

@@ -9,6 +9,7 @@ mod documents;
 mod dora;
 mod drafts;
 mod drift;
+mod flow;
 mod global;
 mod hooks;
 mod inventory;
@@ -28,8 +29,8 @@ pub use compare::{
 pub use daemon::{DemoArgs, DoctorArgs, LogFormat, RestoreArgs, ServeArgs};
 pub use deployments::{
     CancelArgs, DebugArgs, DeployArgs, HistoryArgs, LogsArgs, ManifestsArgs, PauseArgs, PlanArgs,
-    PromoteArgs, RedeployArgs, ResumeArgs, RetryArgs, RolloutArgs, Selection, ShowArgs, Steered,
-    WatchArgs, Watching,
+    RedeployArgs, ResumeArgs, RetryArgs, RolloutArgs, Selection, ShowArgs, Steered, WatchArgs,
+    Watching,
 };
 pub use documents::{
     ApplyArgs, DocumentsArgs, DocumentsCommand, EnvironmentArgs, EnvironmentCommand,
@@ -40,6 +41,7 @@ pub use drafts::{
     DraftCommand, DraftCreateArgs, DraftDeployArgs, DraftEditArgs, DraftIdArgs, DraftListArgs,
 };
 pub use drift::DriftArgs;
+pub use flow::{FlowCommand, FlowShowArgs, PromoteArgs, WhyArgs};
 pub use global::{Format, Globals, SecretText};
 pub use hooks::{HookCommand, HookListArgs, HookTestArgs};
 pub use inventory::{
@@ -175,8 +177,13 @@ pub enum ClientCommand {
     Pause(PauseArgs),
     /// Have a rollout that was paused go on
     Resume(ResumeArgs),
-    /// Have a rollout go on without waiting: over one step, or to its end
+    /// Bring what runs in one environment to another; or have a rollout go on without waiting
     Promote(PromoteArgs),
+    /// Show how versions move through an application's environments
+    #[command(subcommand)]
+    Flow(FlowCommand),
+    /// Say why something is not in an environment yet
+    Why(WhyArgs),
     /// Have a rollout that has stopped upon a failure try that again
     Retry(RetryArgs),
     /// Deploy the set of an earlier deployment once more

@@ -12,6 +12,7 @@ mod dora;
 mod drafts;
 mod drift;
 mod environments;
+mod flow;
 mod hooks;
 mod inventory;
 mod journal;
@@ -36,7 +37,6 @@ mod sources;
 mod tokens;
 mod validate;
 
-use deployd_core::deployment::Skip;
 use deployd_core::steering::Steering;
 use std::io::Read;
 use std::path::PathBuf;
@@ -150,10 +150,9 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Resume(args) => {
             deployments::steer(context, args.steered, Steering::Resume).await
         }
-        ClientCommand::Promote(args) => {
-            let skip = if args.all { Skip::All } else { Skip::Step };
-            deployments::steer(context, args.steered, Steering::Promote(skip)).await
-        }
+        ClientCommand::Promote(args) => flow::promote(context, args).await,
+        ClientCommand::Flow(command) => flow::flow(context, command).await,
+        ClientCommand::Why(args) => flow::why(context, args).await,
         ClientCommand::Retry(args) => {
             deployments::steer(context, args.steered, Steering::Retry).await
         }

@@ -25,6 +25,7 @@ pub mod egress;
 pub mod environment_report;
 pub mod exact;
 pub mod fault;
+pub mod flow;
 pub mod graph;
 pub mod ids;
 pub mod image;

@@ -198,7 +198,7 @@ pub struct Superseded {
 pub struct DeployRequest {
     /// Where: `application/environment`.
     pub environment: Option<EnvironmentId>,
-    /// A whole set. At most one of `set`, `setDigest`, `delta` and `redeploy`;
+    /// A whole set. At most one of `set`, `setDigest`, `delta`, `redeploy` and `promote`;
     /// none is what is configured, with the latest images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<DeploymentSet>,
@@ -215,6 +215,12 @@ pub struct DeployRequest {
     /// don't fit what is there any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exact: bool,
+    /// What runs in this environment of the same application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promote: Option<Name>,
+    /// Why it is deployed although it has not run in the stages before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

@@ -222,6 +222,7 @@ impl Inner {
         self.changes.announce();
         self.expiry.ring();
         self.aftercare.ring();
+        self.flow.ring();
         Ok(answer)
     }
 

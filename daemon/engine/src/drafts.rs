@@ -179,6 +179,7 @@ impl Engine {
             let entry = inner.environment(&place).await?;
             let (set, _) = inner.wanted(&place, &as_request(&draft)).await?;
             let content = object(&set)?;
+            inner.verified(&place, content.digest, &Origin::Request).await?;
             let wanted = Request {
                 set: content.digest,
                 mode: Mode::Manual,

@@ -189,6 +189,7 @@ impl Inner {
                 Outcome::Succeeded => &self.counts.succeeded,
                 _ => &self.counts.not_succeeded,
             });
+            self.flow.ring();
         }
         self.changes.announce();
         if appended.tells {

@@ -33,6 +33,7 @@ mod error;
 mod exact;
 mod expiry;
 mod export;
+mod flow;
 mod hooks;
 mod import;
 mod imported;
@@ -218,6 +219,8 @@ pub(crate) struct Inner {
     /// Rung when documents have changed, and at the end.
     pub(crate) expiry: tasks::Bell,
     pub(crate) aftercare: tasks::Bell,
+    /// Rung when a deployment has ended, when documents have changed, and at the end.
+    pub(crate) flow: tasks::Bell,
     pub(crate) arrivals: hooks::Arrivals,
     /// Rung when a delivery has arrived.
     pub(crate) reading: tasks::Bell,
@@ -251,6 +254,7 @@ impl Engine {
                 configured: configuration::Configured::default(),
                 expiry: tasks::Bell::default(),
                 aftercare: tasks::Bell::default(),
+                flow: tasks::Bell::default(),
                 arrivals: hooks::Arrivals::default(),
                 reading: tasks::Bell::default(),
                 reached_at: std::sync::OnceLock::new(),
@@ -269,6 +273,7 @@ impl Engine {
         expiry::start(&self.inner);
         drift::start(&self.inner);
         aftercare::start(&self.inner);
+        flow::start(&self.inner);
         hooks::start(&self.inner);
         Ok(())
     }

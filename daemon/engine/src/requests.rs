@@ -51,11 +51,19 @@ impl Engine {
             self.inner.exact_plan(&id, &entry.state, of).await?;
         }
         let content = object(&set)?;
+        match request.unverified.as_deref().map(str::trim) {
+            None => self.inner.verified(&id, content.digest, &origin).await?,
+            Some("") => {
+                let message = "found nothing, expected why it is deployed all the same";
+                return Err(EngineError::invalid("unverified", message));
+            }
+            Some(_) => {}
+        }
         let wanted = Request {
             set: content.digest,
             mode: Mode::Manual,
             origin,
-            comment: request.comment,
+            comment: said(request.unverified, request.comment),
             expected_plan: request.expected_plan,
             confirm_replace: request.confirm_replace,
             teardown: None,
@@ -217,6 +225,15 @@ impl Engine {
     /// A set.
     pub async fn set(&self, digest: Digest) -> Result<DeploymentSet, EngineError> {
         named_set(&*self.inner.ports.store, digest).await
+    }
+}
+
+/// What is recorded for people; who deploys what is not verified says why.
+fn said(unverified: Option<String>, comment: Option<String>) -> Option<String> {
+    match (unverified, comment) {
+        (Some(reason), Some(comment)) => Some(format!("not verified: {reason}; {comment}")),
+        (Some(reason), None) => Some(format!("not verified: {reason}")),
+        (None, comment) => comment,
     }
 }
 
@@ -390,9 +407,10 @@ impl Inner {
             request.set_digest.is_some(),
             request.delta.is_some(),
             request.redeploy.is_some(),
+            request.promote.is_some(),
         ];
         if given.iter().filter(|given| **given).count() > 1 {
-            let message = "expected at most one of set, setDigest, delta and redeploy";
+            let message = "expected at most one of set, setDigest, delta, redeploy and promote";
             return Err(EngineError::invalid("request", message));
         }
         if request.exact && request.redeploy.is_none() {
@@ -414,6 +432,14 @@ impl Inner {
         } else if let Some(earlier) = earlier {
             let set = content(store, "set", earlier.request.set).await?;
             (set, Origin::Redeploy { of: earlier.id, exact: request.exact })
+        } else if let Some(name) = &request.promote {
+            let from = EnvironmentId { environment: name.clone(), ..id.clone() };
+            let Some(deployed) = self.environment(&from).await?.state.deployed.clone() else {
+                let message = format!("nothing runs in {from}, so there is nothing to promote");
+                return Err(EngineError::Conflict { message });
+            };
+            let set = content(store, "set", deployed.set).await?;
+            (set, Origin::Promotion { from, deployment: deployed.deployment })
         } else if let Some(delta) = &request.delta {
             let base = match &self.environment(id).await?.state.deployed {
                 Some(deployed) => content(store, "set", deployed.set).await?,

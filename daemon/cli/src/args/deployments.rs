@@ -70,6 +70,9 @@ pub struct DeployArgs {
     /// Let resources be made anew by another driver, with the loss of what is in the old ones
     #[arg(long)]
     pub confirm_replace: bool,
+    /// Why it is deployed although it has not run in the stages before
+    #[arg(long, value_name = "REASON")]
+    pub unverified: Option<String>,
     /// Whether to follow it.
     #[command(flatten)]
     pub watching: Watching,
@@ -187,25 +190,6 @@ pub struct PauseArgs {
     /// Which, and why.
     #[command(flatten)]
     pub steered: Steered,
-}
-
-/// Have a rollout go on without waiting.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-What it waits for now is skipped: a pause, a time, or checks that have not come to their end. With
---all, so is all its waiting from then on; each version still has to be ready before it gets
-traffic. An environment alone stands for what is being deployed there.
-
-Examples:
-  deployd promote shop/production
-  deployd promote shop/production --all -m 'seen enough'")]
-pub struct PromoteArgs {
-    /// Which, and why.
-    #[command(flatten)]
-    pub steered: Steered,
-    /// Over all that is left of its waiting
-    #[arg(long)]
-    pub all: bool,
 }
 
 /// Have a rollout try again what has failed.

@@ -1,11 +1,12 @@
 //! What can be asked of a daemon about what is where, and was.
 
 use deployd_core::environment_report::EnvironmentReport;
+use deployd_core::flow::{FlowView, WhyView};
 use deployd_core::image::ImageQuery;
 use deployd_core::inventory::{
     EnvironmentThen, InventoryFilter, InventoryPage, Passage, When, Whereabouts,
 };
-use deployd_core::{EnvironmentId, Timestamp};
+use deployd_core::{EnvironmentId, Name, Timestamp};
 
 use super::Client;
 use crate::error::CliError;
@@ -62,6 +63,18 @@ impl Client {
             .query("image", Some(image))
             .query("before", Some(before));
         self.ask(asked).await
+    }
+
+    /// How the flow of an application stands.
+    pub async fn flow(&self, application: &Name) -> Result<FlowView, CliError> {
+        self.ask(self.get(&["v1", "applications", application.as_str(), "flow"])?).await
+    }
+
+    /// Why something is not in an environment yet.
+    pub async fn why(&self, id: &EnvironmentId, subject: &str) -> Result<WhyView, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let asked = self.get(&["v1", "environments", application, environment, "why"])?;
+        self.ask(asked.query("subject", Some(subject))).await
     }
 
     /// The configuration of an environment.

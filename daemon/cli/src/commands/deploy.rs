@@ -20,6 +20,7 @@ pub(super) async fn deploy(context: &mut Context<'_>, args: DeployArgs) -> Resul
     request.comment = args.comment;
     request.expected_plan = args.expect_plan;
     request.confirm_replace = args.confirm_replace;
+    request.unverified = args.unverified;
     let record = client.deploy(&request).await?;
     accepted(context, &client, record, args.watching.wanted()).await
 }

@@ -198,6 +198,7 @@ fn what(record: &DeploymentRecord) -> String {
             let how = if *exact { "exactly " } else { "" };
             format!("back from {from}, {how}to {to}")
         }
+        Origin::Promotion { from, deployment } => format!("from {from} ({deployment})"),
         Origin::Clone { of, deployment } => format!("clone of {of} ({deployment})"),
         Origin::Expired { .. } => "its time to live was over".to_owned(),
         Origin::Drift { of } => format!("drift of {of}"),

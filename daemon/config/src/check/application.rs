@@ -53,11 +53,53 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
             once(&mut seen, name, path.clone(), problems);
         }
         world.refer(own(DocumentKind::Environment), path, name, problems);
+        stage_after(entry, index, stage, &flow.then(index), problems);
     }
     for (index, rule) in entry.items("/spec/artifacts").enumerate() {
         artifact(entry, world, &Path::of(["spec", "artifacts"]).then(index), rule, problems);
     }
     resources(entry, problems);
+}
+
+/// A stage comes after those before it in the list, so that no two wait for each other.
+fn stage_after(
+    entry: &Entry,
+    index: usize,
+    stage: &Value,
+    path: &Path,
+    problems: &mut Vec<Problem>,
+) {
+    let earlier: Vec<&str> = entry
+        .items("/spec/flow")
+        .take(index)
+        .filter_map(|stage| stage.get("environment").and_then(Value::as_str))
+        .collect();
+    let after = stage.get("after").and_then(Value::as_array);
+    let mut seen = BTreeSet::new();
+    for (place, before) in after.into_iter().flatten().enumerate() {
+        let Some(name) = before.get("environment").and_then(Value::as_str) else { continue };
+        let path = path.then("after").then(place).then("environment");
+        if !earlier.contains(&name) {
+            let known = match earlier.as_slice() {
+                [] => "none: this is the first".to_owned(),
+                names => names.join(", "),
+            };
+            let expected = format!("a stage before this one ({known})");
+            problems.push(Problem::at_value(path, shown::quoted(name), expected));
+            continue;
+        }
+        once(&mut seen, name, path, problems);
+    }
+    let has_after = after.is_some_and(|after| !after.is_empty());
+    if has_after && stage.get("automatic").is_some() {
+        let found = "a rule for artifacts beside `after`";
+        let expected = "one of both: what comes here is announced, or has run in the stages before";
+        problems.push(Problem::at_value(path.then("automatic"), found, expected));
+    }
+    if !has_after && stage.get("promotion").is_some_and(|promotion| promotion == "automatic") {
+        let expected = "`after` beside it: the stages in which it has to run before";
+        problems.push(Problem::at_value(path.then("promotion"), "automatic", expected));
+    }
 }
 
 fn once<'a>(seen: &mut BTreeSet<&'a str>, name: &'a str, path: Path, problems: &mut Vec<Problem>) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::glob_matches;
+use super::{Every, glob_matches};
 use crate::Name;
 use crate::score::Resource;
 
@@ -51,6 +51,41 @@ pub struct Stage {
     /// Which artifacts are deployed here by themselves; none when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<StartRule>,
+    /// Environments in which a set has to run before it comes here: stages before this
+    /// one. Nothing else is deployed here, but what ran here before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Before>,
+    /// Who brings here what they all run.
+    #[serde(default, skip_serializing_if = "is_manual")]
+    pub promotion: Promotion,
+}
+
+/// A stage that another comes after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Before {
+    /// The environment's name.
+    pub environment: Name,
+    /// How long it has to run there: `10m`, `1h`, `2d`. As soon as its deployment has
+    /// succeeded when not given.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub runs_for: Option<Every>,
+}
+
+/// Who brings what is verified in the stages before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promotion {
+    /// A person.
+    #[default]
+    Manual,
+    /// The flow itself, as soon as it is verified.
+    Automatic,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_manual(promotion: &Promotion) -> bool {
+    *promotion == Promotion::Manual
 }
 
 /// Which artifacts start a deployment by themselves.

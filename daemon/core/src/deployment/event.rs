@@ -81,6 +81,13 @@ pub enum Origin {
         #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
         recent: bool,
     },
+    /// It runs in a stage before, and was brought here from there.
+    Promotion {
+        /// The environment there.
+        from: EnvironmentId,
+        /// The deployment that runs there.
+        deployment: DeploymentId,
+    },
     /// The environment was made as another one is, with the set that runs there.
     Clone {
         /// The other environment.

@@ -107,6 +107,7 @@ pub(crate) async fn stop(engine: &Arc<Inner>) {
     engine.outbox.ring();
     engine.expiry.ring();
     engine.aftercare.ring();
+    engine.flow.ring();
     engine.reading.ring();
     engine.drift.ring();
     let mut tasks = engine.tasks.take();

@@ -27,6 +27,7 @@ mod drift;
 mod exact;
 mod expiry;
 mod fakes;
+mod flow;
 mod going_back;
 mod guards;
 mod healing;

@@ -1,0 +1,58 @@
+//! How the flow of an application stands.
+
+use deployd_core::Name;
+use deployd_core::flow::{FlowView, WhyView};
+use deployd_core::views::TokenScope;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::environments::Place;
+use crate::access::Access::Needs;
+use crate::answer::Found;
+use crate::api::Api;
+use crate::asked::Asked;
+use crate::operation::{Operation, Operations, Verb::Get};
+use crate::problem::Problem;
+
+const FLOW: Operation = Operation::new(
+    Get,
+    "/v1/applications/{application}/flow",
+    Needs(TokenScope::Read),
+    "getFlow",
+    "The stages of an application: what runs in each, what is next for it, and what that waits for",
+);
+
+const WHY: Operation = Operation::new(
+    Get,
+    "/v1/environments/{application}/{environment}/why",
+    Needs(TokenScope::Read),
+    "getWhy",
+    "Why an image or a set is not in an environment yet",
+)
+.looks_up();
+
+pub(super) fn operations(operations: Operations) -> Operations {
+    operations.add(FLOW, flow).add(WHY, why)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Whose {
+    /// The application.
+    application: Name,
+}
+
+async fn flow(api: Api, asked: Asked<Whose>) -> Result<Found<FlowView>, Box<Problem>> {
+    Ok(Found(api.engine().flow(&asked.path.application).await?))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WhyQuery {
+    /// An image, a part of its name or digest, or a set: four characters at least.
+    #[schemars(length(min = 1, max = 512))]
+    subject: String,
+}
+
+async fn why(api: Api, asked: Asked<Place, WhyQuery>) -> Result<Found<WhyView>, Box<Problem>> {
+    Ok(Found(api.engine().why(&asked.path.into(), &asked.query.subject).await?))
+}

@@ -1,0 +1,147 @@
+//! How versions move through the environments of an application.
+
+use deployd_core::config::Promotion;
+use deployd_core::deployment::Skip;
+use deployd_core::flow::{FlowStage, StageStanding};
+use deployd_core::steering::Steering;
+use deployd_core::subject::Subject;
+use deployd_core::views::DeployRequest;
+use deployd_core::{EnvironmentId, Name};
+
+use super::{Context, deploy, deployments, plan_text};
+use crate::args::{FlowCommand, FlowShowArgs, PromoteArgs, Steered, WhyArgs};
+use crate::error::CliError;
+use crate::exit;
+use crate::output::{Output, Tone, ago, clean, short};
+
+pub(super) async fn flow(context: &mut Context<'_>, command: FlowCommand) -> Result<u8, CliError> {
+    match command {
+        FlowCommand::Show(args) => show(context, args).await,
+    }
+}
+
+async fn show(context: &mut Context<'_>, args: FlowShowArgs) -> Result<u8, CliError> {
+    let flow = context.client()?.flow(&args.application).await?;
+    let output = &mut *context.output;
+    if !output.is_human() {
+        output.document(&flow)?;
+        return Ok(exit::OK);
+    }
+    if flow.stages.is_empty() {
+        output
+            .line(format!("{} has no flow: nothing comes anywhere by itself.", args.application))?;
+        return Ok(exit::OK);
+    }
+    for stage in &flow.stages {
+        stage_lines(output, &flow.application, stage)?;
+    }
+    Ok(exit::OK)
+}
+
+/// A stage: what leads to it, what it has, what is next.
+fn stage_lines(output: &mut Output, application: &Name, stage: &FlowStage) -> Result<(), CliError> {
+    let paint = output.paint;
+    let who = match stage.promotion {
+        Promotion::Automatic => "by itself",
+        Promotion::Manual => "by a person",
+    };
+    let way = match (&stage.takes, stage.after.is_empty()) {
+        (Some(takes), _) => format!("takes {takes}"),
+        (None, true) => "by a person".to_owned(),
+        (None, false) => {
+            let names: Vec<&str> = stage.after.iter().map(Name::as_str).collect();
+            format!("after {}, {who}", names.join(" and "))
+        }
+    };
+    let mark = match stage.standing {
+        StageStanding::Held => paint.tone(Tone::Warn, "◐"),
+        StageStanding::Ready => paint.tone(Tone::Busy, "◑"),
+        _ if stage.set.is_some() => paint.tone(Tone::Good, "●"),
+        _ => paint.tone(Tone::Dim, "○"),
+    };
+    let name = paint.tone(Tone::Strong, format!("{application}/{}", stage.environment));
+    output.line(format!("{mark} {name}  {}", clean(&way)))?;
+    match (&stage.deployment, stage.since) {
+        (Some(deployment), Some(since)) => {
+            output.line(format!("│   since {} by {deployment}", ago(since, output.now)))?;
+        }
+        _ => output.line("│   nothing runs there")?,
+    }
+    for (place, image) in &stage.images {
+        output.line(clean(&format!("│   {place}  {}", short(image))))?;
+    }
+    match stage.standing {
+        StageStanding::UpToDate => output.line("│   has what is before it")?,
+        StageStanding::Ready if stage.promotion == Promotion::Manual => {
+            let from = stage.after.first().map(Name::as_str).unwrap_or_default();
+            let to = &stage.environment;
+            let text = format!(
+                "│   verified: `deployd promote {application} --from {from} --to {to}` brings it"
+            );
+            output.line(paint.tone(Tone::Busy, text))?;
+        }
+        StageStanding::Ready => output.line("│   about to get what is before it")?,
+        StageStanding::First | StageStanding::Held => {}
+    }
+    for held in &stage.held {
+        output.line(paint.tone(Tone::Warn, clean(&format!("│   waits: {}", held.message))))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn why(context: &mut Context<'_>, args: WhyArgs) -> Result<u8, CliError> {
+    let answer = context.client()?.why(&args.place(), &args.subject).await?;
+    let output = &mut *context.output;
+    let code = if answer.there { exit::OK } else { exit::FAILED };
+    if !output.is_human() {
+        output.document(&answer)?;
+        return Ok(code);
+    }
+    for line in &answer.because {
+        output.line(clean(line))?;
+    }
+    if let Some(next) = &answer.next {
+        output.note(clean(next))?;
+    }
+    Ok(code)
+}
+
+pub(super) async fn promote(context: &mut Context<'_>, args: PromoteArgs) -> Result<u8, CliError> {
+    let (Some(from), Some(to)) = (args.from.clone(), args.to.clone()) else {
+        let of: Subject =
+            args.of.parse().map_err(|error| CliError::Input(format!("{}: {error}", args.of)))?;
+        let skip = if args.all { Skip::All } else { Skip::Step };
+        let steered = Steered { of, reason: args.reason };
+        return deployments::steer(context, steered, Steering::Promote(skip)).await;
+    };
+    let application: Name =
+        args.of.parse().map_err(|error| CliError::Input(format!("{}: {error}", args.of)))?;
+    let place = EnvironmentId { application, environment: to };
+    let mut request = DeployRequest {
+        environment: Some(place.clone()),
+        promote: Some(from.clone()),
+        unverified: args.unverified,
+        comment: args.reason,
+        ..DeployRequest::default()
+    };
+    let client = context.client()?;
+    if !args.yes {
+        if !(context.output.is_human() && context.typed) {
+            let text = format!(
+                "nobody is there to be asked whether {place} is to get what runs in {from}; --yes says so"
+            );
+            return Err(CliError::Input(text));
+        }
+        let view = client.plan(&request).await?;
+        let does = format!("deployd promote {} --from {from} --to {}", args.of, place.environment);
+        plan_text::show(context.output, &view, true, &does)?;
+        if !context.confirmed(&format!("Bring it to {place}? [y/N] "))? {
+            context.output.note("nothing was changed")?;
+            return Ok(exit::FAILED);
+        }
+        // What was shown is what is done.
+        request.expected_plan = Some(view.digest);
+    }
+    let record = client.deploy(&request).await?;
+    deploy::accepted(context, &client, record, args.watching.wanted()).await
+}
