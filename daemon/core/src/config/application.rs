@@ -54,7 +54,7 @@ pub struct Stage {
     /// Environments in which a set has to run before it comes here: stages before this
     /// one. Nothing else is deployed here, but what ran here before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<Before>,
+    pub after: Vec<StageBefore>,
     /// Who brings here what they all run.
     #[serde(default, skip_serializing_if = "is_manual")]
     pub promotion: Promotion,
@@ -63,7 +63,7 @@ pub struct Stage {
 /// A stage that another comes after.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Before {
+pub struct StageBefore {
     /// The environment's name.
     pub environment: Name,
     /// How long it has to run there: `10m`, `1h`, `2d`. As soon as its deployment has

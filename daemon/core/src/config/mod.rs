@@ -19,7 +19,7 @@ mod subscription;
 mod time_to_live;
 
 pub use afterwards::{AfterwardsSpec, OnDegradation};
-pub use application::{ApplicationSpec, ArtifactRule, Before, Promotion, Stage, StartRule};
+pub use application::{ApplicationSpec, ArtifactRule, Promotion, Stage, StageBefore, StartRule};
 pub use calendar::{
     CalendarFreeze, CalendarSelector, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect,
 };
