@@ -130,6 +130,12 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         "outcome": record.outcome,
         "fault": record.fault,
     });
+    if let Event::DeploymentPlanned { gates, .. } = event
+        && !gates.is_empty()
+    {
+        // Who is to say that it may begin learns it from this.
+        json_patch::merge(&mut data, &json!({ "gates": gates }));
+    }
     if let Some(message) = record.work.as_ref().filter(|_| what == "paused").and_then(waited_for) {
         json_patch::merge(&mut data, &json!({ "message": message }));
     }

@@ -128,6 +128,12 @@ seeded_bugs! {
     /// A delivery that fails is tried for ever.
     DeliveryTriedForEver: "I11", "deployd-core",
         "outbox::tests::i11_transient_faults_follow_the_schedule_and_end_dead";
+    /// A message is told although one before it in its thread is still to be told.
+    TurnIgnored: "I11", "deployd-engine",
+        "threads::a_deployment_is_one_thread_in_order_also_where_it_begins_with_failures";
+    /// A request goes out before it is recorded what it follows from.
+    MemoryAfterRequest: "I11", "deployd-engine",
+        "threads::i11_a_crash_anywhere_repeats_at_most_what_was_not_recorded";
     /// Another plan is executed than the one that was approved.
     PlanNotCompared: "I12", "deployd-engine", "requests::only_the_plan_that_was_seen_is_executed";
     /// The queue of an environment grows without end.

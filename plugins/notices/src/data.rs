@@ -22,6 +22,8 @@ pub struct Data {
     pub fault: Option<Fault>,
     /// What somebody is to look at.
     pub message: Option<String>,
+    /// What it waits for before it begins.
+    pub gates: Vec<Gate>,
     /// What a check for drift has found.
     pub summary: Option<Summary>,
     /// Findings that are new.
@@ -40,6 +42,31 @@ pub struct Origin {
     pub image: Option<String>,
     /// The commit that it was built from.
     pub commit: Option<String>,
+}
+
+/// What a deployment waits for before it begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Gate {
+    /// For a person.
+    pub message: String,
+    /// What must hold.
+    pub condition: Condition,
+}
+
+/// What must hold for a gate to open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    /// `not-before`, `signal` and so on.
+    pub kind: String,
+}
+
+impl Gate {
+    /// Whether it opens by itself, when its time has come.
+    pub fn is_of_time(&self) -> bool {
+        ["not-before", "calendar"].contains(&self.condition.kind.as_str())
+    }
 }
 
 /// A recorded failure.

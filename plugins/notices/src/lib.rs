@@ -11,6 +11,6 @@ pub mod testing;
 mod tests;
 mod words;
 
-pub use data::{Data, Fault, Origin};
+pub use data::{Condition, Data, Fault, Gate, Origin, Summary};
 pub use images::{commit_of, short_commit, version_of};
 pub use words::{Mood, Notice, clipped};

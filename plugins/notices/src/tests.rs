@@ -33,6 +33,21 @@ fn titles_say_what_happened_where() {
             Mood::Asks,
         ),
         (
+            "deployment.planned",
+            json!({"number": 7, "gates": [
+                {"id": "a", "message": "two approvals", "condition": {"kind": "signal"}},
+                {"id": "b", "message": "12:00", "condition": {"kind": "not-before", "at": 1}}]}),
+            "shop/production, deployment 7 is planned and waits for somebody to let it begin",
+            Mood::Asks,
+        ),
+        (
+            "deployment.planned",
+            json!({"number": 7, "gates": [
+                {"id": "b", "message": "12:00", "condition": {"kind": "not-before", "at": 1}}]}),
+            "shop/production, deployment 7 is planned and waits for its time",
+            Mood::Busy,
+        ),
+        (
             "drift.found",
             json!({"summary": {"findings": 3}, "new": 1}),
             "shop/production differs from what was deployed: 3 findings, 1 new",
@@ -64,6 +79,13 @@ fn facts_are_those_that_are_known() {
         ]
     );
     assert_eq!(notice.message.as_deref(), Some("web ends"));
+}
+
+#[test]
+fn who_is_to_let_it_begin_reads_what_it_waits_for() {
+    let gates = json!([{"message": "two approvals"}, {"message": "the change board"}]);
+    let notice = Notice::of(&event("deployment.planned", &json!({"gates": gates}))).unwrap();
+    assert_eq!(notice.message.as_deref(), Some("two approvals\nthe change board"));
 }
 
 #[test]

@@ -62,7 +62,11 @@ impl Notice {
             None => place,
         };
         let (verb, mood) = meaning(&event.r#type, &data);
-        let message = data.message.or(data.fault.as_ref().map(|fault| fault.message.clone()));
+        let waits: Vec<String> = data.gates.into_iter().map(|gate| gate.message).collect();
+        let message = data
+            .message
+            .or(data.fault.as_ref().map(|fault| fault.message.clone()))
+            .or((!waits.is_empty()).then(|| waits.join("\n")));
         let mut facts = Vec::new();
         facts.extend(data.actor.map(|actor| ("By", clipped(&actor, TEXT_CHARS))));
         facts.extend(data.origin.and_then(|origin| {
@@ -101,6 +105,12 @@ fn meaning(event: &str, data: &Data) -> (String, Mood) {
     let (verb, mood) = match event {
         "deployment.queued" => ("is queued", Mood::Busy),
         "deployment.started" => ("has begun", Mood::Busy),
+        "deployment.planned" if data.gates.iter().any(|gate| !gate.is_of_time()) => {
+            ("is planned and waits for somebody to let it begin", Mood::Asks)
+        }
+        "deployment.planned" if !data.gates.is_empty() => {
+            ("is planned and waits for its time", Mood::Busy)
+        }
         "deployment.planned" => ("is planned", Mood::Busy),
         "deployment.paused" => ("waits for somebody", Mood::Asks),
         "deployment.succeeded" => ("has succeeded", Mood::Good),

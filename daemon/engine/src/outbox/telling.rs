@@ -6,6 +6,7 @@ use deployd_core::config::SubscriptionSpec;
 use deployd_core::image::Image;
 use deployd_core::outbox::{Attempt, Message};
 use deployd_core::ports::{Call, CallLog, Order, PluginInfo, Telling};
+use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::DeploymentSet;
 use deployd_core::{Digest, Fault};
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ impl Inner {
             let learned = step.memory != memory;
             message.memory = step.memory;
             let Some(request) = step.send else { return Ok(Tried::Told) };
-            if learned && answer.is_some() {
+            if learned && answer.is_some() && !seeded(Bug::MemoryAfterRequest) {
                 // What the answer has brought is on stable storage before anything
                 // follows from it. Until this attempt has ended, nobody else begins one.
                 let mut known = message.clone();

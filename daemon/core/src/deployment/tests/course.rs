@@ -1,6 +1,8 @@
 //! How deployments come to their end, one after another.
 
 use super::*;
+use crate::journal::StreamId;
+use crate::notice::notice;
 
 #[test]
 fn a_deployment_goes_through_all_its_steps() {
@@ -190,4 +192,27 @@ fn gates_hold_everything_but_the_plan() {
         .find(|(_, e)| matches!(e, Event::StepStarted { step, .. } if step.0 != "plan"))
         .unwrap();
     assert!(first.0 >= Timestamp(9_000_000));
+}
+
+#[test]
+fn who_is_told_of_a_plan_is_told_what_it_waits_for() {
+    let gated = |step: &Step| match &step.kind {
+        StepKind::Plan => {
+            let message = "two approvals of the shop's owners".into();
+            let gate = Gate { id: "approval".into(), message, condition: GateCondition::Signal };
+            planned(step, vec![gate], false)
+        }
+        _ => well(step),
+    };
+    let mut world = World::new(&gated);
+    world.request("one", Mode::Manual);
+    while !world.history.iter().any(|(_, event)| event.kind() == "deployment-planned") {
+        world.step();
+    }
+    let (at, event) = world.history.last().unwrap();
+    let (stream, version) = (StreamId("s".into()), Version(world.history.len() as u64));
+    let told = notice(&environment(), &stream, version, *at, event, world.last.as_ref()).unwrap();
+    assert_eq!(told.notice_type, "deployment.planned");
+    assert_eq!(told.data["gates"][0]["message"], "two approvals of the shop's owners");
+    assert_eq!(told.data["gates"][0]["condition"]["kind"], "signal");
 }
