@@ -15,12 +15,13 @@
 //! All mails about a deployment refer to it (RFC 5322, 3.6.4), so that mail programs
 //! show them together; and the same mail has the same id, however often it is sent.
 
+mod mail;
 #[cfg(test)]
 mod tests;
 
 use deployd_plugin_sdk::notifier::{Event, HttpRequest, Notifier};
 use deployd_plugin_sdk::{Fault, Log, export_notifier};
-use mail_builder::MessageBuilder;
+use mail::Mail;
 use notices::{Data, Notice};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -53,23 +54,20 @@ impl Notifier for Email {
         let notice = Notice::of(event)?;
         let date = OffsetDateTime::parse(&event.time, &Rfc3339)
             .map_err(|error| Fault::invalid("/event/time", error.to_string()))?;
-        let to: Vec<&str> = config.to.iter().map(String::as_str).collect();
-        let mut mail = MessageBuilder::new()
-            .from(config.from.as_str())
-            .to(to.clone())
+        let to = config.to.join(", ");
+        let conversation = Data::of(event)?.deployment;
+        let mail = Mail {
+            from: &config.from,
+            to: &config.to,
             // One line: what others have written may have several.
-            .subject(notice.title.replace('\n', " "))
-            .date(date.unix_timestamp())
-            .message_id(format!("{}@{domain}", local(&event.id)))
-            // RFC 3834: nobody's absence is announced to us.
-            .header("Auto-Submitted", mail_builder::headers::raw::Raw::new("auto-generated"))
-            .text_body(body(&notice));
-        if let Some(deployment) = Data::of(event)?.deployment {
-            let conversation = format!("{}@{domain}", local(&deployment));
-            mail = mail.in_reply_to(conversation.clone()).references(conversation);
-        }
+            subject: &notice.title.replace('\n', " "),
+            date,
+            id: &format!("{}@{domain}", local(&event.id)),
+            about: conversation.map(|deployment| format!("{}@{domain}", local(&deployment))),
+            text: &text(&notice),
+        };
         let body = mail
-            .write_to_vec()
+            .written()
             .map_err(|error| Fault::permanent(format!("the mail can't be written: {error}")))?;
         Ok(vec![HttpRequest {
             method: "POST".to_owned(),
@@ -77,9 +75,9 @@ impl Notifier for Email {
             url: config.url.clone().unwrap_or_default(),
             headers: vec![
                 ("mail-from".to_owned(), config.from.clone()),
-                ("mail-to".to_owned(), to.join(", ")),
+                ("mail-to".to_owned(), to),
             ],
-            body,
+            body: body.into_bytes(),
             thread: None,
         }])
     }
@@ -105,7 +103,7 @@ fn local(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '.' }).collect()
 }
 
-fn body(notice: &Notice) -> String {
+fn text(notice: &Notice) -> String {
     let mut body = format!("{}.\n", notice.title);
     for text in [&notice.message, &notice.advice].into_iter().flatten() {
         body.push_str(&format!("\n{text}\n"));

@@ -69,13 +69,18 @@ fn whatever_others_write_is_no_header_and_is_read_as_it_was_written() {
         let mail = MessageParser::default().parse(&request.body).ok_or_else(|| wrong("no mail"))?;
         let names: Vec<&str> = mail.headers().iter().map(|header| header.name()).collect();
         let names = names.join(" ").to_ascii_lowercase();
-        let expected = ["from", "to", "subject", "date", "message-id", "content-type"];
+        let expected =
+            ["from", "to", "subject", "date", "message-id", "mime-version", "content-type"];
         if names.split(' ').count() > 11 || !expected.iter().all(|name| names.contains(name)) {
             return Err(wrong(&names));
         }
-        let body = mail.body_text(0).ok_or_else(|| wrong("no text"))?.replace("\r\n", "\n");
         let notice = Notice::of(event).map_err(|fault| fault.to_string())?;
-        if body.trim_end() == super::body(&notice).replace("\r\n", "\n").trim_end() {
+        let subject = mail.subject().unwrap_or_default();
+        if !request.body.is_ascii() || subject != notice.title.replace('\n', " ") {
+            return Err(wrong(subject));
+        }
+        let body = mail.body_text(0).ok_or_else(|| wrong("no text"))?.replace("\r\n", "\n");
+        if body.trim_end() == super::text(&notice).replace("\r\n", "\n").trim_end() {
             Ok(())
         } else {
             Err(wrong(&body))
