@@ -50,8 +50,8 @@ pub use inventory::{
 pub use operations::{
     AnnounceArgs, ArtifactCommand, AttachArgs, BackupArgs, CompletionsArgs, JournalCommand,
     JournalExportArgs, JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand,
-    NotificationListArgs, PluginCommand, PluginPushArgs, Scope, SecretCommand, SecretLinkArgs,
-    SecretSetArgs, TokenCommand, TokenCreateArgs,
+    NotificationListArgs, PluginCommand, PluginPushArgs, RedeliverArgs, Scope, SecretCommand,
+    SecretLinkArgs, SecretSetArgs, TokenCommand, TokenCreateArgs,
 };
 pub use quarantine::{QuarantineCommand, QuarantineLiftArgs, QuarantineListArgs};
 pub use rehearse::{ConfigField, RehearseArgs};

@@ -78,12 +78,26 @@ pub enum NotificationCommand {
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Deliver a notification again
-    Redeliver {
-        /// The notification
-        #[arg(value_name = "ID")]
-        id: String,
-    },
+    /// Deliver a notification again, or all dead ones
+    Redeliver(RedeliverArgs),
+}
+
+/// Deliver notifications again.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  deployd notifications redeliver msg_0f3c2a51d7e84b6f9a1c2d3e4f506172
+  deployd notifications redeliver --dead --subscription shop-failures")]
+pub struct RedeliverArgs {
+    /// The notification
+    #[arg(value_name = "ID", required_unless_present = "dead")]
+    pub id: Option<String>,
+    /// All that were given up, once whoever is told can be reached again
+    #[arg(long, conflicts_with = "id")]
+    pub dead: bool,
+    /// Of these, only those to this subscription
+    #[arg(long, value_name = "NAME", requires = "dead", conflicts_with = "id")]
+    pub subscription: Option<Name>,
 }
 
 /// List notifications.

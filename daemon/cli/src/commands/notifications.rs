@@ -1,14 +1,18 @@
 //! Shows what others were told.
 
+use deployd_core::Name;
 use deployd_core::outbox::{Message, MessageStatus};
 use serde_json::Value;
 
 use super::Context;
-use crate::args::NotificationCommand;
-use crate::client::NotificationQuery;
+use crate::args::{NotificationCommand, RedeliverArgs};
+use crate::client::{Client, NotificationQuery};
 use crate::error::CliError;
 use crate::exit;
 use crate::output::{Output, Table, Tone, ago, clean};
+
+/// Messages that are asked for at once: as many as the daemon gives.
+const PAGE: u32 = 500;
 
 pub(super) async fn notifications(
     context: &mut Context<'_>,
@@ -40,7 +44,7 @@ pub(super) async fn notifications(
                 output.document(&message)?;
             }
         }
-        NotificationCommand::Redeliver { id } => {
+        NotificationCommand::Redeliver(RedeliverArgs { id: Some(id), .. }) => {
             let message = client.redeliver(&id).await?;
             if output.is_human() {
                 output.line(format!("{} is delivered again", message.id))?;
@@ -48,8 +52,37 @@ pub(super) async fn notifications(
                 output.document(&message)?;
             }
         }
+        NotificationCommand::Redeliver(RedeliverArgs { subscription, .. }) => {
+            let messages = redeliver_dead(&client, subscription.as_ref()).await?;
+            if output.is_human() {
+                output.line(format!("{} notifications are delivered again", messages.len()))?;
+            } else {
+                output.document(&messages)?;
+            }
+        }
     }
     Ok(exit::OK)
+}
+
+/// Has all dead messages delivered again, or those to one subscription.
+async fn redeliver_dead(
+    client: &Client,
+    subscription: Option<&Name>,
+) -> Result<Vec<Message>, CliError> {
+    let mut again = Vec::new();
+    let mut after = None;
+    loop {
+        let status = Some(MessageStatus::Dead);
+        let query = NotificationQuery { status, after, limit: Some(PAGE), deployment: None };
+        let page = client.notifications(&query).await?;
+        let Some(last) = page.last() else { return Ok(again) };
+        after = Some(last.id.to_string());
+        for message in page {
+            if subscription.is_none_or(|name| message.subscription == *name) {
+                again.push(client.redeliver(&message.id.0).await?);
+            }
+        }
+    }
 }
 
 fn list(output: &mut Output, messages: &[Message], limit: u32) -> Result<(), CliError> {

@@ -1,4 +1,5 @@
 mod named;
+mod notifications;
 mod repeating;
 mod rollout;
 mod secrets;
