@@ -235,6 +235,8 @@ media_types! {
     JavaScript = "text/javascript", "text/javascript; charset=utf-8";
     /// How a page looks.
     Css = "text/css", "text/css; charset=utf-8";
+    /// What programs for calendars read (RFC 5545).
+    Calendar = "text/calendar", "text/calendar; charset=utf-8";
     /// A stream of YAML documents.
     Yaml = "application/yaml", "application/yaml; charset=utf-8";
     /// Prometheus' text format.

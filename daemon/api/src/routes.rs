@@ -4,6 +4,7 @@ mod answers;
 mod archives;
 mod artifacts;
 mod audit;
+mod calendar;
 mod compare;
 mod debug;
 mod deployments;
@@ -58,6 +59,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(quarantine::operations)
         .with(inventory::operations)
         .with(audit::operations)
+        .with(calendar::operations)
         .with(dora::operations)
         .with(report::operations)
         .with(sboms::operations)

@@ -3,6 +3,7 @@
 mod admitting;
 mod archiving;
 mod bad_input;
+mod calendar;
 mod comparing;
 mod contract;
 mod deploying;

@@ -7,7 +7,9 @@ use deployd_archive::{Archive, Content, WriteError, read, write};
 use deployd_core::archive::{
     ArchiveIndex, ArchivedDeployment, FORMAT, FindingKind, INDEX_NAME, Made, MemberKind, SUM_NAME,
 };
-use deployd_core::deployment::{DeploymentRecord, Event, Mode, Origin, Outcome, Phase, Request};
+use deployd_core::deployment::{
+    DeploymentRecord, Event, Mode, Origin, Outcome, Phase, Request, Schedule,
+};
 use deployd_core::journal::{EventRecord, Head, NewEvent, StreamId, Version, chain, genesis};
 use deployd_core::{Actor, DeploymentId, Digest, Timestamp, digest::canonical_json};
 use proptest::prelude::*;
@@ -33,6 +35,7 @@ fn sample() -> (ArchiveIndex, Vec<Content>) {
         expected_plan: None,
         confirm_replace: false,
         teardown: None,
+        schedule: Schedule::default(),
     };
     let environment: deployd_core::EnvironmentId = "shop/development".parse().unwrap();
     let record = DeploymentRecord {
@@ -46,6 +49,7 @@ fn sample() -> (ArchiveIndex, Vec<Content>) {
         phase: Phase::Ended,
         outcome: Some(Outcome::Cancelled),
         fault: None,
+        deferred: None,
         work: None,
         imported: None,
     };

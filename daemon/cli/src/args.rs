@@ -2,6 +2,7 @@
 
 mod archives;
 mod audit;
+mod calendar;
 mod compare;
 mod daemon;
 mod deployments;
@@ -23,6 +24,10 @@ use clap::{Parser, Subcommand};
 
 pub use archives::{ExportArgs, ExportCommand, ImportArgs};
 pub use audit::AuditArgs;
+pub use calendar::{
+    CalendarArgs, CalendarCheckArgs, CalendarCommand, CalendarFeedArgs, CalendarResumeArgs,
+    CalendarStopArgs, Scheduling, Upcoming,
+};
 pub use compare::{
     DiffArgs, EnvironmentDiffArgs, Part, PatchArgs, SetCommand, SetListArgs, SetShowArgs, Showing,
 };
@@ -79,6 +84,7 @@ Exit codes:
       `diff --exit-code` compares
   16  nothing was found to differ, and not everything could be compared
   17  a rehearsal did not end as it was expected
+  18  a calendar was asked, and it is closed
  130  interrupted; a deployment that was watched goes on
 
 Examples:
@@ -210,6 +216,8 @@ pub enum ClientCommand {
     Resources(ResourcesArgs),
     /// Show which image runs where, or where an image is and was
     Inventory(InventoryArgs),
+    /// Show what is closed, planned and done as a month; check, or stop the line
+    Calendar(CalendarArgs),
     /// Compare what is there with what was deployed
     Drift(DriftArgs),
     /// Look after images that have failed, and that automation does not bring back

@@ -2,6 +2,7 @@
 
 mod archives;
 mod audit;
+mod calendar;
 mod compare;
 mod dora;
 mod drafts;

@@ -3,6 +3,7 @@
 mod archives;
 mod artifacts;
 mod audit;
+mod calendar;
 mod compare;
 mod debug;
 mod deploy;
@@ -167,6 +168,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Environment(args) => environments::environment(context, args).await,
         ClientCommand::Resources(args) => environments::resources(context, args).await,
         ClientCommand::Inventory(args) => inventory::inventory(context, args).await,
+        ClientCommand::Calendar(args) => calendar::calendar(context, args).await,
         ClientCommand::Drift(args) => drift::drift(context, args).await,
         ClientCommand::Quarantine(command) => quarantine::quarantine(context, command).await,
         ClientCommand::Documents(args) => documents::documents(context, args).await,

@@ -26,6 +26,8 @@ pub const DIFFERS: u8 = 15;
 pub const NOT_ALL_COMPARED: u8 = 16;
 /// A rehearsal did not end as it was expected.
 pub const UNMET: u8 = 17;
+/// A calendar was asked, and it is closed.
+pub const CLOSED: u8 = 18;
 /// Interrupted from the keyboard: 128 and SIGINT, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 

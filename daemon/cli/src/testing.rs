@@ -9,7 +9,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use deployd_core::deployment::{
-    Deployment, DeploymentRecord, Mode, Origin, Outcome, Phase, Step, StepKind, StepStatus,
+    Deployment, DeploymentRecord, Mode, Origin, Outcome, Phase, Schedule, Step, StepKind,
+    StepStatus,
 };
 use deployd_core::ports::LogLevel;
 use deployd_core::views::{LogEntry, WatchUpdate};
@@ -182,12 +183,14 @@ pub(crate) fn record() -> DeploymentRecord {
             expected_plan: None,
             confirm_replace: false,
             teardown: None,
+            schedule: Schedule::default(),
         },
         queued: Timestamp(1_000_000),
         ended: None,
         phase: Phase::Queued,
         outcome: None,
         fault: None,
+        deferred: None,
         work: None,
         imported: None,
     }
@@ -205,6 +208,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         started: Timestamp(1_000_500),
         plan: Some(Digest::of(b"plan")),
         gates: Vec::new(),
+        deferred: None,
         steps: steps.into(),
         destroy: Vec::new(),
         jobs: Vec::new(),

@@ -141,7 +141,7 @@ pub fn look(record: &DeploymentRecord, deployed: &Deployed, anchor: u64) -> Look
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::{Mode, Phase};
+    use crate::deployment::{Mode, Phase, Schedule};
     use crate::{Actor, Timestamp};
     use serde_json::json;
 
@@ -174,12 +174,14 @@ mod tests {
                 expected_plan: None,
                 confirm_replace: false,
                 teardown: None,
+                schedule: Schedule::default(),
             },
             queued: Timestamp(0),
             ended: None,
             phase: Phase::Ended,
             outcome: Some(outcome),
             fault: None,
+            deferred: None,
             work: None,
             imported: None,
         }

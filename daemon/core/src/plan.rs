@@ -275,6 +275,9 @@ pub enum GateCondition {
     },
     /// Somebody says so.
     Signal,
+    /// The calendars that are for the environment say so, at the moment at which
+    /// nothing else is waited for.
+    Calendar,
 }
 
 /// Whose an object is.

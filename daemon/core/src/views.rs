@@ -1,6 +1,7 @@
 //! What people and programs get to see: answers of the engine, as the HTTP
 //! interface serves them and the command line reads them.
 
+mod calendar;
 mod rehearse;
 mod repeat;
 mod rollout;
@@ -13,8 +14,9 @@ use serde_json::Value;
 
 use crate::archive::Imported;
 use crate::artifact::Artifact;
+use crate::calendar::Decision;
 use crate::config::{Document, DocumentKey};
-use crate::deployment::{DeploymentRecord, EnvironmentState};
+use crate::deployment::{DeploymentRecord, EnvironmentState, Schedule};
 use crate::graph::Uid;
 use crate::plan::{Plan, Preview};
 use crate::ports::{LogLevel, PluginRef};
@@ -23,6 +25,9 @@ use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
+pub use calendar::{
+    CalendarCheck, CalendarView, DoneDeployment, PlannedDeployment, ResumeRequest, StopRequest,
+};
 pub use rehearse::{RehearsalView, RehearseRequest, RehearsedStrategy};
 pub use repeat::{CloneRequest, RollbackRequest, RollbackView};
 pub use rollout::{
@@ -231,6 +236,9 @@ pub struct DeployRequest {
     /// destroyed with what is in them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirm_replace: bool,
+    /// When it is to begin; at once, when it can, when not given.
+    #[serde(default, skip_serializing_if = "Schedule::is_any_time")]
+    pub schedule: Schedule,
 }
 
 /// A plan and what it shows.
@@ -243,6 +251,9 @@ pub struct PlanView {
     pub plan: Plan,
     /// Manifests, as far as they are known, and how they differ.
     pub preview: Preview,
+    /// What calendars say of it now; none where there are none for the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Decision>,
 }
 
 /// An environment.

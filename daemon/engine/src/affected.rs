@@ -105,6 +105,9 @@ impl Inner {
         let answer = self.commit(caller, applied, batch, &[]).await?;
         self.changes.announce();
         self.expiry.ring();
+        if crate::calendar::concerns([key.kind]) {
+            self.workers.ring();
+        }
         Ok(answer)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deployd_core::config::{AfterwardsSpec, OnDegradation};
-use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request};
+use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Request, Schedule};
 use deployd_core::journal::StreamId;
 use deployd_core::plan::{Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{Batch, Call, CallLog, CheckOutcome, ObjectRef, all_there};
@@ -25,7 +25,6 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::effects::{Contents, Subject, Way, request};
-use crate::expiry::is_at_rest;
 use crate::journal::until_no_conflict;
 use crate::planner::scope;
 use crate::records::{content, object, put};
@@ -146,7 +145,7 @@ impl Aftercare {
         let Some(deployed) = entry.state.deployed.clone() else { return Ok(false) };
         let left = spec.window.ms().saturating_sub(now.ms_since(deployed.at));
         let is_done = self.done.get(id) == Some(&deployed.deployment);
-        if left == 0 || is_done || !is_at_rest(&entry.state) {
+        if left == 0 || is_done || entry.state.busy().is_some() {
             return Ok(false);
         }
         if self.known.get(id).is_some_and(|it| it.deployed.deployment == deployed.deployment) {
@@ -382,11 +381,12 @@ impl Inner {
             expected_plan: None,
             confirm_replace: false,
             teardown: None,
+            schedule: Schedule::default(),
         };
         let still = |entry: &crate::environments::EnvironmentEntry,
                      _: &crate::configuration::Configuration| {
             let runs = entry.state.deployed.as_ref().is_some_and(|it| it.deployment == *from);
-            runs && is_at_rest(&entry.state)
+            runs && entry.state.busy().is_none()
         };
         self.accept_if(caller, id, wanted, object(&set)?, Some(&still)).await
     }

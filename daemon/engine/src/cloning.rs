@@ -2,7 +2,7 @@
 
 use deployd_core::audit::marks;
 use deployd_core::config::{Document, DocumentKey, DocumentKind};
-use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, queue};
+use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, Schedule, queue};
 use deployd_core::journal::{NewEvent, StreamId};
 use deployd_core::ports::Append;
 use deployd_core::set::DeploymentSet;
@@ -90,6 +90,7 @@ impl Inner {
             expected_plan: None,
             confirm_replace: false,
             teardown: None,
+            schedule: Schedule::default(),
         };
         let entry = self.environment(id).await?;
         let events = queue(&entry.state, name, wanted)

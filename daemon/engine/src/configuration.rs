@@ -223,6 +223,9 @@ impl Inner {
         self.expiry.ring();
         self.aftercare.ring();
         self.flow.ring();
+        if crate::calendar::concerns(documents.iter().map(|document| document.key().kind)) {
+            self.workers.ring();
+        }
         Ok(answer)
     }
 
@@ -268,14 +271,15 @@ impl Inner {
         for _ in 0..CONFLICTS_MAX {
             let stored: Vec<StoredDocument> =
                 all(&*self.ports.store, DOCUMENTS, document_range(None)).await?;
+            let stop = self.stop_of_line().await?;
             let after = self.ports.store.head(&stream).await?;
             if after.version == head.version {
-                read = Some(stored);
+                read = Some((stored, stop));
                 break;
             }
             head = after;
         }
-        let stored = read.ok_or(EngineError::Store(StoreError::Busy))?;
+        let (stored, stop) = read.ok_or(EngineError::Store(StoreError::Busy))?;
         let mut configuration = Configuration { version: head.version, ..Configuration::default() };
         for document in &stored {
             if let Document::Environment(d) = &document.document {
@@ -286,6 +290,7 @@ impl Inner {
             }
         }
         configuration.add(stored.into_iter().map(|stored| stored.document));
+        configuration.calendars.stop = stop;
         let configuration = Arc::new(configuration);
         *remembered() = Some(configuration.clone());
         Ok(configuration)

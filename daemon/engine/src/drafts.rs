@@ -1,7 +1,7 @@
 //! Drafts: kept beside a stream of their own per application, which has every
 //! change of them, also of those that are gone.
 
-use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, queue};
+use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, Schedule, queue};
 use deployd_core::draft::{
     DELTA_BYTES_MAX, DRAFTS_MAX, Draft, DraftChange, DraftDeployment, DraftEdit, NewDraft,
     TITLE_CHARS_MAX,
@@ -188,6 +188,7 @@ impl Engine {
                 expected_plan: how.expected_plan,
                 confirm_replace: how.confirm_replace,
                 teardown: None,
+                schedule: Schedule::default(),
             };
             let events = queue(&entry.state, &deployment, wanted)
                 .map_err(|refused| EngineError::Conflict { message: refused.to_string() })?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deployd_core::config::{ApplicationSpec, Promotion, Stage};
 use deployd_core::deployment::projection::BY_ENVIRONMENT;
-use deployd_core::deployment::{Mode, Origin, Request};
+use deployd_core::deployment::{Mode, Origin, Request, Schedule};
 use deployd_core::flow::{
     FlowStage, FlowView, Newest, Runs, StageFacts, WhyView, candidate, promoted, standing,
     unverified, wakes, why,
@@ -209,6 +209,7 @@ impl Inner {
             expected_plan: None,
             confirm_replace: false,
             teardown: None,
+            schedule: Schedule::default(),
         };
         let found: DeploymentSet = content(&*self.ports.store, "set", set).await?;
         let content = object(&found)?;

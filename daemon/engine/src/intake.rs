@@ -6,7 +6,7 @@ use deployd_core::announcement::Announcement;
 use deployd_core::artifact::{
     ARTIFACTS_MAX, Artifact, Images, Routed, destinations, images, route,
 };
-use deployd_core::deployment::{Mode, Origin, Request, queue};
+use deployd_core::deployment::{Mode, Origin, Request, Schedule, queue};
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Object, Order};
 use deployd_core::set::DeploymentSet;
@@ -267,6 +267,7 @@ impl Inner {
             expected_plan: None,
             confirm_replace: false,
             teardown: None,
+            schedule: Schedule::default(),
         };
         batch.objects.push(content);
         let deployment = self.new_deployment_id();

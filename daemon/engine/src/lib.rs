@@ -17,6 +17,7 @@ mod affected;
 mod aftercare;
 mod answers;
 mod audit;
+mod calendar;
 mod clocks;
 mod cloning;
 mod compare;

@@ -145,7 +145,7 @@ impl Inner {
             }),
             checks: self.checks(&configuration, environment_type.1).await?,
             take_over_fields: environment_type.1.take_over_fields,
-            gates: Vec::new(),
+            gates: configuration.calendar_gate(id).into_iter().collect(),
             teardown: false,
             pinned: None,
         };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use deployd_core::artifact::with_images;
+use deployd_core::calendar::Errand;
 use deployd_core::deployment::projection::{self, BY_ENVIRONMENT, DEPLOYMENTS};
 use deployd_core::deployment::{
-    DeploymentRecord, Event, Mode, Origin, Outcome, Request, Steps, queue,
+    DeploymentRecord, Event, Mode, Origin, Outcome, Request, Schedule, Steps, queue,
 };
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::ports::{Batch, Object, Order};
@@ -13,7 +14,7 @@ use deployd_core::set::{DeploymentSet, patch};
 use deployd_core::views::{
     DeployRequest, EnvironmentView, HistoryPage, LogEntry, PAGE_MAX, PlanView,
 };
-use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault};
+use deployd_core::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
 
 use crate::configuration::Configuration;
 use crate::environments::EnvironmentEntry;
@@ -44,6 +45,7 @@ impl Engine {
             return Ok(answer);
         }
         let id = self.inner.destination(&request).await?;
+        in_time(&request.schedule, self.now())?;
         let (set, origin) = self.inner.wanted(&id, &request).await?;
         if let Some(of) = request.redeploy.as_ref().filter(|_| request.exact) {
             // What is in its way is told at once.
@@ -67,6 +69,7 @@ impl Engine {
             expected_plan: request.expected_plan,
             confirm_replace: request.confirm_replace,
             teardown: None,
+            schedule: request.schedule,
         };
         self.inner.accept(caller, &id, wanted, content).await
     }
@@ -237,6 +240,17 @@ fn said(unverified: Option<String>, comment: Option<String>) -> Option<String> {
     }
 }
 
+/// Whether what is asked for can begin at all.
+fn in_time(schedule: &Schedule, now: Timestamp) -> Result<(), EngineError> {
+    let Some(expires) = schedule.expires else { return Ok(()) };
+    let earliest = schedule.not_before.unwrap_or(now).max(now);
+    if expires > earliest {
+        return Ok(());
+    }
+    let message = format!("found {expires}, expected a time after {earliest}, when it may begin");
+    Err(EngineError::invalid("schedule.expires", message))
+}
+
 impl Inner {
     /// The plan of a request, and what it shows of manifests.
     pub(crate) async fn shown(
@@ -256,7 +270,8 @@ impl Inner {
             None => self.preview(&planned, &set, &entry.state).await?,
         };
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
-        Ok(PlanView { digest, plan: planned.plan, preview })
+        let calendar = self.calendar_says(id, Errand::Deployment).await?;
+        Ok(PlanView { digest, plan: planned.plan, preview, calendar })
     }
 
     /// Accepts a deployment. When this returns, it is on stable storage.

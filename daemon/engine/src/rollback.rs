@@ -1,7 +1,10 @@
 //! Goes back to what ran before in an environment.
 
+use deployd_core::calendar::Errand;
 use deployd_core::deployment::projection::{BY_ENVIRONMENT, DEPLOYMENTS};
-use deployd_core::deployment::{Deployed, DeploymentRecord, Mode, Origin, Outcome, Request};
+use deployd_core::deployment::{
+    Deployed, DeploymentRecord, Mode, Origin, Outcome, Request, Schedule,
+};
 use deployd_core::exact::{Look, look};
 use deployd_core::plan::{Plan, not_undone};
 use deployd_core::ports::Order;
@@ -47,7 +50,8 @@ impl Engine {
         id: &EnvironmentId,
         request: &RollbackRequest,
     ) -> Result<RollbackView, EngineError> {
-        let back = self.back(id, request).await?;
+        let mut back = self.back(id, request).await?;
+        back.view.calendar = self.inner.calendar_says(id, Errand::Rollback).await?;
         Ok(RollbackView {
             from: back.from.id.clone(),
             from_number: back.from.number,
@@ -87,8 +91,10 @@ impl Engine {
             expected_plan: request.expected_plan,
             confirm_replace: request.confirm_replace,
             teardown: None,
+            schedule: Schedule::default(),
         };
-        self.inner.accept(caller, id, wanted, object(&set)?).await
+        let set = object(&set)?;
+        Box::pin(self.inner.accept(caller, id, wanted, set)).await
     }
 
     async fn back(

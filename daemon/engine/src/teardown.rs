@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use deployd_core::calendar::Errand;
 use deployd_core::config::{DocumentKey, DocumentKind, WhenUnused};
 use deployd_core::deployment::projection::BY_ENVIRONMENT;
 use deployd_core::deployment::{
-    DeploymentRecord, EnvironmentState, Mode, Origin, Request, Teardown,
+    DeploymentRecord, EnvironmentState, Mode, Origin, Request, Schedule, Teardown,
 };
 use deployd_core::graph::{self, CLUSTER, NAMESPACE, ResourceGraph, ResourceKey, Uid};
 use deployd_core::journal::StreamId;
@@ -58,6 +59,7 @@ impl Engine {
             digest,
             plan: planned.plan,
             preview: Preview { changes, ..Preview::default() },
+            calendar: self.inner.calendar_says(id, Errand::Deployment).await?,
         })
     }
 
@@ -85,6 +87,7 @@ impl Engine {
             expected_plan,
             confirm_replace: false,
             teardown: Some(teardown),
+            schedule: Schedule::default(),
         };
         self.inner.accept(caller, id, wanted, object(&nothing(id))?).await
     }
@@ -115,6 +118,7 @@ impl Inner {
             expected_plan: None,
             confirm_replace: false,
             teardown: Some(Teardown::default()),
+            schedule: Schedule::default(),
         };
         let caller = Caller::new(Actor::deployd());
         let set = object(&nothing(id))?;

@@ -192,6 +192,14 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(path, &json!({"image": image}), &json!({"image": "other"}))
                 .leaves(200, "quarantine-lifted")
         }
+        "stopLine" => Write::json(operation.path, &json!({"reason": "a"}), &json!({"reason": "b"}))
+            .leaves(200, "line-stopped"),
+        "resumeLine" => {
+            let stop = json!({"reason": "a"});
+            stage.post("/v1/calendar/stop").json(&stop).send().await.is(200, "");
+            Write::json(operation.path, &json!({"reason": "a"}), &json!({}))
+                .leaves(200, "line-resumed")
+        }
         "pauseDeployment" => {
             let path = deployment("pause", &stage.stays("pauses").await);
             Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "pause-requested")

@@ -6,6 +6,7 @@ use clap::Args;
 use deployd_core::subject::Subject;
 use deployd_core::{Digest, EnvironmentId};
 
+use super::calendar::Scheduling;
 use super::values::ImageChange;
 
 /// What to deploy: nothing given is what is configured, with the latest images.
@@ -53,7 +54,8 @@ Examples:
   deployd deploy shop/development --image frontend=registry.test/shop/frontend:1.4
   deployd deploy shop/production --set shop/staging -m 'as it is in staging'
   deployd deploy shop/production --set sha256:5f2a... --expect-plan sha256:09c1...
-  deployd deploy shop/production --delta hotfix.yaml --comment 'hotfix 4711' --no-watch -o json")]
+  deployd deploy shop/production --delta hotfix.yaml --comment 'hotfix 4711' --no-watch -o json
+  deployd deploy shop/production --at 2026-12-01T06:00+01:00 --expires 2026-12-01T08:00+01:00")]
 pub struct DeployArgs {
     /// Where, as application/environment
     #[arg(value_name = "APP/ENV")]
@@ -73,6 +75,9 @@ pub struct DeployArgs {
     /// Why it is deployed although it has not run in the stages before
     #[arg(long, value_name = "REASON")]
     pub unverified: Option<String>,
+    /// When it begins.
+    #[command(flatten)]
+    pub scheduling: Scheduling,
     /// Whether to follow it.
     #[command(flatten)]
     pub watching: Watching,

@@ -21,8 +21,11 @@ pub(super) async fn deploy(context: &mut Context<'_>, args: DeployArgs) -> Resul
     request.expected_plan = args.expect_plan;
     request.confirm_replace = args.confirm_replace;
     request.unverified = args.unverified;
+    request.schedule = args.scheduling.schedule(context.output.now);
     let record = client.deploy(&request).await?;
-    accepted(context, &client, record, args.watching.wanted()).await
+    // What begins another day is followed by whoever says so.
+    let later = args.scheduling.at.is_some() && !args.watching.watch;
+    accepted(context, &client, record, args.watching.wanted() && !later).await
 }
 
 pub(super) async fn plan(context: &mut Context<'_>, args: PlanArgs) -> Result<u8, CliError> {
@@ -79,6 +82,9 @@ pub(super) async fn accepted(
     } else {
         let DeploymentRecord { environment, number, id, .. } = &record;
         output.line(format!("accepted: {environment} #{number} ({id})"))?;
+        if let Some(at) = record.request.schedule.not_before {
+            output.line(format!("  begins {at}, unless a calendar keeps it"))?;
+        }
         output.note(format!("`deployd watch {id}` follows it"))?;
     }
     Ok(exit::OK)

@@ -89,6 +89,18 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
     if let Some(plan) = record.work.as_ref().and_then(|work| work.plan) {
         output.line(format!("  plan      {plan}"))?;
     }
+    let schedule = record.request.schedule;
+    let at = |name: &str, at| format!("  {name} {at}");
+    for line in [
+        schedule.not_before.map(|time| at("begins   ", time)),
+        schedule.expires.map(|time| at("expires  ", time)),
+    ] {
+        line.map_or(Ok(()), |line| output.line(line))?;
+    }
+    if let Some(deferral) = record.deferral() {
+        let text = format!("  waits {}", clean(&deferral.to_string()));
+        output.line(paint.tone(Tone::Warn, text))?;
+    }
     if let Some(work) = &record.work {
         for gate in &work.gates {
             output.line(paint.tone(Tone::Warn, format!("  waits: {}", clean(&gate.message))))?;

@@ -154,6 +154,10 @@ fn describe(
     for queued in &view.state.queue {
         let by = clean(&queued.actor.0);
         output.line(format!("  queued    deployment {} #{} by {by}", queued.id, queued.number))?;
+        if let Some(deferral) = &queued.deferred {
+            let text = format!("            waits {}", clean(&deferral.to_string()));
+            output.line(paint.tone(Tone::Warn, text))?;
+        }
     }
     output.line(format!("  resources {}", view.state.resources.len()))?;
     if let Some(at) = view.ends {

@@ -1,6 +1,8 @@
 //! A plan, for people.
 
+use deployd_core::calendar::Decision;
 use deployd_core::config::WhenUnused;
+use deployd_core::deployment::Deferral;
 use deployd_core::plan::{ChangeKind, ObjectChange, Plan, UnusedResource};
 use deployd_core::ports::DriverAction;
 use deployd_core::rehearsal::RolloutPreview;
@@ -8,13 +10,25 @@ use deployd_core::rollout::jobs::{ForeseenJob, When};
 use deployd_core::views::PlanView;
 
 use crate::error::CliError;
-use crate::output::{Output, Table, Tone, clean, counted, lasted};
+use crate::output::{Output, Paint, Table, Tone, clean, counted, lasted};
 
 /// Characters of a value in a change that are shown.
 const VALUE_CHARS_MAX: usize = 100;
 
 /// Steps of a rollout that are shown: half of a screen.
 const STEPS_SHOWN_MAX: usize = 20;
+
+/// What calendars say now.
+fn said(decision: &Decision, paint: Paint) -> String {
+    match decision {
+        Decision::Open { until: None } => "  calendar: open".to_owned(),
+        Decision::Open { until: Some(until) } => format!("  calendar: open until {until}"),
+        Decision::Closed { until, reasons } => {
+            let deferral = Deferral { until: *until, reasons: reasons.clone() };
+            paint.tone(Tone::Warn, format!("  calendar: closed {}", clean(&deferral.to_string())))
+        }
+    }
+}
 
 /// `does` is the command that does what is shown.
 pub(super) fn show(
@@ -23,7 +37,7 @@ pub(super) fn show(
     brief: bool,
     does: &str,
 ) -> Result<(), CliError> {
-    let PlanView { digest, plan, preview } = view;
+    let PlanView { digest, plan, preview, calendar } = view;
     let paint = output.paint;
     let what = if plan.teardown { "Plan to take away" } else { "Plan for" };
     let title = format!("{what} {} ({})", plan.environment, plan.environment_type);
@@ -39,6 +53,9 @@ pub(super) fn show(
         output.line(format!("  set {}", plan.set))?;
         let (templater, strategy) = (&templater.plugin.name, &strategy.plugin.name);
         output.line(format!("  templater {templater}, strategy {strategy}"))?;
+    }
+    if let Some(decision) = calendar {
+        output.line(said(decision, paint))?;
     }
     for gate in &plan.gates {
         output.line(paint.tone(Tone::Warn, format!("  waits: {}", clean(&gate.message))))?;

@@ -1,3 +1,4 @@
+mod calendar;
 mod named;
 mod notifications;
 mod repeating;

@@ -2,6 +2,7 @@
 
 use deployd_core::Timestamp;
 use deployd_core::deployment::{Deployment, Phase, Step, StepKind, StepStatus};
+use deployd_core::plan::GateCondition;
 
 use super::rollout::{Left, block, heading};
 use super::step::{depths, is_in_trouble, is_round, label};
@@ -112,14 +113,23 @@ impl View {
             Some(work) => {
                 rows.extend(work.gates.iter().map(|gate| {
                     let key = format!("gate:{}", gate.id);
-                    let text = format!("waits: {}", one_line(&gate.message));
+                    let deferral = work.deferred.as_ref();
+                    let deferral = deferral.filter(|_| gate.condition == GateCondition::Calendar);
+                    let text = match deferral {
+                        Some(deferral) => format!("waits {}", one_line(&deferral.to_string())),
+                        None => format!("waits: {}", one_line(&gate.message)),
+                    };
                     Row::new(key, RowKind::Step, Mark::Busy, text)
                 }));
                 rows.extend(steps(work));
                 rows.extend(self.rollout_rows(glyphs, paint));
             }
             None if record.phase == Phase::Queued => {
-                rows.push(Row::new("queue", RowKind::Step, Mark::Busy, "waits for its turn"));
+                let text = match record.deferral() {
+                    Some(deferral) => format!("waits {}", one_line(&deferral.to_string())),
+                    None => "waits for its turn".to_owned(),
+                };
+                rows.push(Row::new("queue", RowKind::Step, Mark::Busy, text));
             }
             None => {}
         }

@@ -122,6 +122,12 @@ impl View {
         if record.phase == Phase::Queued && before.is_none() {
             lines.push(Line::new(Tone::Plain, "waits for its turn"));
         }
+        let deferral = record.deferral();
+        let known = before.and_then(|before| before.deferral());
+        if let Some(deferral) = deferral.filter(|_| deferral != known) {
+            let text = format!("waits {}", clean(&deferral.to_string()));
+            lines.push(Line::new(Tone::Warn, text));
+        }
         let Some(work) = &record.work else { return };
         let known = before.and_then(|before| before.work.as_ref());
         for gate in &work.gates {

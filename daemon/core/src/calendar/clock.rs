@@ -28,13 +28,6 @@ pub fn zone_is_known(name: &str) -> bool {
     zone(name).is_some()
 }
 
-/// What day it is in a time zone at a time: year, month, day, and the day of the
-/// week from Monday, 0; none when there is no such zone.
-pub fn local_date(zone_name: &str, at: Timestamp) -> Option<(i16, i8, i8, i8)> {
-    let date = local(&zone(zone_name)?, at).date();
-    Some((date.year(), date.month(), date.day(), date.weekday().to_monday_zero_offset()))
-}
-
 /// A local time that somebody has written: `2026-12-19T00:00`.
 pub(super) fn local_time(text: &str) -> Option<DateTime> {
     let time: DateTime = text.parse().ok()?;

@@ -178,23 +178,39 @@ impl Calendars {
         let holds = |rule: RollbackRule| errand == Errand::Deployment || !rule.is_exempt();
         let mut found = Vec::new();
         for (name, calendar) in self.of(place).filter(|(_, calendar)| holds(calendar.rollbacks)) {
-            calendar.closed(name, place, of, &mut found);
+            calendar.closed(name, Some(place), of, &mut found);
         }
-        if let Some(Stop { reason, by, at, rollbacks }) = &self.stop
-            && holds(*rollbacks)
-            && *at < of.to
-        {
-            let reason = Reason::Stopped { because: reason.clone(), by: by.clone(), at: *at };
-            found.push(Closure { span: Span { from: *at, to: of.to }, reason });
+        found.extend(self.stop.as_ref().filter(|stop| holds(stop.rollbacks)).and_then(stopped(of)));
+        found.sort_by_key(|closure| closure.span);
+        found
+    }
+
+    /// What every calendar closes within a span, and when, in order: for those whom it
+    /// is for, and does not except.
+    pub fn all_closed(&self, of: Span) -> Vec<Closure> {
+        let mut found = Vec::new();
+        for (name, calendar) in &self.calendars {
+            calendar.closed(name, None, of, &mut found);
         }
+        found.extend(self.stop.as_ref().and_then(stopped(of)));
         found.sort_by_key(|closure| closure.span);
         found
     }
 }
 
+/// That nothing begins in a span, from when the line was stopped.
+fn stopped(of: Span) -> impl Fn(&Stop) -> Option<Closure> {
+    move |stop| {
+        let Stop { reason, by, at, .. } = stop.clone();
+        let span = Span { from: at, to: of.to };
+        let reason = Reason::Stopped { because: reason, by, at };
+        (at < of.to).then_some(Closure { span, reason })
+    }
+}
+
 impl Calendar {
-    /// Adds when it closes an environment, and why.
-    fn closed(&self, name: &Name, place: &Place<'_>, of: Span, found: &mut Vec<Closure>) {
+    /// Adds when it closes an environment, or any for which it is, and why.
+    fn closed(&self, name: &Name, place: Option<&Place<'_>>, of: Span, found: &mut Vec<Closure>) {
         let calendar = || name.clone();
         if let Some(message) = &self.unreadable {
             let reason = Reason::Unreadable { calendar: calendar(), message: message.clone() };
@@ -212,7 +228,8 @@ impl Calendar {
             found.extend(window.spans(of).into_iter().map(closure));
         }
         for freeze in self.freezes.iter().filter(|freeze| freeze.span.meets(of)) {
-            if freeze.except.iter().any(|selector| place.is_in(selector)) {
+            let is_in = |selector| place.is_some_and(|place| place.is_in(selector));
+            if freeze.except.iter().any(is_in) {
                 continue;
             }
             let reason = Reason::Freeze {

@@ -10,14 +10,18 @@
 
 mod clock;
 mod decide;
+mod feed;
+mod month;
 mod occurrences;
 mod read;
 mod reason;
 mod rule;
 mod spans;
 
-pub use clock::{local_date, zone_is_known};
+pub use clock::zone_is_known;
 pub use decide::{Calendars, Decision, Errand, Outlook, Place, Stop};
+pub use feed::feed;
+pub use month::{Day, Month, local_text};
 pub use read::{Calendar, Wrong};
 pub use reason::{Closure, Reason};
 pub use spans::Span;

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::{Outcome, StepId};
+use super::state::{Deferral, Outcome, StepId};
+use crate::calendar::Errand;
 use crate::drift::DriftSummary;
 use crate::graph::Uid;
 use crate::plan::Gate;
@@ -107,6 +108,35 @@ impl Origin {
     pub fn is_recent(&self) -> bool {
         matches!(self, Self::Rollback { recent: true, .. })
     }
+
+    /// What calendars take it for: those who go back, and who mend what others have
+    /// changed, are mostly exempt.
+    pub fn errand(&self) -> Errand {
+        match self {
+            Self::Rollback { .. } | Self::Drift { .. } => Errand::Rollback,
+            _ => Errand::Deployment,
+        }
+    }
+}
+
+/// When somebody wants it to begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "DeploymentSchedule")]
+pub struct Schedule {
+    /// Not before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// No more from this time on: what has not begun by then does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+impl Schedule {
+    /// Whether it may begin at any time.
+    pub fn is_any_time(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// That an environment is taken away: its objects, its resources, and at last
@@ -143,6 +173,9 @@ pub struct Request {
     /// Take the environment away; the set is an empty one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teardown: Option<Teardown>,
+    /// When it is to begin; at once, when it can, when not given.
+    #[serde(default, skip_serializing_if = "Schedule::is_any_time")]
+    pub schedule: Schedule,
 }
 
 /// An event of an environment's stream.
@@ -162,6 +195,15 @@ pub enum Event {
         deployment: DeploymentId,
         /// The one that will.
         by: DeploymentId,
+    },
+    /// It does not begin yet, by its schedule or by a calendar. Others may come before
+    /// it meanwhile.
+    DeploymentDeferred {
+        /// Which.
+        deployment: DeploymentId,
+        /// Until when, and why.
+        #[serde(flatten)]
+        deferral: Deferral,
     },
     /// It is the environment's active deployment now.
     DeploymentStarted {
@@ -426,6 +468,7 @@ impl Event {
         match self {
             Self::DeploymentQueued { deployment, .. }
             | Self::DeploymentSuperseded { deployment, .. }
+            | Self::DeploymentDeferred { deployment, .. }
             | Self::DeploymentStarted { deployment }
             | Self::DeploymentPlanned { deployment, .. }
             | Self::GatePassed { deployment, .. }
@@ -451,6 +494,7 @@ impl Event {
         match self {
             Self::DeploymentQueued { .. } => "deployment-queued",
             Self::DeploymentSuperseded { .. } => "deployment-superseded",
+            Self::DeploymentDeferred { .. } => "deployment-deferred",
             Self::DeploymentStarted { .. } => "deployment-started",
             Self::DeploymentPlanned { .. } => "deployment-planned",
             Self::GatePassed { .. } => "gate-passed",

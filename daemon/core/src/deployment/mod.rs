@@ -20,13 +20,16 @@ mod steered;
 mod steps;
 pub mod timeline;
 mod transition;
+mod turn;
 
 pub use action::Action;
-pub use event::{DestroyStep, Event, Mode, Origin, Request, ResourceStep, Skip, Teardown};
+pub use event::{
+    DestroyStep, Event, Mode, Origin, Request, ResourceStep, Schedule, Skip, Teardown,
+};
 pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
-    ActiveResource, BEGUN_MAX, BegunResource, Deployed, Deployment, DeploymentRecord,
+    ActiveResource, BEGUN_MAX, BegunResource, Deferral, Deployed, Deployment, DeploymentRecord,
     EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
     StepStatus,
 };

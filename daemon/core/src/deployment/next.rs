@@ -3,7 +3,8 @@
 use super::event::{Event, Mode, Request};
 use super::retry::is_due;
 use super::state::{Deployment, EnvironmentState, Outcome, Step, StepId, StepKind, StepStatus};
-use crate::plan::GateCondition;
+use super::turn::{expired, gate, is_expiry, whose_turn};
+use crate::calendar::{Errand, Outlook};
 use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Fault, Timestamp};
 
@@ -18,6 +19,7 @@ pub const RUNNING_MAX: usize = 64;
 
 /// What the engine should do.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are few, and they are gone at once")]
 pub enum Intent {
     /// Record this, and ask again.
     Append(Event),
@@ -65,7 +67,9 @@ pub fn queue(
     }
     let supersedes = request.mode == Mode::Automatic || request.teardown.is_some();
     let superseded = state.queue.iter().filter(|_| supersedes).filter(|queued| {
-        queued.request.mode == Mode::Automatic || seeded(Bug::ManualOneSuperseded)
+        // Who goes back, or mends, comes before what is deferred, and not instead of it.
+        let stays = request.origin.errand() == Errand::Rollback && queued.deferred.is_some();
+        (queued.request.mode == Mode::Automatic && !stays) || seeded(Bug::ManualOneSuperseded)
     });
     let mut events: Vec<Event> = superseded
         .map(|queued| Event::DeploymentSuperseded {
@@ -93,34 +97,20 @@ pub fn interrupted(state: &EnvironmentState) -> Vec<Event> {
         .collect()
 }
 
-/// What should happen now. Asked again after every event, it always leads on
-/// until nothing is left to do; asked twice, it answers the same.
-pub fn next(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
+/// What should happen now, by what calendars say now. Asked again after every event,
+/// it always leads on until nothing is left to do; asked twice, it answers the same.
+pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<Intent> {
+    let mut intents = expired(state, now);
     let Some(active) = &state.active else {
-        let first = match seeded(Bug::LastComeFirstServed) {
-            true => state.queue.last(),
-            false => state.queue.first(),
-        };
-        return first
-            .map(|queued| {
-                Intent::Append(Event::DeploymentStarted { deployment: queued.id.clone() })
-            })
-            .into_iter()
-            .collect();
+        // Whose turn it is shows once those are gone.
+        if !intents.iter().any(|intent| matches!(intent, Intent::Append(_))) {
+            intents.extend(whose_turn(state, now, outlook));
+        }
+        return intents;
     };
     let stopping = active.is_stopping();
-    let mut intents = Vec::new();
-    for gate in &active.gates {
-        match gate.condition {
-            GateCondition::NotBefore { at } if at <= now => {
-                intents.push(Intent::Append(Event::GatePassed {
-                    deployment: active.id.clone(),
-                    gate: gate.id.clone(),
-                }));
-            }
-            GateCondition::NotBefore { at } => intents.push(Intent::WakeAt(at)),
-            GateCondition::Signal => {}
-        }
+    for one in active.gates.iter().filter(|_| !stopping) {
+        intents.extend(gate(active, one, now, outlook));
     }
     let mut running = active.steps.iter().filter(|step| step.status == StepStatus::Running).count();
     let busy = running > 0;
@@ -235,7 +225,8 @@ fn end(active: &Deployment, stopping: bool) -> Option<Event> {
     }
     if let Some(reason) = &active.cancel {
         let message = if reason.is_empty() { "cancelled".to_owned() } else { reason.clone() };
-        return ended(Outcome::Cancelled, Some(Fault::permanent("cancelled", message)));
+        let code = if is_expiry(&active.request, reason) { "expired" } else { "cancelled" };
+        return ended(Outcome::Cancelled, Some(Fault::permanent(code, message)));
     }
     let outcome = if active.is_restoring() { Outcome::RolledBack } else { Outcome::Failed };
     ended(outcome, active.failure.clone())

@@ -138,8 +138,8 @@ impl EnvironmentHead {
 }
 
 fn queued(record: DeploymentRecord) -> Queued {
-    let DeploymentRecord { id, number, actor, queued: at, request, .. } = record;
-    Queued { id, number, actor, at, request }
+    let DeploymentRecord { id, number, actor, queued: at, request, deferred, .. } = record;
+    Queued { id, number, actor, at, request, deferred }
 }
 
 /// Names are parts of keys, put together so that they can't run into each

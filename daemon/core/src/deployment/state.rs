@@ -1,6 +1,7 @@
 //! What is known of an environment and its deployments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use super::action::Action;
 use super::event::{DestroyStep, Request};
 use super::steps::{Shared, Steps};
 use crate::archive::Provenance;
+use crate::calendar::Reason;
 use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
@@ -69,6 +71,19 @@ impl EnvironmentState {
         let queued = || self.queue.iter().find(|queued| queued.request.teardown.is_some());
         active.map(|active| &active.id).or_else(|| queued().map(|queued| &queued.id))
     }
+
+    /// Whether something does not begin by its schedule, or by a calendar.
+    pub fn is_deferred(&self) -> bool {
+        let active = self.active.as_ref().and_then(|active| active.deferred.as_ref());
+        active.or_else(|| self.queue.iter().find_map(|one| one.deferred.as_ref())).is_some()
+    }
+
+    /// A deployment that goes on, or is about to: not one that is deferred.
+    pub fn busy(&self) -> Option<&DeploymentId> {
+        let active = self.active.as_ref().map(|active| &active.id);
+        let next = || self.queue.iter().find(|queued| queued.deferred.is_none());
+        active.or_else(|| next().map(|queued| &queued.id))
+    }
 }
 
 fn has_none(resources: &BTreeMap<Uid, Shared<ActiveResource>>) -> bool {
@@ -88,6 +103,40 @@ pub struct Queued {
     pub at: Timestamp,
     /// What for.
     pub request: Request,
+    /// Why it does not begin, when it is not its turn alone that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<Deferral>,
+}
+
+/// That something does not begin yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deferral {
+    /// Until when, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Why, when it was recorded. As long as `until` stays, others may have come.
+    pub reasons: Vec<Reason>,
+}
+
+impl fmt::Display for Deferral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            Some(until) => write!(f, "until {until}")?,
+            None => write!(f, "nobody knows until when")?,
+        }
+        for (place, reason) in self.reasons.iter().enumerate() {
+            let before = if place == 0 { ": " } else { "; " };
+            write!(f, "{before}{reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Deferral {
+    /// Whether another one is worth recording after it.
+    pub fn is_other(&self, other: &Self) -> bool {
+        self.until != other.until || (self.until.is_none() && self.reasons != other.reasons)
+    }
 }
 
 /// What runs.
@@ -443,6 +492,9 @@ pub struct Deployment {
     /// leave them out.
     #[serde(default, skip_serializing_if = "Steps::is_empty")]
     pub steps: Steps,
+    /// Why it does not go on at its gates, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<Deferral>,
     /// Resources to destroy at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destroy: Vec<DestroyStep>,
@@ -596,6 +648,9 @@ pub struct DeploymentRecord {
     /// Why, unless it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// Why it has not begun, when it is not its turn alone that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<Deferral>,
     /// Its work, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Deployment>,
@@ -603,4 +658,12 @@ pub struct DeploymentRecord {
     /// environment is one of there, whatever has that name here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Provenance>,
+}
+
+impl DeploymentRecord {
+    /// Why it does not begin, or go on at its gates; none when it does, or has ended.
+    pub fn deferral(&self) -> Option<&Deferral> {
+        let of_work = || self.work.as_ref().and_then(|work| work.deferred.as_ref());
+        self.deferred.as_ref().or_else(of_work).filter(|_| self.ended.is_none())
+    }
 }

@@ -323,7 +323,7 @@ pub fn repository_with(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::{Mode, Origin, Phase, Request};
+    use crate::deployment::{Mode, Origin, Phase, Request, Schedule};
 
     fn ended(number: u64, outcome: Outcome) -> DeploymentRecord {
         DeploymentRecord {
@@ -339,12 +339,14 @@ mod tests {
                 expected_plan: None,
                 confirm_replace: false,
                 teardown: None,
+                schedule: Schedule::default(),
             },
             queued: Timestamp(number * 100),
             ended: Some(Timestamp(number * 100 + 50)),
             phase: Phase::Ended,
             outcome: Some(outcome),
             fault: None,
+            deferred: None,
             work: None,
             imported: None,
         }

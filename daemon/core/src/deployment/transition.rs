@@ -67,6 +67,7 @@ pub fn transition(
                 actor: actor.clone(),
                 at,
                 request: request.clone(),
+                deferred: None,
             };
             state.queue.push(queued.clone());
             drift::queued(&mut state, request, at);
@@ -83,12 +84,18 @@ pub fn transition(
             let queued = state.queue.remove(place);
             record_queued(environment, queued, Some((at, Outcome::Cancelled)), fault.clone())
         }
+        (Event::DeploymentDeferred { deferral, .. }, Some(place)) => {
+            let queued = state.queue.get_mut(place).ok_or_else(|| illegal("it is gone".into()))?;
+            queued.deferred = Some(deferral.clone());
+            record_queued(environment, queued.clone(), None, None)
+        }
         (Event::DeploymentStarted { .. }, Some(place)) => {
             if let Some(active) = state.active.as_ref().filter(|_| !seeded(Bug::TwoActive)) {
                 return Err(illegal(format!("deployment {} is active", active.id)));
             }
-            if place != 0 && !seeded(Bug::LastComeFirstServed) {
-                return Err(illegal("it is not the first of the queue".to_owned()));
+            let overtaken = state.queue.iter().take(place).find(|one| one.deferred.is_none());
+            if let Some(other) = overtaken.filter(|_| !seeded(Bug::LastComeFirstServed)) {
+                return Err(illegal(format!("it is the turn of {}", other.id)));
             }
             let deployment = begin(state.queue.remove(place), at);
             let record = record_of(environment, &deployment);
@@ -135,6 +142,7 @@ pub(super) fn record_queued(
         phase: if ended.is_some() { Phase::Ended } else { Phase::Queued },
         outcome: ended.map(|(_, outcome)| outcome),
         fault,
+        deferred: queued.deferred,
         work: None,
         imported: None,
     }
@@ -152,6 +160,7 @@ pub(super) fn record_of(environment: &EnvironmentId, deployment: &Deployment) ->
         phase: deployment.phase(),
         outcome: None,
         fault: deployment.failure.clone(),
+        deferred: None,
         work: Some(deployment.clone()),
         imported: None,
     }
@@ -168,6 +177,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         started: at,
         plan: None,
         gates: Vec::new(),
+        deferred: None,
         steps: vec![plan].into(),
         destroy: Vec::new(),
         jobs: Vec::new(),
@@ -222,6 +232,13 @@ fn work(
             if deployment.gates.len() == before {
                 return Err(format!("there is no gate {gate}"));
             }
+            deployment.deferred = None;
+        }
+        Event::DeploymentDeferred { deferral, .. } => {
+            if deployment.gates.is_empty() {
+                return Err("there is no gate that it waits for".to_owned());
+            }
+            deployment.deferred = Some(deferral.clone());
         }
         Event::StepStarted { step, attempt, .. } => {
             start(deployment, step, *attempt, at)?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use deployd_core::config::{Heal, WhenUnused};
-use deployd_core::deployment::{DeploymentRecord, Event, Mode, Origin, Request, queue};
+use deployd_core::deployment::{DeploymentRecord, Event, Mode, Origin, Request, Schedule, queue};
 use deployd_core::drift::{DriftReport, Healing, Unhealable, healing};
 use deployd_core::plan::Plan;
 use deployd_core::ports::{Batch, DriverAction};
@@ -125,6 +125,7 @@ impl Inner {
             expected_plan: plan,
             confirm_replace: false,
             teardown: None,
+            schedule: Schedule::default(),
         };
         let events = queue(&entry.state, &self.new_deployment_id(), request)
             .map_err(|full| EngineError::Conflict { message: full.to_string() })?;

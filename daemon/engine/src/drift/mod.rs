@@ -156,8 +156,7 @@ pub(crate) fn forgotten(id: &EnvironmentId) -> Put {
 /// What runs in an environment in which nothing goes on.
 fn idle(id: &EnvironmentId, entry: &EnvironmentEntry) -> Result<Deployed, EngineError> {
     let state = &entry.state;
-    let busy = state.active.as_ref().map(|active| &active.id);
-    if let Some(busy) = busy.or_else(|| state.queue.first().map(|queued| &queued.id)) {
+    if let Some(busy) = state.busy() {
         let message =
             format!("deployment {busy} is under way in {id}; ask again when it has ended");
         return Err(EngineError::Conflict { message });

@@ -10,7 +10,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deployd_core::deployment::{Event, Intent, StepId, interrupted, is_due, next};
+use deployd_core::deployment::{
+    EnvironmentState, Event, Intent, StepId, interrupted, is_due, next,
+};
 use deployd_core::ports::{Claim, StoreError};
 use deployd_core::{DeploymentId, EnvironmentId, Fault, Timestamp};
 use futures::FutureExt;
@@ -178,8 +180,11 @@ impl Worker {
             self.fresh = false;
         }
         self.watch_over(&entry, stopping);
-        let intents = next(&entry.state, now);
-        if intents.is_empty() && self.running.is_empty() && self.guard.is_empty() {
+        let intents = self.intents(&entry.state, now).await?;
+        // What is deferred until nobody knows when is rung for by calendars.
+        let is_deferred = entry.state.is_deferred() && !stopping;
+        let is_idle = self.running.is_empty() && self.guard.is_empty();
+        if intents.is_empty() && is_idle && !is_deferred {
             return Ok(Round::Idle);
         }
         if self.claim.is_none() || !self.only_waits(&intents, now) {
@@ -209,6 +214,16 @@ impl Worker {
             }
         }
         Ok(Round::Wait(wake))
+    }
+
+    /// What should happen now, by what calendars say now.
+    async fn intents(
+        &self,
+        state: &EnvironmentState,
+        now: Timestamp,
+    ) -> Result<Vec<Intent>, EngineError> {
+        let outlook = self.engine.outlook(&self.id, state, now).await?;
+        Ok(next(state, now, &outlook))
     }
 
     /// Whether nothing is done, and nothing to be done now. Then the claim may run

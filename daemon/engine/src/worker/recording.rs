@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deployd_core::deployment::{Event, StepId, StepStatus, next};
+use deployd_core::deployment::{Event, StepId, StepStatus};
 use deployd_core::ports::{Batch, StoreError};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::{Actor, Fault};
@@ -133,7 +133,8 @@ impl Worker {
         // What follows is recorded with what it follows upon, as far as it is
         // only a record: the effects come after the commit.
         while draft.len() < EVENTS_AT_ONCE {
-            let intents = next(&draft.after().state, engine.ports.clock.now());
+            let now = engine.ports.clock.now();
+            let intents = self.intents(&draft.after().state, now).await?;
             let events = self.decisions(&intents);
             if events.is_empty() {
                 break;

@@ -41,6 +41,15 @@ impl Workers {
         engine.tasks.spawn(supervise(engine.clone(), id.clone(), bell));
     }
 
+    /// Has every environment looked at in which something goes on or waits: what
+    /// calendars say may be something else now.
+    pub(crate) fn ring(&self) {
+        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        for bell in bells.values() {
+            bell.notify_one();
+        }
+    }
+
     /// Whether nothing new should begin.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
@@ -67,10 +76,7 @@ impl Workers {
     /// Has every worker look that nothing new should begin.
     fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        for bell in bells.values() {
-            bell.notify_one();
-        }
+        self.ring();
     }
 }
 

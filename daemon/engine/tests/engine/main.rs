@@ -15,6 +15,7 @@
 mod answers;
 mod archives;
 mod audit;
+mod calendars;
 mod cancel;
 mod checks;
 mod compare;

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::clock::{local_date, zone};
+use super::super::clock::zone;
 use super::super::spans::union;
 use super::*;
 
@@ -252,12 +252,4 @@ proptest! {
     ) {
         compare(zone, &allow, &deny, year..year + 1);
     }
-}
-
-#[test]
-fn the_date_is_that_of_the_zone() {
-    let midnight = at("Europe/Berlin", "2026-12-01T00:30");
-    assert_eq!(local_date("Europe/Berlin", midnight), Some((2026, 12, 1, 1)));
-    assert_eq!(local_date("America/New_York", midnight), Some((2026, 11, 30, 0)));
-    assert_eq!(local_date("Atlantis", midnight), None);
 }

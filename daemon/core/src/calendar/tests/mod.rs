@@ -2,6 +2,7 @@ mod brute_force;
 mod deciding;
 mod documents;
 mod rules;
+mod shown;
 
 use std::collections::BTreeMap;
 

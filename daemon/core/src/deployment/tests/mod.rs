@@ -7,6 +7,7 @@ mod jobs;
 mod records;
 mod rollback;
 mod steering;
+mod turns;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use super::projection::EnvironmentHead;
 use super::*;
+use crate::calendar::Outlook;
 use crate::graph::Uid;
 use crate::journal::Version;
 use crate::plan::{Gate, GateCondition};
@@ -33,6 +35,8 @@ struct World<'a> {
     /// Bytes that the last event has changed of them.
     changed: usize,
     answer: &'a dyn Fn(&Step) -> Event,
+    /// What calendars say at a time.
+    calendar: &'a dyn Fn(Timestamp) -> Outlook,
 }
 
 fn environment() -> EnvironmentId {
@@ -49,6 +53,7 @@ impl<'a> World<'a> {
             kept: BTreeMap::new(),
             changed: 0,
             answer,
+            calendar: &|_| Outlook::OPEN,
         }
     }
 
@@ -118,15 +123,10 @@ impl<'a> World<'a> {
     }
 
     fn ask(&mut self, id: &str, mode: Mode, teardown: Option<Teardown>) -> Result<(), NotQueued> {
-        let request = Request {
-            set: Digest::of(id.as_bytes()),
-            mode,
-            origin: Origin::Request,
-            comment: None,
-            expected_plan: None,
-            confirm_replace: false,
-            teardown,
-        };
+        self.ask_for(id, Request { teardown, ..request(id, mode) })
+    }
+
+    fn ask_for(&mut self, id: &str, request: Request) -> Result<(), NotQueued> {
         for event in queue(&self.state, &DeploymentId(id.into()), request)? {
             self.append(event).unwrap();
         }
@@ -135,7 +135,7 @@ impl<'a> World<'a> {
 
     /// One step of the engine; false when nothing is left to do.
     fn step(&mut self) -> bool {
-        let intents = next(&self.state, self.now);
+        let intents = next(&self.state, self.now, &(self.calendar)(self.now));
         let appends: Vec<Event> = intents
             .iter()
             .filter_map(|i| if let Intent::Append(event) = i { Some(event.clone()) } else { None })
@@ -179,6 +179,19 @@ impl<'a> World<'a> {
 
     fn kinds(&self) -> Vec<&'static str> {
         self.history.iter().map(|(_, event)| event.kind()).collect()
+    }
+}
+
+fn request(id: &str, mode: Mode) -> Request {
+    Request {
+        set: Digest::of(id.as_bytes()),
+        mode,
+        origin: Origin::Request,
+        comment: None,
+        expected_plan: None,
+        confirm_replace: false,
+        teardown: None,
+        schedule: Schedule::default(),
     }
 }
 

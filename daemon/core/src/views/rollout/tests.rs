@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::CheckChoice;
 use crate::deployment::{
-    Action, Deployment, DeploymentRecord, Mode, Origin, Request, Rollout, Step, StepKind,
+    Action, Deployment, DeploymentRecord, Mode, Origin, Request, Rollout, Schedule, Step, StepKind,
     StepStatus,
 };
 use crate::plan::{Manifest, Manifests, ObjectOwner, Plan};
@@ -103,6 +103,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         expected_plan: None,
         confirm_replace: false,
         teardown: None,
+        schedule: Schedule::default(),
     };
     let message = "as the strategy says".to_owned();
     Deployment {
@@ -114,6 +115,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         started: Timestamp(0),
         plan: Some(Digest::of(b"plan")),
         gates: Vec::new(),
+        deferred: None,
         steps: steps.into(),
         destroy: Vec::new(),
         jobs: Vec::new(),
@@ -136,6 +138,7 @@ fn record(work: Deployment) -> DeploymentRecord {
         phase: Phase::RollingOut,
         outcome: None,
         fault: None,
+        deferred: None,
         work: Some(work),
         imported: None,
     }

@@ -483,7 +483,7 @@ fn run(seed: u64) -> Tally {
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(async { Model::new(seed).run().await })
+    runtime.block_on(async { Box::pin(Model::new(seed).run()).await })
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! Who begins: by the order of the queue, by schedules, and by calendars.
+
+use super::event::{Event, Request, Schedule};
+use super::next::Intent;
+use super::state::{Deferral, Deployment, EnvironmentState, Outcome, Queued};
+use crate::Fault;
+use crate::Timestamp;
+use crate::calendar::{Decision, Outlook, Reason};
+use crate::plan::{Gate, GateCondition};
+use crate::seeded::{Bug, seeded};
+
+/// Why something does not begin now; none when it may.
+fn deferral(request: &Request, now: Timestamp, outlook: &Outlook) -> Option<Deferral> {
+    if let Some(at) = request.schedule.not_before.filter(|at| *at > now) {
+        return Some(Deferral { until: Some(at), reasons: vec![Reason::Scheduled { at }] });
+    }
+    match outlook.of(request.origin.errand()) {
+        Decision::Open { .. } => None,
+        Decision::Closed { until, reasons } => {
+            Some(Deferral { until: *until, reasons: reasons.clone() })
+        }
+    }
+}
+
+/// The first of the queue that may begin, and what is to be recorded of those before
+/// it. Who takes the environment away comes before nobody.
+pub(super) fn whose_turn(
+    state: &EnvironmentState,
+    now: Timestamp,
+    outlook: &Outlook,
+) -> Vec<Intent> {
+    let mut intents = Vec::new();
+    let mut waiting: Vec<(&Queued, Option<Deferral>)> = state
+        .queue
+        .iter()
+        .map(|queued| (queued, deferral(&queued.request, now, outlook)))
+        .collect();
+    if seeded(Bug::LastComeFirstServed) {
+        waiting.reverse();
+    }
+    for (place, (queued, deferral)) in waiting.into_iter().enumerate() {
+        let deployment = queued.id.clone();
+        let Some(deferral) = deferral else {
+            if place > 0 && queued.request.teardown.is_some() {
+                continue;
+            }
+            intents.push(Intent::Append(Event::DeploymentStarted { deployment }));
+            break;
+        };
+        intents.extend(deferral.until.map(Intent::WakeAt));
+        if queued.deferred.as_ref().is_none_or(|known| known.is_other(&deferral)) {
+            intents.push(Intent::Append(Event::DeploymentDeferred { deployment, deferral }));
+        }
+    }
+    intents
+}
+
+/// What follows from a gate of the active deployment. The calendar is asked last of
+/// all: what it says counts at the moment at which execution begins.
+pub(super) fn gate(
+    active: &Deployment,
+    gate: &Gate,
+    now: Timestamp,
+    outlook: &Outlook,
+) -> Vec<Intent> {
+    let deployment = active.id.clone();
+    let passed = Event::GatePassed { deployment: deployment.clone(), gate: gate.id.clone() };
+    match gate.condition {
+        GateCondition::NotBefore { at } if at <= now => vec![Intent::Append(passed)],
+        GateCondition::NotBefore { at } => vec![Intent::WakeAt(at)],
+        GateCondition::Signal => Vec::new(),
+        GateCondition::Calendar if active.gates.len() > 1 => Vec::new(),
+        GateCondition::Calendar => {
+            let Some(deferral) = deferral(&active.request, now, outlook) else {
+                return vec![Intent::Append(passed)];
+            };
+            let mut intents: Vec<Intent> = deferral.until.map(Intent::WakeAt).into_iter().collect();
+            if active.deferred.as_ref().is_none_or(|known| known.is_other(&deferral)) {
+                intents.push(Intent::Append(Event::DeploymentDeferred { deployment, deferral }));
+            }
+            intents
+        }
+    }
+}
+
+/// What is to be done about those whose time is over, and when the next one's is. What
+/// has passed its gates goes on.
+pub(super) fn expired(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
+    let active = state.active.as_ref().filter(|active| {
+        !active.is_stopping()
+            && !active.is_committed()
+            && (active.plan.is_none() || !active.gates.is_empty())
+    });
+    let active = active.map(|active| (&active.id, &active.request, true));
+    let queued = state.queue.iter().map(|queued| (&queued.id, &queued.request, false));
+    let mut intents = Vec::new();
+    for (id, request, has_begun) in active.into_iter().chain(queued) {
+        let Some(expires) = request.schedule.expires else { continue };
+        let (deployment, reason) = (id.clone(), expiry(expires));
+        intents.push(match (expires > now, has_begun) {
+            (true, _) => Intent::WakeAt(expires),
+            (false, true) => {
+                Intent::Append(Event::CancelRequested { deployment, reason: Some(reason) })
+            }
+            (false, false) => Intent::Append(Event::DeploymentEnded {
+                deployment,
+                outcome: Outcome::Cancelled,
+                fault: Some(Fault::permanent("expired", reason)),
+            }),
+        });
+    }
+    intents
+}
+
+fn expiry(at: Timestamp) -> String {
+    format!("it was to begin before {at}, and could not")
+}
+
+/// Whether it was the request's schedule that has ended it, and nobody else.
+pub(super) fn is_expiry(request: &Request, reason: &str) -> bool {
+    let Schedule { expires, .. } = request.schedule;
+    expires.is_some_and(|at| reason == expiry(at))
+}
