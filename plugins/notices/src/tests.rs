@@ -43,6 +43,13 @@ fn titles_say_what_happened_where() {
         (
             "deployment.planned",
             json!({"number": 7, "gates": [
+                {"id": "c", "message": "open", "condition": {"kind": "calendar"}}]}),
+            "shop/production, deployment 7 is planned",
+            Mood::Busy,
+        ),
+        (
+            "deployment.planned",
+            json!({"number": 7, "gates": [
                 {"id": "b", "message": "12:00", "condition": {"kind": "not-before", "at": 1}}]}),
             "shop/production, deployment 7 is planned and waits for its time",
             Mood::Busy,

@@ -51,7 +51,8 @@ impl Notice {
     /// # Errors
     /// Its details are not what this daemon records.
     pub fn of(event: &Event) -> Result<Self, Fault> {
-        let data = Data::of(event)?;
+        let mut data = Data::of(event)?;
+        data.gates.retain(|gate| !gate.is_of_calendars());
         let place = match (&event.application, &event.environment) {
             (Some(application), Some(environment)) => format!("{application}/{environment}"),
             (Some(name), None) | (None, Some(name)) => name.clone(),
