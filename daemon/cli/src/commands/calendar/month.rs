@@ -67,10 +67,9 @@ pub(super) fn show(
         "planned",
         view.planned.len(),
         view.planned.iter().map(|planned| {
-            let begins = planned.begins().map_or_else(
-                || "nobody knows when  ".trim_end().to_owned(),
-                |at| local_text(zone, at),
-            );
+            let begins = planned
+                .begins()
+                .map_or_else(|| "nobody knows when".to_owned(), |at| local_text(zone, at));
             let expires = planned.schedule.expires;
             let expires = expires
                 .map_or_else(String::new, |at| format!(", not from {} on", local_text(zone, at)));
