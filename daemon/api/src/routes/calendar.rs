@@ -34,7 +34,8 @@ const VIEW: Operation = Operation::new(
     Needs(TokenScope::Read),
     "getCalendar",
     "What is closed, planned and done within a time",
-);
+)
+.looks_up();
 
 const FEED: Operation = Operation::new(
     Get,
@@ -42,7 +43,8 @@ const FEED: Operation = Operation::new(
     Needs(TokenScope::Read),
     "getCalendarFeed",
     "The same of the last month and the next quarter, as iCalendar (RFC 5545)",
-);
+)
+.looks_up();
 
 const CHECK: Operation = Operation::new(
     Get,
