@@ -10,8 +10,8 @@ use deployd_core::config::{ApplicationSpec, Promotion, Stage};
 use deployd_core::deployment::projection::BY_ENVIRONMENT;
 use deployd_core::deployment::{Mode, Origin, Request, Schedule};
 use deployd_core::flow::{
-    FlowStage, FlowView, Newest, Runs, StageFacts, WhyView, candidate, promoted, standing,
-    unverified, wakes, why,
+    FlowStage, FlowView, Newest, Runs, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, StageFacts, WhyView,
+    candidate, promoted, standing, unverified, wakes, why,
 };
 use deployd_core::ports::Order;
 use deployd_core::set::DeploymentSet;
@@ -103,6 +103,13 @@ impl Engine {
     /// Why what a text names (an image, a part of its name or digest, a set) is not in
     /// an environment yet.
     pub async fn why(&self, id: &EnvironmentId, subject: &str) -> Result<WhyView, EngineError> {
+        let length = subject.chars().count();
+        if !(SUBJECT_CHARS_MIN..=SUBJECT_CHARS_MAX).contains(&length) {
+            let message = format!(
+                "found {length} characters, expected {SUBJECT_CHARS_MIN} to {SUBJECT_CHARS_MAX}: an image, a part of its name or digest, or a set"
+            );
+            return Err(EngineError::invalid("subject", message));
+        }
         let flow = self.flow(&id.application).await?;
         why(&flow, subject, &id.environment).ok_or_else(|| {
             EngineError::not_found(format!(

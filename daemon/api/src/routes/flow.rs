@@ -1,7 +1,7 @@
 //! How the flow of an application stands.
 
 use deployd_core::Name;
-use deployd_core::flow::{FlowView, WhyView};
+use deployd_core::flow::{FlowView, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, WhyView};
 use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,7 +49,7 @@ async fn flow(api: Api, asked: Asked<Whose>) -> Result<Found<FlowView>, Box<Prob
 #[serde(deny_unknown_fields)]
 struct WhyQuery {
     /// An image, a part of its name or digest, or a set: four characters at least.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = SUBJECT_CHARS_MIN, max = SUBJECT_CHARS_MAX))]
     subject: String,
 }
 

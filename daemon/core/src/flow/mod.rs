@@ -14,7 +14,7 @@ use crate::deployment::Outcome;
 use crate::{DeploymentId, Digest, Name, Timestamp};
 
 pub use view::{FlowStage, FlowView, HeldView, StageStanding};
-pub use why::{WhyView, why};
+pub use why::{SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, WhyView, why};
 
 /// What is known of a stage's environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

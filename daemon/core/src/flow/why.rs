@@ -23,20 +23,18 @@ pub struct WhyView {
     pub next: Option<String>,
 }
 
+/// The fewest characters of what is asked for: anything shorter is in too many names.
+pub const SUBJECT_CHARS_MIN: usize = 4;
+
+/// The most: the longest image with its digest has fewer.
+pub const SUBJECT_CHARS_MAX: usize = 512;
+
 /// Whether a stage runs what a text names: an image or a part of it, or a set.
 fn runs(stage: &FlowStage, subject: &str) -> bool {
-    let is_set = |digest: &crate::Digest| {
-        let text = digest.to_string();
-        text == subject || (subject.len() >= SHORTEST && text.contains(subject))
-    };
+    let is_set = |digest: &crate::Digest| digest.to_string().contains(subject);
     stage.set.as_ref().is_some_and(is_set)
-        || stage.images.iter().any(|(_, image)| {
-            image == subject || (subject.len() >= SHORTEST && image.contains(subject))
-        })
+        || stage.images.iter().any(|(_, image)| image.contains(subject))
 }
-
-/// The shortest part of a name that is looked for: anything shorter is in too many.
-const SHORTEST: usize = 4;
 
 /// Why what a text names (an image, a part of its name or digest, a set) is not in an
 /// environment of a flow; none when the flow has no such stage.

@@ -92,6 +92,8 @@ async fn what_has_run_long_enough_goes_on_by_itself_once() {
     assert_eq!(flow.stages[1].standing, StageStanding::UpToDate);
     let why = stage.engine.why(&production(), &image("backend", "1")).await.unwrap();
     assert!(why.there, "{why:#?}");
+    let refused = stage.engine.why(&production(), "abc").await.unwrap_err();
+    assert!(refused.to_string().contains("expected 4 to 512"), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
