@@ -1,6 +1,7 @@
 //! What was begun of resources, and never finished.
 
-use super::state::{BEGUN_MAX, BegunResource, Deployment, EnvironmentState, StepKind, StepStatus};
+use super::state::{BEGUN_MAX, BegunResource, Deployment, EnvironmentState};
+use super::step::{StepKind, StepStatus};
 use crate::Digest;
 use crate::graph::Uid;
 use crate::seeded::{Bug, seeded};

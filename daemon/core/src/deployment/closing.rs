@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::event::DestroyStep;
 use super::jobs;
-use super::state::{Deployment, EnvironmentState, Step, StepId, StepKind};
+use super::state::{Deployment, EnvironmentState};
+use super::step::{Step, StepId, StepKind};
 use super::transition::push;
 use crate::graph::Uid;
 use crate::rollout::jobs::When;

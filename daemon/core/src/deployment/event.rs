@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::{Deferral, Outcome, StepId};
+use super::state::{Deferral, Outcome};
+use super::step::StepId;
 use crate::calendar::Errand;
 use crate::drift::DriftSummary;
 use crate::graph::Uid;

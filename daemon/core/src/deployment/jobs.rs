@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::closing::push_closing;
-use super::state::{Deployment, EnvironmentState, Step, StepId, StepKind, StepStatus};
+use super::state::{Deployment, EnvironmentState};
+use super::step::{Step, StepId, StepKind, StepStatus};
 use super::transition::push;
 use crate::Digest;
 use crate::rollout::jobs::{JobRun, RolloutJob, When, tag};

@@ -17,6 +17,7 @@ mod retry;
 mod state;
 pub mod stays;
 mod steered;
+mod step;
 mod steps;
 pub mod timeline;
 mod transition;
@@ -30,9 +31,9 @@ pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, que
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
     ActiveResource, BEGUN_MAX, BegunResource, Deferral, Deployed, Deployment, DeploymentRecord,
-    EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind,
-    StepStatus,
+    EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout,
 };
+pub use step::{Step, StepId, StepKind, StepStatus};
 pub use steps::{Shared, Steps};
 pub use transition::{Illegal, transition};
 

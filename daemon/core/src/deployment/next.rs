@@ -2,7 +2,8 @@
 
 use super::event::{Event, Mode, Request};
 use super::retry::is_due;
-use super::state::{Deployment, EnvironmentState, Outcome, Step, StepId, StepKind, StepStatus};
+use super::state::{Deployment, EnvironmentState, Outcome};
+use super::step::{Step, StepId, StepKind, StepStatus};
 use super::turn::{expired, gate, is_expiry, whose_turn};
 use crate::calendar::{Errand, Outlook};
 use crate::seeded::{Bug, seeded};

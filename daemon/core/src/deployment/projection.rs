@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::state::{
-    ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord, EnvironmentState,
-    Queued, Step,
+    ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Queued,
 };
+use super::step::Step;
 use super::steps::{Shared, Steps};
 use super::timeline;
 use super::transition::{record_of, record_queued};

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::event::Event;
 use super::observed::failed;
-use super::state::{Deployment, StepId, StepKind, StepStatus};
+use super::state::Deployment;
+use super::step::{StepId, StepKind, StepStatus};
 use super::transition::{find, finish, observe};
 use crate::{Fault, Timestamp};
 

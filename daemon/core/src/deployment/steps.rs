@@ -11,7 +11,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::state::{Step, StepId};
+use super::step::{Step, StepId};
 
 /// A value that is not copied with the state that it is in.
 #[derive(Debug)]

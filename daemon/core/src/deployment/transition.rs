@@ -12,9 +12,10 @@ use super::observed::{failed, told};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
     ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome, Phase,
-    Queued, ROUNDS_MAX, Rollout, Step, StepId, StepKind, StepStatus,
+    Queued, ROUNDS_MAX, Rollout,
 };
 use super::steered::{failed_while_held, steered};
+use super::step::{Step, StepId, StepKind, StepStatus};
 use crate::rollout::STABLE;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};

@@ -6,6 +6,7 @@ pub(crate) mod driver_v0_1;
 pub(crate) mod host_v0_1;
 pub(crate) mod notifier_v0_1;
 pub(crate) mod notifier_v0_2;
+mod pure;
 pub(crate) mod receiver_v0_1;
 pub(crate) mod strategy_v0_1;
 pub(crate) mod templater_v0_1;

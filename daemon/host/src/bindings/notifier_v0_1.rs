@@ -6,19 +6,14 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::ports::{NotifierRequest, Telling, TellingStep};
 use serde_json::Value;
-use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::host_v0_1::deployd::host::log;
+use super::pure::pure_kind;
 use crate::document::{Misbehaviour, Reader, at_most};
-use crate::interfaces::wasi;
 use crate::limits;
-use crate::plugin::{Exports, NotifierExports, no_function};
-use crate::session::{Instantiate, Session};
-use crate::store::CallState;
+use crate::plugin::{NotifierExports, no_function};
+use crate::session::Session;
 
 use generated::exports::deployd::notifier::notifier as wit;
-use generated::{NotifierPlugin, NotifierPluginPre};
 
 mod generated {
     #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
@@ -35,27 +30,7 @@ mod generated {
     });
 }
 
-/// Links a component with what this contract offers.
-pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
-    let mut linker = Linker::<CallState>::new(component.engine());
-    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    if with_wasi {
-        wasi::link(&mut linker)?;
-    }
-    let component = NotifierPluginPre::new(linker.instantiate_pre(component)?)?;
-    Ok(Exports::Notifier(Box::new(Notifier(component))))
-}
-
-#[derive(Clone)]
-struct Notifier(NotifierPluginPre<CallState>);
-
-impl Instantiate for Notifier {
-    type Exports = NotifierPlugin;
-
-    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<NotifierPlugin> {
-        self.0.instantiate_async(store).await
-    }
-}
+pure_kind!(Notifier, NotifierPlugin, NotifierPluginPre);
 
 #[async_trait]
 impl NotifierExports for Notifier {

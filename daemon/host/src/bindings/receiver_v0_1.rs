@@ -4,18 +4,12 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::ports::Delivery;
 use serde_json::Value;
-use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::host_v0_1::deployd::host::log;
+use super::pure::pure_kind;
 use crate::document::at_most;
-use crate::interfaces::wasi;
 use crate::limits;
-use crate::plugin::{Exports, ReceiverExports};
-use crate::session::{Instantiate, Session};
-use crate::store::CallState;
-
-use generated::{ReceiverPlugin, ReceiverPluginPre};
+use crate::plugin::ReceiverExports;
+use crate::session::Session;
 
 mod generated {
     #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
@@ -32,27 +26,7 @@ mod generated {
     });
 }
 
-/// Links a component with what this contract offers.
-pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
-    let mut linker = Linker::<CallState>::new(component.engine());
-    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    if with_wasi {
-        wasi::link(&mut linker)?;
-    }
-    let component = ReceiverPluginPre::new(linker.instantiate_pre(component)?)?;
-    Ok(Exports::Receiver(Box::new(Receiver(component))))
-}
-
-#[derive(Clone)]
-struct Receiver(ReceiverPluginPre<CallState>);
-
-impl Instantiate for Receiver {
-    type Exports = ReceiverPlugin;
-
-    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<ReceiverPlugin> {
-        self.0.instantiate_async(store).await
-    }
-}
+pure_kind!(Receiver, ReceiverPlugin, ReceiverPluginPre);
 
 #[async_trait]
 impl ReceiverExports for Receiver {

@@ -4,19 +4,14 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::ports::{Decision, StrategyContext};
 use serde_json::Value;
-use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::host_v0_1::deployd::host::log;
+use super::pure::pure_kind;
 use crate::document::{Misbehaviour, Reader, no_longer};
-use crate::interfaces::wasi;
 use crate::limits;
-use crate::plugin::{Exports, StrategyExports};
-use crate::session::{Instantiate, Session};
-use crate::store::CallState;
+use crate::plugin::StrategyExports;
+use crate::session::Session;
 
 use generated::exports::deployd::strategy::strategy as wit;
-use generated::{StrategyPlugin, StrategyPluginPre};
 
 mod generated {
     #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
@@ -33,27 +28,7 @@ mod generated {
     });
 }
 
-/// Links a component with what this contract offers.
-pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
-    let mut linker = Linker::<CallState>::new(component.engine());
-    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    if with_wasi {
-        wasi::link(&mut linker)?;
-    }
-    let component = StrategyPluginPre::new(linker.instantiate_pre(component)?)?;
-    Ok(Exports::Strategy(Box::new(Strategy(component))))
-}
-
-#[derive(Clone)]
-struct Strategy(StrategyPluginPre<CallState>);
-
-impl Instantiate for Strategy {
-    type Exports = StrategyPlugin;
-
-    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<StrategyPlugin> {
-        self.0.instantiate_async(store).await
-    }
-}
+pure_kind!(Strategy, StrategyPlugin, StrategyPluginPre);
 
 #[async_trait]
 impl StrategyExports for Strategy {

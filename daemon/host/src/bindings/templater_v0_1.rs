@@ -4,19 +4,15 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::ports::RenderInput;
 use serde_json::Value;
-use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::host_v0_1::{deployd::host::log, scope_to_wit};
+use super::host_v0_1::scope_to_wit;
+use super::pure::pure_kind;
 use crate::document::at_most;
-use crate::interfaces::wasi;
 use crate::limits;
-use crate::plugin::{Exports, TemplaterExports};
-use crate::session::{Instantiate, Session};
-use crate::store::CallState;
+use crate::plugin::TemplaterExports;
+use crate::session::Session;
 
 use generated::exports::deployd::templater::templater as wit;
-use generated::{TemplaterPlugin, TemplaterPluginPre};
 
 mod generated {
     #![allow(unreachable_pub, missing_docs, clippy::all, reason = "generated from the contract")]
@@ -33,27 +29,7 @@ mod generated {
     });
 }
 
-/// Links a component with what this contract offers.
-pub(crate) fn link(component: &Component, with_wasi: bool) -> wasmtime::Result<Exports> {
-    let mut linker = Linker::<CallState>::new(component.engine());
-    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    if with_wasi {
-        wasi::link(&mut linker)?;
-    }
-    let component = TemplaterPluginPre::new(linker.instantiate_pre(component)?)?;
-    Ok(Exports::Templater(Box::new(Templater(component))))
-}
-
-#[derive(Clone)]
-struct Templater(TemplaterPluginPre<CallState>);
-
-impl Instantiate for Templater {
-    type Exports = TemplaterPlugin;
-
-    async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<TemplaterPlugin> {
-        self.0.instantiate_async(store).await
-    }
-}
+pure_kind!(Templater, TemplaterPlugin, TemplaterPluginPre);
 
 #[async_trait]
 impl TemplaterExports for Templater {
