@@ -7,6 +7,7 @@ mod application;
 mod calendar;
 mod definition;
 mod environment;
+mod group;
 mod hook;
 mod order;
 mod ownership;
@@ -135,6 +136,7 @@ fn one(entry: &Entry, world: &World<'_>) -> Vec<Problem> {
         DocumentKind::Subscription => subscription::check,
         DocumentKind::Hook => hook::check,
         DocumentKind::Calendar => calendar::check,
+        DocumentKind::Group => group::check,
         DocumentKind::Workload => workload::check,
     };
     check(entry, world, &mut problems);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use deployd_core::config::{
     API_VERSION, ApplicationSpec, CalendarSpec, DocumentKind, Envelope, EnvironmentSpec,
-    EnvironmentTypeSpec, HookSpec, PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    EnvironmentTypeSpec, GroupSpec, HookSpec, PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::score::{SCORE_VERSION, Workload};
 use schemars::JsonSchema;
@@ -51,6 +51,7 @@ fn generate(kind: DocumentKind) -> Value {
         DocumentKind::Subscription => envelope::<SubscriptionSpec>(kind),
         DocumentKind::Hook => envelope::<HookSpec>(kind),
         DocumentKind::Calendar => envelope::<CalendarSpec>(kind),
+        DocumentKind::Group => envelope::<GroupSpec>(kind),
         DocumentKind::Workload => {
             let mut schema = root::<Workload>();
             head(&mut schema, kind, "Score workload", None);

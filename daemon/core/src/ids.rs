@@ -166,7 +166,8 @@ impl From<EnvironmentId> for String {
     }
 }
 
-/// Who did it: the name of a token, or `deployd` itself.
+/// Who did it: the name of a token, an issuer's name and what it calls somebody with
+/// a `:` between, or `deployd` itself. See [`crate::access`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Actor(pub String);

@@ -5,6 +5,7 @@
 //! through the traits in [`ports`]; everybody else depends on this crate, and
 //! it depends on nobody.
 
+pub mod access;
 pub mod advice;
 pub mod announcement;
 pub mod archive;

@@ -4,6 +4,9 @@
 //! hash is enough; and it is looked up by its digest, so that nothing is ever
 //! compared byte by byte with what was guessed.
 
+use std::collections::BTreeSet;
+
+use deployd_core::access::{self, RESERVED};
 use deployd_core::journal::{Source, StreamId, Version};
 use deployd_core::ports::{Batch, Put};
 use deployd_core::views::{NewToken, TokenScope, TokenView};
@@ -18,10 +21,6 @@ use crate::{Caller, Engine, EngineError, Inner};
 
 /// What every token begins with, so that scanners of leaked secrets know it.
 const TOKEN_PREFIX: &str = "dpl_";
-
-/// Names of those who are nobody: what a token of such a name did would be told as
-/// done by deployd itself, or by somebody unknown.
-const RESERVED: [&str; 3] = ["deployd", "unknown", "anonymous"];
 
 /// What is kept of the answer to who makes a token: enough to give the same
 /// answer again, and not the token. Its text is the keyed hash of the salt.
@@ -45,7 +44,7 @@ impl Engine {
         }
         if RESERVED.contains(&name.as_str()) {
             let message = format!(
-                "found {name}, expected another name: what deployd does by itself is recorded as done by deployd, and what nobody is known to have done as by unknown or anonymous"
+                "found {name}, expected another name: what deployd does by itself is recorded as done by deployd, what comes from outside as by hook, and what nobody is known to have done as by unknown or anonymous"
             );
             return Err(EngineError::invalid("name", message));
         }
@@ -113,6 +112,13 @@ impl Engine {
     pub async fn authenticate(&self, secret: &str) -> Result<Option<TokenView>, EngineError> {
         let digest = Digest::of(secret.as_bytes());
         get(&*self.inner.ports.store, TOKENS, digest.as_bytes()).await
+    }
+
+    /// The groups that a caller is in: those that its issuer says, and the `Group`
+    /// documents that name it or one of these.
+    pub async fn groups_of(&self, caller: &Caller) -> Result<BTreeSet<String>, EngineError> {
+        let configuration = self.inner.configuration().await?;
+        Ok(access::groups_of(&caller.actor, &caller.groups, &configuration.groups))
     }
 
     /// Records that something was refused, and where it was asked from.

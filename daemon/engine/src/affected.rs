@@ -74,14 +74,16 @@ impl Inner {
                 }
                 self.made_by_plugin(&key.name).await?
             }
-            DocumentKind::Subscription | DocumentKind::Hook | DocumentKind::Calendar => Vec::new(),
+            DocumentKind::Subscription
+            | DocumentKind::Hook
+            | DocumentKind::Calendar
+            | DocumentKind::Group => Vec::new(),
             DocumentKind::Environment => {
                 let message = "an environment is taken away with what it has: deployd env delete";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
             DocumentKind::Application | DocumentKind::EnvironmentType | DocumentKind::Workload => {
-                let message =
-                    "expected a ResourceDefinition, a Plugin, a Subscription, a Hook or a Calendar";
+                let message = "expected a ResourceDefinition, a Plugin, a Subscription, a Hook, a Calendar or a Group";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
         };

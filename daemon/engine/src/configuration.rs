@@ -7,7 +7,7 @@ use deployd_core::audit::marks;
 use deployd_core::calendar::{Calendar, Calendars};
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
-    HookSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    GroupSpec, HookSpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
@@ -342,6 +342,7 @@ pub(crate) struct Configuration {
     pub(crate) subscriptions: BTreeMap<Name, SubscriptionSpec>,
     pub(crate) hooks: BTreeMap<Name, HookSpec>,
     pub(crate) calendars: Calendars,
+    pub(crate) groups: BTreeMap<Name, GroupSpec>,
 }
 
 impl Configuration {
@@ -371,6 +372,9 @@ impl Configuration {
                 }
                 Document::Subscription(d) => {
                     self.subscriptions.insert(d.metadata.name, d.spec);
+                }
+                Document::Group(d) => {
+                    self.groups.insert(d.metadata.name, d.spec);
                 }
                 Document::Hook(d) => {
                     self.hooks.insert(d.metadata.name, d.spec);

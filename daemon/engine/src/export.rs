@@ -338,7 +338,8 @@ fn is_used(key: &DocumentKey, record: &DeploymentRecord, plan: &Plan) -> bool {
         | DocumentKind::Workload
         | DocumentKind::Subscription
         | DocumentKind::Hook
-        | DocumentKind::Calendar => false,
+        | DocumentKind::Calendar
+        | DocumentKind::Group => false,
     }
 }
 

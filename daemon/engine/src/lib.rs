@@ -70,6 +70,7 @@ mod unused;
 mod watch;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -131,6 +132,9 @@ pub struct Ports {
 pub struct Caller {
     /// Who.
     pub actor: Actor,
+    /// The groups that its issuer says it is in, each with the issuer's name before it;
+    /// see [`Engine::groups_of`] for all of them.
+    pub groups: BTreeSet<String>,
     /// From where; none for what deployd does by itself.
     pub source: Option<Source>,
     /// How a repeat is recognised; without it, a repeat is another request.
@@ -140,7 +144,7 @@ pub struct Caller {
 impl Caller {
     /// A caller whose requests are each a request of its own.
     pub fn new(actor: Actor) -> Self {
-        Self { actor, source: None, idempotency: None }
+        Self { actor, groups: BTreeSet::new(), source: None, idempotency: None }
     }
 }
 

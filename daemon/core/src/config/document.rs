@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationSpec, CalendarSpec, EnvironmentSpec, EnvironmentTypeSpec, HookSpec, PluginSpec,
-    ResourceDefinitionSpec, SubscriptionSpec,
+    ApplicationSpec, CalendarSpec, EnvironmentSpec, EnvironmentTypeSpec, GroupSpec, HookSpec,
+    PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use crate::Name;
 use crate::score::Workload;
@@ -37,13 +37,15 @@ pub enum DocumentKind {
     Hook,
     /// When it may be deployed, and when not.
     Calendar,
+    /// Who belongs together.
+    Group,
     /// A Score document.
     Workload,
 }
 
 impl DocumentKind {
     /// All kinds, in the order in which documents of them are applied.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Plugin,
         Self::EnvironmentType,
         Self::ResourceDefinition,
@@ -53,6 +55,7 @@ impl DocumentKind {
         Self::Subscription,
         Self::Hook,
         Self::Calendar,
+        Self::Group,
     ];
 }
 
@@ -135,6 +138,8 @@ pub enum Document {
     Hook(Envelope<HookSpec>),
     /// When it may be deployed, and when not.
     Calendar(Envelope<CalendarSpec>),
+    /// Who belongs together.
+    Group(Envelope<GroupSpec>),
     /// A Score document of an application.
     Workload(ApplicationWorkload),
 }
@@ -167,6 +172,7 @@ impl Document {
             Self::Subscription(d) => (DocumentKind::Subscription, None, &d.metadata.name),
             Self::Hook(d) => (DocumentKind::Hook, None, &d.metadata.name),
             Self::Calendar(d) => (DocumentKind::Calendar, None, &d.metadata.name),
+            Self::Group(d) => (DocumentKind::Group, None, &d.metadata.name),
             Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
         };
         DocumentKey { kind, application: application.cloned(), name: name.clone() }
@@ -185,6 +191,7 @@ impl Document {
             DocumentKind::Subscription => Self::Subscription(serde_json::from_slice(bytes)?),
             DocumentKind::Hook => Self::Hook(serde_json::from_slice(bytes)?),
             DocumentKind::Calendar => Self::Calendar(serde_json::from_slice(bytes)?),
+            DocumentKind::Group => Self::Group(serde_json::from_slice(bytes)?),
             DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
         })
     }

@@ -12,6 +12,7 @@ mod details;
 mod document;
 mod drift;
 mod environment;
+mod group;
 mod hook;
 mod plugin;
 mod resource_definition;
@@ -33,6 +34,7 @@ pub use environment::{
     DRAIN_MS_DEFAULT, EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice,
 };
 pub(crate) use environment::{drain_ms_default, is_drain_ms_default};
+pub use group::GroupSpec;
 pub use hook::{HookSpec, ReceiverChoice, RegistryChoice, Verification, VerificationScheme};
 pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,

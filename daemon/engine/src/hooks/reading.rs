@@ -224,9 +224,9 @@ impl Inner {
         let key = format!("delivery/{}/{}", delivery.id, delivery.replays);
         let digest = Digest::of(key.as_bytes());
         let caller = Caller {
-            actor: actor(&delivery.hook),
             source: delivery.source.clone(),
             idempotency: Some(Idempotency { key: IdempotencyKey(key), digest }),
+            ..Caller::new(actor(&delivery.hook))
         };
         let engine = Engine { inner: self.clone() };
         Box::pin(engine.announce(&caller, artifacts)).await

@@ -30,6 +30,7 @@ mod expiry;
 mod fakes;
 mod flow;
 mod going_back;
+mod groups;
 mod guards;
 mod healing;
 mod history;
