@@ -96,6 +96,7 @@ mod tests {
             tag: Some(tag.into()),
             git_ref: None,
             commit: None,
+            author: None,
             committed_at: None,
             build_url: None,
             sequence: None,

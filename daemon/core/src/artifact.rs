@@ -30,6 +30,10 @@ pub struct Artifact {
     /// The commit it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Who has made that commit: `Ana Silva <ana@example.com>`. Approvals can leave
+    /// them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     /// When that commit was made: from then on the lead time to an environment
     /// counts. Without it, it counts from the first announcement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +201,7 @@ mod tests {
             tag: None,
             git_ref: git_ref.map(str::to_owned),
             commit: None,
+            author: None,
             committed_at: None,
             build_url: None,
             sequence: None,

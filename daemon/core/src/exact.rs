@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::deployment::{Deployed, DeploymentRecord, Origin, Outcome, Request};
 use crate::graph::Uid;
-use crate::plan::{Plan, Previous};
+use crate::plan::{Gate, Plan, Previous};
 use crate::ports::Provisioned;
 use crate::{DeploymentId, Digest};
 
@@ -39,13 +39,14 @@ pub fn pinned_plan(
     pinned: Pinned,
     take_over_fields: bool,
     previous: Option<Previous>,
+    gates: Vec<Gate>,
 ) -> Plan {
     Plan {
         previous,
         take_over_fields,
         resources: BTreeMap::new(),
         unused: Vec::new(),
-        gates: Vec::new(),
+        gates,
         pinned: Some(pinned),
         ..recorded.clone()
     }

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod advice;
 pub mod announcement;
+pub mod approval;
 pub mod archive;
 pub mod artifact;
 pub mod audit;

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::approval::rules;
+use crate::config::ApprovalRule;
 use crate::deployment::{Deployment, DeploymentRecord, Event, Outcome};
 use crate::journal::{StreamId, Version};
 use crate::seeded::{Bug, seeded};
 use crate::{EnvironmentId, Timestamp};
 
 /// Types of notices, for documentation and for checking subscriptions.
-pub const TYPES: [&str; 20] = [
+pub const TYPES: [&str; 26] = [
     "deployment.queued",
     "deployment.started",
     "deployment.planned",
@@ -27,6 +29,12 @@ pub const TYPES: [&str; 20] = [
     "teardown.failed",
     "teardown.cancelled",
     "teardown.needs-operator",
+    "approval.requested",
+    "approval.given",
+    "approval.withdrawn",
+    "approval.refused",
+    "approval.expired",
+    "approval.bypassed",
     "drift.found",
     "drift.gone",
     "drift.healing-given-up",
@@ -97,6 +105,11 @@ fn of_drift(event: &Event) -> Option<(String, Value)> {
 }
 
 fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Value)> {
+    if let Some(what) = of_approval(event) {
+        let mut data = known(record);
+        json_patch::merge(&mut data, &said(event, record));
+        return Some((format!("approval.{what}"), data));
+    }
     let what = match event {
         Event::DeploymentQueued { .. } => "queued",
         Event::DeploymentStarted { .. } => "started",
@@ -119,17 +132,7 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
     // Whoever waits for a deployment must not take the end of an environment
     // for one.
     let kind = if record.request.teardown.is_some() { "teardown" } else { "deployment" };
-    let mut data = json!({
-        "deployment": record.id,
-        "number": record.number,
-        "actor": record.actor,
-        "origin": record.request.origin,
-        "comment": record.request.comment,
-        "set": record.request.set,
-        "plan": record.work.as_ref().and_then(|work| work.plan),
-        "outcome": record.outcome,
-        "fault": record.fault,
-    });
+    let mut data = known(record);
     if let Event::DeploymentPlanned { gates, .. } = event
         && !gates.is_empty()
     {
@@ -140,6 +143,69 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         json_patch::merge(&mut data, &json!({ "message": message }));
     }
     Some((format!("{kind}.{what}"), data))
+}
+
+/// What every notice of a deployment says of it.
+fn known(record: &DeploymentRecord) -> Value {
+    json!({
+        "deployment": record.id,
+        "number": record.number,
+        "actor": record.actor,
+        "origin": record.request.origin,
+        "comment": record.request.comment,
+        "set": record.request.set,
+        "plan": record.work.as_ref().and_then(|work| work.plan),
+        "outcome": record.outcome,
+        "fault": record.fault,
+    })
+}
+
+fn of_approval(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::ApprovalRequested { .. } => "requested",
+        Event::ApprovalGiven { .. } => "given",
+        Event::ApprovalWithdrawn { .. } => "withdrawn",
+        Event::ApprovalRefused { .. } => "refused",
+        Event::ApprovalExpired { .. } => "expired",
+        Event::GlassBroken { .. } => "bypassed",
+        _ => return None,
+    })
+}
+
+/// What is told of an approval: what is asked for and how much of it is missing, and
+/// what somebody has said.
+fn said(event: &Event, record: &DeploymentRecord) -> Value {
+    let Some(work) = &record.work else { return json!({}) };
+    let Some(plan) = work.plan else { return json!({}) };
+    let missing = |rule: &ApprovalRule| {
+        json!({
+            "rule": rule.name,
+            "of": rule.groups.iter().chain(&rule.people).collect::<Vec<_>>(),
+            "missing": work.approvals.missing(rule, plan),
+            "until": work.approvals.expires(rule, plan),
+        })
+    };
+    let asked: Vec<Value> = rules(&work.gates).map(missing).collect();
+    let mut said = json!({ "approvals": asked });
+    let more = match event {
+        Event::ApprovalRequested { before: Some(before), .. } => {
+            json!({"message": "the plan has changed", "before": before})
+        }
+        Event::ApprovalGiven { reason, .. } => {
+            json!({"by": work.approvals.given.last().map(|given| &given.by), "message": reason})
+        }
+        Event::ApprovalWithdrawn { reason, .. } => json!({ "message": reason }),
+        Event::ApprovalRefused { reason, .. } => {
+            json!({"by": work.approvals.refused.as_ref().map(|no| &no.by), "message": reason})
+        }
+        Event::GlassBroken { reason, .. } => {
+            let broken = work.approvals.broken_glass.as_ref();
+            json!({"by": broken.map(|broken| &broken.by), "message": reason})
+        }
+        _ => json!({}),
+    };
+    json_patch::merge(&mut said, &more);
+    said
 }
 
 /// What somebody is to look at while a rollout waits for them.

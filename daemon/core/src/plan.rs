@@ -275,6 +275,11 @@ pub enum GateCondition {
     },
     /// Somebody says so.
     Signal,
+    /// People agree to the plan.
+    Approval {
+        /// Who, and how many.
+        rule: crate::config::ApprovalRule,
+    },
     /// The calendars that are for the environment say so, at the moment at which
     /// nothing else is waited for.
     Calendar,

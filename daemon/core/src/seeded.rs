@@ -56,6 +56,15 @@ seeded_bugs! {
     /// An artifact that comes after a newer one of its source is deployed.
     LateArtifactDeployed: "I3", "deployd-engine",
         "sources::i3_an_artifact_that_comes_late_is_recorded_and_not_deployed";
+    /// An approval of one plan counts for another.
+    ApprovalOfAnotherPlan: "I12", "deployd-core",
+        "deployment::tests::approvals::a_changed_plan_asks_again";
+    /// Who has asked for a deployment may approve it.
+    OwnApprovalCounts: "I12", "deployd-core",
+        "approval::tests::who_had_a_part_in_it_is_left_out_in_anybodys_place";
+    /// An approval is waited for without end.
+    ApprovalNeverExpires: "I12", "deployd-core",
+        "deployment::tests::approvals::what_nobody_approves_in_time_is_cancelled";
     /// Whoever came last is served first.
     LastComeFirstServed: "I4", "deployd-engine",
         "requests::i4_who_waits_is_served_in_the_order_of_coming";

@@ -107,9 +107,7 @@ impl Inner {
         let answer = self.commit(caller, applied, batch, &[]).await?;
         self.changes.announce();
         self.expiry.ring();
-        if crate::calendar::concerns([key.kind]) {
-            self.workers.ring();
-        }
+        self.workers.ring();
         Ok(answer)
     }
 

@@ -325,12 +325,3 @@ impl Configuration {
         first.map_or("UTC", |calendar| calendar.time_zone()).to_owned()
     }
 }
-
-/// Whether a document says when it may be deployed: then whoever waits looks again.
-pub(crate) fn concerns(
-    kinds: impl IntoIterator<Item = deployd_core::config::DocumentKind>,
-) -> bool {
-    use deployd_core::config::DocumentKind::{Calendar, Environment};
-    // An environment's type may be another one now.
-    kinds.into_iter().any(|kind| matches!(kind, Calendar | Environment))
-}

@@ -223,9 +223,7 @@ impl Inner {
         self.expiry.ring();
         self.aftercare.ring();
         self.flow.ring();
-        if crate::calendar::concerns(documents.iter().map(|document| document.key().kind)) {
-            self.workers.ring();
-        }
+        self.workers.ring();
         Ok(answer)
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use deployd_core::EnvironmentId;
+use deployd_core::calendar::Errand;
 use deployd_core::deployment::{Deployment, DeploymentRecord, EnvironmentState};
 use deployd_core::exact::{Pinned, changed, pinned_plan};
 use deployd_core::graph::{Node, Uid};
@@ -32,7 +33,7 @@ impl Inner {
         &self,
         id: &EnvironmentId,
         state: &EnvironmentState,
-        of: &DeploymentId,
+        (of, errand): (&DeploymentId, Errand),
     ) -> Result<Planned, EngineError> {
         let mut recorded = self.recorded(id, of).await?;
         let problems = self.obstacles(state, &mut recorded).await?;
@@ -48,7 +49,8 @@ impl Inner {
             .get(id)
             .and_then(|spec| configuration.environment_types.get(&spec.environment_type));
         let take_over = of_type.is_some_and(|of_type| of_type.take_over_fields);
-        let plan = pinned_plan(&recorded.plan, recorded.pinned, take_over, previous);
+        let gates = configuration.gates(id, errand);
+        let plan = pinned_plan(&recorded.plan, recorded.pinned, take_over, previous, gates);
         Ok(Planned { plan, objects: Vec::new(), outputs: BTreeMap::new(), basis: None })
     }
 

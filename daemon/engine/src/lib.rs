@@ -16,6 +16,7 @@ mod access;
 mod affected;
 mod aftercare;
 mod answers;
+mod approvals;
 mod audit;
 mod calendar;
 mod clocks;
@@ -83,6 +84,7 @@ use deployd_core::ports::{
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
+pub use approvals::ApprovalLink;
 pub use debug::DEBUG_LINES_MAX;
 pub use dora::DoraFilter;
 pub use error::{EngineError, Problem};

@@ -261,7 +261,7 @@ impl Inner {
         }
         let (scope, log) = (scope(message), CallLog::default());
         let call = Call { plugin: &notifier.plugin, scope: &scope, log: &log };
-        let event = self.event(message).await?;
+        let event = self.event(message, spec).await?;
         let config = json!(spec.config);
         for request in self.ports.notifiers.format(call, &event, &config).await? {
             let answer = self.send(message, spec, request, attempt).await?;

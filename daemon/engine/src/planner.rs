@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use deployd_core::calendar::Errand;
 use deployd_core::config::{
     EffectLevel, EnvironmentTypeSpec, PluginKind, Provider, StrategyChoice, TemplaterChoice,
 };
@@ -104,7 +105,7 @@ impl Inner {
         id: &EnvironmentId,
         state: &EnvironmentState,
         set: &DeploymentSet,
-        deployment: &str,
+        (deployment, errand): (&str, Errand),
     ) -> Result<Planned, EngineError> {
         let configuration = self.configuration().await?;
         let made = self.made(state).await?;
@@ -145,7 +146,7 @@ impl Inner {
             }),
             checks: self.checks(&configuration, environment_type.1).await?,
             take_over_fields: environment_type.1.take_over_fields,
-            gates: configuration.calendar_gate(id).into_iter().collect(),
+            gates: configuration.gates(id, errand),
             teardown: false,
             pinned: None,
         };

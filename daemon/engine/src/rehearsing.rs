@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use deployd_core::calendar::Errand;
 use deployd_core::config::PluginKind;
 use deployd_core::plan::{Manifests, PlannedStrategy};
 use deployd_core::ports::{Call, CallLog, Rehearsed, Staged, StrategyContext};
@@ -57,7 +58,7 @@ impl Inner {
             return Err(EngineError::invalid("deploy.environment", format!("expected {id}")));
         }
         let deploy = DeployRequest { environment: Some(id.clone()), ..deploy };
-        let mut view = self.shown(id, &deploy).await?;
+        let mut view = self.shown(id, &deploy, Errand::Deployment).await?;
         if let Some(problem) = view.preview.problem {
             return Err(problem.with_reason("there is nothing to rehearse").into());
         }

@@ -30,7 +30,7 @@ impl Engine {
     /// What a deployment would do. Nothing is stored and nothing is done.
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
         let id = self.inner.destination(request).await?;
-        let mut view = Box::pin(self.inner.shown(&id, request)).await?;
+        let mut view = Box::pin(self.inner.shown(&id, request, Errand::Deployment)).await?;
         view.preview.rollout = Box::pin(self.inner.foreseen(&id, &view)).await?;
         Ok(view)
     }
@@ -50,7 +50,7 @@ impl Engine {
         if let Some(of) = request.redeploy.as_ref().filter(|_| request.exact) {
             // What is in its way is told at once.
             let entry = self.inner.environment(&id).await?;
-            self.inner.exact_plan(&id, &entry.state, of).await?;
+            self.inner.exact_plan(&id, &entry.state, (of, Errand::Deployment)).await?;
         }
         let content = object(&set)?;
         match request.unverified.as_deref().map(str::trim) {
@@ -257,20 +257,21 @@ impl Inner {
         &self,
         id: &EnvironmentId,
         request: &DeployRequest,
+        errand: Errand,
     ) -> Result<PlanView, EngineError> {
         let (set, _) = self.wanted(id, request).await?;
         let entry = self.environment(id).await?;
         let exact = request.redeploy.as_ref().filter(|_| request.exact);
         let planned = match exact {
-            Some(of) => self.exact_plan(id, &entry.state, of).await?,
-            None => self.plan(id, &entry.state, &set, "").await?,
+            Some(of) => self.exact_plan(id, &entry.state, (of, errand)).await?,
+            None => self.plan(id, &entry.state, &set, ("", errand)).await?,
         };
         let preview = match &planned.plan.pinned {
             Some(pinned) => self.exact_preview(&planned.plan, pinned, &entry.state).await?,
             None => self.preview(&planned, &set, &entry.state).await?,
         };
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
-        let calendar = self.calendar_says(id, Errand::Deployment).await?;
+        let calendar = self.calendar_says(id, errand).await?;
         Ok(PlanView { digest, plan: planned.plan, preview, calendar })
     }
 

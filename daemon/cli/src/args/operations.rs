@@ -43,6 +43,7 @@ pub struct AttachArgs {
 Examples:
   deployd artifact announce registry.test/shop/frontend:1.4@sha256:5f2a... \\
     --ref refs/heads/main --commit \"$GIT_COMMIT\" \\
+    --author \"$(git show -s --format='%an <%ae>')\" \\
     --committed-at \"$(git show -s --format=%cI)\" --build-url \"$BUILD_URL\" \\
     --sequence \"$BUILD_NUMBER\"")]
 pub struct AnnounceArgs {
@@ -55,6 +56,9 @@ pub struct AnnounceArgs {
     /// The commit it was built from
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
+    /// Who has made that commit: approvals can leave them out
+    #[arg(long, value_name = "AUTHOR")]
+    pub author: Option<String>,
     /// When that commit was made: the lead time to production counts from then
     #[arg(long, value_name = "TIME")]
     pub committed_at: Option<super::PointInTime>,

@@ -25,6 +25,7 @@ pub(super) async fn artifact(
         tag: args.image.tag,
         git_ref: args.git_ref,
         commit: args.commit,
+        author: args.author,
         committed_at: args.committed_at.map(|at| at.at(context.output.now)),
         build_url: args.build_url,
         sequence: args.sequence,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::TimeToLive;
 use super::afterwards::AfterwardsSpec;
+use super::approval::{self, ApprovalRule};
 use super::check::{self, CheckChoice};
 use super::details::DetailsSpec;
 use super::drift::{DriftSpec, Every};
@@ -59,6 +60,10 @@ pub struct EnvironmentTypeSpec {
     /// Values of all environments of this type; an environment's own win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
+    /// Who has to agree to a plan before it is executed; nobody when not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = approval::RULES_MAX))]
+    pub approvals: Vec<ApprovalRule>,
     /// Take fields over from others who have written to the same objects,
     /// instead of failing with a conflict.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -6,6 +6,7 @@
 
 mod afterwards;
 mod application;
+mod approval;
 mod calendar;
 mod check;
 mod details;
@@ -21,6 +22,7 @@ mod time_to_live;
 
 pub use afterwards::{AfterwardsSpec, OnDegradation};
 pub use application::{ApplicationSpec, ArtifactRule, Promotion, Stage, StageBefore, StartRule};
+pub use approval::{ApprovalRule, Exclusion};
 pub use calendar::{
     CalendarFreeze, CalendarSelector, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect,
 };

@@ -25,6 +25,12 @@ pub struct SubscriptionSpec {
     /// Only of this environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// The one person that messages go to: a request for approval has a link for them
+    /// then, by which they approve it once, in their name. Not for channels that
+    /// others read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub approver: Option<String>,
     /// The notifier's configuration: the address, as its schema has it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, Value>,

@@ -1,6 +1,7 @@
 //! What drift, and the deployments that heal it, make of a state.
 
-use super::event::{Event, Origin, Request};
+use super::event::Event;
+use super::request::{Origin, Request};
 use super::state::EnvironmentState;
 use crate::Timestamp;
 use crate::drift::DriftState;

@@ -1,183 +1,19 @@
 //! What happens to deployments, as the journal keeps it.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::request::{Request, Skip};
 use super::state::{Deferral, Outcome};
 use super::step::StepId;
-use crate::calendar::Errand;
 use crate::drift::DriftSummary;
 use crate::graph::Uid;
+use crate::journal::Version;
 use crate::plan::Gate;
-use crate::{DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
-
-/// Whether a newer request may take the place of this one in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// By the flow's rules: superseded by a newer automatic one while queued.
-    Automatic,
-    /// By a person: never dropped.
-    Manual,
-}
-
-/// How much of a rollout's waiting somebody wants to skip.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Skip {
-    /// What it waits for now.
-    #[default]
-    Step,
-    /// All that is left.
-    All,
-}
-
-/// What a field that is not there stands for: events of before had no window.
-fn yes() -> bool {
-    true
-}
-
-/// Why there is a deployment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub enum Origin {
-    /// An image became available.
-    Artifact {
-        /// The artifact, as it was announced.
-        image: String,
-        /// The Git ref it was built from.
-        #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
-        git_ref: Option<String>,
-        /// The commit it was built from.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        commit: Option<String>,
-    },
-    /// Somebody asked for a set, or for a delta to what runs.
-    Request,
-    /// What is there differs from what was deployed, and what was deployed is
-    /// deployed again, taking fields over from others.
-    Drift {
-        /// The deployment that brought it.
-        of: DeploymentId,
-    },
-    /// Somebody asked for the set of an earlier deployment.
-    Redeploy {
-        /// That deployment.
-        of: DeploymentId,
-        /// And for the very manifests of it, nothing resolved anew.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        exact: bool,
-    },
-    /// Somebody wanted to have back what ran before.
-    Rollback {
-        /// The deployment that is gone back to.
-        to: DeploymentId,
-        /// The one that ran.
-        from: DeploymentId,
-        /// Whether to its very manifests.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        exact: bool,
-        /// Whether that ran here so recently that strategies may skip steps; not
-        /// written where it is so.
-        #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
-        recent: bool,
-    },
-    /// It runs in a stage before, and was brought here from there.
-    Promotion {
-        /// The environment there.
-        from: EnvironmentId,
-        /// The deployment that runs there.
-        deployment: DeploymentId,
-    },
-    /// The environment was made as another one is, with the set that runs there.
-    Clone {
-        /// The other environment.
-        of: EnvironmentId,
-        /// The deployment that runs there.
-        deployment: DeploymentId,
-    },
-    /// The environment's time to live was over.
-    Expired {
-        /// Since when.
-        at: Timestamp,
-    },
-}
-
-impl Origin {
-    /// Whether what is deployed ran here so recently that strategies may skip steps.
-    pub fn is_recent(&self) -> bool {
-        matches!(self, Self::Rollback { recent: true, .. })
-    }
-
-    /// What calendars take it for: those who go back, and who mend what others have
-    /// changed, are mostly exempt.
-    pub fn errand(&self) -> Errand {
-        match self {
-            Self::Rollback { .. } | Self::Drift { .. } => Errand::Rollback,
-            _ => Errand::Deployment,
-        }
-    }
-}
-
-/// When somebody wants it to begin.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "DeploymentSchedule")]
-pub struct Schedule {
-    /// Not before this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
-    /// No more from this time on: what has not begun by then does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Timestamp>,
-}
-
-impl Schedule {
-    /// Whether it may begin at any time.
-    pub fn is_any_time(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// That an environment is taken away: its objects, its resources, and at last
-/// its document. What happened in it stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Teardown {
-    /// Resources that stay, with what they need: types (`postgres`), or names
-    /// (`postgres#backend.db`).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keep: Vec<String>,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Request {
-    /// What to deploy.
-    pub set: Digest,
-    /// Whether a newer one may take its place.
-    pub mode: Mode,
-    /// Why.
-    pub origin: Origin,
-    /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
-    /// Execute nothing but the plan with this digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_plan: Option<Digest>,
-    /// That resources may be replaced: made anew by another driver, and the old
-    /// ones destroyed with what is in them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub confirm_replace: bool,
-    /// Take the environment away; the set is an empty one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teardown: Option<Teardown>,
-    /// When it is to begin; at once, when it can, when not given.
-    #[serde(default, skip_serializing_if = "Schedule::is_any_time")]
-    pub schedule: Schedule,
-}
+use crate::{Actor, DeploymentId, Digest, Fault, Name, Timestamp};
 
 /// An event of an environment's stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,6 +64,73 @@ pub enum Event {
         /// environment is taken away.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         basis: Option<Digest>,
+    },
+    /// The documents that its plan was made from have changed while it waits at its
+    /// gates: it is planned once more.
+    PlanOutdated {
+        /// Which.
+        deployment: DeploymentId,
+        /// The version of the stream of configuration that is later than the plan's.
+        configuration: Version,
+    },
+    /// People are asked to agree to its plan.
+    ApprovalRequested {
+        /// Which.
+        deployment: DeploymentId,
+        /// The plan.
+        plan: Digest,
+        /// The plan that they were asked for before, if it was another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Digest>,
+    },
+    /// Somebody agrees to its plan.
+    ApprovalGiven {
+        /// Which.
+        deployment: DeploymentId,
+        /// The plan.
+        plan: Digest,
+        /// The rules that they may agree for.
+        rules: BTreeSet<Name>,
+        /// In whose place, where that was delegated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_behalf_of: Option<Actor>,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whether it was by the link of a message.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_link: bool,
+    },
+    /// Somebody who has agreed does not any more.
+    ApprovalWithdrawn {
+        /// Which.
+        deployment: DeploymentId,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody who was asked does not agree: it ends.
+    ApprovalRefused {
+        /// Which.
+        deployment: DeploymentId,
+        /// Why.
+        reason: String,
+    },
+    /// An approval was not given in time: it ends.
+    ApprovalExpired {
+        /// Which.
+        deployment: DeploymentId,
+        /// The rule.
+        rule: Name,
+    },
+    /// Somebody goes on with its plan although not all have agreed.
+    GlassBroken {
+        /// Which.
+        deployment: DeploymentId,
+        /// The plan.
+        plan: Digest,
+        /// Why.
+        reason: String,
     },
     /// A gate is open.
     GatePassed {
@@ -484,6 +387,13 @@ impl Event {
             | Self::PromoteRequested { deployment, .. }
             | Self::RetryRequested { deployment, .. }
             | Self::CancelRequested { deployment, .. }
+            | Self::PlanOutdated { deployment, .. }
+            | Self::ApprovalRequested { deployment, .. }
+            | Self::ApprovalGiven { deployment, .. }
+            | Self::ApprovalWithdrawn { deployment, .. }
+            | Self::ApprovalRefused { deployment, .. }
+            | Self::ApprovalExpired { deployment, .. }
+            | Self::GlassBroken { deployment, .. }
             | Self::DeploymentEnded { deployment, .. }
             | Self::DriftChanged { deployment, .. }
             | Self::HealingGivenUp { deployment, .. } => deployment,
@@ -510,6 +420,13 @@ impl Event {
             Self::PromoteRequested { .. } => "promote-requested",
             Self::RetryRequested { .. } => "retry-requested",
             Self::CancelRequested { .. } => "cancel-requested",
+            Self::PlanOutdated { .. } => "plan-outdated",
+            Self::ApprovalRequested { .. } => "approval-requested",
+            Self::ApprovalGiven { .. } => "approval-given",
+            Self::ApprovalWithdrawn { .. } => "approval-withdrawn",
+            Self::ApprovalRefused { .. } => "approval-refused",
+            Self::ApprovalExpired { .. } => "approval-expired",
+            Self::GlassBroken { .. } => "glass-broken",
             Self::DeploymentEnded { .. } => "deployment-ended",
             Self::DriftChanged { .. } => "drift-changed",
             Self::HealingGivenUp { .. } => "healing-given-up",

@@ -5,14 +5,18 @@
 //! replay. [`next`] says what should happen now. Both are pure.
 
 mod action;
+mod approved;
 mod begun;
 mod closing;
 mod drift;
 mod event;
+mod gates;
 pub mod jobs;
 mod next;
 mod observed;
 pub mod projection;
+mod record;
+mod request;
 mod retry;
 mod state;
 pub mod stays;
@@ -24,14 +28,14 @@ mod transition;
 mod turn;
 
 pub use action::Action;
-pub use event::{
-    DestroyStep, Event, Mode, Origin, Request, ResourceStep, Schedule, Skip, Teardown,
-};
+pub use event::{DestroyStep, Event, ResourceStep};
 pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
+pub use record::DeploymentRecord;
+pub use request::{Mode, Origin, Request, Schedule, Skip, Teardown};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
-    ActiveResource, BEGUN_MAX, BegunResource, Deferral, Deployed, Deployment, DeploymentRecord,
-    EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX, Rollout,
+    ActiveResource, BEGUN_MAX, BegunResource, Deferral, Deployed, Deployment, EnvironmentState,
+    Outcome, Phase, Queued, ROUNDS_MAX, Rollout,
 };
 pub use step::{Step, StepId, StepKind, StepStatus};
 pub use steps::{Shared, Steps};

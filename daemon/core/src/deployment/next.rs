@@ -1,10 +1,13 @@
 //! What should happen now.
 
-use super::event::{Event, Mode, Request};
+use super::approved::fault_code;
+use super::event::Event;
+use super::gates::gates;
+use super::request::{Mode, Request};
 use super::retry::is_due;
 use super::state::{Deployment, EnvironmentState, Outcome};
 use super::step::{Step, StepId, StepKind, StepStatus};
-use super::turn::{expired, gate, is_expiry, whose_turn};
+use super::turn::{expired, is_expiry, whose_turn};
 use crate::calendar::{Errand, Outlook};
 use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Fault, Timestamp};
@@ -110,8 +113,8 @@ pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<
         return intents;
     };
     let stopping = active.is_stopping();
-    for one in active.gates.iter().filter(|_| !stopping) {
-        intents.extend(gate(active, one, now, outlook));
+    if !stopping {
+        intents.extend(gates(active, now, outlook));
     }
     let mut running = active.steps.iter().filter(|step| step.status == StepStatus::Running).count();
     let busy = running > 0;
@@ -226,7 +229,11 @@ fn end(active: &Deployment, stopping: bool) -> Option<Event> {
     }
     if let Some(reason) = &active.cancel {
         let message = if reason.is_empty() { "cancelled".to_owned() } else { reason.clone() };
-        let code = if is_expiry(&active.request, reason) { "expired" } else { "cancelled" };
+        let code = match fault_code(&active.approvals) {
+            Some(code) => code,
+            None if is_expiry(&active.request, reason) => "expired",
+            None => "cancelled",
+        };
         return ended(Outcome::Cancelled, Some(Fault::permanent(code, message)));
     }
     let outcome = if active.is_restoring() { Outcome::RolledBack } else { Outcome::Failed };

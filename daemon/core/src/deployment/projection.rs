@@ -11,13 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{
-    ActiveResource, BegunResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Queued,
-};
+use super::record::{DeploymentRecord, record_of, record_queued};
+use super::state::{ActiveResource, BegunResource, Deployed, Deployment, EnvironmentState, Queued};
 use super::step::Step;
 use super::steps::{Shared, Steps};
 use super::timeline;
-use super::transition::{record_of, record_queued};
 use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::journal::Version;
@@ -296,13 +294,26 @@ impl Changes {
             let known = old.shared().get(place as usize);
             if known.is_none_or(|known| !known.is_same(step)) {
                 let key = key(&deployment.0, &place.to_be_bytes());
-                if known.is_none() {
+                let was_there = self.puts.get(&(STEPS, key.clone())) == Some(&None);
+                if known.is_none() && !was_there {
                     self.new_steps.insert(key.clone());
                 }
                 self.put::<Step>(STEPS, key, step)?;
             }
         }
+        // Whose plan is made again has fewer steps than before.
+        for (place, _) in (0u32..).zip(old.shared()).skip(new.len()) {
+            self.no_step(key(&deployment.0, &place.to_be_bytes()));
+        }
         Ok(())
+    }
+
+    fn no_step(&mut self, key: Vec<u8>) {
+        if self.new_steps.remove(&key) {
+            self.puts.remove(&(STEPS, key));
+        } else {
+            self.puts.insert((STEPS, key), None);
+        }
     }
 
     /// All steps of a deployment that has ended, in few values: they are written no
@@ -315,12 +326,7 @@ impl Changes {
     ) -> Result<(), serde_json::Error> {
         let key = |place: u32| key(&deployment.0, &place.to_be_bytes());
         for (place, _) in (0u32..).zip(old.shared()) {
-            let key = key(place);
-            if self.new_steps.remove(&key) {
-                self.puts.remove(&(STEPS, key));
-            } else {
-                self.puts.insert((STEPS, key), None);
-            }
+            self.no_step(key(place));
         }
         let mut first = 0;
         let mut together = Vec::new();

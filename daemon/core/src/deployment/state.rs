@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::Action;
-use super::event::{DestroyStep, Request};
+use super::event::DestroyStep;
+use super::request::Request;
 use super::step::{Step, StepId, StepKind, StepStatus};
 use super::steps::{Shared, Steps};
-use crate::archive::Provenance;
+use crate::approval::Approvals;
 use crate::calendar::Reason;
 use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
 use crate::rollout::jobs::{JobRun, RolloutJob};
-use crate::{Actor, DeploymentId, Digest, EnvironmentId, Fault, Timestamp};
+use crate::{Actor, DeploymentId, Digest, Fault, Timestamp};
 
 /// An environment: its active deployment, its queue, what runs, what is there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -291,6 +292,9 @@ pub struct Deployment {
     /// Gates that are not open yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Who was asked to agree to the plan, and who has.
+    #[serde(default, skip_serializing_if = "Approvals::is_none")]
+    pub approvals: Approvals,
     /// Its steps, in the order in which they came up. Lists of deployments
     /// leave them out.
     #[serde(default, skip_serializing_if = "Steps::is_empty")]
@@ -421,52 +425,5 @@ impl Deployment {
         } else {
             Phase::RollingOut
         }
-    }
-}
-
-/// All that is kept of a deployment for ever.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeploymentRecord {
-    /// Its name.
-    pub id: DeploymentId,
-    /// Where.
-    pub environment: EnvironmentId,
-    /// 1 for the environment's first.
-    pub number: u64,
-    /// Who asked.
-    pub actor: Actor,
-    /// What for.
-    pub request: Request,
-    /// When it was asked for.
-    pub queued: Timestamp,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
-    /// Where it stands.
-    pub phase: Phase,
-    /// How it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-    /// Why, unless it succeeded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Fault>,
-    /// Why it has not begun, when it is not its turn alone that it waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deferred: Option<Deferral>,
-    /// Its work, once it has begun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<Deployment>,
-    /// Where it came from, when it was deployed elsewhere and imported: its
-    /// environment is one of there, whatever has that name here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub imported: Option<Provenance>,
-}
-
-impl DeploymentRecord {
-    /// Why it does not begin, or go on at its gates; none when it does, or has ended.
-    pub fn deferral(&self) -> Option<&Deferral> {
-        let of_work = || self.work.as_ref().and_then(|work| work.deferred.as_ref());
-        self.deferred.as_ref().or_else(of_work).filter(|_| self.ended.is_none())
     }
 }

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::projection::key;
-use super::state::{DeploymentRecord, Outcome};
+use super::record::DeploymentRecord;
+use super::state::Outcome;
 use super::step::{StepKind, StepStatus};
 use crate::announcement::tag_put;
 use crate::image::{IMAGE_CHARS_MAX, Image};

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::projection::key;
-use super::state::{Deployed, DeploymentRecord, EnvironmentState};
+use super::record::DeploymentRecord;
+use super::state::{Deployed, EnvironmentState};
 use crate::ports::{Index, KeyRange, Put};
 use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 

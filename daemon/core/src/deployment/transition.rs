@@ -3,19 +3,22 @@
 use serde_json::{Value, json};
 
 use super::action::Action;
+use super::approved::approved;
 use super::begun::{forget_begun, remember_begun};
 use super::closing::{push_closing, restore};
 use super::drift;
 use super::event::Event;
 use super::jobs;
 use super::observed::{failed, told};
+use super::record::{DeploymentRecord, record_of, record_queued};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    ActiveResource, Deployed, Deployment, DeploymentRecord, EnvironmentState, Outcome, Phase,
-    Queued, ROUNDS_MAX, Rollout,
+    ActiveResource, Deployed, Deployment, EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX,
+    Rollout,
 };
 use super::steered::{failed_while_held, steered};
 use super::step::{Step, StepId, StepKind, StepStatus};
+use crate::approval::Approvals;
 use crate::rollout::STABLE;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
@@ -108,7 +111,7 @@ pub fn transition(
             let Some(mut deployment) = state.active.take_if(|active| active.id == *id) else {
                 return Err(illegal("it is neither queued nor active".to_owned()));
             };
-            let ended = work(&mut state, &mut deployment, at, event).map_err(illegal)?;
+            let ended = work(&mut state, &mut deployment, (at, actor), event).map_err(illegal)?;
             let mut record = record_of(environment, &deployment);
             match ended {
                 Some((outcome, fault)) => {
@@ -126,47 +129,6 @@ pub fn transition(
     Ok((state, Some(record)))
 }
 
-pub(super) fn record_queued(
-    environment: &EnvironmentId,
-    queued: Queued,
-    ended: Option<(Timestamp, Outcome)>,
-    fault: Option<Fault>,
-) -> DeploymentRecord {
-    DeploymentRecord {
-        id: queued.id,
-        environment: environment.clone(),
-        number: queued.number,
-        actor: queued.actor,
-        request: queued.request,
-        queued: queued.at,
-        ended: ended.map(|(at, _)| at),
-        phase: if ended.is_some() { Phase::Ended } else { Phase::Queued },
-        outcome: ended.map(|(_, outcome)| outcome),
-        fault,
-        deferred: queued.deferred,
-        work: None,
-        imported: None,
-    }
-}
-
-pub(super) fn record_of(environment: &EnvironmentId, deployment: &Deployment) -> DeploymentRecord {
-    DeploymentRecord {
-        id: deployment.id.clone(),
-        environment: environment.clone(),
-        number: deployment.number,
-        actor: deployment.actor.clone(),
-        request: deployment.request.clone(),
-        queued: deployment.queued,
-        ended: None,
-        phase: deployment.phase(),
-        outcome: None,
-        fault: deployment.failure.clone(),
-        deferred: None,
-        work: Some(deployment.clone()),
-        imported: None,
-    }
-}
-
 fn begin(queued: Queued, at: Timestamp) -> Deployment {
     let plan = Step::new(&queued.id, "plan", StepKind::Plan, Vec::new());
     Deployment {
@@ -178,6 +140,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         started: at,
         plan: None,
         gates: Vec::new(),
+        approvals: Approvals::default(),
         deferred: None,
         steps: vec![plan].into(),
         destroy: Vec::new(),
@@ -195,7 +158,7 @@ type Ended = Option<(Outcome, Option<Fault>)>;
 fn work(
     state: &mut EnvironmentState,
     deployment: &mut Deployment,
-    at: Timestamp,
+    (at, actor): (Timestamp, &Actor),
     event: &Event,
 ) -> Result<Ended, String> {
     match event {
@@ -227,6 +190,13 @@ fn work(
             let decide = StepKind::Decide { observation: None };
             push(deployment, "decide:1", decide, after("apply-resources"));
         }
+        Event::PlanOutdated { .. }
+        | Event::ApprovalRequested { .. }
+        | Event::ApprovalGiven { .. }
+        | Event::ApprovalWithdrawn { .. }
+        | Event::ApprovalRefused { .. }
+        | Event::ApprovalExpired { .. }
+        | Event::GlassBroken { .. } => approved(state, deployment, (at, actor), event)?,
         Event::GatePassed { gate, .. } => {
             let before = deployment.gates.len();
             deployment.gates.retain(|open| open.id != *gate);

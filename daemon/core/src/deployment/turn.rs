@@ -1,16 +1,16 @@
-//! Who begins: by the order of the queue, by schedules, and by calendars.
+//! Whose turn it is: by the order of the queue, by schedules, and by calendars.
 
-use super::event::{Event, Request, Schedule};
+use super::event::Event;
 use super::next::Intent;
-use super::state::{Deferral, Deployment, EnvironmentState, Outcome, Queued};
+use super::request::{Request, Schedule};
+use super::state::{Deferral, EnvironmentState, Outcome, Queued};
 use crate::Fault;
 use crate::Timestamp;
 use crate::calendar::{Decision, Outlook, Reason};
-use crate::plan::{Gate, GateCondition};
 use crate::seeded::{Bug, seeded};
 
 /// Why something does not begin now; none when it may.
-fn deferral(request: &Request, now: Timestamp, outlook: &Outlook) -> Option<Deferral> {
+pub(super) fn deferral(request: &Request, now: Timestamp, outlook: &Outlook) -> Option<Deferral> {
     if let Some(at) = request.schedule.not_before.filter(|at| *at > now) {
         return Some(Deferral { until: Some(at), reasons: vec![Reason::Scheduled { at }] });
     }
@@ -53,34 +53,6 @@ pub(super) fn whose_turn(
         }
     }
     intents
-}
-
-/// What follows from a gate of the active deployment. The calendar is asked last of
-/// all: what it says counts at the moment at which execution begins.
-pub(super) fn gate(
-    active: &Deployment,
-    gate: &Gate,
-    now: Timestamp,
-    outlook: &Outlook,
-) -> Vec<Intent> {
-    let deployment = active.id.clone();
-    let passed = Event::GatePassed { deployment: deployment.clone(), gate: gate.id.clone() };
-    match gate.condition {
-        GateCondition::NotBefore { at } if at <= now => vec![Intent::Append(passed)],
-        GateCondition::NotBefore { at } => vec![Intent::WakeAt(at)],
-        GateCondition::Signal => Vec::new(),
-        GateCondition::Calendar if active.gates.len() > 1 => Vec::new(),
-        GateCondition::Calendar => {
-            let Some(deferral) = deferral(&active.request, now, outlook) else {
-                return vec![Intent::Append(passed)];
-            };
-            let mut intents: Vec<Intent> = deferral.until.map(Intent::WakeAt).into_iter().collect();
-            if active.deferred.as_ref().is_none_or(|known| known.is_other(&deferral)) {
-                intents.push(Intent::Append(Event::DeploymentDeferred { deployment, deferral }));
-            }
-            intents
-        }
-    }
 }
 
 /// What is to be done about those whose time is over, and when the next one's is. What

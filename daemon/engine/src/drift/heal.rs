@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use deployd_core::calendar::Errand;
 use deployd_core::config::{Heal, WhenUnused};
 use deployd_core::deployment::{DeploymentRecord, Event, Mode, Origin, Request, Schedule, queue};
 use deployd_core::drift::{DriftReport, Healing, Unhealable, healing};
@@ -92,7 +93,7 @@ impl Inner {
         let store = &*self.ports.store;
         let set: DeploymentSet = content(store, "set", deployed.set).await?;
         let recorded: Plan = content(store, "plan", deployed.plan).await?;
-        let mut now = match self.plan(id, &entry.state, &set, "").await {
+        let mut now = match self.plan(id, &entry.state, &set, ("", Errand::Rollback)).await {
             Ok(planned) => planned.plan,
             Err(error @ (EngineError::Store(_) | EngineError::Conflict { .. })) => {
                 return Err(error);

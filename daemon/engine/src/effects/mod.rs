@@ -261,16 +261,18 @@ impl Work {
 
     async fn plan_step(&self) -> Result<Ended, EngineError> {
         let (environment, state) = (&self.environment, &self.state);
+        let errand = self.deployment.request.origin.errand();
         let mut planned = match &self.deployment.request.teardown {
             Some(teardown) => {
                 Box::pin(self.engine.teardown_plan(environment, state, teardown)).await?
             }
             None if let Some(of) = self.deployment.request.exact() => {
-                Box::pin(self.engine.exact_plan(environment, state, of)).await?
+                Box::pin(self.engine.exact_plan(environment, state, (of, errand))).await?
             }
             None => {
                 let set = self.set().await?;
-                Box::pin(self.engine.plan(environment, state, &set, &self.deployment.id.0)).await?
+                let of = (&*self.deployment.id.0, errand);
+                Box::pin(self.engine.plan(environment, state, &set, of)).await?
             }
         };
         // What others have changed is what this is for.

@@ -271,6 +271,7 @@ struct Told {
     #[serde(rename = "ref")]
     git_ref: Option<String>,
     commit: Option<String>,
+    author: Option<String>,
     committed_at: Option<Timestamp>,
     build_url: Option<String>,
     sequence: Option<u64>,
@@ -310,6 +311,7 @@ impl Inner {
             tag: told.tag,
             git_ref: told.git_ref,
             commit: told.commit,
+            author: told.author,
             committed_at: told.committed_at,
             build_url: told.build_url,
             sequence: told.sequence,

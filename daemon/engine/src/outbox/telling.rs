@@ -8,7 +8,7 @@ use deployd_core::outbox::{Attempt, Message};
 use deployd_core::ports::{Call, CallLog, Order, PluginInfo, Telling};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::DeploymentSet;
-use deployd_core::{Digest, Fault};
+use deployd_core::{DeploymentId, Digest, Fault};
 use serde_json::{Value, json};
 
 use super::turns::Turn;
@@ -39,7 +39,7 @@ impl Inner {
         }
         let (scope, log) = (scope(message), CallLog::default());
         let call = Call { plugin: &notifier.plugin, scope: &scope, log: &log };
-        let (event, config) = (self.event(message).await?, json!(spec.config));
+        let (event, config) = (self.event(message, spec).await?, json!(spec.config));
         let mut answer = None;
         for _ in 0..STEPS_MAX {
             let memory = message.memory.clone();
@@ -68,7 +68,11 @@ impl Inner {
 
     /// The event of a message, with what is found out when it is told: a link to look
     /// at, what to do about its fault, and the images that are deployed.
-    pub(super) async fn event(&self, message: &Message) -> Result<Value, EngineError> {
+    pub(super) async fn event(
+        &self,
+        message: &Message,
+        spec: &SubscriptionSpec,
+    ) -> Result<Value, EngineError> {
         let mut event = message.event.clone();
         let (Some(fields), Some(deployment)) = (event.as_object_mut(), message.deployment()) else {
             return Ok(event);
@@ -76,6 +80,10 @@ impl Inner {
         if let Some(base) = self.reached_at.get() {
             let base = base.trim_end_matches('/');
             fields.insert("link".to_owned(), json!(format!("{base}/#deployment={deployment}")));
+        }
+        if let Some(approver) = &spec.approver {
+            let link = self.approves(message, approver).await?;
+            fields.extend(link.map(|link| ("approve".to_owned(), json!(link))));
         }
         let fault = message.event.pointer("/data/fault").cloned();
         if let Some(fault) = fault.and_then(|fault| serde_json::from_value::<Fault>(fault).ok()) {
@@ -91,6 +99,24 @@ impl Inner {
             }
         }
         Ok(event)
+    }
+
+    /// The link by which a person approves what a message asks for; none where it asks
+    /// for nothing. Made when it is told, so that nobody finds it among what is kept.
+    async fn approves(
+        &self,
+        message: &Message,
+        approver: &str,
+    ) -> Result<Option<String>, EngineError> {
+        let text = |path: &str| message.event.pointer(path).and_then(Value::as_str);
+        let (Some("approval.requested"), Some(deployment), Some(plan)) =
+            (text("/type"), message.deployment(), text("/data/plan"))
+        else {
+            return Ok(None);
+        };
+        let (deployment, plan) = (DeploymentId(deployment.to_owned()), plan.parse());
+        let Ok(plan) = plan else { return Ok(None) };
+        self.approval_link(approver, &deployment, plan, message.created).await
     }
 
     /// The images of a set, with what was announced of them last.

@@ -69,7 +69,7 @@ impl Past<'_> {
             Err(error) => return Ok(part.without(missing(error)?)),
         };
         let (take_over, previous) = (self.plan.take_over_fields, self.plan.previous.clone());
-        let again = pinned_plan(&of, pinned.clone(), take_over, previous);
+        let again = pinned_plan(&of, pinned.clone(), take_over, previous, self.plan.gates.clone());
         let digest = |plan: &Plan| Digest::of_json(plan).map_err(EngineError::bug);
         let found = differences("plan", &json!(self.plan), &json!(again));
         Ok(part.compared(digest(&self.plan)?, digest(&again)?, found))

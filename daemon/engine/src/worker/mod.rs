@@ -179,6 +179,11 @@ impl Worker {
             }
             self.fresh = false;
         }
+        if !stopping && let Some(event) = self.engine.outdated(&entry).await? {
+            self.renew(now).await?;
+            self.append(&entry, vec![Record::from(event)]).await?;
+            return Ok(Round::Again);
+        }
         self.watch_over(&entry, stopping);
         let intents = self.intents(&entry.state, now).await?;
         // What is deferred until nobody knows when is rung for by calendars.

@@ -158,6 +158,7 @@ pub fn artifact_of(application: &str, workload: &str, version: &str) -> Artifact
         tag: Some(version.to_owned()),
         git_ref: Some("refs/heads/main".to_owned()),
         commit: None,
+        author: None,
         committed_at: None,
         build_url: None,
         sequence: None,

@@ -94,6 +94,7 @@ async fn announce(stage: &Stage, out: &mut Output) -> anyhow::Result<DeploymentI
             tag: image.tag.clone(),
             git_ref: Some("refs/heads/main".to_owned()),
             commit: Some("8d3f0a1c5b7e9d2f4a6b8c0e1d3f5a7b9c1e3d5f".to_owned()),
+            author: None,
             committed_at: None,
             build_url: None,
             sequence: None,

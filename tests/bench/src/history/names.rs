@@ -89,6 +89,7 @@ impl Place {
                 tag: Some(format!("1.{}", self.version)),
                 git_ref: Some("refs/heads/main".to_owned()),
                 commit: Some(commit),
+                author: None,
                 committed_at: Some(Timestamp(at - STAGE_MS)),
                 build_url: Some(format!("https://ci.test/builds/{}", self.version)),
                 sequence: Some(self.version),

@@ -1,5 +1,6 @@
 //! Deployments driven to their end by `next` and `transition` alone.
 
+mod approvals;
 mod begun;
 mod course;
 mod destroying;
@@ -58,8 +59,13 @@ impl<'a> World<'a> {
     }
 
     fn append(&mut self, event: Event) -> Result<(), Illegal> {
+        self.append_as("deployd", event)
+    }
+
+    fn append_as(&mut self, actor: &str, event: Event) -> Result<(), Illegal> {
+        let actor = Actor(actor.to_owned());
         let (state, record) =
-            transition(&environment(), self.state.clone(), self.now, &Actor::deployd(), &event)?;
+            transition(&environment(), self.state.clone(), self.now, &actor, &event)?;
         self.history.push((self.now, event));
         let mut changes = projection::Changes::default();
         changes.add(&environment(), &self.state, &state, record.as_ref()).unwrap();

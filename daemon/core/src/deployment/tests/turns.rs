@@ -6,7 +6,7 @@ use crate::calendar::{Decision, Reason};
 const OPENS: Timestamp = Timestamp(9_000_000);
 
 /// Closed until nine thousand seconds, but for going back.
-fn closed_at_first(now: Timestamp) -> Outlook {
+pub(super) fn closed_at_first(now: Timestamp) -> Outlook {
     if now >= OPENS {
         return Outlook::OPEN;
     }
@@ -25,7 +25,7 @@ fn rollback(id: &str, mode: Mode) -> Request {
 
 impl World<'_> {
     /// When a deployment was started, or ended.
-    fn when(&self, id: &str, kind: &str) -> Option<Timestamp> {
+    pub(super) fn when(&self, id: &str, kind: &str) -> Option<Timestamp> {
         let is = |event: &Event| event.kind() == kind && event.deployment().0 == id;
         self.history.iter().find(|(_, event)| is(event)).map(|(at, _)| *at)
     }

@@ -114,6 +114,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         request,
         started: Timestamp(0),
         plan: Some(Digest::of(b"plan")),
+        approvals: crate::approval::Approvals::default(),
         gates: Vec::new(),
         deferred: None,
         steps: steps.into(),

@@ -1,0 +1,84 @@
+//! What the active deployment waits for between its plan and its execution.
+
+use super::event::Event;
+use super::next::Intent;
+use super::state::Deployment;
+use super::turn::deferral;
+use crate::approval::rules;
+use crate::calendar::Outlook;
+use crate::plan::{Gate, GateCondition};
+use crate::seeded::{Bug, seeded};
+use crate::{Digest, Timestamp};
+
+/// What follows from its gates.
+///
+/// Approvals and calendars open together, when all of them hold: until then an approval
+/// can be withdrawn, and what calendars say counts at the moment at which execution
+/// begins.
+pub(super) fn gates(active: &Deployment, now: Timestamp, outlook: &Outlook) -> Vec<Intent> {
+    let Some(plan) = active.plan else { return Vec::new() };
+    let mut intents = Vec::new();
+    let mut waits = false;
+    for gate in &active.gates {
+        match &gate.condition {
+            GateCondition::NotBefore { at } if *at <= now => intents.push(pass(active, gate)),
+            GateCondition::NotBefore { at } => {
+                intents.push(Intent::WakeAt(*at));
+                waits = true;
+            }
+            GateCondition::Signal => waits = true,
+            GateCondition::Approval { rule } => waits |= !active.approvals.holds(rule, plan),
+            GateCondition::Calendar => {}
+        }
+    }
+    if let Some(intent) = ask(active, plan) {
+        return vec![intent];
+    }
+    intents.extend(rules(&active.gates).filter_map(|rule| {
+        let at = active.approvals.expires(rule, plan)?;
+        let (deployment, rule_name) = (active.id.clone(), rule.name.clone());
+        match active.approvals.holds(rule, plan) {
+            true => None,
+            false if at <= now && !seeded(Bug::ApprovalNeverExpires) => {
+                Some(Intent::Append(Event::ApprovalExpired { deployment, rule: rule_name }))
+            }
+            false => Some(Intent::WakeAt(at)),
+        }
+    }));
+    if waits {
+        return intents;
+    }
+    let is_calendar = |gate: &&Gate| gate.condition == GateCondition::Calendar;
+    if active.gates.iter().any(|gate| is_calendar(&gate))
+        && let Some(deferral) = deferral(&active.request, now, outlook)
+    {
+        intents.extend(deferral.until.map(Intent::WakeAt));
+        if active.deferred.as_ref().is_none_or(|known| known.is_other(&deferral)) {
+            let deployment = active.id.clone();
+            intents.push(Intent::Append(Event::DeploymentDeferred { deployment, deferral }));
+        }
+        return intents;
+    }
+    let together = active
+        .gates
+        .iter()
+        .filter(|gate| !matches!(gate.condition, GateCondition::NotBefore { .. }));
+    intents.extend(together.map(|gate| pass(active, gate)));
+    intents
+}
+
+fn pass(active: &Deployment, gate: &Gate) -> Intent {
+    let (deployment, gate) = (active.id.clone(), gate.id.clone());
+    Intent::Append(Event::GatePassed { deployment, gate })
+}
+
+/// That people are asked, unless they were for this plan. Those who were asked for
+/// another one learn of the difference.
+fn ask(active: &Deployment, plan: Digest) -> Option<Intent> {
+    rules(&active.gates).next()?;
+    let asked = active.approvals.asked.as_ref().map(|asked| asked.plan);
+    (asked != Some(plan)).then(|| {
+        let deployment = active.id.clone();
+        Intent::Append(Event::ApprovalRequested { deployment, plan, before: asked })
+    })
+}
