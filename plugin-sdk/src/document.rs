@@ -54,6 +54,7 @@ pub fn is_known_later(text: &str) -> bool {
         feature = "driver",
         feature = "check",
         feature = "notifier",
+        feature = "policy",
         feature = "receiver",
         feature = "strategy",
         feature = "teller",

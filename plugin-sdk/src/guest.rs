@@ -12,6 +12,8 @@ mod connected;
 pub mod driver;
 #[cfg(feature = "notifier")]
 pub mod notifier;
+#[cfg(feature = "policy")]
+pub mod policy;
 #[cfg(feature = "receiver")]
 pub mod receiver;
 #[cfg(feature = "strategy")]
@@ -29,6 +31,7 @@ mod wasi;
     feature = "check",
     feature = "driver",
     feature = "notifier",
+    feature = "policy",
     feature = "receiver",
     feature = "strategy",
     feature = "teller",
@@ -89,6 +92,7 @@ macro_rules! shared_conversions {
     feature = "check",
     feature = "driver",
     feature = "notifier",
+    feature = "policy",
     feature = "receiver",
     feature = "strategy",
     feature = "teller",
@@ -100,6 +104,7 @@ use shared_conversions;
     feature = "check",
     feature = "driver",
     feature = "notifier",
+    feature = "policy",
     feature = "receiver",
     feature = "strategy",
     feature = "teller",

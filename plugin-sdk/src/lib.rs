@@ -12,6 +12,7 @@
 //! | `teller` (a notifier that reads answers) | [`teller::Teller`] | [`export_teller!`] |
 //! | `receiver` | [`receiver::Receiver`] | [`export_receiver!`] |
 //! | `check` | [`check::Check`] | [`export_check!`] |
+//! | `policy` | [`policy::Policy`] | [`export_policy!`] |
 //!
 //! ```
 //! use deployd_plugin_sdk::driver::{Driver, Progress, Provisioned, Removal, Request};
@@ -65,6 +66,7 @@ mod memory;
 pub mod name;
 pub mod net;
 pub mod notifier;
+pub mod policy;
 pub mod receiver;
 mod scope;
 pub mod secret;

@@ -13,6 +13,8 @@ mod order;
 mod ownership;
 mod placeholders;
 mod plugin;
+mod policy;
+mod selector;
 mod subscription;
 mod workload;
 mod world;
@@ -137,6 +139,7 @@ fn one(entry: &Entry, world: &World<'_>) -> Vec<Problem> {
         DocumentKind::Hook => hook::check,
         DocumentKind::Calendar => calendar::check,
         DocumentKind::Group => group::check,
+        DocumentKind::Policy => policy::check,
         DocumentKind::Workload => workload::check,
     };
     check(entry, world, &mut problems);

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use deployd_core::config::{
     API_VERSION, ApplicationSpec, CalendarSpec, DocumentKind, Envelope, EnvironmentSpec,
-    EnvironmentTypeSpec, GroupSpec, HookSpec, PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    EnvironmentTypeSpec, GroupSpec, HookSpec, PluginSpec, PolicySpec, ResourceDefinitionSpec,
+    SubscriptionSpec,
 };
 use deployd_core::score::{SCORE_VERSION, Workload};
 use schemars::JsonSchema;
@@ -52,6 +53,7 @@ fn generate(kind: DocumentKind) -> Value {
         DocumentKind::Hook => envelope::<HookSpec>(kind),
         DocumentKind::Calendar => envelope::<CalendarSpec>(kind),
         DocumentKind::Group => envelope::<GroupSpec>(kind),
+        DocumentKind::Policy => envelope::<PolicySpec>(kind),
         DocumentKind::Workload => {
             let mut schema = root::<Workload>();
             head(&mut schema, kind, "Score workload", None);

@@ -37,6 +37,7 @@ pub mod matching;
 pub mod notice;
 pub mod outbox;
 pub mod plan;
+pub mod policy;
 pub mod ports;
 pub mod quarantine;
 pub mod rehearsal;

@@ -42,6 +42,16 @@ pub fn known_later(what: &str) -> String {
 
 const KNOWN_LATER: &str = "(known after provisioning: ";
 
+/// Whether there is such a text anywhere in a document.
+pub fn is_known_later(document: &Value) -> bool {
+    match document {
+        Value::String(text) => text.contains(KNOWN_LATER),
+        Value::Array(list) => list.iter().any(is_known_later),
+        Value::Object(map) => map.values().any(is_known_later),
+        _ => false,
+    }
+}
+
 /// A text with another where an output is not known yet.
 pub fn known_now(text: &str, instead: &str) -> String {
     let mut rest = text;

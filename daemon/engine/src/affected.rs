@@ -77,13 +77,15 @@ impl Inner {
             DocumentKind::Subscription
             | DocumentKind::Hook
             | DocumentKind::Calendar
-            | DocumentKind::Group => Vec::new(),
+            | DocumentKind::Group
+            | DocumentKind::Policy => Vec::new(),
             DocumentKind::Environment => {
                 let message = "an environment is taken away with what it has: deployd env delete";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
             DocumentKind::Application | DocumentKind::EnvironmentType | DocumentKind::Workload => {
-                let message = "expected a ResourceDefinition, a Plugin, a Subscription, a Hook, a Calendar or a Group";
+                let message = "expected a ResourceDefinition, a Plugin, a Subscription, a Hook, \
+                               a Calendar, a Group or a Policy";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
         };
@@ -280,6 +282,11 @@ impl Configuration {
         for (name, spec) in &self.hooks {
             if spec.receiver.plugin == *plugin {
                 users.insert(format!("Hook {name}"));
+            }
+        }
+        for (name, spec) in &self.policies {
+            if spec.plugin == *plugin {
+                users.insert(format!("Policy {name}"));
             }
         }
         users.into_iter().collect()

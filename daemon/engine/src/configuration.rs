@@ -7,7 +7,7 @@ use deployd_core::audit::marks;
 use deployd_core::calendar::{Calendar, Calendars};
 use deployd_core::config::{
     ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
-    GroupSpec, HookSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    GroupSpec, HookSpec, PolicySpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
@@ -341,6 +341,7 @@ pub(crate) struct Configuration {
     pub(crate) hooks: BTreeMap<Name, HookSpec>,
     pub(crate) calendars: Calendars,
     pub(crate) groups: BTreeMap<Name, GroupSpec>,
+    pub(crate) policies: BTreeMap<Name, PolicySpec>,
 }
 
 impl Configuration {
@@ -383,6 +384,9 @@ impl Configuration {
                         Calendar::unreadable(&d.spec, &wrong)
                     });
                     self.calendars.calendars.insert(d.metadata.name, calendar);
+                }
+                Document::Policy(d) => {
+                    self.policies.insert(d.metadata.name, d.spec);
                 }
             }
         }

@@ -339,7 +339,8 @@ fn is_used(key: &DocumentKey, record: &DeploymentRecord, plan: &Plan) -> bool {
         | DocumentKind::Subscription
         | DocumentKind::Hook
         | DocumentKind::Calendar
-        | DocumentKind::Group => false,
+        | DocumentKind::Group
+        | DocumentKind::Policy => false,
     }
 }
 

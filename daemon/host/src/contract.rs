@@ -7,8 +7,8 @@ use wasmparser::{Encoding, FuncValidatorAllocations, Parser, Payload, ValidPaylo
 use wasmtime::component::Component;
 
 use crate::bindings::{
-    check_v0_1, driver_v0_1, notifier_v0_1, notifier_v0_2, receiver_v0_1, strategy_v0_1,
-    templater_v0_1,
+    check_v0_1, driver_v0_1, notifier_v0_1, notifier_v0_2, policy_v0_1, receiver_v0_1,
+    strategy_v0_1, templater_v0_1,
 };
 use crate::engine;
 use crate::interfaces::{http, wasi};
@@ -38,7 +38,7 @@ const CONNECTED: &[&str] = &[
 ];
 
 /// All that this daemon hosts. A second track of a kind is a second line.
-const HOSTED: [Contract; 7] = [
+const HOSTED: [Contract; 8] = [
     Contract {
         kind: PluginKind::Driver,
         interface: "deployd:driver/driver",
@@ -87,6 +87,13 @@ const HOSTED: [Contract; 7] = [
         version: "0.1.0",
         imports: CONNECTED,
         link: check_v0_1::link,
+    },
+    Contract {
+        kind: PluginKind::Policy,
+        interface: "deployd:policy/policy",
+        version: "0.1.0",
+        imports: PURE,
+        link: policy_v0_1::link,
     },
 ];
 

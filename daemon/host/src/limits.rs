@@ -114,6 +114,9 @@ pub const NOTIFIER_MEMORY_BYTES: usize = 4 * KIB;
 /// Documents of one delivery: a registry tells of a push of many tags at once, and
 /// as many artifacts are announced together.
 pub const RECEIVED_DOCUMENTS: usize = 100;
+/// Violations of one evaluation: a dozen for each of the most rules that the shipped
+/// policy takes. The deployment's record keeps fewer.
+pub const VIOLATIONS: usize = 1000;
 /// A strategy's state: it is recorded with every decision.
 pub const STRATEGY_STATE_BYTES: usize = 64 * KIB;
 /// A driver's state: it is recorded with the resource, and stands in the

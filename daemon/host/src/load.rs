@@ -198,11 +198,13 @@ fn check_config(
 ) -> Vec<ConfigError> {
     let Some(config) = registration.config else { return Vec::new() };
     // The schema of a driver is that of its inputs, that of a check is for what
-    // environment types configure, and that of a receiver for what hooks do.
+    // environment types configure, that of a receiver for what hooks do, and that of a
+    // policy for params.
     let elsewhere = match registration.kind {
         PluginKind::Driver => Some(("a driver", "inputs of a ResourceDefinition")),
         PluginKind::Check => Some(("a check", "the config of a check of an EnvironmentType")),
         PluginKind::Receiver => Some(("a receiver", "the config of a Hook")),
+        PluginKind::Policy => Some(("a policy", "the params of a Policy")),
         PluginKind::Templater | PluginKind::Strategy | PluginKind::Notifier => None,
     };
     if let Some((who, place)) = elsewhere {

@@ -132,12 +132,13 @@ impl Manifest {
             "notifier" => PluginKind::Notifier,
             "receiver" => PluginKind::Receiver,
             "check" => PluginKind::Check,
+            "policy" => PluginKind::Policy,
             other => {
                 return Err(invalid(
                     Some(form.kind.span().start),
                     format!(
                         "kind {other:?} is none that this daemon hosts; \
-                         expected driver, templater, strategy, notifier, receiver or check"
+                         expected driver, templater, strategy, notifier, receiver, check or policy"
                     ),
                 ));
             }

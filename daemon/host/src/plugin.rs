@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::{EffectLevel, HostGrant, PluginKind};
+use deployd_core::policy::Violation;
 use deployd_core::ports::{
     CheckOutcome, CheckRequest, Decision, Delivery, DriverPlan, DriverRequest, NotifierRequest,
     PluginRef, Progress, Provisioned, Removal, RenderInput, StrategyContext, Telling, TellingStep,
@@ -110,6 +111,7 @@ pub(crate) enum Exports {
     Notifier(Box<dyn NotifierExports>),
     Receiver(Box<dyn ReceiverExports>),
     Check(Box<dyn CheckExports>),
+    Policy(Box<dyn PolicyExports>),
 }
 
 impl Exports {
@@ -121,6 +123,7 @@ impl Exports {
             Self::Notifier(exports) => exports.try_instance(session).await,
             Self::Receiver(exports) => exports.try_instance(session).await,
             Self::Check(exports) => exports.try_instance(session).await,
+            Self::Policy(exports) => exports.try_instance(session).await,
         }
     }
 }
@@ -233,4 +236,17 @@ pub(crate) trait CheckExports: Send + Sync {
         session: Session<'_>,
         request: &CheckRequest,
     ) -> Result<CheckOutcome, Fault>;
+}
+
+/// A policy of any track.
+#[async_trait]
+pub(crate) trait PolicyExports: Send + Sync {
+    async fn try_instance(&self, session: Session<'_>) -> Result<(), Fault>;
+
+    async fn evaluate(
+        &self,
+        session: Session<'_>,
+        input: &Value,
+        params: &Value,
+    ) -> Result<Vec<Violation>, Fault>;
 }

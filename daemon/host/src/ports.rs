@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::config::PluginKind;
+use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Call, CheckOutcome, CheckRequest, Checks, Decision, Delivery, DriverPlan, DriverRequest,
-    Drivers, NotifierRequest, Notifiers, PluginRef, Progress, Provisioned, Receivers, Removal,
-    RenderInput, Strategies, StrategyContext, Telling, TellingStep, Templaters,
+    Drivers, NotifierRequest, Notifiers, PluginRef, Policies, Progress, Provisioned, Receivers,
+    Removal, RenderInput, Strategies, StrategyContext, Telling, TellingStep, Templaters,
 };
 use serde_json::Value;
 
@@ -139,5 +140,18 @@ impl Checks for PluginHost {
         // It may start something, such as a suite of tests.
         session.has_effects = true;
         exports!(plugin, Check).run(session, request).await
+    }
+}
+
+#[async_trait]
+impl Policies for PluginHost {
+    async fn evaluate(
+        &self,
+        call: Call<'_>,
+        input: &Value,
+        params: &Value,
+    ) -> Result<Vec<Violation>, Fault> {
+        let (plugin, session) = self.session(call, PluginKind::Policy, "evaluate")?;
+        exports!(plugin, Policy).evaluate(session, input, params).await
     }
 }

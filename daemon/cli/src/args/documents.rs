@@ -156,7 +156,7 @@ Examples:
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DocumentsArgs {
     /// Only of this kind: Application, Environment, EnvironmentType, ResourceDefinition, Plugin,
-    /// Subscription, Hook, Calendar, Group, Workload
+    /// Subscription, Hook, Calendar, Group, Policy, Workload
     #[arg(long, value_parser = kind)]
     pub kind: Option<deployd_core::config::DocumentKind>,
     /// Or else what to do.

@@ -1,9 +1,10 @@
 //! Calendars.
 
 use deployd_core::calendar::Calendar;
-use deployd_core::config::{CalendarSpec, DocumentKind};
+use deployd_core::config::CalendarSpec;
 use serde_json::Value;
 
+use super::selector::selects;
 use super::{Entry, World};
 use crate::path::Path;
 use crate::problem::Problem;
@@ -27,18 +28,4 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
         let path = Path::from_pointer(&wrong.pointer);
         Problem::at_value(path, shown::shorten(&wrong.found), wrong.expected)
     }));
-}
-
-/// Names of what is not there would keep a freeze from holding, and nobody would
-/// see it. Environments come and go; what they are named is not looked up.
-fn selects(path: &Path, selector: Option<&Value>, world: &World<'_>, problems: &mut Vec<Problem>) {
-    for (field, kind) in [
-        ("applications", DocumentKind::Application),
-        ("environmentTypes", DocumentKind::EnvironmentType),
-    ] {
-        let names = selector.and_then(|selector| selector.get(field)).and_then(Value::as_array);
-        for (place, name) in names.into_iter().flatten().enumerate() {
-            world.refer((kind, None), path.then(field).then(place), name.as_str(), problems);
-        }
-    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::read::{Calendar, Window};
 use super::reason::{Closure, Reason};
 use super::spans::{Span, union, without};
-use crate::config::{CalendarSelector, RollbackRule, WindowEffect};
+use crate::config::{EnvironmentSelector, RollbackRule, WindowEffect};
 use crate::{Actor, EnvironmentId, Name, Timestamp};
 
 /// How far is looked for the next change, farther each time that there is none. What
@@ -29,11 +29,8 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     /// Whether a selector selects it.
-    pub(super) fn is_in(&self, selector: &CalendarSelector) -> bool {
-        let fits = |list: &[Name], name: &Name| list.is_empty() || list.contains(name);
-        fits(&selector.applications, &self.environment.application)
-            && fits(&selector.environments, &self.environment.environment)
-            && fits(&selector.environment_types, self.environment_type)
+    pub(super) fn is_in(&self, selector: &EnvironmentSelector) -> bool {
+        selector.selects(self.environment, self.environment_type)
     }
 }
 

@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::spans::Span;
 use crate::Name;
 use crate::config::{
-    CalendarFreeze, CalendarSelector, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect,
+    CalendarFreeze, CalendarSpec, CalendarWindow, EnvironmentSelector, RollbackRule, WindowEffect,
 };
 
 /// What is wrong with a field of a calendar, as no schema can say it.
@@ -33,7 +33,7 @@ impl Wrong {
 /// A calendar that can be evaluated.
 #[derive(Debug, Clone)]
 pub struct Calendar {
-    pub(super) selector: CalendarSelector,
+    pub(super) selector: EnvironmentSelector,
     pub(super) rollbacks: RollbackRule,
     pub(super) zone_name: String,
     pub(super) windows: Vec<Window>,
@@ -59,7 +59,7 @@ pub(super) struct Freeze {
     pub(super) name: Name,
     pub(super) reason: Option<String>,
     pub(super) span: Span,
-    pub(super) except: Vec<CalendarSelector>,
+    pub(super) except: Vec<EnvironmentSelector>,
 }
 
 impl Calendar {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::EnvironmentSelector;
 use crate::Name;
 
 /// Windows of one calendar: more than anybody keeps in mind. Each is looked at when
@@ -35,8 +36,8 @@ const LENGTH: &str = "^([1-9][0-9]?d)?([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CalendarSpec {
     /// For which environments it is; all when not given.
-    #[serde(default, skip_serializing_if = "CalendarSelector::is_all")]
-    pub selector: CalendarSelector,
+    #[serde(default, skip_serializing_if = "EnvironmentSelector::is_all")]
+    pub selector: EnvironmentSelector,
     /// The time zone of all times in it, by its IANA name: `Europe/Berlin`.
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
@@ -52,28 +53,6 @@ pub struct CalendarSpec {
     /// Whether it holds for going back to what ran before, and for healing drift.
     #[serde(default, skip_serializing_if = "RollbackRule::is_exempt")]
     pub rollbacks: RollbackRule,
-}
-
-/// Which environments: those that fit every list that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CalendarSelector {
-    /// Of one of these applications.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub applications: Vec<Name>,
-    /// With one of these names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub environments: Vec<Name>,
-    /// Of one of these types.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub environment_types: Vec<Name>,
-}
-
-impl CalendarSelector {
-    /// Whether it is for all environments.
-    pub fn is_all(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// A time that comes again.
@@ -131,7 +110,7 @@ pub struct CalendarFreeze {
     /// Environments for which it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = EXCEPTIONS_MAX))]
-    pub except: Vec<CalendarSelector>,
+    pub except: Vec<EnvironmentSelector>,
 }
 
 /// Whether what goes back has to wait as well.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApplicationSpec, CalendarSpec, EnvironmentSpec, EnvironmentTypeSpec, GroupSpec, HookSpec,
-    PluginSpec, ResourceDefinitionSpec, SubscriptionSpec,
+    PluginSpec, PolicySpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use crate::Name;
 use crate::score::Workload;
@@ -39,13 +39,15 @@ pub enum DocumentKind {
     Calendar,
     /// Who belongs together.
     Group,
+    /// What deployments may not be like.
+    Policy,
     /// A Score document.
     Workload,
 }
 
 impl DocumentKind {
     /// All kinds, in the order in which documents of them are applied.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Plugin,
         Self::EnvironmentType,
         Self::ResourceDefinition,
@@ -56,6 +58,7 @@ impl DocumentKind {
         Self::Hook,
         Self::Calendar,
         Self::Group,
+        Self::Policy,
     ];
 }
 
@@ -140,6 +143,8 @@ pub enum Document {
     Calendar(Envelope<CalendarSpec>),
     /// Who belongs together.
     Group(Envelope<GroupSpec>),
+    /// What deployments may not be like.
+    Policy(Envelope<PolicySpec>),
     /// A Score document of an application.
     Workload(ApplicationWorkload),
 }
@@ -173,6 +178,7 @@ impl Document {
             Self::Hook(d) => (DocumentKind::Hook, None, &d.metadata.name),
             Self::Calendar(d) => (DocumentKind::Calendar, None, &d.metadata.name),
             Self::Group(d) => (DocumentKind::Group, None, &d.metadata.name),
+            Self::Policy(d) => (DocumentKind::Policy, None, &d.metadata.name),
             Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
         };
         DocumentKey { kind, application: application.cloned(), name: name.clone() }
@@ -192,6 +198,7 @@ impl Document {
             DocumentKind::Hook => Self::Hook(serde_json::from_slice(bytes)?),
             DocumentKind::Calendar => Self::Calendar(serde_json::from_slice(bytes)?),
             DocumentKind::Group => Self::Group(serde_json::from_slice(bytes)?),
+            DocumentKind::Policy => Self::Policy(serde_json::from_slice(bytes)?),
             DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
         })
     }

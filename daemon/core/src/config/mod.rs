@@ -16,16 +16,16 @@ mod environment;
 mod group;
 mod hook;
 mod plugin;
+mod policy;
 mod resource_definition;
+mod selector;
 mod subscription;
 mod time_to_live;
 
 pub use afterwards::{AfterwardsSpec, OnDegradation};
 pub use application::{ApplicationSpec, ArtifactRule, Promotion, Stage, StageBefore, StartRule};
 pub use approval::{ApprovalRule, Exclusion};
-pub use calendar::{
-    CalendarFreeze, CalendarSelector, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect,
-};
+pub use calendar::{CalendarFreeze, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect};
 pub use check::{CheckChoice, CheckTiming};
 pub use details::{DetailsSpec, InvalidRetention, Retention};
 pub use document::{
@@ -42,6 +42,8 @@ pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,
     PluginKind, PluginSource, PluginSpec,
 };
+pub use policy::{Exemption, PolicySpec, RULE_CHARS_MAX};
 pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
+pub use selector::EnvironmentSelector;
 pub use subscription::{SubscriptionSpec, glob_matches};
 pub use time_to_live::{InvalidTimeToLive, TimeToLive};

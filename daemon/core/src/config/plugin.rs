@@ -26,6 +26,8 @@ pub enum PluginKind {
     Receiver,
     /// Measures whether what is rolled out is as it should be.
     Check,
+    /// Says what deployments may not be like.
+    Policy,
 }
 
 impl std::fmt::Display for PluginKind {
@@ -37,6 +39,7 @@ impl std::fmt::Display for PluginKind {
             Self::Notifier => "notifier",
             Self::Receiver => "receiver",
             Self::Check => "check",
+            Self::Policy => "policy",
         })
     }
 }

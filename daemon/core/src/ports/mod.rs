@@ -28,8 +28,9 @@ pub use observed::{
 };
 pub use plugins::{
     Call, CallLog, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel,
-    LogLine, NotifierRequest, Notifiers, PLUGIN_BUSY, PluginRef, Progress, Provisioned, Receivers,
-    Removal, RenderInput, Scope, Strategies, StrategyContext, Telling, TellingStep, Templaters,
+    LogLine, NotifierRequest, Notifiers, PLUGIN_BUSY, PluginRef, Policies, Progress, Provisioned,
+    Receivers, Removal, RenderInput, Scope, Strategies, StrategyContext, Telling, TellingStep,
+    Templaters,
 };
 pub use registries::{Registries, RegistryAccess};
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Answer;
+use crate::policy::Violation;
 use crate::{Digest, Fault};
 
 /// The code of the fault when a call was not begun, because other calls had taken
@@ -345,4 +346,16 @@ pub trait Receivers: Send + Sync + 'static {
         delivery: &Delivery,
         config: &Value,
     ) -> Result<Vec<Value>, Fault>;
+}
+
+/// Policies.
+#[async_trait]
+pub trait Policies: Send + Sync + 'static {
+    /// What is wrong with a deployment; nothing, if all is right.
+    async fn evaluate(
+        &self,
+        call: Call<'_>,
+        input: &Value,
+        params: &Value,
+    ) -> Result<Vec<Violation>, Fault>;
 }

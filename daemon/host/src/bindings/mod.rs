@@ -6,6 +6,7 @@ pub(crate) mod driver_v0_1;
 pub(crate) mod host_v0_1;
 pub(crate) mod notifier_v0_1;
 pub(crate) mod notifier_v0_2;
+pub(crate) mod policy_v0_1;
 mod pure;
 pub(crate) mod receiver_v0_1;
 pub(crate) mod strategy_v0_1;

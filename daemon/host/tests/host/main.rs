@@ -22,6 +22,7 @@ mod loading;
 mod net;
 mod notifiers;
 mod object_store;
+mod policies;
 mod postgres;
 mod quarantine;
 mod receivers;

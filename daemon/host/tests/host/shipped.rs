@@ -81,6 +81,7 @@ fn each_has_a_test() {
             include_str!("dns.rs"),
             include_str!("notifiers.rs"),
             include_str!("object_store.rs"),
+            include_str!("policies.rs"),
             include_str!("receivers.rs"),
         ];
         assert!(tests.iter().any(|test| test.contains(&loaded)), "no call of {}", one.manifest.id);
