@@ -21,8 +21,25 @@ const ROLLOUT: Operation =
 const STYLE: Operation =
     Operation::new(Get, "/page.css", Open, "getPageStyle", "How the page looks");
 
+const APPROVE: Operation = Operation::new(
+    Get,
+    "/approve",
+    Open,
+    "getApprovalPage",
+    "The page to which links of messages lead; it shows what would be approved",
+);
+
+const APPROVE_SCRIPT: Operation =
+    Operation::new(Get, "/approve.js", Open, "getApprovalPageScript", "What that page does");
+
 pub(crate) fn operations(operations: Operations) -> Operations {
-    operations.add(PAGE, page).add(SCRIPT, script).add(ROLLOUT, rollout).add(STYLE, style)
+    operations
+        .add(PAGE, page)
+        .add(SCRIPT, script)
+        .add(ROLLOUT, rollout)
+        .add(STYLE, style)
+        .add(APPROVE, approve)
+        .add(APPROVE_SCRIPT, approve_script)
 }
 
 async fn page(_: Api, _: Asked) -> Result<Text<Html>, Box<Problem>> {
@@ -35,6 +52,14 @@ async fn script(_: Api, _: Asked) -> Result<Text<JavaScript>, Box<Problem>> {
 
 async fn rollout(_: Api, _: Asked) -> Result<Text<JavaScript>, Box<Problem>> {
     Ok(Text::new(include_str!("page/rollout.js")))
+}
+
+async fn approve(_: Api, _: Asked) -> Result<Text<Html>, Box<Problem>> {
+    Ok(Text::new(include_str!("page/approve.html")))
+}
+
+async fn approve_script(_: Api, _: Asked) -> Result<Text<JavaScript>, Box<Problem>> {
+    Ok(Text::new(include_str!("page/approve.js")))
 }
 
 async fn style(_: Api, _: Asked) -> Result<Text<Css>, Box<Problem>> {

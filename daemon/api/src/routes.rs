@@ -1,6 +1,7 @@
 //! All operations, and the router made of them.
 
 mod answers;
+mod approvals;
 mod archives;
 mod artifacts;
 mod audit;
@@ -51,6 +52,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(debug::operations)
         .with(progress::operations)
         .with(answers::operations)
+        .with(approvals::operations)
         .with(repeat::operations)
         .with(archives::operations)
         .with(environments::operations)

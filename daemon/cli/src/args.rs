@@ -1,5 +1,6 @@
 //! The command line: every command, its arguments and its help.
 
+mod approvals;
 mod archives;
 mod audit;
 mod calendar;
@@ -22,6 +23,11 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use approvals::{
+    ApprovalsCommand, ApprovalsDelegateArgs, ApprovalsListArgs, ApprovalsShowArgs,
+    ApprovalsUndelegateArgs, ApprovalsWithdrawArgs, ApproveArgs, RefuseArgs, ReviewsCloseArgs,
+    ReviewsCommand, ReviewsListArgs,
+};
 pub use archives::{ExportArgs, ExportCommand, ImportArgs};
 pub use audit::AuditArgs;
 pub use calendar::{
@@ -185,6 +191,16 @@ pub enum ClientCommand {
     Resume(ResumeArgs),
     /// Bring what runs in one environment to another; or have a rollout go on without waiting
     Promote(PromoteArgs),
+    /// Agree to the plan of a deployment that waits for it
+    Approve(ApproveArgs),
+    /// Do not agree: the deployment ends
+    Refuse(RefuseArgs),
+    /// See what waits for approvals, and who approves in whose place
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    /// Look at what went on without approvals
+    #[command(subcommand)]
+    Reviews(ReviewsCommand),
     /// Show how versions move through an application's environments
     #[command(subcommand)]
     Flow(FlowCommand),

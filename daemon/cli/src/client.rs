@@ -1,5 +1,6 @@
 //! A client of the HTTP interface.
 
+mod approvals;
 mod archives;
 mod audit;
 mod calendar;

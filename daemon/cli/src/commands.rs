@@ -1,5 +1,6 @@
 //! What the client's commands do.
 
+mod approvals;
 mod archives;
 mod artifacts;
 mod audit;
@@ -152,6 +153,10 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
             deployments::steer(context, args.steered, Steering::Resume).await
         }
         ClientCommand::Promote(args) => flow::promote(context, args).await,
+        ClientCommand::Approve(args) => approvals::approve(context, args).await,
+        ClientCommand::Refuse(args) => approvals::refuse(context, args).await,
+        ClientCommand::Approvals(command) => approvals::approvals(context, command).await,
+        ClientCommand::Reviews(command) => approvals::reviews(context, command).await,
         ClientCommand::Flow(command) => flow::flow(context, command).await,
         ClientCommand::Why(args) => flow::why(context, args).await,
         ClientCommand::Retry(args) => {

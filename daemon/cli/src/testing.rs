@@ -208,6 +208,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         started: Timestamp(1_000_500),
         plan: Some(Digest::of(b"plan")),
         gates: Vec::new(),
+        approvals: Default::default(),
         deferred: None,
         steps: steps.into(),
         destroy: Vec::new(),

@@ -84,7 +84,6 @@ use deployd_core::ports::{
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
-pub use approvals::ApprovalLink;
 pub use debug::DEBUG_LINES_MAX;
 pub use dora::DoraFilter;
 pub use error::{EngineError, Problem};

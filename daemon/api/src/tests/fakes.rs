@@ -31,10 +31,14 @@ pub(super) struct Outside {
     links: Mutex<BTreeMap<SecretRef, Link>>,
     rotations: AtomicU64,
     ticks: AtomicU64,
+    sent: Sent,
 }
 
-pub(super) fn ports(store: MemoryStore) -> Ports {
-    let outside = Arc::new(Outside::default());
+/// Bodies that were sent to others.
+pub(super) type Sent = Arc<Mutex<Vec<Vec<u8>>>>;
+
+pub(super) fn ports(store: MemoryStore, sent: Sent) -> Ports {
+    let outside = Arc::new(Outside { sent, ..Outside::default() });
     Ports {
         store: Arc::new(store),
         vault: outside.clone(),
@@ -330,7 +334,8 @@ impl Notifiers for Outside {
 
 #[async_trait]
 impl Sender for Outside {
-    async fn send(&self, _: Outgoing) -> Result<Answer, Fault> {
+    async fn send(&self, outgoing: Outgoing) -> Result<Answer, Fault> {
+        self.sent.lock().unwrap().push(outgoing.body);
         Ok(Answer { status: 204, ..Answer::default() })
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use deployd_core::approval::{BreakGlassRequest, DelegateRequest};
 use deployd_core::ports::{IdempotencyKey, Store as _, StoreError};
-use deployd_core::{Actor, Digest};
+use deployd_core::{Actor, DeploymentId, Digest};
+use deployd_engine::Caller;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -208,6 +210,51 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             stage.deployed().await;
             let path = "/v1/environments/shop/development/delete";
             Write::json(path, &json!({"comment": "a"}), &json!({})).leaves(202, "deployment-queued")
+        }
+        "decideApproval" | "breakGlass" => {
+            let (id, plan) = stage.asks().await;
+            let says = |reason: &str| match operation.id {
+                "breakGlass" => json!({"plan": plan, "reason": reason}),
+                _ => json!({"plan": plan, "reason": reason, "decision": "approve"}),
+            };
+            let event =
+                if operation.id == "breakGlass" { "glass-broken" } else { "approval-given" };
+            let verb = if operation.id == "breakGlass" { "break-glass" } else { "approval" };
+            Write::json(deployment(verb, &id), &says("a"), &says("b")).leaves(202, event)
+        }
+        "reviewDeployment" => {
+            let (id, plan) = stage.asks().await;
+            let ana = Caller::new(Actor("ana".into()));
+            let request = BreakGlassRequest { plan: plan.parse().unwrap(), reason: "a".into() };
+            stage.api.engine().break_glass(&ana, &DeploymentId(id.clone()), request).await.unwrap();
+            let found = |text: &str| json!({"finding": text});
+            Write::json(deployment("review", &id), &found("a"), &found("b"))
+                .leaves(200, "deployment-reviewed")
+        }
+        "undelegateApprovals" => {
+            let admin = Caller::new(Actor("admin".into()));
+            let until = stage.api.engine().now().plus_ms(86_400_000);
+            let (bob, request) = (Actor("bob".into()), DelegateRequest { until });
+            stage.api.engine().delegate(&admin, &bob, request).await.unwrap();
+            Write::bare("/v1/delegations/bob").leaves(204, "approvals-undelegated")
+        }
+        "lookAtApprovalLink" | "useApprovalLink" => {
+            let link = stage.link().await;
+            let says = |reason: &str| match operation.id {
+                "useApprovalLink" => json!({"link": link, "decision": "approve", "reason": reason}),
+                _ => json!({"link": format!("{link}{reason}")}),
+            };
+            let write = Write::json(operation.path, &says(""), &says("b"));
+            match operation.id {
+                "useApprovalLink" => write.leaves(202, "approval-given"),
+                _ => write,
+            }
+        }
+        "delegateApprovals" => {
+            let until =
+                |days: u64| json!({"until": stage.api.engine().now().plus_ms(days * 86_400_000)});
+            Write::json("/v1/delegations/bob", &until(1), &until(2))
+                .leaves(200, "approvals-delegated")
         }
         "removeDocument" => {
             Write::bare("/v1/documents/Subscription/ci").leaves(200, "document-removed")

@@ -75,6 +75,7 @@ pub(super) struct Stage {
     pub(super) router: Router,
     pub(super) store: MemoryStore,
     ports: Ports,
+    sent: fakes::Sent,
     tokens: BTreeMap<TokenScope, String>,
     document: Value,
 }
@@ -136,7 +137,8 @@ impl Stage {
 
     pub(super) async fn with(options: Options) -> Self {
         let store = MemoryStore::new();
-        let ports = fakes::ports(store.clone());
+        let sent = fakes::Sent::default();
+        let ports = fakes::ports(store.clone(), sent.clone());
         let engine = Engine::new(ports.clone());
         engine.start().await.unwrap();
         let caller = Caller::new(Actor("test".into()));
@@ -149,7 +151,7 @@ impl Stage {
         let api = Api::new(engine, options);
         let router = crate::router(api.clone());
         let document = api.shared().openapi.clone();
-        Self { api, router, store, ports, tokens, document }
+        Self { api, router, store, ports, sent, tokens, document }
     }
 
     /// Requests are answered by another process from now on, as after a restart.
@@ -230,6 +232,42 @@ impl Stage {
         self.get(&format!("/v1/deployments/{id}/events")).send().await.is(200, "");
         let digest = deployd_core::Digest::of(b"stays");
         format!("registry.test/shop/frontend@{digest}")
+    }
+
+    /// A deployment that waits for the approval of anybody, and its plan.
+    pub(super) async fn asks(&self) -> (String, String) {
+        let asks = "plugin: rolling}, approvals: [{name: release, count: 2, exclude: []}]}";
+        let platform = PLATFORM.replace("plugin: rolling}}", asks);
+        let told = r#"events: ["approval.*"], approver: ana"#;
+        let platform = platform.replace(r#"events: ["deployment.*"]"#, told);
+        self.apply(&[("platform.yaml", &platform)]).await.is(200, "");
+        let digest = deployd_core::Digest::of(b"asks");
+        let artifact = json!({
+            "repository": "registry.test/shop/frontend", "digest": digest, "ref": "refs/heads/main",
+        });
+        let announced = self.post("/v1/artifacts").json(&artifact).send().await.is(200, "").json();
+        let id = announced["routes"][0]["deployment"].as_str().unwrap().to_owned();
+        loop {
+            let waiting = self.get("/v1/approvals").send().await.is(200, "").json();
+            if let Some(plan) = waiting[0]["plan"].as_str() {
+                return (id, plan.to_owned());
+            }
+        }
+    }
+
+    /// The link by which Ana approves what waits.
+    pub(super) async fn link(&self) -> String {
+        self.api.engine().reached_at("https://deployd.test".to_owned());
+        self.asks().await;
+        loop {
+            self.get("/v1/approvals").send().await.is(200, "");
+            let sent = self.sent.lock().unwrap().clone();
+            let events = sent.iter().filter_map(|body| serde_json::from_slice::<Value>(body).ok());
+            let mut links = events.filter_map(|event| event["approve"].as_str().map(str::to_owned));
+            if let Some(link) = links.next() {
+                return link.split_once('#').unwrap().1.to_owned();
+            }
+        }
     }
 
     /// A deployment whose strategy is configured: `endless`, `pauses` or `fails`.

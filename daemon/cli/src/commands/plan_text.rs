@@ -128,7 +128,8 @@ fn foreseen(output: &mut Output, rollout: &RolloutPreview) -> Result<(), CliErro
     Ok(())
 }
 
-fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
+/// What is done with resources.
+pub(super) fn resources(output: &mut Output, plan: &Plan) -> Result<(), CliError> {
     let mut table = Table::new(["resource", "action", "driver", "what"]);
     for (uid, resource) in &plan.resources {
         let name = plan.graph.nodes.get(uid).map_or_else(|| uid.to_string(), |n| n.key.to_string());

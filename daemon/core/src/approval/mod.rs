@@ -12,7 +12,8 @@ mod view;
 pub use standing::{Candidate, Delegation, Excluded, NotYours, Voice, aliases, voice};
 pub use view::{
     ApprovalDecision, ApprovalGate, ApprovalRequest, ApprovalView, BreakGlassRequest, ChangedPlan,
-    DelegateRequest, Review, ReviewRequest, Waiting,
+    DelegateRequest, LINK_CHARS_MAX, LinkDecision, LinkLook, LinkView, Review, ReviewRequest,
+    Waiting,
 };
 
 use std::collections::BTreeSet;

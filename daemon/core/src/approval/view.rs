@@ -13,6 +13,9 @@ use crate::{Actor, DeploymentId, Digest, EnvironmentId, Timestamp};
 /// Characters of a reason: some sentences.
 const REASON_CHARS_MAX: usize = 1_000;
 
+/// Characters of a link; ours have 500.
+pub const LINK_CHARS_MAX: usize = 2_000;
+
 /// What somebody says to a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -167,4 +170,38 @@ pub struct Review {
     /// What they have found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
+}
+
+/// The link of a message, by which one person approves one plan once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkLook {
+    /// What comes after `#` in it.
+    #[schemars(length(min = 1, max = LINK_CHARS_MAX))]
+    pub link: String,
+}
+
+/// What somebody decides by a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkDecision {
+    /// What comes after `#` in it.
+    #[schemars(length(min = 1, max = LINK_CHARS_MAX))]
+    pub link: String,
+    /// What.
+    pub decision: ApprovalDecision,
+    /// Why; needed where it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = REASON_CHARS_MAX))]
+    pub reason: Option<String>,
+}
+
+/// What a link would approve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkView {
+    /// In whose name.
+    pub approver: Actor,
+    /// What.
+    #[serde(flatten)]
+    pub approval: ApprovalView,
 }

@@ -1,13 +1,14 @@
 //! Links by which one person approves one plan, once.
 //!
 //! A link is in a message to that person alone (`Subscription.approver`). It says who
-//! approves what until when, and is signed with a key that never leaves the vault;
+//! approves what until when (after `#`, so that no server and no proxy on the way has
+//! it in a log), and is signed with a key that never leaves the vault;
 //! nothing is stored of it but that it was used. Opening it shows what would be
 //! approved, and approves nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deployd_core::approval::{ApprovalDecision, ApprovalRequest, ApprovalView};
+use deployd_core::approval::{ApprovalRequest, LINK_CHARS_MAX, LinkDecision, LinkView};
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::ports::{Index, Put};
 use deployd_core::{Actor, DeploymentId, Digest, Fault, Timestamp};
@@ -25,20 +26,17 @@ const USED: Index = Index("approval-links-used");
 /// away for a weekend.
 const LINK_MS: u64 = 3 * 24 * 3_600_000;
 
-/// The longest text that is taken for a link; ours have 300 bytes.
-const LINK_BYTES_MAX: usize = 2_000;
-
 /// What a link says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApprovalLink {
+struct Link {
     /// Who approves.
-    pub approver: Actor,
+    approver: Actor,
     /// Which deployment.
-    pub deployment: DeploymentId,
+    deployment: DeploymentId,
     /// With which plan.
-    pub plan: Digest,
+    plan: Digest,
     /// Until when.
-    pub until: Timestamp,
+    until: Timestamp,
 }
 
 /// That a link is used.
@@ -49,10 +47,7 @@ pub(super) struct Used {
 
 impl Engine {
     /// What a link would approve, for who has it. Nothing is approved by looking.
-    pub async fn approval_link(
-        &self,
-        text: &str,
-    ) -> Result<(ApprovalLink, ApprovalView), EngineError> {
+    pub async fn approval_link(&self, text: &str) -> Result<LinkView, EngineError> {
         let link = self.inner.read_link(text).await?;
         self.inner.not_used(text).await?;
         let caller = Caller::new(link.approver.clone());
@@ -60,20 +55,23 @@ impl Engine {
         if view.waiting.plan != link.plan {
             return Err(refused("its plan has changed since: another message has the new link"));
         }
-        Ok((link, view))
+        Ok(LinkView { approver: link.approver, approval: view })
     }
 
     /// Approves what a link says, once.
     pub async fn approve_by_link(
         &self,
-        text: &str,
-        source: Option<deployd_core::journal::Source>,
-        decision: ApprovalDecision,
-        reason: Option<String>,
+        caller: &Caller,
+        request: LinkDecision,
     ) -> Result<DeploymentRecord, EngineError> {
-        let link = self.inner.read_link(text).await?;
-        let used = self.inner.not_used(text).await?;
-        let caller = Caller { source, ..Caller::new(link.approver) };
+        // A repeat finds its answer before it finds that the link was used.
+        if let Some(answer) = self.inner.asked_before(caller).await? {
+            return Ok(answer);
+        }
+        let LinkDecision { link: text, decision, reason } = request;
+        let link = self.inner.read_link(&text).await?;
+        let used = self.inner.not_used(&text).await?;
+        let caller = Caller { actor: link.approver, ..caller.clone() };
         let request = ApprovalRequest { plan: link.plan, decision, reason };
         self.decide_by(&caller, &link.deployment, request, Some(used)).await
     }
@@ -90,7 +88,7 @@ impl Inner {
         at: Timestamp,
     ) -> Result<Option<String>, EngineError> {
         let Some(base) = self.reached_at.get() else { return Ok(None) };
-        let link = ApprovalLink {
+        let link = Link {
             approver: Actor(approver.to_owned()),
             deployment: deployment.clone(),
             plan,
@@ -99,21 +97,21 @@ impl Inner {
         let says = serde_json::to_vec(&link).map_err(EngineError::bug)?;
         let mac = self.signs_links().await?.chain_update(&says).finalize().into_bytes();
         let text = [says.as_slice(), mac.as_slice()].map(|part| URL_SAFE_NO_PAD.encode(part));
-        Ok(Some(format!("{}/approve/{}", base.trim_end_matches('/'), text.join("."))))
+        Ok(Some(format!("{}/approve#{}", base.trim_end_matches('/'), text.join("."))))
     }
 
-    async fn read_link(&self, text: &str) -> Result<ApprovalLink, EngineError> {
+    async fn read_link(&self, text: &str) -> Result<Link, EngineError> {
         let wrong = || refused("it is not one of ours, or not whole");
         let (says, mac) = text
             .split_once('.')
-            .filter(|_| text.len() <= LINK_BYTES_MAX)
+            .filter(|_| text.len() <= LINK_CHARS_MAX)
             .and_then(|(says, mac)| {
                 Some((URL_SAFE_NO_PAD.decode(says).ok()?, URL_SAFE_NO_PAD.decode(mac).ok()?))
             })
             .ok_or_else(wrong)?;
         // In constant time.
         self.signs_links().await?.chain_update(&says).verify_slice(&mac).map_err(|_| wrong())?;
-        let link: ApprovalLink = serde_json::from_slice(&says).map_err(|_| wrong())?;
+        let link: Link = serde_json::from_slice(&says).map_err(|_| wrong())?;
         if link.until <= self.ports.clock.now() {
             return Err(refused("its time is over; approve with `deployd approve`"));
         }

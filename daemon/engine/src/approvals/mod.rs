@@ -25,7 +25,6 @@ use crate::journal::until_no_conflict;
 use crate::records::{content, get, head_of_deployment, put};
 use crate::{Caller, Engine, EngineError, Inner};
 
-pub use links::ApprovalLink;
 use links::Used;
 use reviews::REVIEWS;
 

@@ -13,6 +13,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod answers;
+mod approvals;
 mod archives;
 mod audit;
 mod calendars;

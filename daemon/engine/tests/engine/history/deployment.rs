@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::agreement::Agreement;
+
 /// A step is begun this often at most.
 const ATTEMPTS_MAX: u64 = 8;
 
@@ -71,6 +73,8 @@ pub(super) struct Deployment {
     pub(super) teardown: bool,
     /// Whether some of what it has stays.
     pub(super) keeps: bool,
+    /// Who has to agree to it, and who has.
+    pub(super) agreement: Agreement,
     /// What the strategy said last.
     action: String,
     /// Whether somebody has paused it.
@@ -166,6 +170,9 @@ impl Deployment {
             !self.held || !(name.starts_with("decide:") || name.starts_with("rollout:")),
             || format!("I7: {name} has begun while it is paused"),
         )?;
+        ensure(name == "plan" || is_closing(&name) || self.agreement.is_open(), || {
+            format!("I12: {name} has begun before its gates were open")
+        })?;
         self.in_order(&name, there)?;
         let key = text(body, "key").to_owned();
         let step = Step { key, attempts: attempts + 1, status: Status::Running };
@@ -284,6 +291,7 @@ impl Deployment {
 
     pub(super) fn planned(&mut self, body: &Value) -> Verdict {
         self.ended_well("plan")?;
+        self.agreement.planned(body);
         ensure(self.expected_plan.as_deref().is_none_or(|p| p == text(body, "plan")), || {
             format!("I12: {} is executed, and {:?} was approved", body["plan"], self.expected_plan)
         })?;
@@ -303,6 +311,17 @@ impl Deployment {
             }
             self.destroy.push(name);
         }
+        Ok(())
+    }
+
+    /// The plan is made once more, as if it had never been.
+    pub(super) fn planned_again(&mut self) -> Verdict {
+        let begun = self.steps.keys().find(|name| *name != "plan");
+        ensure(begun.is_none(), || format!("I12: planned again when {begun:?} had begun"))?;
+        self.steps.clear();
+        self.resources.clear();
+        self.destroy.clear();
+        self.unsafe_destroys.clear();
         Ok(())
     }
 

@@ -78,9 +78,14 @@ impl Judge {
                         )
                     })?;
                     if let Some(name) = stream.strip_prefix("environment/") {
-                        self.event(name, &record.event.body).map_err(|fault| {
-                            format!("{stream} {} {}: {fault}", record.version.0, record.event.kind)
-                        })?;
+                        self.event(name, &record.event.actor.0, &record.event.body).map_err(
+                            |fault| {
+                                format!(
+                                    "{stream} {} {}: {fault}",
+                                    record.version.0, record.event.kind
+                                )
+                            },
+                        )?;
                     }
                 }
                 self.messages.extend(messages.iter().cloned());
@@ -134,7 +139,7 @@ impl Judge {
         }
     }
 
-    fn event(&mut self, name: &str, body: &Value) -> Verdict {
+    fn event(&mut self, name: &str, actor: &str, body: &Value) -> Verdict {
         let text = |field: &str| body[field].as_str().unwrap_or_default();
         let id = text("deployment").to_owned();
         let environment = self.environments.entry(name.to_owned()).or_default();
@@ -189,7 +194,13 @@ impl Judge {
         let step = text("step");
         match text("type") {
             "deployment-planned" => active.planned(body)?,
-            "gate-passed" => {}
+            "gate-passed" => active.agreement.passed(text("gate"))?,
+            "plan-outdated" => active.planned_again()?,
+            "approval-requested" => {}
+            "approval-given" => active.agreement.given(actor, body),
+            "approval-withdrawn" => active.agreement.withdrawn(actor),
+            "glass-broken" => active.agreement.broken(body),
+            "approval-refused" | "approval-expired" => active.cancel()?,
             "step-started" => {
                 let owner = (name.to_owned(), id, step.to_owned());
                 let known = self.keys.entry(text("key").to_owned()).or_insert(owner.clone());

@@ -2,6 +2,7 @@
 //! judge of it. The judge reads events as documents and knows nothing of the
 //! code that made them: what it says does not become wrong with it.
 
+mod agreement;
 mod deployment;
 mod judge;
 #[cfg(test)]
