@@ -218,7 +218,8 @@ fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSe
     if let Access::Needs(_) = operation.access {
         codes.extend([Code::Unauthenticated, Code::Forbidden]);
     }
-    if operation.repeats == Repeats::Delivery {
+    // Who needs no token is judged by what is sent.
+    if operation.verb.writes() && operation.access == Access::Open {
         codes.push(Code::Denied);
     }
     if operation.path.contains('{') || operation.looks_up || operation.verb.writes() {

@@ -18,7 +18,7 @@ function item(list, text) {
 async function ask(path, body) {
   const answer = await fetch(path, {
     method: "POST",
-    headers: { "content-type": "application/json", "idempotency-key": crypto.randomUUID() },
+    headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
   });
   const found = await answer.json();

@@ -214,7 +214,7 @@ async fn look(
     asked: Asked<Nothing, Nothing, Json<LinkLook>>,
 ) -> Result<Found<LinkView>, Box<Problem>> {
     let Json(LinkLook { link }) = asked.body;
-    Ok(Found(api.engine().approval_link(&link).await?))
+    Ok(Found(api.engine().approval_link(&asked.caller, &link).await?))
 }
 
 async fn by_link(api: Api, asked: Asked<Nothing, Nothing, Json<LinkDecision>>) -> Decided {

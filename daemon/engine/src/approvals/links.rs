@@ -10,12 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deployd_core::approval::{ApprovalRequest, LINK_CHARS_MAX, LinkDecision, LinkView};
 use deployd_core::deployment::DeploymentRecord;
-use deployd_core::ports::{Index, Put};
+use deployd_core::ports::{Batch, Index, Put};
 use deployd_core::{Actor, DeploymentId, Digest, Fault, Timestamp};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::journal::until_no_conflict;
 use crate::records::{get, put};
 use crate::{Caller, Engine, EngineError, Inner};
 
@@ -46,16 +47,26 @@ pub(super) struct Used {
 }
 
 impl Engine {
-    /// What a link would approve, for who has it. Nothing is approved by looking.
-    pub async fn approval_link(&self, text: &str) -> Result<LinkView, EngineError> {
-        let link = self.inner.read_link(text).await?;
-        self.inner.not_used(text).await?;
-        let caller = Caller::new(link.approver.clone());
-        let view = self.approval(&caller, &link.deployment).await?;
-        if view.waiting.plan != link.plan {
+    /// What a link would approve, for who has it. Nothing is approved by looking, and
+    /// nothing stored but the answer, for a repeat.
+    pub async fn approval_link(
+        &self,
+        caller: &Caller,
+        text: &str,
+    ) -> Result<LinkView, EngineError> {
+        let inner = &self.inner;
+        if let Some(answer) = inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let link = inner.read_link(text).await?;
+        inner.not_used(text).await?;
+        let approver = Caller::new(link.approver.clone());
+        let approval = self.approval(&approver, &link.deployment).await?;
+        if approval.waiting.plan != link.plan {
             return Err(refused("its plan has changed since: another message has the new link"));
         }
-        Ok(LinkView { approver: link.approver, approval: view })
+        let view = LinkView { approver: link.approver, approval };
+        until_no_conflict(|| inner.commit(caller, view.clone(), Batch::default(), &[])).await
     }
 
     /// Approves what a link says, once.
@@ -64,14 +75,15 @@ impl Engine {
         caller: &Caller,
         request: LinkDecision,
     ) -> Result<DeploymentRecord, EngineError> {
-        // A repeat finds its answer before it finds that the link was used.
-        if let Some(answer) = self.inner.asked_before(caller).await? {
-            return Ok(answer);
-        }
         let LinkDecision { link: text, decision, reason } = request;
         let link = self.inner.read_link(&text).await?;
-        let used = self.inner.not_used(&text).await?;
+        let used = self.inner.not_used(&text).await;
         let caller = Caller { actor: link.approver, ..caller.clone() };
+        // A repeat has its answer from the moment at which the link is used.
+        if let Some(answer) = self.inner.asked_before(&caller).await? {
+            return Ok(answer);
+        }
+        let used = used?;
         let request = ApprovalRequest { plan: link.plan, decision, reason };
         self.decide_by(&caller, &link.deployment, request, Some(used)).await
     }

@@ -144,7 +144,12 @@ impl Engine {
             };
             let mut beside = Batch::default();
             if let Some(link) = &link {
-                beside.puts.push(self.inner.used_once(link).await?);
+                let used = self.inner.used_once(link).await;
+                // It may have been used by what this is a repeat of.
+                if let Some(answer) = self.inner.asked_before(caller).await? {
+                    return Ok(answer);
+                }
+                beside.puts.push(used?);
             }
             self.inner.ask_beside(caller, &place, &entry, &[event], beside).await
         })

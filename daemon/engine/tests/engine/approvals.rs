@@ -284,7 +284,7 @@ async fn a_link_approves_one_plan_once_and_only_by_being_used() {
     // Nobody finds it in what is kept.
     let kept = stage.world.messages(None).await;
     assert!(kept.iter().all(|message| !message.event.to_string().contains(&link)));
-    let view = stage.engine.approval_link(&link).await.unwrap();
+    let view = stage.engine.approval_link(&who("anonymous"), &link).await.unwrap();
     assert_eq!((view.approver.0.as_str(), view.approval.waiting.gates[0].missing), ("ana", 2));
     let used = |link: &str| LinkDecision {
         link: link.to_owned(),
