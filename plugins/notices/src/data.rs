@@ -24,6 +24,10 @@ pub struct Data {
     pub message: Option<String>,
     /// What it waits for before it begins.
     pub gates: Vec<Gate>,
+    /// Who has agreed, or has not.
+    pub by: Option<String>,
+    /// What people are asked to agree to.
+    pub approvals: Vec<Asked>,
     /// What a check for drift has found.
     pub summary: Option<Summary>,
     /// Findings that are new.
@@ -71,6 +75,28 @@ impl Gate {
     /// Whether it may be open already: calendars are asked before each deployment.
     pub fn is_of_calendars(&self) -> bool {
         self.condition.kind == "calendar"
+    }
+}
+
+/// How many have yet to agree to a deployment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// The rule that asks for it.
+    pub rule: String,
+    /// Groups and people who may; everybody who may approve at all, when empty.
+    pub of: Vec<String>,
+    /// How many are missing.
+    pub missing: u64,
+}
+
+impl Asked {
+    /// For a person.
+    pub fn text(&self) -> String {
+        match self.of.as_slice() {
+            [] => format!("{}: {} more", self.rule, self.missing),
+            of => format!("{}: {} more of {}", self.rule, self.missing, of.join(", ")),
+        }
     }
 }
 

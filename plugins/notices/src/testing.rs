@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 /// Types of events that the daemon tells of, and one of a later daemon.
-pub const TYPES: [&str; 21] = [
+pub const TYPES: [&str; 27] = [
     "deployment.queued",
     "deployment.started",
     "deployment.planned",
@@ -28,6 +28,12 @@ pub const TYPES: [&str; 21] = [
     "drift.gone",
     "drift.healing-given-up",
     "approval.requested",
+    "approval.given",
+    "approval.withdrawn",
+    "approval.refused",
+    "approval.expired",
+    "approval.bypassed",
+    "something.requested",
 ];
 
 /// Cases of each property.

@@ -62,8 +62,20 @@ fn titles_say_what_happened_where() {
         ),
         (
             "approval.requested",
+            deployment.clone(),
+            "shop/production, deployment 7 waits for approval",
+            Mood::Asks,
+        ),
+        (
+            "approval.bypassed",
+            deployment.clone(),
+            "shop/production, deployment 7 goes on without approvals",
+            Mood::Asks,
+        ),
+        (
+            "something.requested",
             deployment,
-            "shop/production, deployment 7 tells: approval requested",
+            "shop/production, deployment 7 tells: something requested",
             Mood::Asks,
         ),
     ] {
@@ -93,6 +105,19 @@ fn who_is_to_let_it_begin_reads_what_it_waits_for() {
     let gates = json!([{"message": "two approvals"}, {"message": "the change board"}]);
     let notice = Notice::of(&event("deployment.planned", &json!({"gates": gates}))).unwrap();
     assert_eq!(notice.message.as_deref(), Some("two approvals\nthe change board"));
+}
+
+#[test]
+fn who_is_asked_to_approve_reads_how_many_are_missing() {
+    let approvals = json!([{"rule": "release", "of": ["sre", "ada"], "missing": 2},
+        {"rule": "security", "of": [], "missing": 0}]);
+    let data = json!({"approvals": approvals});
+    let notice = Notice::of(&event("approval.requested", &data)).unwrap();
+    assert_eq!(notice.message.as_deref(), Some("release: 2 more of sre, ada"));
+    let data = json!({"by": "bob", "message": "not today"});
+    let notice = Notice::of(&event("approval.refused", &data)).unwrap();
+    assert_eq!(notice.message.as_deref(), Some("not today"));
+    assert!(notice.facts.contains(&("Said by", "bob".to_owned())));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What an event means.
 
-use crate::data::Data;
+use crate::data::{Asked, Data};
 use crate::version_of;
 use deployd_plugin_sdk::Fault;
 use deployd_plugin_sdk::notifier::Event;
@@ -64,12 +64,16 @@ impl Notice {
         };
         let (verb, mood) = meaning(&event.r#type, &data);
         let waits: Vec<String> = data.gates.into_iter().map(|gate| gate.message).collect();
+        let asked = data.approvals.iter().filter(|one| one.missing > 0).map(Asked::text);
+        let asked = (event.r#type == "approval.requested").then(|| asked.collect::<Vec<_>>());
+        let waits = asked.unwrap_or(waits);
         let message = data
             .message
             .or(data.fault.as_ref().map(|fault| fault.message.clone()))
             .or((!waits.is_empty()).then(|| waits.join("\n")));
         let mut facts = Vec::new();
         facts.extend(data.actor.map(|actor| ("By", clipped(&actor, TEXT_CHARS))));
+        facts.extend(data.by.map(|by| ("Said by", clipped(&by, TEXT_CHARS))));
         facts.extend(data.origin.and_then(|origin| {
             let why = match origin.kind.as_str() {
                 "artifact" => "a new image",
@@ -120,6 +124,12 @@ fn meaning(event: &str, data: &Data) -> (String, Mood) {
         "deployment.cancelled" => ("was cancelled", Mood::Neutral),
         "deployment.superseded" => ("has given way to a newer one", Mood::Neutral),
         "deployment.needs-operator" => ("needs an operator", Mood::Asks),
+        "approval.requested" => ("waits for approval", Mood::Asks),
+        "approval.given" => ("was approved", Mood::Good),
+        "approval.withdrawn" => ("is approved by one less", Mood::Neutral),
+        "approval.refused" => ("was refused", Mood::Bad),
+        "approval.expired" => ("was not approved in time", Mood::Bad),
+        "approval.bypassed" => ("goes on without approvals", Mood::Asks),
         "teardown.queued" => ("is to be taken away", Mood::Busy),
         "teardown.started" => ("is being taken away", Mood::Busy),
         "teardown.planned" => ("is being taken away: the plan is made", Mood::Busy),

@@ -263,8 +263,8 @@ impl Stage {
             self.get("/v1/approvals").send().await.is(200, "");
             let sent = self.sent.lock().unwrap().clone();
             let events = sent.iter().filter_map(|body| serde_json::from_slice::<Value>(body).ok());
-            let mut links = events.filter_map(|event| event["approve"].as_str().map(str::to_owned));
-            if let Some(link) = links.next() {
+            let mut links = events.filter_map(|event| event["link"].as_str().map(str::to_owned));
+            if let Some(link) = links.find(|link| link.contains("/approve#")) {
                 return link.split_once('#').unwrap().1.to_owned();
             }
         }

@@ -83,7 +83,8 @@ impl Inner {
         }
         if let Some(approver) = &spec.approver {
             let link = self.approves(message, approver).await?;
-            fields.extend(link.map(|link| ("approve".to_owned(), json!(link))));
+            // Where they look at it, and approve.
+            fields.extend(link.map(|link| ("link".to_owned(), json!(link))));
         }
         let fault = message.event.pointer("/data/fault").cloned();
         if let Some(fault) = fault.and_then(|fault| serde_json::from_value::<Fault>(fault).ok()) {

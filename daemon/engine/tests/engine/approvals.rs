@@ -279,7 +279,8 @@ async fn a_link_approves_one_plan_once_and_only_by_being_used() {
     stage.all_told().await;
     let events: Vec<Value> =
         stage.world.receivers().received.iter().map(|received| received.event()).collect();
-    let sent = events.iter().find_map(|event| event["approve"].as_str()).unwrap().to_owned();
+    let asked = events.iter().find(|event| event["type"] == "approval.requested").unwrap();
+    let sent = asked["link"].as_str().unwrap().to_owned();
     let link = sent.strip_prefix("https://deployd.test/approve#").unwrap().to_owned();
     // Nobody finds it in what is kept.
     let kept = stage.world.messages(None).await;
