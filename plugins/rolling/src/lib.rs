@@ -10,6 +10,9 @@
 //!     batch: ordered          # or all: everything at once
 //!     max_parallel: 2         # of a batch, at most so many at once
 //!     partition: 25           # after 25 % of the workloads, a person promotes
+//!     after: [end-to-end]     # checks once every workload is ready,
+//!     for: 5m                 # for so long at least
+//!     on_inconclusive: pause  # or roll-back: when checks can't tell
 //!     on_failure: roll-back   # or stop: a person decides
 //! ```
 //!
@@ -24,7 +27,7 @@ mod batches;
 
 use deployd_plugin_sdk::strategy::{Action, Context, Decision, Observation, STABLE, Strategy};
 use deployd_plugin_sdk::{Fault, Log, export_strategy};
-use rollout::{Deadlines, Millis, OnFailure, Program, Programmed, State};
+use rollout::{Checked, Deadlines, Millis, OnFailure, OnInconclusive, Program, Programmed, State};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -42,6 +45,10 @@ struct Config {
     batch: Batch,
     max_parallel: Option<u32>,
     partition: Option<u32>,
+    after: Vec<String>,
+    #[serde(rename = "for")]
+    duration: Millis,
+    on_inconclusive: OnInconclusive,
     on_failure: OnFailure,
 }
 
@@ -53,6 +60,9 @@ impl Default for Config {
             batch: Batch::Ordered,
             max_parallel: None,
             partition: None,
+            after: Vec::new(),
+            duration: Millis(0),
+            on_inconclusive: OnInconclusive::Pause,
             on_failure: OnFailure::RollBack,
         }
     }
@@ -99,12 +109,22 @@ impl Programmed for Config {
                 program.pause(format!("{applied} of {all} workloads are ready: promote to go on"));
             }
         }
+        let checked = Checked {
+            track: STABLE.to_owned(),
+            baseline: None,
+            workloads: context.workloads.iter().map(|workload| workload.name.clone()).collect(),
+        };
+        program.check(&context.config.after, &checked, context.config.duration);
         program.act(Action::Complete, "every workload is ready");
         Ok(program)
     }
 
     fn on_failure(&self) -> OnFailure {
         self.on_failure
+    }
+
+    fn on_inconclusive(&self) -> OnInconclusive {
+        self.on_inconclusive
     }
 }
 

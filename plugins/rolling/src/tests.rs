@@ -176,6 +176,24 @@ fn after_its_part_of_the_workloads_a_person_promotes() {
 }
 
 #[test]
+fn what_is_ready_is_checked_before_it_counts_and_goes_back_when_that_fails() {
+    let config = json!({"batch": "all", "after": ["end-to-end"], "for": "1m"});
+    let ready = vec![Observation::done(); 2];
+    let actions = run(&config, &ready);
+    assert!(
+        matches!(&actions[2], Action::RunChecks { track, checks, .. }
+            if track.as_deref() == Some("stable") && checks == &["end-to-end"]),
+        "{actions:?}"
+    );
+    let with = |last: Observation| {
+        let observations: Vec<Observation> = ready.iter().cloned().chain([last]).collect();
+        run(&config, &observations).pop().unwrap()
+    };
+    assert_eq!(with(Observation::done()), Action::Complete);
+    assert!(matches!(with(Observation::failed("check-failed", "no")), Action::RollBack { .. }));
+}
+
+#[test]
 fn promoting_all_beforehand_leaves_the_pause_out() {
     let promoted = Observation::Promoted { scope: Promotion::All };
     // The first batch is still waited for: nobody can promote what is not there.
@@ -196,7 +214,8 @@ fn promoting_all_beforehand_leaves_the_pause_out() {
 fn each_setting_of_the_schema_is_read() {
     let config = json!({
         "deadline": "5m", "deadlines": {"search": "1h"}, "batch": "all", "max_parallel": 2,
-        "partition": 25, "on_failure": "stop",
+        "partition": 25, "on_failure": "stop", "after": ["end-to-end"], "for": "5m",
+        "on_inconclusive": "roll-back",
     });
     testing::context::<Config>(&config, &json!([])).unwrap();
     let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
@@ -223,12 +242,14 @@ proptest! {
         stop in any::<bool>(),
         max_parallel in 1..4_u32,
         partition in 1..101_u32,
+        checked in any::<bool>(),
     ) {
         let config = json!({
             "batch": if all { "all" } else { "ordered" },
             "on_failure": if stop { "stop" } else { "roll-back" },
             "max_parallel": max_parallel,
             "partition": partition,
+            "after": if checked { json!(["end-to-end"]) } else { json!([]) },
         });
         let rules = Rules { ordered: !all, proportional: true };
         let run = drive::<Rolling>(&config, &workloads, &chances, rules);
