@@ -1,10 +1,13 @@
-//! Who may do what: bearer tokens and their scopes.
+//! Who may do what: the one place that is asked, for every operation.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use deployd_core::Actor;
+use deployd_core::access::{Action, Reach, Resource};
+use deployd_core::config::DocumentKey;
 use deployd_core::journal::Source;
-use deployd_core::views::{TokenScope, TokenView};
+use deployd_core::{Actor, EnvironmentId, Name};
+use deployd_engine::{Bearer, Rights};
 use http::request::Parts;
 use http::{HeaderMap, header};
 
@@ -12,36 +15,43 @@ use crate::api::Api;
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::problem::{Code, Problem};
 use crate::source::source;
+use crate::target::{Request, Target};
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing: it says nothing that is anybody's business.
     Open,
-    /// A token with this scope, or a wider one.
-    Needs(TokenScope),
+    /// Somebody who is known, whatever they may do.
+    Known,
+    /// Somebody who may do this, to what the request is about.
+    Needs(Action, Target),
 }
 
-/// A scope, as it is written.
-pub(crate) fn scope_name(scope: TokenScope) -> &'static str {
-    match scope {
-        TokenScope::Read => "read",
-        TokenScope::Ci => "ci",
-        TokenScope::Deploy => "deploy",
-        TokenScope::Admin => "admin",
-    }
+/// Somebody who is known.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    /// Who.
+    pub(crate) bearer: Bearer,
+    /// What they may do; none where they may do everywhere what they ask for.
+    limits: Option<Arc<Rights>>,
+    operation: String,
+    source: Source,
 }
 
-/// The token of a request to an operation; none where it needs none.
+/// Who asks for an operation; none where it needs nobody. Who may do it nowhere is
+/// refused: nothing more of the request has been read.
 ///
 /// What is refused is journalled before it is answered.
-pub(crate) async fn authorize(
+pub(crate) async fn authenticate(
     api: &Api,
     access: Access,
     parts: &Parts,
     operation: &str,
-) -> Result<Option<TokenView>, Box<Problem>> {
-    let Access::Needs(needed) = access else { return Ok(None) };
+) -> Result<Option<Asker>, Box<Problem>> {
+    if access == Access::Open {
+        return Ok(None);
+    }
     let secret = match bearer(&parts.headers) {
         Ok(secret) => secret,
         Err(problem) => {
@@ -49,21 +59,107 @@ pub(crate) async fn authorize(
             return Err(problem);
         }
     };
-    let Some(token) = api.engine().authenticate(secret).await? else {
+    let Some(bearer) = api.engine().authenticate(secret).await? else {
         refused(api, None, parts, &format!("{operation}: unknown token")).await;
-        let detail = "The token is not known; it may have been revoked.";
+        let detail = "The token is not known; it may have been revoked, or its time is over.";
         return Err(challenged(detail, r#"Bearer realm="deployd", error="invalid_token""#));
     };
-    if token.scope >= needed {
-        return Ok(Some(token));
+    let (operation, source) = (operation.to_owned(), source(parts));
+    let mut asker = Asker { bearer, limits: None, operation, source };
+    let Access::Needs(action, target) = access else { return Ok(Some(asker)) };
+    if asker.bearer.own(action).is_some() {
+        return Ok(Some(asker));
     }
-    let (has, needs) = (scope_name(token.scope), scope_name(needed));
-    let actor = Actor(token.name.to_string());
-    refused(api, Some(actor), parts, &format!("{operation}: scope {has}, needs {needs}")).await;
-    let detail = format!("This needs a token of scope {needs}; this one has {has}.");
-    let mut problem = Problem::new(Code::Forbidden, detail);
-    problem.challenge = Some(r#"Bearer realm="deployd", error="insufficient_scope""#);
-    Err(problem)
+    let rights = api.engine().rights(&asker.bearer).await?;
+    let reach = rights.reach(action);
+    // What is asked for may be another action: the body says so.
+    let reads_body = target == Target::ToDeploy && !rights.reach(Action::Promote).is_nowhere();
+    if reach.is_nowhere() && !reads_body {
+        return Err(asker.refuse(api, action, None, &rights.roles_with(action)).await);
+    }
+    if !matches!(reach, Reach::Everywhere(_)) {
+        asker.limits = Some(Arc::new(rights));
+    }
+    Ok(Some(asker))
+}
+
+/// Whether somebody may do to what a request is about what they ask for.
+pub(crate) async fn authorize(
+    api: &Api,
+    access: Access,
+    asker: &Asker,
+    parts: &mut Parts,
+    body: &[u8],
+) -> Result<(), Box<Problem>> {
+    let (Access::Needs(action, target), Some(rights)) = (access, &asker.limits) else {
+        return Ok(());
+    };
+    let request = Request::read(api.engine(), rights, action, parts, body).await?;
+    for (action, resource) in request.needs(target).await? {
+        if rights.decide(action, &resource).is_none() {
+            let roles = rights.roles_with(action);
+            return Err(asker.refuse(api, action, Some(&resource), &roles).await);
+        }
+    }
+    Ok(())
+}
+
+impl Asker {
+    /// Whether they may see an environment.
+    pub(crate) fn sees(&self, id: &EnvironmentId) -> bool {
+        self.limits.as_ref().is_none_or(|rights| {
+            rights.decide(Action::Read, &rights.environment(id.clone())).is_some()
+        })
+    }
+
+    /// Whether they may see a document.
+    pub(crate) fn sees_document(&self, key: &DocumentKey) -> bool {
+        self.limits
+            .as_ref()
+            .is_none_or(|rights| rights.decide(Action::Read, &rights.of_document(key)).is_some())
+    }
+
+    /// Refuses what they may not do, where that is known only after the body was read.
+    pub(crate) async fn must(
+        &self,
+        api: &Api,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<(), Box<Problem>> {
+        if self.bearer.own(action).is_some() {
+            return Ok(());
+        }
+        let rights = api.engine().rights(&self.bearer).await?;
+        if rights.decide(action, resource).is_some() {
+            return Ok(());
+        }
+        Err(self.refuse(api, action, Some(resource), &rights.roles_with(action)).await)
+    }
+
+    async fn refuse(
+        &self,
+        api: &Api,
+        action: Action,
+        resource: Option<&Resource>,
+        roles: &[Name],
+    ) -> Box<Problem> {
+        let (actor, operation) = (self.bearer.actor.clone(), &self.operation);
+        let place = match resource {
+            Some(resource) => format!("in {resource}"),
+            None => "anywhere".to_owned(),
+        };
+        let what = format!("{operation}: not allowed to {action} {place}");
+        let source = Some(self.source.clone());
+        journal_refusal(api, Some(actor.clone()), source, &what).await;
+        let roles: Vec<&str> = roles.iter().map(Name::as_str).collect();
+        let detail = format!(
+            "{actor} is not allowed to {action} {place}. Roles that allow it: {}.",
+            roles.join(", "),
+        );
+        let mut problem = Problem::new(Code::Forbidden, detail);
+        problem.challenge = Some(r#"Bearer realm="deployd", error="insufficient_scope""#);
+        problem
+    }
 }
 
 async fn refused(api: &Api, actor: Option<Actor>, parts: &Parts, what: &str) {

@@ -1,10 +1,12 @@
 //! Admits requests to operations: the one layer that all of them pass.
 //!
-//! In this order: is the operation declared; who asks, and may they; does the
-//! body keep its limits; then the operation, within its time. What fails any
+//! In this order: is the operation declared; who asks, and may they do that at all;
+//! does the body keep its limits; may they do it to what the request is about; then
+//! the operation, within its time. What fails any
 //! of it reaches no handler, and a handler runs only with what is handed over
 //! here.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use crate::access::authorize;
+use crate::access::{authenticate, authorize};
 use crate::api::Api;
 use crate::asked::Admitted;
 use crate::idempotency::{IDEMPOTENCY_KEY, idempotency};
@@ -54,20 +56,23 @@ impl Gate {
         let operation = self.operation(&request)?;
         let (mut parts, body) = request.into_parts();
         let name = format!("{} {}", operation.verb.as_str(), operation.path);
-        let token = authorize(&self.api, operation.access, &parts, &name).await?;
-        let actor = match &token {
-            Some(token) => Actor(token.name.to_string()),
-            None => Actor("anonymous".to_owned()),
+        let asker = authenticate(&self.api, operation.access, &parts, &name).await?;
+        let (actor, groups) = match &asker {
+            Some(asker) => (asker.bearer.actor.clone(), asker.bearer.claimed.clone()),
+            None => (Actor("anonymous".to_owned()), BTreeSet::new()),
         };
         tracing::Span::current().record("actor", actor.0.as_str());
         // Held until the answer: the body is in memory that long.
         let (body, _permit) = self.body(&operation, body).await?;
-        let mut caller = Caller { source: Some(source(&parts)), ..Caller::new(actor) };
+        if let Some(asker) = &asker {
+            authorize(&self.api, operation.access, asker, &mut parts, &body).await?;
+        }
+        let mut caller = Caller { groups, source: Some(source(&parts)), ..Caller::new(actor) };
         if operation.verb.writes() {
             caller.idempotency = self.idempotency(&operation, &parts, &caller.actor, &body).await?;
         }
         let turn = caller.idempotency.as_ref().map(|idempotency| idempotency.key.clone());
-        parts.extensions.insert(Admitted { caller, token, body });
+        parts.extensions.insert(Admitted { caller, asker, body });
         let request = Request::from_parts(parts, Body::empty());
         let turns = self.api.shared().turns.clone();
         let work = async move {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::RequestPartsExt as _;
 use axum::extract::{Query, RawPathParams};
-use deployd_core::views::TokenView;
 use deployd_engine::Caller;
 use http::HeaderMap;
 use http::request::Parts;
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, MapDeserializer};
 
+use crate::access::Asker;
 use crate::body::ReadBody;
 use crate::problem::{Code, Problem, ProblemItem};
 
@@ -20,8 +20,8 @@ use crate::problem::{Code, Problem, ProblemItem};
 pub(crate) struct Asked<P = Nothing, Q = Nothing, B = Nothing> {
     /// Who asks, and the idempotency key.
     pub(crate) caller: Caller,
-    /// The token; none where the operation is open.
-    pub(crate) token: Option<TokenView>,
+    /// What they may do; none where the operation is open.
+    asker: Option<Asker>,
     /// Parameters of the path.
     pub(crate) path: P,
     /// Parameters of the query.
@@ -43,8 +43,8 @@ pub(crate) struct Nothing {}
 pub(crate) struct Admitted {
     /// Who asks.
     pub(crate) caller: Caller,
-    /// With which token.
-    pub(crate) token: Option<TokenView>,
+    /// What they may do.
+    pub(crate) asker: Option<Asker>,
     /// The body, within its limit.
     pub(crate) body: bytes::Bytes,
 }
@@ -57,7 +57,7 @@ where
 {
     /// Reads what was admitted.
     pub(crate) async fn read(mut parts: Parts) -> Result<Self, Box<Problem>> {
-        let Some(Admitted { caller, token, body }) = parts.extensions.remove() else {
+        let Some(Admitted { caller, asker, body }) = parts.extensions.remove() else {
             tracing::error!("a request reached its handler without being admitted");
             return Err(Problem::internal());
         };
@@ -68,7 +68,17 @@ where
             Problem::new(Code::InvalidParameter, format!("The query is not valid: {why}."))
         })?;
         let body = B::read(&parts.headers, body)?;
-        Ok(Self { caller, token, path, query: query.0, body, headers: parts.headers })
+        Ok(Self { caller, asker, path, query: query.0, body, headers: parts.headers })
+    }
+}
+
+impl<P, Q, B> Asked<P, Q, B> {
+    /// Who asks, of an operation that needs somebody.
+    pub(crate) fn asker(&self) -> Result<Asker, Box<Problem>> {
+        self.asker.clone().ok_or_else(|| {
+            tracing::error!("an operation that is open asks who it is asked by");
+            Problem::internal()
+        })
     }
 }
 

@@ -33,6 +33,7 @@ mod request_metrics;
 mod routes;
 mod serve;
 mod source;
+mod target;
 mod turns;
 
 pub use api::{Api, MetricsSource, Options};

@@ -11,7 +11,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::access::{Access, scope_name};
+use crate::access::Access;
 use crate::answer::Answer;
 use crate::body::ReadBody;
 use crate::idempotency::IDEMPOTENCY_KEY;
@@ -98,7 +98,8 @@ impl Description {
         );
         let security = match operation.access {
             Access::Open => json!([]),
-            Access::Needs(scope) => json!([{"token": [scope_name(scope)]}]),
+            Access::Known => json!([{"token": []}]),
+            Access::Needs(action, _) => json!([{"token": [action]}]),
         };
         entry.insert("security".into(), security);
         let path = self.paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -203,7 +204,7 @@ impl Description {
                     "token": {
                         "type": "http",
                         "scheme": "bearer",
-                        "description": "A token with the scope that the operation names, or a wider one: read < ci < deploy < admin",
+                        "description": "A token or a session. Who has it needs to be allowed the action that the operation names, where the request is about: by the scope of the token (read < ci < deploy < admin), or by a RoleBinding",
                     },
                 },
             },
@@ -215,8 +216,10 @@ impl Description {
 /// a reason, and no others are: a client needs to expect nothing else.
 fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSet<u16> {
     let mut codes = vec![Code::InvalidParameter, Code::UriTooLong, Code::Internal, Code::Busy];
-    if let Access::Needs(_) = operation.access {
-        codes.extend([Code::Unauthenticated, Code::Forbidden]);
+    match operation.access {
+        Access::Open => {}
+        Access::Known => codes.push(Code::Unauthenticated),
+        Access::Needs(..) => codes.extend([Code::Unauthenticated, Code::Forbidden]),
     }
     // Who needs no token is judged by what is sent.
     if operation.verb.writes() && operation.access == Access::Open {

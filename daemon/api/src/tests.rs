@@ -1,5 +1,6 @@
 //! The interface as its clients see it, over a real engine.
 
+mod access;
 mod admitting;
 mod archiving;
 mod bad_input;

@@ -14,6 +14,7 @@ mod ownership;
 mod placeholders;
 mod plugin;
 mod policy;
+mod role;
 mod selector;
 mod subscription;
 mod workload;
@@ -139,6 +140,8 @@ fn one(entry: &Entry, world: &World<'_>) -> Vec<Problem> {
         DocumentKind::Hook => hook::check,
         DocumentKind::Calendar => calendar::check,
         DocumentKind::Group => group::check,
+        DocumentKind::RoleBinding => role::check_binding,
+        DocumentKind::Role => role::check,
         DocumentKind::Policy => policy::check,
         DocumentKind::Workload => workload::check,
     };

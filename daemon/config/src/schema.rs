@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use deployd_core::config::{
     API_VERSION, ApplicationSpec, CalendarSpec, DocumentKind, Envelope, EnvironmentSpec,
     EnvironmentTypeSpec, GroupSpec, HookSpec, PluginSpec, PolicySpec, ResourceDefinitionSpec,
-    SubscriptionSpec,
+    RoleBindingSpec, RoleSpec, SubscriptionSpec,
 };
 use deployd_core::score::{SCORE_VERSION, Workload};
 use schemars::JsonSchema;
@@ -54,6 +54,8 @@ fn generate(kind: DocumentKind) -> Value {
         DocumentKind::Calendar => envelope::<CalendarSpec>(kind),
         DocumentKind::Group => envelope::<GroupSpec>(kind),
         DocumentKind::Policy => envelope::<PolicySpec>(kind),
+        DocumentKind::Role => envelope::<RoleSpec>(kind),
+        DocumentKind::RoleBinding => envelope::<RoleBindingSpec>(kind),
         DocumentKind::Workload => {
             let mut schema = root::<Workload>();
             head(&mut schema, kind, "Score workload", None);

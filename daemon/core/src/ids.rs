@@ -106,6 +106,15 @@ impl DeploymentId {
     }
 }
 
+impl FromStr for DeploymentId {
+    type Err = std::convert::Infallible;
+
+    /// Any text is one: of most there is no deployment.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl fmt::Display for DeploymentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,6 +1,7 @@
 //! What people and programs get to see: answers of the engine, as the HTTP
 //! interface serves them and the command line reads them.
 
+mod access;
 mod calendar;
 mod rehearse;
 mod repeat;
@@ -25,6 +26,7 @@ use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
+pub use access::{NewToken, TokenScope, TokenView, WhoAmI};
 pub use calendar::{
     CalendarCheck, CalendarView, DoneDeployment, PlannedDeployment, ResumeRequest, StopRequest,
 };
@@ -414,53 +416,6 @@ pub struct WatchUpdate {
     /// New lines of its log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogEntry>,
-}
-
-/// A token, without what it is recognised by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TokenView {
-    /// Its name: the actor of what is done with it.
-    pub name: Name,
-    /// What it may do.
-    pub scope: TokenScope,
-    /// Who created it.
-    pub created_by: Actor,
-    /// When.
-    pub created: Timestamp,
-}
-
-/// What a token may do.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum TokenScope {
-    /// Read everything that is no secret.
-    Read,
-    /// Announce artifacts, and read.
-    Ci,
-    /// Deploy, cancel, redeploy, and what CI may do.
-    Deploy,
-    /// Everything: documents, plugins, secrets, tokens.
-    Admin,
-}
-
-/// A new token. Its text is shown once and never again.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NewToken {
-    /// What it is.
-    #[serde(flatten)]
-    pub token: TokenView,
-    /// What is given with requests, as `Authorization: Bearer`.
-    pub secret: String,
-}
-
-impl std::fmt::Debug for NewToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
-    }
 }
 
 /// An operator's secret, without its value.

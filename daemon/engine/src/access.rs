@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{StoreOrEngine, until_no_conflict};
 use crate::records::{TOKEN_NAMES, TOKENS, all, get, put};
+use crate::rights::Bearer;
 use crate::{Caller, Engine, EngineError, Inner};
 
 /// What every token begins with, so that scanners of leaked secrets know it.
@@ -109,9 +110,20 @@ impl Engine {
     }
 
     /// Whose token this is.
-    pub async fn authenticate(&self, secret: &str) -> Result<Option<TokenView>, EngineError> {
+    pub async fn authenticate(&self, secret: &str) -> Result<Option<Bearer>, EngineError> {
         let digest = Digest::of(secret.as_bytes());
-        get(&*self.inner.ports.store, TOKENS, digest.as_bytes()).await
+        let token: Option<TokenView> =
+            get(&*self.inner.ports.store, TOKENS, digest.as_bytes()).await?;
+        Ok(token.map(|token| Bearer {
+            actor: Actor(token.name.to_string()),
+            claimed: BTreeSet::new(),
+            issuer: None,
+            scope: Some(token.scope),
+            narrowed: None,
+            created_by: Some(token.created_by),
+            created: token.created,
+            expires: None,
+        }))
     }
 
     /// The groups that a caller is in: those that its issuer says, and the `Group`

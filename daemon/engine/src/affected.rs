@@ -78,14 +78,16 @@ impl Inner {
             | DocumentKind::Hook
             | DocumentKind::Calendar
             | DocumentKind::Group
-            | DocumentKind::Policy => Vec::new(),
+            | DocumentKind::Policy
+            | DocumentKind::Role
+            | DocumentKind::RoleBinding => Vec::new(),
             DocumentKind::Environment => {
                 let message = "an environment is taken away with what it has: deployd env delete";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
             DocumentKind::Application | DocumentKind::EnvironmentType | DocumentKind::Workload => {
                 let message = "expected a ResourceDefinition, a Plugin, a Subscription, a Hook, \
-                               a Calendar, a Group or a Policy";
+                               a Calendar, a Group, a Policy, a Role or a RoleBinding";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
         };

@@ -341,6 +341,7 @@ pub(crate) struct Configuration {
     pub(crate) hooks: BTreeMap<Name, HookSpec>,
     pub(crate) calendars: Calendars,
     pub(crate) groups: BTreeMap<Name, GroupSpec>,
+    pub(crate) rules: deployd_core::access::Rules,
     pub(crate) policies: BTreeMap<Name, PolicySpec>,
 }
 
@@ -371,6 +372,12 @@ impl Configuration {
                 }
                 Document::Subscription(d) => {
                     self.subscriptions.insert(d.metadata.name, d.spec);
+                }
+                Document::Role(d) => {
+                    self.rules.roles.insert(d.metadata.name, d.spec);
+                }
+                Document::RoleBinding(d) => {
+                    self.rules.bindings.insert(d.metadata.name, d.spec);
                 }
                 Document::Group(d) => {
                     self.groups.insert(d.metadata.name, d.spec);

@@ -340,7 +340,9 @@ fn is_used(key: &DocumentKey, record: &DeploymentRecord, plan: &Plan) -> bool {
         | DocumentKind::Hook
         | DocumentKind::Calendar
         | DocumentKind::Group
-        | DocumentKind::Policy => false,
+        | DocumentKind::Policy
+        | DocumentKind::Role
+        | DocumentKind::RoleBinding => false,
     }
 }
 

@@ -57,6 +57,7 @@ mod replay;
 mod report;
 mod requests;
 mod resources;
+mod rights;
 mod rollback;
 mod rollout;
 mod sboms;
@@ -89,6 +90,7 @@ pub use dora::DoraFilter;
 pub use error::{EngineError, Problem};
 pub use export::Exported;
 pub use hooks::Arriving;
+pub use rights::{Bearer, Rights};
 pub use subjects::Resolved;
 
 /// What the engine works with.

@@ -82,7 +82,7 @@ async function refresh() {
       asJson("/v1/environments"),
       asJson("/v1/deployments?limit=20"),
     ]);
-    at("who").textContent = who.name + " (" + who.scope + ")";
+    at("who").textContent = who.name + " (" + (who.scope ?? who.issuer) + ")";
     at("environments").replaceChildren(...environments.map((environment) => {
       const { active, deployed, queue } = environment.state;
       const images = element("span");

@@ -1,9 +1,10 @@
 //! Past deployments, taken along: exported as archives, and imported.
 
 use axum::response::{IntoResponse as _, Response};
+use deployd_core::access::Action;
 use deployd_core::archive::ImportView;
 use deployd_core::subject::Subject;
-use deployd_core::views::{ImportsPage, TokenScope};
+use deployd_core::views::ImportsPage;
 use deployd_engine::Exported;
 use http::{HeaderValue, header};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -20,13 +21,14 @@ use crate::body::Raw;
 use crate::limits::ARCHIVE_BYTES_MAX;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 // Not for all who read: events tell from where somebody asked, and documents of the
 // platform are in it.
 const EXPORT: Operation = Operation::new(
     Get,
     "/v1/archive",
-    Needs(TokenScope::Admin),
+    Needs(Action::Export, Target::SubjectsInQuery(&["of"])),
     "exportDeployment",
     "A past deployment with all that it was made from, as an archive",
 )
@@ -36,7 +38,7 @@ const EXPORT: Operation = Operation::new(
 const IMPORT: Operation = Operation::new(
     Post,
     "/v1/imports",
-    Needs(TokenScope::Admin),
+    Needs(Action::Configure, Target::Installation),
     "importDeployment",
     "Takes in an archive of another installation, once it is verified wholly",
 )
@@ -46,7 +48,7 @@ const IMPORT: Operation = Operation::new(
 const IMPORTS: Operation = Operation::new(
     Get,
     "/v1/imports",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "listImports",
     "Deployments that were imported, newest first",
 );

@@ -1,6 +1,7 @@
 //! Artifacts: CI says that an image is there.
 
-use deployd_core::views::{Announced, TokenScope};
+use deployd_core::access::Action;
+use deployd_core::views::Announced;
 
 use crate::access::Access::Needs;
 use crate::answer::Found;
@@ -9,11 +10,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Artifacts;
 use crate::operation::{Operation, Operations, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const ANNOUNCE: Operation = Operation::new(
     Post,
     "/v1/artifacts",
-    Needs(TokenScope::Ci),
+    Needs(Action::Announce, Target::ToAnnounce),
     "announceArtifacts",
     "Announces one artifact or several; says where they go",
 );

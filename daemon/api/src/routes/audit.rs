@@ -1,8 +1,8 @@
 //! The audit: who did what, when and from where, and what was refused.
 
+use deployd_core::access::Action;
 use deployd_core::audit::{AuditFilter, AuditPage};
 use deployd_core::subject::Moment;
-use deployd_core::views::TokenScope;
 use deployd_core::{Actor, EnvironmentId, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,11 +15,12 @@ use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const AUDIT: Operation = Operation::new(
     Get,
     "/v1/audit",
-    Needs(TokenScope::Admin),
+    Needs(Action::Audit, Target::Installation),
     "getAudit",
     "Who did what, when and from where, and what was refused; newest first",
 );

@@ -1,9 +1,10 @@
 //! When it may be deployed: what calendars say, the feed of them, and the switch that
 //! stops the line.
 
+use deployd_core::access::Action;
 use deployd_core::calendar::{Span, Stop, feed};
 use deployd_core::subject::Moment;
-use deployd_core::views::{CalendarCheck, CalendarView, ResumeRequest, StopRequest, TokenScope};
+use deployd_core::views::{CalendarCheck, CalendarView, ResumeRequest, StopRequest};
 use deployd_core::{EnvironmentId, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 /// Milliseconds of a day.
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -31,7 +33,7 @@ const FEED_AFTER_MS: u64 = 92 * DAY_MS;
 const VIEW: Operation = Operation::new(
     Get,
     "/v1/calendar",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::InQuery("environment")),
     "getCalendar",
     "What is closed, planned and done within a time",
 )
@@ -40,7 +42,7 @@ const VIEW: Operation = Operation::new(
 const FEED: Operation = Operation::new(
     Get,
     "/v1/calendar.ics",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::InQuery("environment")),
     "getCalendarFeed",
     "The same of the last month and the next quarter, as iCalendar (RFC 5545)",
 )
@@ -49,7 +51,7 @@ const FEED: Operation = Operation::new(
 const CHECK: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/calendar",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "checkCalendar",
     "Whether something may begin in an environment, now or at a time, until when, and why not",
 );
@@ -57,7 +59,7 @@ const CHECK: Operation = Operation::new(
 const STOP: Operation = Operation::new(
     Post,
     "/v1/calendar/stop",
-    Needs(TokenScope::Deploy),
+    Needs(Action::StopLine, Target::Installation),
     "stopLine",
     "Stops the line: nothing begins anywhere, until somebody has it go on",
 );
@@ -65,7 +67,7 @@ const STOP: Operation = Operation::new(
 const RESUME: Operation = Operation::new(
     Post,
     "/v1/calendar/resume",
-    Needs(TokenScope::Deploy),
+    Needs(Action::StopLine, Target::Installation),
     "resumeLine",
     "Has the line go on",
 );

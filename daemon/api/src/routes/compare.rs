@@ -1,8 +1,8 @@
 //! What two deployments or sets differ in, and what a name stands for.
 
+use deployd_core::access::Action;
 use deployd_core::compare::{Comparison, PartName, Side, Wanted};
 use deployd_core::subject::Subject;
-use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,11 +13,12 @@ use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const COMPARE: Operation = Operation::new(
     Get,
     "/v1/comparison",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::SubjectsInQuery(&["a", "b"])),
     "compare",
     "How two deployments, sets, environments or points in time differ",
 )
@@ -26,7 +27,7 @@ const COMPARE: Operation = Operation::new(
 const SUBJECT: Operation = Operation::new(
     Get,
     "/v1/subject",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::SubjectsInQuery(&["name"])),
     "getSubject",
     "What a name of a deployment or set stands for",
 )

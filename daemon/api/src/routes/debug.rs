@@ -1,7 +1,8 @@
 //! All that is known of a deployment, and how its rollout stands.
 
+use deployd_core::access::Action;
 use deployd_core::debug::DebugView;
-use deployd_core::views::{RolloutView, TokenScope};
+use deployd_core::views::RolloutView;
 use deployd_engine::DEBUG_LINES_MAX;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use crate::api::Api;
 use crate::asked::Asked;
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 /// Lines of the log that are shown when nobody says how many.
 const LINES_DEFAULT: usize = 200;
@@ -20,7 +22,7 @@ const LINES_DEFAULT: usize = 200;
 const DEBUG: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/debug",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "debugDeployment",
     "All that is known of a deployment: changes, timeline, log, objects, pods, fault and advice",
 );
@@ -28,7 +30,7 @@ const DEBUG: Operation = Operation::new(
 const ROLLOUT: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/rollout",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "getRollout",
     "How the rollout of a deployment stands: tracks, ready pods, traffic, checks, what it waits for and why",
 );

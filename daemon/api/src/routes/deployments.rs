@@ -1,10 +1,11 @@
 //! Deployments: asked for, looked at, ended, repeated.
 
 use deployd_config::to_yaml_documents;
+use deployd_core::access::Action;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::plan::{Manifests, Plan};
 use deployd_core::steering::{PromoteRequest, SteerRequest, Steering};
-use deployd_core::views::{DeployRequest, HistoryPage, LogEntry, PlanView, TokenScope};
+use deployd_core::views::{DeployRequest, HistoryPage, LogEntry, PlanView};
 use deployd_core::{DeploymentId, EnvironmentId};
 use deployd_engine::Caller;
 use http::{HeaderMap, header};
@@ -19,11 +20,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::{Json, MaybeJson};
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const DEPLOY: Operation = Operation::new(
     Post,
     "/v1/deployments",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::ToDeploy),
     "deploy",
     "Deploys; or, with `dry_run`, says what that would do",
 );
@@ -31,7 +33,7 @@ const DEPLOY: Operation = Operation::new(
 const LIST: Operation = Operation::new(
     Get,
     "/v1/deployments",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "listDeployments",
     "Deployments, newest first",
 );
@@ -39,7 +41,7 @@ const LIST: Operation = Operation::new(
 const GET: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "getDeployment",
     "A deployment",
 );
@@ -47,7 +49,7 @@ const GET: Operation = Operation::new(
 const LOGS: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/logs",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "getLogs",
     "Lines of a deployment's log, oldest first",
 );
@@ -55,7 +57,7 @@ const LOGS: Operation = Operation::new(
 const MANIFESTS: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/manifests",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "getManifests",
     "What a deployment applies; YAML with `Accept: application/yaml`",
 );
@@ -63,7 +65,7 @@ const MANIFESTS: Operation = Operation::new(
 const PLAN: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/plan",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "getPlan",
     "The plan that a deployment executes",
 );
@@ -71,7 +73,7 @@ const PLAN: Operation = Operation::new(
 const CANCEL: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/cancel",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Steer, Target::Deployment),
     "cancelDeployment",
     "Ends a deployment, and brings back what ran before",
 );
@@ -79,7 +81,7 @@ const CANCEL: Operation = Operation::new(
 const RESUME: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/resume",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Steer, Target::Deployment),
     "resumeDeployment",
     "Has a rollout go on that was paused, by its strategy or by somebody",
 );
@@ -87,7 +89,7 @@ const RESUME: Operation = Operation::new(
 const PAUSE: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/pause",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Steer, Target::Deployment),
     "pauseDeployment",
     "Has a rollout stop where it is, until it is resumed",
 );
@@ -95,7 +97,7 @@ const PAUSE: Operation = Operation::new(
 const PROMOTE: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/promote",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Steer, Target::Deployment),
     "promoteDeployment",
     "Has a rollout go on without waiting: over one step, or to its end",
 );
@@ -103,7 +105,7 @@ const PROMOTE: Operation = Operation::new(
 const RETRY: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/retry",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Steer, Target::Deployment),
     "retryDeployment",
     "Has a rollout that has stopped upon a failure try that again",
 );
@@ -166,8 +168,10 @@ async fn list(
     api: Api,
     asked: Asked<Nothing, HistoryQuery>,
 ) -> Result<Found<HistoryPage>, Box<Problem>> {
+    let asker = asked.asker()?;
     let HistoryQuery { environment, cursor, limit } = asked.query;
-    let page = api.engine().history(environment.as_ref(), cursor.as_deref(), limit.0).await?;
+    let mut page = api.engine().history(environment.as_ref(), cursor.as_deref(), limit.0).await?;
+    page.deployments.retain(|record| asker.sees(&record.environment));
     Ok(Found(page))
 }
 

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deployd_config::{DocumentError, Sent, SourceFile, read_with};
 use deployd_core::Name;
+use deployd_core::access::{Action, Resource};
 use deployd_core::config::{Document, DocumentKey, DocumentKind};
-use deployd_core::views::{Applied, StoredDocument, TokenScope};
+use deployd_core::views::{Applied, StoredDocument};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,11 +20,12 @@ use crate::body::Json;
 use crate::limits::DOCUMENTS_BYTES_MAX;
 use crate::operation::{Operation, Operations, Verb::Delete, Verb::Get, Verb::Post};
 use crate::problem::{Code, Problem, ProblemItem};
+use crate::target::Target;
 
 const APPLY: Operation = Operation::new(
     Post,
     "/v1/documents:apply",
-    Needs(TokenScope::Admin),
+    Needs(Action::Configure, Target::Installation),
     "applyDocuments",
     "Applies documents: all of them, or none where any is wrong",
 )
@@ -33,7 +35,7 @@ const APPLY: Operation = Operation::new(
 const LIST: Operation = Operation::new(
     Get,
     "/v1/documents",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "listDocuments",
     "Documents that are applied",
 );
@@ -41,7 +43,7 @@ const LIST: Operation = Operation::new(
 const GET: Operation = Operation::new(
     Get,
     "/v1/documents/{kind}/{name}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Document),
     "getDocument",
     "A document that belongs to no application",
 );
@@ -49,7 +51,7 @@ const GET: Operation = Operation::new(
 const GET_OF_APPLICATION: Operation = Operation::new(
     Get,
     "/v1/documents/{kind}/{application}/{name}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Document),
     "getApplicationDocument",
     "An environment or a workload of an application",
 );
@@ -57,7 +59,7 @@ const GET_OF_APPLICATION: Operation = Operation::new(
 const REMOVE: Operation = Operation::new(
     Delete,
     "/v1/documents/{kind}/{name}",
-    Needs(TokenScope::Admin),
+    Needs(Action::Configure, Target::Installation),
     "removeDocument",
     "Removes a resource definition, a plugin or a subscription that no document names",
 );
@@ -114,6 +116,7 @@ async fn apply(
     api: Api,
     asked: Asked<Nothing, Nothing, Json<ApplyRequest>>,
 ) -> Result<Found<Applied>, Box<Problem>> {
+    let asker = asked.asker()?;
     if let Some(applied) = api.engine().applied_before(&asked.caller).await? {
         return Ok(Found(applied));
     }
@@ -124,6 +127,9 @@ async fn apply(
     // Eight megabytes of YAML take longer than others should wait.
     let read = tokio::task::spawn_blocking(move || documents(request, &stored)).await;
     let documents = read.map_err(|_| Problem::internal())??;
+    if documents.iter().any(|document| document.key().kind.is_about_access()) {
+        asker.must(&api, Action::Access, &Resource::Installation).await?;
+    }
     let engine = api.engine();
     Ok(Found(match force && !dry_run {
         true => engine.apply_by_force(&asked.caller, documents).await?,
@@ -191,10 +197,12 @@ async fn list(
     api: Api,
     asked: Asked<Nothing, OfKind>,
 ) -> Result<Found<Vec<StoredDocument>>, Box<Problem>> {
-    Ok(Found(api.engine().documents(asked.query.kind).await?))
+    let (asker, mut all) = (asked.asker()?, api.engine().documents(asked.query.kind).await?);
+    all.retain(|stored| asker.sees_document(&stored.key));
+    Ok(Found(all))
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 struct Key {
     /// The kind.
     kind: DocumentKind,
@@ -219,7 +227,10 @@ struct Removing {
 }
 
 async fn remove(api: Api, asked: Asked<Key, Removing>) -> Result<Found<Applied>, Box<Problem>> {
-    let Key { kind, name } = asked.path;
+    let Key { kind, name } = asked.path.clone();
+    if kind.is_about_access() {
+        asked.asker()?.must(&api, Action::Access, &Resource::Installation).await?;
+    }
     let Removing { force, dry_run } = asked.query;
     let key = DocumentKey { kind, application: None, name };
     Ok(Found(api.engine().remove_document(&asked.caller, &key, force, dry_run).await?))

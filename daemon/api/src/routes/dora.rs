@@ -1,8 +1,8 @@
 //! DORA's figures.
 
+use deployd_core::access::Action;
 use deployd_core::dora::DoraReport;
 use deployd_core::subject::Moment;
-use deployd_core::views::TokenScope;
 use deployd_core::{Name, Timestamp};
 use deployd_engine::DoraFilter;
 use schemars::JsonSchema;
@@ -16,11 +16,12 @@ use crate::asked::{Asked, Nothing};
 use crate::dora_metrics::WINDOW_MS;
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const DORA: Operation = Operation::new(
     Get,
     "/v1/dora",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::ApplicationInQuery("application")),
     "getDora",
     "Deployment frequency, lead time, change failure rate and time to restore, by application and environment type",
 );

@@ -1,8 +1,8 @@
 //! Drafts: deltas that are prepared, shared, and then deployed or dropped.
 
 use deployd_core::Name;
+use deployd_core::access::Action;
 use deployd_core::draft::{Draft, DraftDeployment, DraftEdit, NewDraft};
-use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,25 +14,36 @@ use crate::asked::{Asked, Nothing};
 use crate::body::{Json, MaybeJson};
 use crate::operation::{Operation, Operations, Verb::Delete, Verb::Get, Verb::Post, Verb::Put};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/drafts",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::CommonInQuery("application")),
     "listDrafts",
     "Drafts of an application: at most a hundred",
 );
 
-const CREATE: Operation =
-    Operation::new(Post, "/v1/drafts", Needs(TokenScope::Deploy), "createDraft", "Begins a draft");
+const CREATE: Operation = Operation::new(
+    Post,
+    "/v1/drafts",
+    Needs(Action::Deploy, Target::InBody("/environment")),
+    "createDraft",
+    "Begins a draft",
+);
 
-const GET: Operation =
-    Operation::new(Get, "/v1/drafts/{id}", Needs(TokenScope::Read), "getDraft", "A draft");
+const GET: Operation = Operation::new(
+    Get,
+    "/v1/drafts/{id}",
+    Needs(Action::Read, Target::Draft),
+    "getDraft",
+    "A draft",
+);
 
 const EDIT: Operation = Operation::new(
     Put,
     "/v1/drafts/{id}",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::Draft),
     "editDraft",
     "Gives a draft another delta, if nobody else has done so since it was read",
 );
@@ -40,7 +51,7 @@ const EDIT: Operation = Operation::new(
 const DROP: Operation = Operation::new(
     Delete,
     "/v1/drafts/{id}",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::Draft),
     "dropDraft",
     "Drops a draft; the journal keeps what it was",
 );
@@ -48,7 +59,7 @@ const DROP: Operation = Operation::new(
 const DEPLOY: Operation = Operation::new(
     Post,
     "/v1/drafts/{id}/deploy",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::Draft),
     "deployDraft",
     "Deploys a draft, as a delta to what runs, and it is gone with that; or, with `dry_run`, says what that would do",
 );
@@ -80,7 +91,9 @@ async fn list(
     api: Api,
     asked: Asked<Nothing, ListQuery>,
 ) -> Result<Found<Vec<Draft>>, Box<Problem>> {
-    Ok(Found(api.engine().drafts(&asked.query.application).await?))
+    let (asker, mut all) = (asked.asker()?, api.engine().drafts(&asked.query.application).await?);
+    all.retain(|draft| asker.sees(&draft.environment));
+    Ok(Found(all))
 }
 
 async fn create(

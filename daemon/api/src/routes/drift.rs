@@ -1,8 +1,8 @@
 //! Drift: how what is there differs from what was deployed.
 
+use deployd_core::access::Action;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::drift::DriftReport;
-use deployd_core::views::TokenScope;
 
 use super::environments::Place;
 use crate::access::Access::Needs;
@@ -11,11 +11,12 @@ use crate::api::Api;
 use crate::asked::Asked;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const LAST: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/drift",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "getDrift",
     "What the last check for drift has found",
 );
@@ -23,7 +24,7 @@ const LAST: Operation = Operation::new(
 const CHECK: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/drift",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::Environment),
     "checkDrift",
     "Compares what is there with what was deployed, and changes nothing",
 )
@@ -32,7 +33,7 @@ const CHECK: Operation = Operation::new(
 const HEAL: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/drift/heal",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::Environment),
     "healDrift",
     "Deploys again what is deployed, taking over fields that others have changed",
 );

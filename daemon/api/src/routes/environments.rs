@@ -1,9 +1,8 @@
 //! Environments: what runs where, and what is there.
 
+use deployd_core::access::Action;
 use deployd_core::deployment::Teardown;
-use deployd_core::views::{
-    EnvironmentView, ResourceFilter, ResourceView, TeardownRequest, TokenScope,
-};
+use deployd_core::views::{EnvironmentView, ResourceFilter, ResourceView, TeardownRequest};
 use deployd_core::{EnvironmentId, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,11 +15,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::MaybeJson;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/environments",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "listEnvironments",
     "All environments, and what runs in them",
 );
@@ -28,7 +28,7 @@ const LIST: Operation = Operation::new(
 const GET: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "getEnvironment",
     "An environment, and what runs in it",
 );
@@ -36,7 +36,7 @@ const GET: Operation = Operation::new(
 const RESOURCES: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/resources",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "listResources",
     "Resources that are there",
 );
@@ -44,7 +44,7 @@ const RESOURCES: Operation = Operation::new(
 const ALL_RESOURCES: Operation = Operation::new(
     Get,
     "/v1/resources",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "listAllResources",
     "Resources that are there, of all environments",
 );
@@ -52,7 +52,7 @@ const ALL_RESOURCES: Operation = Operation::new(
 const DELETE: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/delete",
-    Needs(TokenScope::Admin),
+    Needs(Action::TearDown, Target::Environment),
     "deleteEnvironment",
     "Takes an environment away with all it has; or, with `dry_run`, says what that would do",
 );
@@ -80,8 +80,10 @@ impl From<Place> for EnvironmentId {
     }
 }
 
-async fn list(api: Api, _: Asked) -> Result<Found<Vec<EnvironmentView>>, Box<Problem>> {
-    Ok(Found(api.engine().environments().await?))
+async fn list(api: Api, asked: Asked) -> Result<Found<Vec<EnvironmentView>>, Box<Problem>> {
+    let (asker, mut all) = (asked.asker()?, api.engine().environments().await?);
+    all.retain(|view| asker.sees(&view.id));
+    Ok(Found(all))
 }
 
 async fn get(api: Api, asked: Asked<Place>) -> Result<Found<EnvironmentView>, Box<Problem>> {
@@ -92,7 +94,9 @@ async fn all_resources(
     api: Api,
     asked: Asked<Nothing, ResourceFilter>,
 ) -> Result<Found<Vec<ResourceView>>, Box<Problem>> {
-    Ok(Found(api.engine().all_resources(&asked.query).await?))
+    let (asker, mut all) = (asked.asker()?, api.engine().all_resources(&asked.query).await?);
+    all.retain(|view| asker.sees(&view.environment));
+    Ok(Found(all))
 }
 
 async fn delete(

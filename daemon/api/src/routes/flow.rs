@@ -1,8 +1,8 @@
 //! How the flow of an application stands.
 
 use deployd_core::Name;
+use deployd_core::access::Action;
 use deployd_core::flow::{FlowView, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, WhyView};
-use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,11 +13,12 @@ use crate::api::Api;
 use crate::asked::Asked;
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const FLOW: Operation = Operation::new(
     Get,
     "/v1/applications/{application}/flow",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Application),
     "getFlow",
     "The stages of an application: what runs in each, what is next for it, and what that waits for",
 );
@@ -25,7 +26,7 @@ const FLOW: Operation = Operation::new(
 const WHY: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/why",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "getWhy",
     "Why an image or a set is not in an environment yet",
 )

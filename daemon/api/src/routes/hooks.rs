@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deployd_core::Name;
+use deployd_core::access::Action;
 use deployd_core::delivery::{
     BODY_BYTES_MAX, Captured, DeliveryId, DeliveryStatus, HookDelivery, Received,
 };
-use deployd_core::views::TokenScope;
 use deployd_engine::{Arriving, EngineError};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,6 +22,7 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Raw;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::{Code, Problem};
+use crate::target::Target;
 
 const RECEIVE: Operation = Operation::new(
     Post,
@@ -36,7 +37,7 @@ const RECEIVE: Operation = Operation::new(
 const LIST: Operation = Operation::new(
     Get,
     "/v1/hooks/{hook}/deliveries",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "listDeliveries",
     "Deliveries of a hook and what became of them, newest first",
 );
@@ -44,7 +45,7 @@ const LIST: Operation = Operation::new(
 const GET: Operation = Operation::new(
     Get,
     "/v1/hooks/{hook}/deliveries/{id}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "getDelivery",
     "A delivery and what became of it",
 );
@@ -52,7 +53,7 @@ const GET: Operation = Operation::new(
 const CAPTURE: Operation = Operation::new(
     Get,
     "/v1/hooks/{hook}/deliveries/{id}/captured",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "getCapturedDelivery",
     "A delivery as it arrived, without headers that carry credentials",
 );
@@ -60,7 +61,7 @@ const CAPTURE: Operation = Operation::new(
 const REPLAY: Operation = Operation::new(
     Post,
     "/v1/hooks/{hook}/deliveries/{id}/replay",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Redeliver, Target::Installation),
     "replayDelivery",
     "Has a delivery read again, as if it had just arrived",
 );

@@ -1,11 +1,11 @@
 //! The inventory: which image is or was where.
 
+use deployd_core::access::Action;
 use deployd_core::image::ImageQuery;
 use deployd_core::inventory::{
     EnvironmentThen, InventoryFilter, InventoryPage, Passage, When, Whereabouts,
 };
 use deployd_core::subject::Moment;
-use deployd_core::views::TokenScope;
 use deployd_core::{EnvironmentId, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,11 +19,12 @@ use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/inventory",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "getInventory",
     "Which image runs where, or ran there at a time, by environment",
 );
@@ -31,7 +32,7 @@ const LIST: Operation = Operation::new(
 const WHERE: Operation = Operation::new(
     Get,
     "/v1/inventory/where",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "findImage",
     "Where an image is or was, also in environments that are gone",
 )
@@ -40,7 +41,7 @@ const WHERE: Operation = Operation::new(
 const PATH: Operation = Operation::new(
     Get,
     "/v1/inventory/path",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::WholeOf("before")),
     "getPassage",
     "Where an image was before it came to an environment, and how it was checked there",
 )
@@ -49,7 +50,7 @@ const PATH: Operation = Operation::new(
 const THEN: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/then",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "getEnvironmentThen",
     "What ran in an environment at a time, also in one that is gone",
 );
@@ -79,10 +80,13 @@ async fn list(
     api: Api,
     asked: Asked<Nothing, InventoryQuery>,
 ) -> Result<Found<InventoryPage>, Box<Problem>> {
+    let asker = asked.asker()?;
     let InventoryQuery { application, environment_type, at, cursor, limit } = asked.query;
     let at = Written::optional(at.as_ref(), "at")?.map(|at| at.0);
     let filter = InventoryFilter { application, environment_type, at };
-    Ok(Found(api.engine().inventory(&filter, cursor.as_deref(), limit.0).await?))
+    let mut page = api.engine().inventory(&filter, cursor.as_deref(), limit.0).await?;
+    page.locations.retain(|location| asker.sees(&location.environment));
+    Ok(Found(page))
 }
 
 #[derive(Deserialize, JsonSchema)]

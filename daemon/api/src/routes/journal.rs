@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use deployd_core::access::Action;
 use deployd_core::journal::{EventRecord, StreamHead, StreamId, Version};
 use deployd_core::ports::{FeedItem, FeedPosition, VerifyReport};
-use deployd_core::views::TokenScope;
 use deployd_engine::EngineError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::{Code, Problem};
+use crate::target::Target;
 
 const READ: Operation = Operation::new(
     Get,
     "/v1/journal",
-    Needs(TokenScope::Admin),
+    Needs(Action::Audit, Target::Installation),
     "readJournal",
     "Everything that happened, in the order in which it was recorded; or one stream of it",
 )
@@ -30,7 +31,7 @@ const READ: Operation = Operation::new(
 const HEAD: Operation = Operation::new(
     Get,
     "/v1/journal/head",
-    Needs(TokenScope::Admin),
+    Needs(Action::Audit, Target::Installation),
     "journalHead",
     "Where a stream of the journal stands: its last event, and the hash of that",
 )
@@ -39,7 +40,7 @@ const HEAD: Operation = Operation::new(
 const VERIFY: Operation = Operation::new(
     Post,
     "/v1/journal/verify",
-    Needs(TokenScope::Admin),
+    Needs(Action::Audit, Target::Installation),
     "verifyJournal",
     "Reads all of the journal and of the stored content, and says what is wrong",
 )
@@ -48,7 +49,7 @@ const VERIFY: Operation = Operation::new(
 const BACKUP: Operation = Operation::new(
     Post,
     "/v1/backup",
-    Needs(TokenScope::Admin),
+    Needs(Action::Export, Target::Installation),
     "backup",
     "Writes a copy of the store to a new file on the daemon's machine",
 )

@@ -1,6 +1,6 @@
 //! Metrics in Prometheus' text format.
 
-use deployd_core::views::TokenScope;
+use deployd_core::access::Action;
 
 use crate::access::Access;
 use crate::answer::{PrometheusText, Text};
@@ -8,9 +8,10 @@ use crate::api::Api;
 use crate::asked::Asked;
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 pub(super) fn behind_token(operations: Operations) -> Operations {
-    operations.add(operation(Access::Needs(TokenScope::Read)), metrics)
+    operations.add(operation(Access::Needs(Action::Read, Target::Installation)), metrics)
 }
 
 pub(super) fn open(operations: Operations) -> Operations {

@@ -1,8 +1,8 @@
 //! Notifications: what subscribers were told, or could not be told.
 
 use deployd_core::DeploymentId;
+use deployd_core::access::Action;
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
-use deployd_core::views::TokenScope;
 use deployd_engine::EngineError;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,11 +14,12 @@ use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::{Code, Problem};
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/notifications",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::DeploymentInQuery("deployment")),
     "listNotifications",
     "Messages to subscribers, oldest first",
 );
@@ -26,7 +27,7 @@ const LIST: Operation = Operation::new(
 const GET: Operation = Operation::new(
     Get,
     "/v1/notifications/{id}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "getNotification",
     "A message and the last attempts to deliver it",
 );
@@ -34,7 +35,7 @@ const GET: Operation = Operation::new(
 const REDELIVER: Operation = Operation::new(
     Post,
     "/v1/notifications/{id}/redeliver",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Redeliver, Target::Installation),
     "redeliverNotification",
     "Delivers a message again",
 );

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use deployd_core::access::Action;
 use deployd_core::ports::PluginInfo;
-use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,11 +15,12 @@ use crate::body::Json;
 use crate::limits::PLUGIN_BYTES_MAX;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::{Code, Problem, ProblemItem};
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/plugins",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "listPlugins",
     "Plugins that are loaded",
 );
@@ -27,7 +28,7 @@ const LIST: Operation = Operation::new(
 const UPLOAD: Operation = Operation::new(
     Post,
     "/v1/plugins",
-    Needs(TokenScope::Admin),
+    Needs(Action::Configure, Target::Installation),
     "uploadPlugin",
     "Keeps a plugin until a document names it by its digest",
 )

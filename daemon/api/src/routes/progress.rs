@@ -9,7 +9,8 @@ use std::convert::Infallible;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use deployd_core::views::{TokenScope, WatchUpdate};
+use deployd_core::access::Action;
+use deployd_core::views::WatchUpdate;
 use deployd_engine::EngineError;
 use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -23,11 +24,12 @@ use crate::asked::Asked;
 use crate::limits::{KEEP_ALIVE, RETRY_AFTER_SECONDS};
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::{Code, Problem};
+use crate::target::Target;
 
 const EVENTS: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/events",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "watchDeployment",
     "A deployment as it goes on: server-sent events `update`, each a WatchUpdate; ends after the outcome",
 );

@@ -1,8 +1,8 @@
 //! Images that have failed in an environment, and that automation does not bring
 //! back.
 
+use deployd_core::access::Action;
 use deployd_core::quarantine::{LiftRequest, Quarantined};
-use deployd_core::views::TokenScope;
 
 use super::environments::Place;
 use crate::access::Access::Needs;
@@ -12,11 +12,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/quarantine",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "listQuarantine",
     "Images that have failed there, and that automation does not bring back",
 );
@@ -24,7 +25,7 @@ const LIST: Operation = Operation::new(
 const LIFT: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/quarantine/lift",
-    Needs(TokenScope::Deploy),
+    Needs(Action::LiftQuarantine, Target::Environment),
     "liftQuarantine",
     "Has automation bring an image back where it has failed",
 );

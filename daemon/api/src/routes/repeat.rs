@@ -1,11 +1,12 @@
 //! The past, made once more; what ran, had again; and what comes, rehearsed.
 
 use deployd_core::EnvironmentId;
+use deployd_core::access::Action;
 use deployd_core::deployment::DeploymentRecord;
 use deployd_core::replay::{PluginVersion, Replay};
 use deployd_core::subject::Subject;
 use deployd_core::views::{
-    CloneRequest, RehearsalView, RehearseRequest, RollbackRequest, RollbackView, TokenScope,
+    CloneRequest, RehearsalView, RehearseRequest, RollbackRequest, RollbackView,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,11 +21,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::{Json, MaybeJson};
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const REPLAY: Operation = Operation::new(
     Get,
     "/v1/replay",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::SubjectsInQuery(&["of"])),
     "replay",
     "Makes a past deployment once more from its records, and says how that differs; changes nothing",
 )
@@ -33,7 +35,7 @@ const REPLAY: Operation = Operation::new(
 const ROLLBACK: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/rollback",
-    Needs(TokenScope::Deploy),
+    Needs(Action::RollBack, Target::Environment),
     "rollback",
     "Has what ran before run again; or, with `dry_run`, says what that would do",
 );
@@ -41,7 +43,7 @@ const ROLLBACK: Operation = Operation::new(
 const CLONE: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/clone",
-    Needs(TokenScope::Admin),
+    Needs(Action::CreateEnvironment, Target::ToClone),
     "cloneEnvironment",
     "Makes an environment like this one, and deploys there what runs here",
 );
@@ -49,7 +51,7 @@ const CLONE: Operation = Operation::new(
 const REHEARSE: Operation = Operation::new(
     Post,
     "/v1/environments/{application}/{environment}/rehearse",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::Environment),
     "rehearse",
     "Has a strategy roll out a deployment in a simulated world; changes nothing",
 );

@@ -1,7 +1,7 @@
 //! The configuration of an environment in one place.
 
+use deployd_core::access::Action;
 use deployd_core::environment_report::EnvironmentReport;
-use deployd_core::views::TokenScope;
 
 use super::environments::Place;
 use crate::access::Access::Needs;
@@ -10,11 +10,12 @@ use crate::api::Api;
 use crate::asked::Asked;
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const REPORT: Operation = Operation::new(
     Get,
     "/v1/environments/{application}/{environment}/report",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Environment),
     "getEnvironmentReport",
     "What an environment is for, whose it is, what can be had in it, and by which rules things happen there",
 );

@@ -1,8 +1,8 @@
 //! Bills of materials: attached to images, and asked for packages.
 
 use deployd_core::Digest;
+use deployd_core::access::Action;
 use deployd_core::sbom::{PackagePage, PackageQuery, SBOM_BYTES_MAX, Sbom};
-use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,11 +14,12 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Raw;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Put};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const ATTACH: Operation = Operation::new(
     Put,
     "/v1/artifacts/{digest}/sbom",
-    Needs(TokenScope::Ci),
+    Needs(Action::Announce, Target::Installation),
     "attachSbom",
     "Attaches a bill of materials to an image: CycloneDX or SPDX 2, as JSON",
 )
@@ -27,7 +28,7 @@ const ATTACH: Operation = Operation::new(
 const DOCUMENT: Operation = Operation::new(
     Get,
     "/v1/artifacts/{digest}/sbom",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "getSbom",
     "The bill of materials of an image, as it was attached",
 );
@@ -35,7 +36,7 @@ const DOCUMENT: Operation = Operation::new(
 const PACKAGES: Operation = Operation::new(
     Get,
     "/v1/inventory/packages",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Installation),
     "findPackage",
     "Images with a package, and where they are and were",
 );

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use deployd_config::{combined_schema, schemas};
+use deployd_core::access::Action;
 use deployd_core::config::DocumentKind;
-use deployd_core::views::TokenScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,11 +15,12 @@ use crate::api::Api;
 use crate::asked::Asked;
 use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::{Code, Problem};
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/schemas",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Anywhere),
     "listSchemas",
     "Where the schema of each kind is; `document` is of all kinds together",
 );
@@ -27,7 +28,7 @@ const LIST: Operation = Operation::new(
 const GET: Operation = Operation::new(
     Get,
     "/v1/schemas/{kind}",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Anywhere),
     "getSchema",
     "The JSON Schema of a kind of document, or of all: `document`",
 );

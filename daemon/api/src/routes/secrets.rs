@@ -2,8 +2,9 @@
 //! never come out.
 
 use deployd_core::Name;
+use deployd_core::access::Action;
 use deployd_core::secret::{KeyReport, Link, SecretValue};
-use deployd_core::views::{LinkedSecret, SecretView, TokenScope};
+use deployd_core::views::{LinkedSecret, SecretView};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,11 +16,12 @@ use crate::body::{Json, Raw};
 use crate::limits::SECRET_BYTES_MAX;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post, Verb::Put};
 use crate::problem::{Code, Problem};
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/secrets",
-    Needs(TokenScope::Admin),
+    Needs(Action::Secrets, Target::Installation),
     "listSecrets",
     "Secrets that are set or linked, without their values",
 );
@@ -27,7 +29,7 @@ const LIST: Operation = Operation::new(
 const SET: Operation = Operation::new(
     Put,
     "/v1/secrets/{name}",
-    Needs(TokenScope::Admin),
+    Needs(Action::Secrets, Target::Installation),
     "setSecret",
     "Sets a secret to the bytes of the body",
 )
@@ -37,7 +39,7 @@ const SET: Operation = Operation::new(
 const LINK: Operation = Operation::new(
     Put,
     "/v1/secrets/{name}/link",
-    Needs(TokenScope::Admin),
+    Needs(Action::Secrets, Target::Installation),
     "linkSecret",
     "Has a secret stand for a value that is kept elsewhere, and is looked up when it is used",
 );
@@ -45,7 +47,7 @@ const LINK: Operation = Operation::new(
 const KEYS: Operation = Operation::new(
     Get,
     "/v1/secret-keys",
-    Needs(TokenScope::Admin),
+    Needs(Action::Secrets, Target::Installation),
     "listSecretKeys",
     "The keys that secrets are encrypted with, without the keys",
 );
@@ -53,7 +55,7 @@ const KEYS: Operation = Operation::new(
 const ROTATE: Operation = Operation::new(
     Post,
     "/v1/secret-keys/rotate",
-    Needs(TokenScope::Admin),
+    Needs(Action::Secrets, Target::Installation),
     "rotateSecretKey",
     "Makes a new key and wraps every secret with it; finishes a rotation that was interrupted",
 )

@@ -1,7 +1,7 @@
 //! Deployment sets: looked at, listed, and made of one another.
 
+use deployd_core::access::Action;
 use deployd_core::set::{DeploymentSet, KnownSet, MergeRequest, MergedSet, PatchRequest, SetsPage};
-use deployd_core::views::TokenScope;
 use deployd_core::{Digest, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,14 +14,20 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
-const GET: Operation =
-    Operation::new(Get, "/v1/sets/{digest}", Needs(TokenScope::Read), "getSet", "A deployment set");
+const GET: Operation = Operation::new(
+    Get,
+    "/v1/sets/{digest}",
+    Needs(Action::Read, Target::Set),
+    "getSet",
+    "A deployment set",
+);
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/sets",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::CommonInQuery("application")),
     "listSets",
     "Deployment sets of an application, newest first, and where each runs",
 );
@@ -29,7 +35,7 @@ const LIST: Operation = Operation::new(
 const PATCH: Operation = Operation::new(
     Post,
     "/v1/sets",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::SubjectsInBody(&["/from"])),
     "patchSet",
     "Makes a set of another one by a delta, and keeps it",
 );
@@ -37,7 +43,7 @@ const PATCH: Operation = Operation::new(
 const MERGE: Operation = Operation::new(
     Post,
     "/v1/sets/merge",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Deploy, Target::SubjectsInBody(&["/base", "/theirs", "/onto"])),
     "mergeSets",
     "Applies what changed between two sets to a third one, and keeps what comes of it",
 );

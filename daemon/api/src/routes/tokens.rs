@@ -1,22 +1,24 @@
 //! Tokens, and who one is.
 
 use deployd_core::Name;
-use deployd_core::views::{NewToken, TokenScope, TokenView};
+use deployd_core::access::Action;
+use deployd_core::views::{NewToken, TokenScope, TokenView, WhoAmI};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::access::Access::Needs;
+use crate::access::Access::{Known, Needs};
 use crate::answer::{Created, Done, Found};
 use crate::api::Api;
 use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::operation::{Operation, Operations, Verb::Delete, Verb::Get, Verb::Post};
 use crate::problem::Problem;
+use crate::target::Target;
 
 const LIST: Operation = Operation::new(
     Get,
     "/v1/tokens",
-    Needs(TokenScope::Admin),
+    Needs(Action::Access, Target::Installation),
     "listTokens",
     "Tokens, without what they are recognised by",
 );
@@ -24,7 +26,7 @@ const LIST: Operation = Operation::new(
 const CREATE: Operation = Operation::new(
     Post,
     "/v1/tokens",
-    Needs(TokenScope::Admin),
+    Needs(Action::Access, Target::Installation),
     "createToken",
     "Makes a token; its text is in this answer and in that to a repeat with the same key, and nowhere else",
 );
@@ -32,18 +34,13 @@ const CREATE: Operation = Operation::new(
 const REVOKE: Operation = Operation::new(
     Delete,
     "/v1/tokens/{name}",
-    Needs(TokenScope::Admin),
+    Needs(Action::Access, Target::Installation),
     "revokeToken",
     "Ends a token",
 );
 
-const WHOAMI: Operation = Operation::new(
-    Get,
-    "/v1/whoami",
-    Needs(TokenScope::Read),
-    "whoAmI",
-    "The token that this is asked with",
-);
+const WHOAMI: Operation =
+    Operation::new(Get, "/v1/whoami", Known, "whoAmI", "Who this is asked by");
 
 pub(super) fn operations(operations: Operations) -> Operations {
     operations.add(LIST, list).add(CREATE, create).add(REVOKE, revoke).add(WHOAMI, whoami)
@@ -83,7 +80,17 @@ async fn revoke(api: Api, asked: Asked<TokenName>) -> Result<Done, Box<Problem>>
     Ok(Done)
 }
 
-async fn whoami(_: Api, asked: Asked) -> Result<Found<TokenView>, Box<Problem>> {
-    // It needs a scope, so that there is a token.
-    asked.token.map(Found).ok_or_else(Problem::internal)
+async fn whoami(api: Api, asked: Asked) -> Result<Found<WhoAmI>, Box<Problem>> {
+    let bearer = asked.asker()?.bearer;
+    let rights = api.engine().rights(&bearer).await?;
+    Ok(Found(WhoAmI {
+        groups: rights.groups().clone(),
+        name: bearer.actor,
+        scope: bearer.scope,
+        issuer: bearer.issuer,
+        narrowed: bearer.narrowed,
+        created_by: bearer.created_by,
+        created: bearer.created,
+        expires: bearer.expires,
+    }))
 }

@@ -15,11 +15,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::fakes;
-use crate::access::scope_name;
 use crate::{Api, Options};
 
-pub(super) const SCOPES: [TokenScope; 4] =
-    [TokenScope::Read, TokenScope::Ci, TokenScope::Deploy, TokenScope::Admin];
+pub(super) const SCOPES: [TokenScope; 5] =
+    [TokenScope::Bound, TokenScope::Read, TokenScope::Ci, TokenScope::Deploy, TokenScope::Admin];
 
 /// What a platform team applies, in one file.
 pub(super) const PLATFORM: &str = r#"
@@ -144,7 +143,7 @@ impl Stage {
         let caller = Caller::new(Actor("test".into()));
         let mut tokens = BTreeMap::new();
         for scope in SCOPES {
-            let name = scope_name(scope).parse().unwrap();
+            let name = scope.as_str().parse().unwrap();
             let token = engine.create_token(&caller, &name, scope).await.unwrap();
             tokens.insert(scope, token.secret);
         }

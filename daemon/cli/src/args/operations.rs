@@ -241,6 +241,8 @@ pub struct TokenCreateArgs {
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scope {
+    /// Nothing by itself: what role bindings give it
+    Bound,
     /// Read everything that is no secret, but for the audit and the journal
     Read,
     /// Announce artifacts, and read
@@ -254,6 +256,7 @@ pub enum Scope {
 impl From<Scope> for TokenScope {
     fn from(scope: Scope) -> Self {
         match scope {
+            Scope::Bound => Self::Bound,
             Scope::Read => Self::Read,
             Scope::Ci => Self::Ci,
             Scope::Deploy => Self::Deploy,

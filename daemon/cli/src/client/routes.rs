@@ -19,7 +19,7 @@ use deployd_core::views::{
     Announced, Applied, CloneRequest, DeployRequest, EnvironmentView, HistoryPage, LinkedSecret,
     LogEntry, NewToken, PlanView, RehearsalView, RehearseRequest, ResourceFilter, ResourceView,
     RollbackRequest, RollbackView, RolloutView, SecretView, StoredDocument, TeardownRequest,
-    TokenScope, TokenView,
+    TokenScope, TokenView, WhoAmI,
 };
 use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
 use http::Method;
@@ -463,7 +463,7 @@ impl Client {
     }
 
     /// The token that is used.
-    pub async fn whoami(&self) -> Result<TokenView, CliError> {
+    pub async fn whoami(&self) -> Result<WhoAmI, CliError> {
         self.ask(self.get(&["v1", "whoami"])?).await
     }
 

@@ -1,7 +1,5 @@
 //! Creates, lists and revokes tokens.
 
-use deployd_core::views::TokenScope;
-
 use super::Context;
 use crate::args::TokenCommand;
 use crate::error::CliError;
@@ -36,7 +34,7 @@ pub(super) async fn token(
             for token in &tokens {
                 table.row([
                     token.name.to_string(),
-                    scope(token.scope).to_owned(),
+                    token.scope.as_str().to_owned(),
                     token.created_by.to_string(),
                     ago(token.created, output.now),
                 ]);
@@ -59,19 +57,23 @@ pub(super) async fn whoami(context: &mut Context<'_>) -> Result<u8, CliError> {
     let token = context.client()?.whoami().await?;
     let output = &mut *context.output;
     if output.is_human() {
-        let by = clean(&token.created_by.0);
-        output.line(format!("{} ({}), created by {by}", token.name, scope(token.scope)))?;
+        let mut line = clean(&token.name.0);
+        if let Some(scope) = token.scope {
+            line.push_str(&format!(" ({})", scope.as_str()));
+        }
+        if let Some(by) = &token.created_by {
+            line.push_str(&format!(", created by {}", clean(&by.0)));
+        }
+        if !token.groups.is_empty() {
+            let groups: Vec<_> = token.groups.iter().map(|group| clean(group)).collect();
+            line.push_str(&format!(", in {}", groups.join(", ")));
+        }
+        if let Some(expires) = token.expires {
+            line.push_str(&format!(", until {expires}"));
+        }
+        output.line(line)?;
     } else {
         output.document(&token)?;
     }
     Ok(exit::OK)
-}
-
-fn scope(scope: TokenScope) -> &'static str {
-    match scope {
-        TokenScope::Read => "read",
-        TokenScope::Ci => "ci",
-        TokenScope::Deploy => "deploy",
-        TokenScope::Admin => "admin",
-    }
 }

@@ -12,8 +12,14 @@
 //! | a delivery to a hook | `hook:` and the hook's name; no issuer is called `hook` |
 //! | deployd itself, and nobody | [`RESERVED`], which no token or issuer is called |
 
+mod action;
+mod decide;
 mod groups;
+#[cfg(test)]
+mod tests;
 
+pub use action::Action;
+pub use decide::{AllowedBy, Identity, Narrowed, Reach, Resource, Rules, built_in, roles_with};
 pub use groups::groups_of;
 
 /// Names of those who are nobody: what a token of such a name did would be told as

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApplicationSpec, CalendarSpec, EnvironmentSpec, EnvironmentTypeSpec, GroupSpec, HookSpec,
-    PluginSpec, PolicySpec, ResourceDefinitionSpec, SubscriptionSpec,
+    PluginSpec, PolicySpec, ResourceDefinitionSpec, RoleBindingSpec, RoleSpec, SubscriptionSpec,
 };
 use crate::Name;
 use crate::score::Workload;
@@ -41,13 +41,17 @@ pub enum DocumentKind {
     Group,
     /// What deployments may not be like.
     Policy,
+    /// What somebody may do who has it.
+    Role,
+    /// Who has a role, and where.
+    RoleBinding,
     /// A Score document.
     Workload,
 }
 
 impl DocumentKind {
     /// All kinds, in the order in which documents of them are applied.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Plugin,
         Self::EnvironmentType,
         Self::ResourceDefinition,
@@ -59,7 +63,17 @@ impl DocumentKind {
         Self::Calendar,
         Self::Group,
         Self::Policy,
+        Self::Role,
+        Self::RoleBinding,
     ];
+}
+
+impl DocumentKind {
+    /// Whether documents of it decide who may do what: whoever changes them could
+    /// otherwise allow themselves everything.
+    pub fn is_about_access(self) -> bool {
+        matches!(self, Self::Group | Self::Role | Self::RoleBinding)
+    }
 }
 
 impl fmt::Display for DocumentKind {
@@ -145,6 +159,10 @@ pub enum Document {
     Group(Envelope<GroupSpec>),
     /// What deployments may not be like.
     Policy(Envelope<PolicySpec>),
+    /// What somebody may do who has it.
+    Role(Envelope<RoleSpec>),
+    /// Who has a role, and where.
+    RoleBinding(Envelope<RoleBindingSpec>),
     /// A Score document of an application.
     Workload(ApplicationWorkload),
 }
@@ -179,6 +197,8 @@ impl Document {
             Self::Calendar(d) => (DocumentKind::Calendar, None, &d.metadata.name),
             Self::Group(d) => (DocumentKind::Group, None, &d.metadata.name),
             Self::Policy(d) => (DocumentKind::Policy, None, &d.metadata.name),
+            Self::Role(d) => (DocumentKind::Role, None, &d.metadata.name),
+            Self::RoleBinding(d) => (DocumentKind::RoleBinding, None, &d.metadata.name),
             Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
         };
         DocumentKey { kind, application: application.cloned(), name: name.clone() }
@@ -199,6 +219,8 @@ impl Document {
             DocumentKind::Calendar => Self::Calendar(serde_json::from_slice(bytes)?),
             DocumentKind::Group => Self::Group(serde_json::from_slice(bytes)?),
             DocumentKind::Policy => Self::Policy(serde_json::from_slice(bytes)?),
+            DocumentKind::Role => Self::Role(serde_json::from_slice(bytes)?),
+            DocumentKind::RoleBinding => Self::RoleBinding(serde_json::from_slice(bytes)?),
             DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
         })
     }

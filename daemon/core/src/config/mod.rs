@@ -18,6 +18,7 @@ mod hook;
 mod plugin;
 mod policy;
 mod resource_definition;
+mod role;
 mod selector;
 mod subscription;
 mod time_to_live;
@@ -44,6 +45,7 @@ pub use plugin::{
 };
 pub use policy::{Exemption, PolicySpec, RULE_CHARS_MAX};
 pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
+pub use role::{Place, RoleBindingSpec, RoleSpec, Subjects};
 pub use selector::EnvironmentSelector;
 pub use subscription::{SubscriptionSpec, glob_matches};
 pub use time_to_live::{InvalidTimeToLive, TimeToLive};
