@@ -6,7 +6,7 @@ use crate::path::Path;
 use crate::shown;
 
 /// Patterns of the core's types, and what they mean to a person.
-pub(super) const PATTERNS: [(&str, &str); 16] = [
+pub(super) const PATTERNS: [(&str, &str); 19] = [
     (
         "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         "1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit",
@@ -31,6 +31,15 @@ pub(super) const PATTERNS: [(&str, &str); 16] = [
         "^(forever|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d)$",
         "minutes, hours or days, like 90m, 48h or 14d, or forever",
     ),
+    (
+        "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:.{1,255})?$",
+        "a name, or an issuer's name and what it calls them, like corp:ada@example.org",
+    ),
+    (
+        "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?:.{1,255}$",
+        "an issuer's name and what it calls the group, like corp:platform-team",
+    ),
+    ("^[a-z0-9*-]{1,63}$", "a name, in which \"*\" is any run of characters"),
     ("^[A-Za-z0-9_-]+$", "letters, digits, \"-\" and \"_\""),
     (
         "^([1-9][0-9]{0,3}m|[1-9][0-9]?h|[1-7]d)$",
