@@ -228,6 +228,9 @@ fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSe
     if operation.path.contains('{') || operation.looks_up || operation.verb.writes() {
         codes.push(Code::NotFound);
     }
+    if operation.depends {
+        codes.push(Code::Conflict);
+    }
     if operation.verb.writes() {
         codes.extend([Code::BodyTimeout, Code::Conflict, Code::BodyTooLarge, Code::Full]);
     }

@@ -98,6 +98,8 @@ pub(crate) struct Operation {
     pub(crate) looks_up: bool,
     /// Whether its body is a secret, of which not even a digest is kept.
     pub(crate) secret: bool,
+    /// Whether what it reads is there only in some states of what it is about.
+    pub(crate) depends: bool,
     /// What tells a repeat of it from another request, if it writes.
     pub(crate) repeats: Repeats,
 }
@@ -112,8 +114,20 @@ impl Operation {
         summary: &'static str,
     ) -> Self {
         let (body_max, timeout) = (BODY_BYTES_MAX, REQUEST_TIMEOUT);
-        let (looks_up, secret, repeats) = (false, false, Repeats::Key);
-        Self { verb, path, access, id, summary, body_max, timeout, looks_up, secret, repeats }
+        let (looks_up, secret, depends, repeats) = (false, false, false, Repeats::Key);
+        Self {
+            verb,
+            path,
+            access,
+            id,
+            summary,
+            body_max,
+            timeout,
+            looks_up,
+            secret,
+            depends,
+            repeats,
+        }
     }
 
     /// The same with another limit for its body.
@@ -125,6 +139,12 @@ impl Operation {
     /// The same with names in its query, of things of which there may be none.
     pub(crate) const fn looks_up(mut self) -> Self {
         self.looks_up = true;
+        self
+    }
+
+    /// The same of what is not there in every state of what it is about.
+    pub(crate) const fn depends(mut self) -> Self {
+        self.depends = true;
         self
     }
 

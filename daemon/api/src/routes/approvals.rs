@@ -1,11 +1,11 @@
 //! People who agree to plans, who go on without, and who look at that afterwards.
 
+use deployd_core::access::Action;
 use deployd_core::approval::{
     ApprovalRequest, ApprovalView, BreakGlassRequest, DelegateRequest, Delegation, LinkDecision,
     LinkLook, LinkView, Review, ReviewRequest, Waiting,
 };
 use deployd_core::deployment::DeploymentRecord;
-use deployd_core::views::TokenScope;
 use deployd_core::{Actor, DeploymentId, EnvironmentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::asked::{Asked, Nothing};
 use crate::body::Json;
 use crate::operation::{Operation, Operations, Verb::Delete, Verb::Get, Verb::Post, Verb::Put};
 use crate::problem::Problem;
+use crate::target::Target;
 
 /// Bytes of what is sent with a link.
 const LINK_BODY_BYTES_MAX: usize = 16 * 1024;
@@ -25,7 +26,7 @@ const LINK_BODY_BYTES_MAX: usize = 16 * 1024;
 const LIST: Operation = Operation::new(
     Get,
     "/v1/approvals",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "listApprovals",
     "Deployments that wait for approvals, and whose",
 );
@@ -33,15 +34,16 @@ const LIST: Operation = Operation::new(
 const SHOW: Operation = Operation::new(
     Get,
     "/v1/deployments/{id}/approval",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Deployment),
     "getApproval",
     "What a deployment waits for, its plan, how that differs from the one that was asked for before, and whether whoever asks may approve it",
-);
+)
+.depends();
 
 const DECIDE: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/approval",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Approve, Target::Deployment),
     "decideApproval",
     "Approves a deployment's plan, refuses it, or takes an approval back",
 );
@@ -49,7 +51,7 @@ const DECIDE: Operation = Operation::new(
 const BREAK: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/break-glass",
-    Needs(TokenScope::Admin),
+    Needs(Action::BreakGlass, Target::Deployment),
     "breakGlass",
     "Goes on with a plan that not all have approved; stays open as a review",
 );
@@ -57,7 +59,7 @@ const BREAK: Operation = Operation::new(
 const REVIEWS: Operation = Operation::new(
     Get,
     "/v1/reviews",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Listed),
     "listReviews",
     "Deployments that went on without approvals, and that nobody has looked at since; or all such",
 );
@@ -65,7 +67,7 @@ const REVIEWS: Operation = Operation::new(
 const REVIEW: Operation = Operation::new(
     Post,
     "/v1/deployments/{id}/review",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Approve, Target::Deployment),
     "reviewDeployment",
     "Closes a review with what was found; not by who went on without approvals",
 );
@@ -73,7 +75,7 @@ const REVIEW: Operation = Operation::new(
 const DELEGATIONS: Operation = Operation::new(
     Get,
     "/v1/delegations",
-    Needs(TokenScope::Read),
+    Needs(Action::Read, Target::Anywhere),
     "listDelegations",
     "Who may approve in whose place now",
 );
@@ -81,7 +83,7 @@ const DELEGATIONS: Operation = Operation::new(
 const DELEGATE: Operation = Operation::new(
     Put,
     "/v1/delegations/{to}",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Approve, Target::Anywhere),
     "delegateApprovals",
     "Has somebody approve in the place of whoever asks, until a time",
 );
@@ -89,7 +91,7 @@ const DELEGATE: Operation = Operation::new(
 const UNDELEGATE: Operation = Operation::new(
     Delete,
     "/v1/delegations/{to}",
-    Needs(TokenScope::Deploy),
+    Needs(Action::Approve, Target::Anywhere),
     "undelegateApprovals",
     "Takes that back",
 );
@@ -158,7 +160,10 @@ async fn list(
     api: Api,
     asked: Asked<Nothing, ListQuery>,
 ) -> Result<Found<Vec<Waiting>>, Box<Problem>> {
-    Ok(Found(api.engine().approvals(asked.query.environment.as_ref()).await?))
+    let asker = asked.asker()?;
+    let mut all = api.engine().approvals(asked.query.environment.as_ref()).await?;
+    all.retain(|waiting| asker.sees(&waiting.environment));
+    Ok(Found(all))
 }
 
 async fn show(api: Api, asked: Asked<Id>) -> Result<Found<ApprovalView>, Box<Problem>> {
@@ -181,7 +186,9 @@ async fn reviews(
     api: Api,
     asked: Asked<Nothing, ReviewsQuery>,
 ) -> Result<Found<Vec<Review>>, Box<Problem>> {
-    Ok(Found(api.engine().reviews(asked.query.all).await?))
+    let (asker, mut all) = (asked.asker()?, api.engine().reviews(asked.query.all).await?);
+    all.retain(|review| asker.sees(&review.environment));
+    Ok(Found(all))
 }
 
 async fn review(

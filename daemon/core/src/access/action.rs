@@ -27,6 +27,8 @@ pub enum Action {
     Steer,
     /// To approve what waits for it, or to reject it.
     Approve,
+    /// To go on with a plan that not all have approved.
+    BreakGlass,
     /// To let an image back that has failed.
     LiftQuarantine,
     /// To stop everything from being deployed, and to let it go on.
@@ -51,7 +53,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Read,
         Self::Announce,
         Self::Deploy,
@@ -59,6 +61,7 @@ impl Action {
         Self::RollBack,
         Self::Steer,
         Self::Approve,
+        Self::BreakGlass,
         Self::LiftQuarantine,
         Self::StopLine,
         Self::Redeliver,
@@ -81,6 +84,7 @@ impl Action {
             Self::RollBack => "roll-back",
             Self::Steer => "steer",
             Self::Approve => "approve",
+            Self::BreakGlass => "break-glass",
             Self::LiftQuarantine => "lift-quarantine",
             Self::StopLine => "stop-line",
             Self::Redeliver => "redeliver",
@@ -107,7 +111,8 @@ impl Action {
             | Self::LiftQuarantine
             | Self::StopLine
             | Self::Redeliver => TokenScope::Deploy,
-            Self::CreateEnvironment
+            Self::BreakGlass
+            | Self::CreateEnvironment
             | Self::TearDown
             | Self::Configure
             | Self::Secrets

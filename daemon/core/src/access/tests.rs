@@ -187,7 +187,7 @@ prop_compose! {
             ),
             0..5,
         ),
-        actions in subsequence(Action::ALL.to_vec(), 0..17),
+        actions in subsequence(Action::ALL.to_vec(), 0..18),
     ) -> Rules {
         let bindings = list.into_iter().enumerate().map(|(number, (role, group, within))| {
             let subjects = of_group(group);
@@ -234,7 +234,7 @@ proptest! {
     #[test]
     fn who_asks_for_less_gets_no_more_than_both_allow(
         rules in rules(), within in places(), action in select(Action::ALL.to_vec()),
-        actions in subsequence(Action::ALL.to_vec(), 0..17), at in select(resources()),
+        actions in subsequence(Action::ALL.to_vec(), 0..18), at in select(resources()),
         scope in select(vec![None, Some(TokenScope::Deploy)]),
     ) {
         let whole = Identity { scope, ..ada() };
