@@ -16,6 +16,7 @@ mod global;
 mod hooks;
 mod inventory;
 mod operations;
+mod policies;
 mod quarantine;
 mod rehearse;
 mod repeat;
@@ -64,6 +65,7 @@ pub use operations::{
     NotificationListArgs, PluginCommand, PluginPushArgs, RedeliverArgs, Scope, SecretCommand,
     SecretLinkArgs, SecretSetArgs, TokenCommand, TokenCreateArgs,
 };
+pub use policies::{PolicyCommand, PolicyTestArgs};
 pub use quarantine::{QuarantineCommand, QuarantineLiftArgs, QuarantineListArgs};
 pub use rehearse::{ConfigField, RehearseArgs};
 pub use repeat::{CloneArgs, ReplayArgs, RollbackArgs};
@@ -91,6 +93,7 @@ Exit codes:
   16  nothing was found to differ, and not everything could be compared
   17  a rehearsal did not end as it was expected
   18  a calendar was asked, and it is closed
+  19  policies refuse what is planned, or do not find what their tests expect
  130  interrupted; a deployment that was watched goes on
 
 Examples:
@@ -234,6 +237,9 @@ pub enum ClientCommand {
     Inventory(InventoryArgs),
     /// Show what is closed, planned and done as a month; check, or stop the line
     Calendar(CalendarArgs),
+    /// See what deployments may not be like, and test it
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Compare what is there with what was deployed
     Drift(DriftArgs),
     /// Look after images that have failed, and that automation does not bring back

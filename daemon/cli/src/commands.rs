@@ -26,6 +26,8 @@ mod offline;
 mod packages;
 mod plan_text;
 mod plugins;
+mod policies;
+pub mod policy_test;
 mod quarantine;
 mod rehearse;
 mod replay;
@@ -174,6 +176,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Resources(args) => environments::resources(context, args).await,
         ClientCommand::Inventory(args) => inventory::inventory(context, args).await,
         ClientCommand::Calendar(args) => calendar::calendar(context, args).await,
+        ClientCommand::Policy(command) => policies::policy(context, command).await,
         ClientCommand::Drift(args) => drift::drift(context, args).await,
         ClientCommand::Quarantine(command) => quarantine::quarantine(context, command).await,
         ClientCommand::Documents(args) => documents::documents(context, args).await,

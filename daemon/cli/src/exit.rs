@@ -28,6 +28,8 @@ pub const NOT_ALL_COMPARED: u8 = 16;
 pub const UNMET: u8 = 17;
 /// A calendar was asked, and it is closed.
 pub const CLOSED: u8 = 18;
+/// Policies refuse what is planned, or do not find what their tests expect.
+pub const REFUSED: u8 = 19;
 /// Interrupted from the keyboard: 128 and SIGINT, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 

@@ -4,6 +4,7 @@
 //! Renderers show it: bars on a terminal, lines elsewhere.
 
 mod bars;
+mod findings;
 mod follow;
 mod lines;
 mod rollout;
@@ -12,6 +13,7 @@ mod step;
 mod view;
 
 pub use bars::Bars;
+pub use findings::findings;
 pub use follow::{Style, follow, follow_with};
 pub use lines::{Lines, Renderer, Silent};
 pub use rollout::{BlockLine, Left, block, heading};

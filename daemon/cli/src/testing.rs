@@ -214,6 +214,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         destroy: Vec::new(),
         jobs: Vec::new(),
         rollout: None,
+        policies: None,
         held: None,
         cancel: None,
         failure: None,

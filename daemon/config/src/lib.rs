@@ -27,4 +27,4 @@ pub use check::APPLICATION_ANNOTATION;
 pub use error::{DocumentError, DocumentName, render};
 pub use export::{ExportError, to_yaml, to_yaml_documents};
 pub use read::{Located, NamedFile, SourceFile, named_files, read, read_with};
-pub use schema::{combined_schema, schema_for, schemas};
+pub use schema::{combined_schema, policy_input_schema, schema_for, schemas};

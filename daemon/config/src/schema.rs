@@ -11,6 +11,7 @@ use deployd_core::config::{
     EnvironmentTypeSpec, GroupSpec, HookSpec, PluginSpec, PolicySpec, ResourceDefinitionSpec,
     RoleBindingSpec, RoleSpec, SubscriptionSpec,
 };
+use deployd_core::policy::PolicyInput;
 use deployd_core::score::{SCORE_VERSION, Workload};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -62,6 +63,15 @@ fn generate(kind: DocumentKind) -> Value {
             schema
         }
     }
+}
+
+/// The JSON Schema of what policies are asked over.
+pub fn policy_input_schema() -> Value {
+    let mut schema = root::<PolicyInput>();
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("$schema".to_owned(), json!(DIALECT));
+    }
+    schema
 }
 
 fn root<T: JsonSchema>() -> Value {

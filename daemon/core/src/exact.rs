@@ -32,6 +32,7 @@ pub struct Pinned {
 /// are: none is provisioned, and what nothing asks for any more is left to the
 /// next deployment that is resolved.
 ///
+/// Policies of then judge nothing today: those of today are put in by whoever plans.
 /// Whether fields are taken over from others is as it is today: a healing takes
 /// them over, and who repeats one later does not mean that.
 pub fn pinned_plan(
@@ -46,6 +47,7 @@ pub fn pinned_plan(
         take_over_fields,
         resources: BTreeMap::new(),
         unused: Vec::new(),
+        policies: Vec::new(),
         gates,
         pinned: Some(pinned),
         ..recorded.clone()

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::config::{EffectLevel, WhenUnused, drain_ms_default, is_drain_ms_default};
 use crate::exact::Pinned;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
+use crate::policy::{PlannedPolicy, PolicyReport};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
 use crate::rehearsal::RolloutPreview;
 use crate::rollout::Choice;
@@ -60,6 +61,9 @@ pub struct Plan {
     /// The checks that the strategy can ask for, pinned.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<Name, PlannedCheck>,
+    /// The policies that judge it, pinned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PlannedPolicy>,
     /// Whether fields are taken over from others.
     pub take_over_fields: bool,
     /// What has to hold before execution begins.
@@ -391,6 +395,10 @@ pub struct Preview {
     /// How they would be rolled out, as far as that can be foreseen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutPreview>,
+    /// What policies say of it now, as far as that can be told; none where there are
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<PolicyReport>,
 }
 
 /// How manifests differ from those applied before. What is equal is left out.

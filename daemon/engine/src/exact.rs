@@ -50,7 +50,9 @@ impl Inner {
             .and_then(|spec| configuration.environment_types.get(&spec.environment_type));
         let take_over = of_type.is_some_and(|of_type| of_type.take_over_fields);
         let gates = configuration.gates(id, errand);
-        let plan = pinned_plan(&recorded.plan, recorded.pinned, take_over, previous, gates);
+        let policies = self.planned_policies(&configuration, id, errand).await?;
+        let again = pinned_plan(&recorded.plan, recorded.pinned, take_over, previous, gates);
+        let plan = Plan { policies, ..again };
         Ok(Planned { plan, objects: Vec::new(), outputs: BTreeMap::new(), basis: None })
     }
 

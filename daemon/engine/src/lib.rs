@@ -49,6 +49,7 @@ mod outbox;
 mod pinned;
 mod planner;
 mod pods;
+mod policies;
 mod quarantine;
 mod recorded;
 mod records;
@@ -79,9 +80,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
-    Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Random,
-    Receivers, Registries, Rehearsals, Sender, Store, Strategies, Templaters, Vault, VaultAdmin,
-    VerifyReport, WorkerId,
+    Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Policies,
+    Random, Receivers, Registries, Rehearsals, Sender, Store, Strategies, Templaters, Vault,
+    VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -116,6 +117,8 @@ pub struct Ports {
     pub notifiers: Arc<dyn Notifiers>,
     /// Calls receivers.
     pub receivers: Arc<dyn Receivers>,
+    /// Calls policies.
+    pub policies: Arc<dyn Policies>,
     /// Asks registries what tags mean.
     pub registries: Arc<dyn Registries>,
     /// Applies to clusters.

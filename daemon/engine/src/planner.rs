@@ -146,6 +146,7 @@ impl Inner {
             }),
             checks: self.checks(&configuration, environment_type.1).await?,
             take_over_fields: environment_type.1.take_over_fields,
+            policies: self.planned_policies(&configuration, id, errand).await?,
             gates: configuration.gates(id, errand),
             teardown: false,
             pinned: None,
@@ -367,7 +368,7 @@ impl Inner {
         let changes = if problem.is_none() { changes(&before, &manifests) } else { Vec::new() };
         let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
         let jobs = jobs::foreseen(&manifests, workloads);
-        Ok(Preview { manifests, changes, problem, jobs, rollout: None })
+        Ok(Preview { manifests, changes, problem, jobs, ..Preview::default() })
     }
 
     /// The templater's objects for a set.

@@ -29,8 +29,17 @@ pub(crate) type Condition<'c> = &'c (dyn Fn(&EnvironmentEntry, &Configuration) -
 impl Engine {
     /// What a deployment would do. Nothing is stored and nothing is done.
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
+        self.plan_for(request, Errand::Deployment).await
+    }
+
+    /// The same; who goes back waits for less, and is refused less.
+    pub(crate) async fn plan_for(
+        &self,
+        request: &DeployRequest,
+        errand: Errand,
+    ) -> Result<PlanView, EngineError> {
         let id = self.inner.destination(request).await?;
-        let mut view = Box::pin(self.inner.shown(&id, request, Errand::Deployment)).await?;
+        let mut view = Box::pin(self.inner.shown(&id, request, errand)).await?;
         view.preview.rollout = Box::pin(self.inner.foreseen(&id, &view)).await?;
         Ok(view)
     }
@@ -266,12 +275,14 @@ impl Inner {
             Some(of) => self.exact_plan(id, &entry.state, (of, errand)).await?,
             None => self.plan(id, &entry.state, &set, ("", errand)).await?,
         };
-        let preview = match &planned.plan.pinned {
+        let mut preview = match &planned.plan.pinned {
             Some(pinned) => self.exact_preview(&planned.plan, pinned, &entry.state).await?,
             None => self.preview(&planned, &set, &entry.state).await?,
         };
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
         let calendar = self.calendar_says(id, errand).await?;
+        let report = Box::pin(self.foreseen_policies(&planned.plan, &set, &preview, errand));
+        preview.policies = report.await?;
         Ok(PlanView { digest, plan: planned.plan, preview, calendar })
     }
 

@@ -50,8 +50,7 @@ impl Engine {
         id: &EnvironmentId,
         request: &RollbackRequest,
     ) -> Result<RollbackView, EngineError> {
-        let mut back = self.back(id, request).await?;
-        back.view.calendar = self.inner.calendar_says(id, Errand::Rollback).await?;
+        let back = self.back(id, request).await?;
         Ok(RollbackView {
             from: back.from.id.clone(),
             from_number: back.from.number,
@@ -139,7 +138,7 @@ impl Engine {
             }
             view
         };
-        match self.plan(&ask).await {
+        match self.plan_for(&ask, Errand::Rollback).await {
             Ok(view) => {
                 let view = told(view);
                 Ok(Back { from, to, obstacles: Vec::new(), recent, not_undone, view })
@@ -147,7 +146,7 @@ impl Engine {
             Err(error) => match reasons(&error) {
                 Some(obstacles) if request.resolve => {
                     ask.exact = false;
-                    let view = told(self.plan(&ask).await?);
+                    let view = told(self.plan_for(&ask, Errand::Rollback).await?);
                     Ok(Back { from, to, obstacles, recent, not_undone, view })
                 }
                 _ => Err(error),

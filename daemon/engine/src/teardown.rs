@@ -172,6 +172,7 @@ impl Inner {
             templater: None,
             strategy: None,
             checks: BTreeMap::new(),
+            policies: Vec::new(),
             take_over_fields: false,
             gates: Vec::new(),
             teardown: true,

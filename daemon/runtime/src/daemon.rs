@@ -133,6 +133,7 @@ impl Daemon {
             checks: host.clone(),
             notifiers: host.clone(),
             receivers: host.clone(),
+            policies: host.clone(),
             cluster,
             sender: Arc::new(EgressSender { egress: egress.clone(), vault: vault.clone() }),
             registries: Arc::new(EgressRegistries { egress }),

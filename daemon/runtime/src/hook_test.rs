@@ -5,22 +5,18 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deployd_cli::args::HookTestArgs;
 use deployd_cli::{Globals, Output};
-use deployd_core::config::{Grant, PluginKind};
+use deployd_core::config::PluginKind;
 use deployd_core::delivery::{BODY_BYTES_MAX, Captured};
 use deployd_core::ports::{Call, CallLog, Delivery, Receivers as _, Scope};
-use deployd_host::{Audit, Backoff, HostOptions, PluginHost, Registration, Reveal};
 use serde_json::{Value, json};
 
-use crate::catalog::shipped;
-use crate::secrets::NoSecrets;
+use crate::offline::Offline;
 
 /// Reads a delivery, and prints what the receiver tells of it.
 ///
@@ -28,31 +24,13 @@ use crate::secrets::NoSecrets;
 /// receiver's fault.
 pub(crate) async fn run(globals: &Globals, args: &HookTestArgs) -> anyhow::Result<ExitCode> {
     let delivery = delivery(args)?;
-    let (component, manifest) = receiver(&args.receiver)?;
-    let state = tempfile::tempdir().context("making a folder for what is compiled")?;
-    let host = PluginHost::new(HostOptions {
-        state_dir: state.path().to_owned(),
-        vault: Arc::new(NoSecrets),
-        audit: Arc::new(Nobody),
-        egress: None,
-        backoff: Backoff::default(),
-        compiler: None,
-    })?;
-    let loaded = Box::pin(host.register(Registration {
-        name: "receiver",
-        kind: PluginKind::Receiver,
-        component,
-        manifest: &manifest,
-        digest: None,
-        grant: &Grant::default(),
-        config: None,
-    }))
-    .await?;
+    let offline = Offline::new()?;
+    let plugin = Box::pin(offline.load(PluginKind::Receiver, &args.receiver)).await?;
     let config: BTreeMap<&str, &Value> =
         args.config.iter().map(|field| (field.name.as_str(), &field.value)).collect();
     let (scope, log) = (Scope::default(), CallLog::default());
-    let call = Call { plugin: &loaded.plugin, scope: &scope, log: &log };
-    let told = host.decode(call, &delivery, &json!(config)).await;
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let told = offline.host.decode(call, &delivery, &json!(config)).await;
     let mut output = Output::standard(globals);
     for line in log.take() {
         output.note(line.message)?;
@@ -100,34 +78,4 @@ fn delivery(args: &HookTestArgs) -> anyhow::Result<Delivery> {
         body.len()
     );
     Ok(Delivery { headers: headers.into_iter().collect(), body })
-}
-
-/// A component and its manifest: shipped, or in a file with the manifest beside it.
-fn receiver(named: &str) -> anyhow::Result<(Arc<[u8]>, String)> {
-    if let Some(found) = shipped().iter().find(|one| one.id == named) {
-        return Ok((found.component.into(), found.manifest.to_owned()));
-    }
-    let path = Path::new(named);
-    if path.extension().is_none_or(|extension| extension != "wasm") {
-        let ids: Vec<&str> = shipped().iter().map(|one| one.id).collect();
-        anyhow::bail!(
-            "no plugin {named:?} is shipped; expected the file of a component, or one of {}",
-            ids.join(", ")
-        );
-    }
-    let component = std::fs::read(path).with_context(|| format!("reading {named}"))?;
-    let manifest = path.with_extension("toml");
-    let manifest = std::fs::read_to_string(&manifest)
-        .with_context(|| format!("reading its manifest {}", manifest.display()))?;
-    Ok((component.into(), manifest))
-}
-
-/// A receiver reveals no secrets.
-struct Nobody;
-
-#[async_trait]
-impl Audit for Nobody {
-    async fn revealed(&self, _: &Reveal) -> Result<(), String> {
-        Err("nothing is revealed here".to_owned())
-    }
 }

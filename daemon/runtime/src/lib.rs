@@ -11,6 +11,8 @@ mod doctor;
 mod hook_test;
 mod logging;
 mod metrics;
+mod offline;
+mod policy_test;
 mod registries;
 mod rehearsal;
 mod run;

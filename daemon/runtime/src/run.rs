@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use deployd_cli::args::HookCommand;
+use deployd_cli::args::{HookCommand, PolicyCommand};
 use deployd_cli::{Cli, ClientCommand, Command, Output};
 use deployd_host::compiler::Supervisor;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::confinement::{self, Lasts};
 use crate::daemon::{Daemon, STORE};
 use crate::settings::Settings;
-use crate::{demo, doctor, hook_test, logging};
+use crate::{demo, doctor, hook_test, logging, policy_test};
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -50,6 +50,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
             (_, Command::Restore(args)) => restore(&args.backup, &args.data, args.force),
             (_, Command::Client(ClientCommand::Hooks(HookCommand::Test(args)))) => {
                 hook_test::run(&globals, &args).await
+            }
+            (_, Command::Client(ClientCommand::Policy(PolicyCommand::Test(args)))) => {
+                policy_test::run(&globals, &args).await
             }
             (_, Command::Client(command)) => {
                 let mut output = Output::standard(&globals);

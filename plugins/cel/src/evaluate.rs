@@ -60,12 +60,14 @@ pub(crate) fn evaluate(
     }
     context.add_variable_from_value("input", whole);
     context.add_variable_from_value("constants", Value::from(constants));
-    // Several rules are asked for the same parts, which are made values once.
+    // Several rules are asked for the same parts, and several containers are in the
+    // same object: each is made a value once, and shared.
+    let mut values = Values::new();
     let mut parts: BTreeMap<Each, Vec<Part>> = BTreeMap::new();
     let mut violations = Vec::new();
     for ready in &rules {
         let each = ready.rule.each;
-        let parts = parts.entry(each).or_insert_with(|| parts_of(each, input));
+        let parts = parts.entry(each).or_insert_with(|| parts_of(each, input, &mut values));
         violations.extend(of_rule(ready, parts, &context)?);
     }
     Ok(violations)
@@ -77,12 +79,18 @@ struct Part {
     named: Vec<(&'static str, Value)>,
 }
 
-fn parts_of(each: Each, input: &serde_json::Value) -> Vec<Part> {
-    let part = |asked: Asked<'_>| Part {
-        path: asked.path,
-        named: asked.named.into_iter().map(|(name, of)| (name, value(of))).collect(),
+/// Values by the place in memory of what they are of.
+type Values = HashMap<*const serde_json::Value, Value>;
+
+fn parts_of(each: Each, input: &serde_json::Value, values: &mut Values) -> Vec<Part> {
+    let mut of = |one: &serde_json::Value| {
+        values.entry(std::ptr::from_ref(one)).or_insert_with(|| value(one)).clone()
     };
-    asked::all(each, input).into_iter().map(part).collect()
+    let mut part = |Asked { path, named }: Asked<'_>| Part {
+        path,
+        named: named.into_iter().map(|(name, one)| (name, of(one))).collect(),
+    };
+    asked::all(each, input).into_iter().map(&mut part).collect()
 }
 
 /// The violations of one rule.

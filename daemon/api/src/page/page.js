@@ -148,6 +148,16 @@ function show(update) {
       if (step.message) item.append(element("span", " " + step.message, "faint"));
       return item;
     }));
+    // What policies refuse is in the fault; what they let through is here.
+    const findings = record.work?.policies?.findings ?? [];
+    at("live-policies").replaceChildren(...findings.map((one) => {
+      const where = [one.subject, one.path].filter(Boolean).join(", ");
+      const item = element("li", "");
+      item.append(element("span", one.effect, one.effect === "deny" ? "bad" : ""));
+      item.append(element("span", " " + one.policy + "/" + one.rule + ": " + one.message));
+      item.append(element("span", " " + where, "faint"));
+      return item;
+    }));
   }
   // Other pods are ready than before.
   if (!record && update.rollout) showRollout(at("rollout"), update.rollout);

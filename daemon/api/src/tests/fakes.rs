@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
 use deployd_core::drift::ObjectCheck;
+use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, LogLevel, LogLines,
     NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
-    PluginRef, Progress, Provisioned, Random, Readiness, Receivers, Recipe, Registries,
+    PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, Recipe, Registries,
     RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects,
     Snapshot, Staged, Strategies, StrategyContext, Target, Templaters, Vault, VaultAdmin,
     VaultError, Verdict, WorkloadFault,
@@ -50,6 +51,7 @@ pub(super) fn ports(store: MemoryStore, sent: Sent) -> Ports {
         checks: outside.clone(),
         notifiers: outside.clone(),
         receivers: outside.clone(),
+        policies: outside.clone(),
         registries: outside.clone(),
         cluster: outside.clone(),
         sender: outside.clone(),
@@ -289,6 +291,19 @@ impl Strategies for Outside {
         };
         let state = json!({ "then": then });
         Ok(Decision { state, action, progress: 100, message: "done".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Policies for Outside {
+    async fn evaluate(
+        &self,
+        _: Call<'_>,
+        _: &Value,
+        params: &Value,
+    ) -> Result<Vec<Violation>, Fault> {
+        let found = params.get("finds").cloned().unwrap_or(Value::Array(Vec::new()));
+        serde_json::from_value(found).map_err(|error| Fault::invalid("finds", error.to_string()))
     }
 }
 

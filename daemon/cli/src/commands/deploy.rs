@@ -38,7 +38,8 @@ pub(super) async fn plan(context: &mut Context<'_>, args: PlanArgs) -> Result<u8
     } else {
         context.output.document(&view)?;
     }
-    Ok(exit::OK)
+    let refused = view.preview.policies.is_some_and(|report| report.denies());
+    Ok(if refused { exit::REFUSED } else { exit::OK })
 }
 
 pub(super) async fn redeploy(

@@ -6,6 +6,7 @@ use deployd_core::steering::Steering;
 
 use super::Context;
 use super::named::{self, Alone};
+use super::policies;
 use crate::args::{CancelArgs, HistoryArgs, ShowArgs, Steered};
 use crate::client::HistoryQuery;
 use crate::error::CliError;
@@ -125,6 +126,9 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
         }
         output.line("")?;
         output.table(&table)?;
+        if let Some(report) = &work.policies {
+            policies::said(output, report)?;
+        }
     }
     if let Some(fault) = &record.fault {
         output.line("")?;

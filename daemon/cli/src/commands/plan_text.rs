@@ -9,6 +9,7 @@ use deployd_core::rehearsal::RolloutPreview;
 use deployd_core::rollout::jobs::{ForeseenJob, When};
 use deployd_core::views::PlanView;
 
+use super::policies;
 use crate::error::CliError;
 use crate::output::{Output, Paint, Table, Tone, clean, counted, lasted};
 
@@ -65,6 +66,9 @@ pub(super) fn show(
     jobs(output, &preview.jobs)?;
     if let Some(rollout) = &preview.rollout {
         foreseen(output, rollout)?;
+    }
+    if let Some(report) = &preview.policies {
+        policies::said(output, report)?;
     }
     output.line("")?;
     output.line(format!("{digest}"))?;

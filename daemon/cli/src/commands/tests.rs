@@ -1,6 +1,7 @@
 mod calendar;
 mod named;
 mod notifications;
+mod policies;
 mod repeating;
 mod rollout;
 mod secrets;

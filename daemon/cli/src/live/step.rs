@@ -12,6 +12,7 @@ pub fn label(step: &Step) -> String {
         StepKind::Plan => "plan".to_owned(),
         StepKind::Provision { name, .. } => format!("provision {}", clean(name)),
         StepKind::Render => "render manifests".to_owned(),
+        StepKind::Policies => "ask policies".to_owned(),
         StepKind::ApplyResources => "apply resources' objects".to_owned(),
         StepKind::Decide { .. } => "ask the strategy".to_owned(),
         StepKind::Rollout { action } => action_label(action),

@@ -10,6 +10,7 @@ use deployd_core::deployment::{
 use deployd_core::ports::LogLevel;
 use deployd_core::views::{LogEntry, RolloutView, WatchUpdate};
 
+use super::findings::findings;
 use super::step::{is_pause, is_round, label};
 use crate::output::{Tone, clean, lasted};
 
@@ -141,6 +142,11 @@ impl View {
         for step in &work.steps {
             lines.extend(self.step(step));
         }
+        if let Some(report) = &work.policies
+            && known.is_none_or(|known| known.policies.is_none())
+        {
+            lines.extend(findings(report));
+        }
         if let Some(rollout) = &work.rollout {
             let now = (rollout.progress, rollout.message.clone());
             if self.rollout.as_ref() != Some(&now) {
@@ -170,7 +176,10 @@ impl View {
             StepStatus::Running
                 if matches!(
                     step.kind,
-                    StepKind::Plan | StepKind::Render | StepKind::Decide { .. }
+                    StepKind::Plan
+                        | StepKind::Render
+                        | StepKind::Policies
+                        | StepKind::Decide { .. }
                 ) =>
             {
                 None

@@ -64,6 +64,9 @@ pub enum Event {
         /// environment is taken away.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         basis: Option<Digest>,
+        /// Whether policies judge what is rendered.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        policies: bool,
     },
     /// The documents that its plan was made from have changed while it waits at its
     /// gates: it is planned once more.

@@ -17,6 +17,7 @@ use crate::calendar::Reason;
 use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
+use crate::policy::PolicyReport;
 use crate::rollout::jobs::{JobRun, RolloutJob};
 use crate::{Actor, DeploymentId, Digest, Fault, Timestamp};
 
@@ -308,6 +309,9 @@ pub struct Deployment {
     /// Jobs to run once the rollout is complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<RolloutJob>,
+    /// What policies have found in what was rendered, and let through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<PolicyReport>,
     /// Where the strategy stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
@@ -418,7 +422,7 @@ impl Deployment {
             Phase::RollingBack
         } else if !done(|kind| matches!(kind, StepKind::Provision { .. })) {
             Phase::Provisioning
-        } else if !done(|kind| matches!(kind, StepKind::Render)) {
+        } else if !done(|kind| matches!(kind, StepKind::Render | StepKind::Policies)) {
             Phase::Rendering
         } else if self.is_committed() {
             Phase::CleaningUp

@@ -11,7 +11,7 @@ use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Digest, Fault, Timestamp};
 
 /// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
-/// `apply-resources`, `job:<name>`, `decide:1`, `rollout:1`, `undo:<name>`, `restore`,
+/// `policies`, `apply-resources`, `job:<name>`, `decide:1`, `rollout:1`, `undo:<name>`, `restore`,
 /// `prune`, `destroy:<uid>`.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -46,6 +46,8 @@ pub enum StepKind {
     },
     /// Has the templater make manifests.
     Render,
+    /// Has policies judge them, before anything is applied.
+    Policies,
     /// Applies resources' objects and waits until they are ready.
     ApplyResources,
     /// Asks the strategy what to do.

@@ -145,6 +145,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         steps: vec![plan].into(),
         destroy: Vec::new(),
         jobs: Vec::new(),
+        policies: None,
         rollout: None,
         held: None,
         cancel: None,
@@ -162,7 +163,7 @@ fn work(
     event: &Event,
 ) -> Result<Ended, String> {
     match event {
-        Event::DeploymentPlanned { plan, gates, resources, destroy, basis, .. } => {
+        Event::DeploymentPlanned { plan, gates, resources, destroy, basis, policies, .. } => {
             finish(deployment, &StepId("plan".to_owned()), at)?.result = *basis;
             deployment.plan = Some(*plan);
             deployment.gates.clone_from(gates);
@@ -186,7 +187,13 @@ fn work(
                 deployment.steps.iter().skip(1).map(|step| step.id.clone()).collect();
             let after = |id: &str| vec![StepId(id.to_owned())];
             push(deployment, "render", StepKind::Render, provisioned);
-            push(deployment, "apply-resources", StepKind::ApplyResources, after("render"));
+            let judged = if *policies {
+                push(deployment, "policies", StepKind::Policies, after("render"));
+                "policies"
+            } else {
+                "render"
+            };
+            push(deployment, "apply-resources", StepKind::ApplyResources, after(judged));
             let decide = StepKind::Decide { observation: None };
             push(deployment, "decide:1", decide, after("apply-resources"));
         }
@@ -446,6 +453,12 @@ fn succeeded(
             return Err("rendering needs a result".to_owned());
         }
         StepKind::Render => jobs::rendered(deployment, observed)?,
+        StepKind::Policies => {
+            let report = observed.cloned().ok_or("a judgement needs what was found")?;
+            let report = serde_json::from_value(report)
+                .map_err(|error| format!("what policies found can't be read: {error}"))?;
+            deployment.policies = Some(report);
+        }
         StepKind::Job { job } => jobs::ran(state, deployment, &step.id, job),
         StepKind::ApplyResources | StepKind::Restore | StepKind::Undo { .. } => {}
     }

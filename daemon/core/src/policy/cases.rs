@@ -27,6 +27,17 @@ pub struct PolicyCase {
     pub expect: Vec<ExpectedViolation>,
 }
 
+impl PolicyCase {
+    /// What the policy is asked over in this case.
+    pub fn asked(&self) -> Value {
+        let mut input = self.input.clone();
+        if !self.patch.is_null() {
+            json_patch::merge(&mut input, &self.patch);
+        }
+        input
+    }
+}
+
 /// A violation that is expected. What is not given may be anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

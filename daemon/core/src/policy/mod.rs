@@ -25,10 +25,6 @@ pub use input::{
 };
 pub use report::{Answer, Effect, FINDINGS_MAX, Finding, PolicyReport, report};
 
-/// The most policies that are asked of one deployment. Each is a call of a plugin
-/// with all manifests.
-pub const POLICIES_MAX: usize = 32;
-
 /// What comes of a violation.
 #[derive(
     Debug,

@@ -12,8 +12,8 @@ use crate::resolve::is_known_later;
 use crate::{EnvironmentId, Fault, Name, Timestamp};
 
 /// Findings of one report, those that refuse first: they stand in the deployment's
-/// record, and nobody reads more.
-pub const FINDINGS_MAX: usize = 50;
+/// record, and in each answer that has it, and nobody reads more.
+pub const FINDINGS_MAX: usize = 25;
 
 /// Characters of a finding's message.
 const MESSAGE_CHARS_MAX: usize = 500;

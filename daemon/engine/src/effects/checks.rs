@@ -59,7 +59,7 @@ impl Work {
                 poll_after_ms: due.ms_since(now),
                 message: progress(&checking, now),
             }),
-            Standing::Passed => Ok(Ended::Checked(json!(checking.reports()))),
+            Standing::Passed => Ok(Ended::Observed(json!(checking.reports()))),
             Standing::Failed => Err(checking.fault("checks-failed", CheckResult::Failed).into()),
             Standing::Inconclusive => {
                 Err(checking.fault("checks-inconclusive", CheckResult::Inconclusive).into())

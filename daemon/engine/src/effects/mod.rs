@@ -6,6 +6,7 @@ mod contents;
 mod course;
 mod guard;
 mod jobs;
+mod policies;
 mod provision;
 mod reach;
 mod rollout;
@@ -81,8 +82,8 @@ pub(crate) enum Ended {
     Done(Option<Object>),
     /// The manifests are made, and what is told of them.
     Rendered(Object, Option<Value>),
-    /// Checks have passed, and what they have found.
-    Checked(Value),
+    /// It is done, and what was found: by checks, or by policies.
+    Observed(Value),
     /// It goes on later.
     Pending { token: String, poll_after_ms: u64, message: String },
     /// What the strategy decided.
@@ -172,6 +173,7 @@ impl Work {
             StepKind::Plan => self.plan_step().await,
             StepKind::Provision { uid, .. } => self.provision(uid).await,
             StepKind::Render => self.render_step().await,
+            StepKind::Policies => self.policies_step().await,
             StepKind::ApplyResources => self.apply_resources().await,
             StepKind::Decide { observation } => self.decide(observation.as_ref()).await,
             StepKind::Rollout { action } => self.act(action).await,
@@ -203,8 +205,8 @@ impl Work {
                 let event = Event::StepSucceeded { deployment, step, result, observed };
                 (event, vec![manifests])
             }
-            Ended::Checked(checks) => {
-                let observed = Some(checks);
+            Ended::Observed(found) => {
+                let observed = Some(found);
                 let event = Event::StepSucceeded { deployment, step, result: None, observed };
                 (event, Vec::new())
             }
@@ -306,6 +308,7 @@ impl Work {
             .with_detail(serde_json::json!({ "replaced": replaced }))
             .into());
         }
+        Box::pin(self.judge_plan(&planned)).await?;
         let count = planned.plan.graph.nodes.len();
         self.log.line(LogLevel::Info, format!("planned: {count} resources"));
         Ok(Ended::Planned(Box::new(planned)))
@@ -492,8 +495,9 @@ fn planned_event(
             inputs,
         }));
     }
-    let gates = plan.gates.clone();
-    Ok(Event::DeploymentPlanned { deployment, plan: digest, gates, resources, destroy, basis })
+    let (gates, policies) = (plan.gates.clone(), !plan.policies.is_empty());
+    let plan = digest;
+    Ok(Event::DeploymentPlanned { deployment, plan, gates, resources, destroy, basis, policies })
 }
 
 /// What tells a making of a resource from another: the same driver with the

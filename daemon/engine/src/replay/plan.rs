@@ -21,7 +21,9 @@ impl Past<'_> {
             Part::Plan,
             "environment type, values, resource graph with the definition of each resource, order of workloads, baseline and configurations of templater and strategy, the delta from what ran",
         );
-        part.taken = Some("what drivers answered, what is borrowed, unused or pinned".to_owned());
+        part.taken = Some(
+            "what drivers answered, what is borrowed, unused or pinned, and policies".to_owned(),
+        );
         if let Some(pinned) = &self.plan.pinned {
             return self.pinned(part, pinned).await;
         }
@@ -60,7 +62,7 @@ impl Past<'_> {
         let store = &*self.engine.ports.store;
         let compared = format!("the plan of deployment {}, pinned", pinned.of);
         let taken = Some(
-            "what there was of resources, what ran before, and whether fields are taken over"
+            "what there was of resources, what ran before, policies, and whether fields are taken over"
                 .to_owned(),
         );
         let part = ReplayedPart { compared, taken, ..part };
@@ -70,6 +72,7 @@ impl Past<'_> {
         };
         let (take_over, previous) = (self.plan.take_over_fields, self.plan.previous.clone());
         let again = pinned_plan(&of, pinned.clone(), take_over, previous, self.plan.gates.clone());
+        let again = Plan { policies: self.plan.policies.clone(), ..again };
         let digest = |plan: &Plan| Digest::of_json(plan).map_err(EngineError::bug);
         let found = differences("plan", &json!(self.plan), &json!(again));
         Ok(part.compared(digest(&self.plan)?, digest(&again)?, found))

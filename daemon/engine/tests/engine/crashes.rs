@@ -22,10 +22,10 @@ use crate::history::Seen;
 use crate::world::{Stage, World, assert_succeeded, deployment_of, development, keyed};
 
 /// Somebody who repeats what was not answered, with the same key.
-struct Client {
+pub struct Client {
     world: Arc<World>,
-    engine: Engine,
-    life: Life,
+    pub engine: Engine,
+    pub life: Life,
     /// Where lives have ended.
     ends: Vec<String>,
     /// Where the next lives end.
@@ -33,7 +33,7 @@ struct Client {
 }
 
 impl Client {
-    async fn new(world: Arc<World>, mut crashes: Vec<usize>) -> Self {
+    pub async fn new(world: Arc<World>, mut crashes: Vec<usize>) -> Self {
         crashes.reverse();
         let (engine, life) = (world.engine(&Life::long()), Life::long());
         life.kill();
@@ -92,7 +92,7 @@ impl Client {
         panic!("{key}: it can't be asked for");
     }
 
-    async fn announce(&mut self, version: &str) -> DeploymentId {
+    pub async fn announce(&mut self, version: &str) -> DeploymentId {
         let artifacts = ["frontend", "backend"].map(|w| artifact(w, version)).to_vec();
         let announced = self
             .done(version, |engine, caller| {
@@ -115,7 +115,7 @@ impl Client {
         record.id
     }
 
-    async fn outcome(&mut self, id: &DeploymentId) -> Outcome {
+    pub async fn outcome(&mut self, id: &DeploymentId) -> Outcome {
         let id = id.clone();
         self.ask(|engine| {
             let id = id.clone();
@@ -323,7 +323,7 @@ pub fn canonical() -> Vec<Seen> {
 }
 
 /// Runs a future in a world of its own, whose time is its own.
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -44,6 +44,7 @@ mod large;
 mod lending;
 mod notifications;
 mod pods;
+mod policies;
 mod reach;
 mod rehearsing;
 mod repeats;

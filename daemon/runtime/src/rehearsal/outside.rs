@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use deployd_core::config::{EffectLevel, PluginSpec};
+use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers,
-    NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress,
+    NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies, Progress,
     Provisioned, Random, Receivers, Recipe, Registries, RegistryAccess, Rehearsals, Rehearsed,
     Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin, VaultError,
 };
@@ -199,6 +200,13 @@ impl VaultAdmin for Outside {
 
     async fn rotate_key(&self) -> Result<KeyReport, VaultError> {
         self.keys().await
+    }
+}
+
+#[async_trait]
+impl Policies for Outside {
+    async fn evaluate(&self, _: Call<'_>, _: &Value, _: &Value) -> Result<Vec<Violation>, Fault> {
+        Ok(Vec::new())
     }
 }
 

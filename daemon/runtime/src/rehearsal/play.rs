@@ -112,6 +112,7 @@ impl Stage {
             checks: world.clone(),
             notifiers: outside.clone(),
             receivers: outside.clone(),
+            policies: outside.clone(),
             registries: outside.clone(),
             cluster: Arc::new(cluster),
             sender: outside.clone(),

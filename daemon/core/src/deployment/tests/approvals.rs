@@ -14,7 +14,15 @@ fn asks(step: &Step, plan: &[u8], rules: &[ApprovalRule]) -> Event {
     match planned(step, gates, false) {
         Event::DeploymentPlanned { deployment, basis, gates, resources, destroy, .. } => {
             let plan = Digest::of(plan);
-            Event::DeploymentPlanned { deployment, plan, basis, gates, resources, destroy }
+            Event::DeploymentPlanned {
+                deployment,
+                plan,
+                basis,
+                gates,
+                resources,
+                destroy,
+                policies: false,
+            }
         }
         other => other,
     }

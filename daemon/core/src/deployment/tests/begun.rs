@@ -9,6 +9,7 @@ fn made_of(step: &Step, inputs: &str, answer: fn(&Step) -> Event) -> Event {
             deployment: active(step),
             plan: Digest::of(inputs.as_bytes()),
             basis: None,
+            policies: false,
             gates: vec![],
             resources: vec![ResourceStep {
                 uid: Uid("db".into()),
@@ -96,6 +97,7 @@ fn what_is_there_goes_first_and_then_each_that_was_begun() {
                     resources,
                     destroy,
                     basis: None,
+                    policies: false,
                 }
             }
             _ => well(step),

@@ -12,7 +12,15 @@ fn destroying(step: &Step) -> Event {
                 inputs: None,
             };
             let destroy = vec![step("app", false), step("base", true)];
-            Event::DeploymentPlanned { deployment, plan, gates, resources, destroy, basis: None }
+            Event::DeploymentPlanned {
+                deployment,
+                plan,
+                gates,
+                resources,
+                destroy,
+                basis: None,
+                policies: false,
+            }
         }
         _ => well(step),
     }
@@ -56,6 +64,7 @@ fn diamond(step: &Step) -> Event {
                 resources: Vec::new(),
                 destroy,
                 basis: None,
+                policies: false,
             }
         }
         _ => well(step),

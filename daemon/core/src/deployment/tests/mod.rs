@@ -5,6 +5,7 @@ mod begun;
 mod course;
 mod destroying;
 mod jobs;
+mod policies;
 mod records;
 mod rollback;
 mod steering;
@@ -235,6 +236,7 @@ fn planned(step: &Step, gates: Vec<Gate>, unsafe_to_repeat: bool) -> Event {
         deployment: active(step),
         plan: Digest::of(b"plan"),
         basis: None,
+        policies: false,
         gates,
         resources: vec![resource("cluster", &[]), resource("db", &["cluster"])],
         destroy: vec![],

@@ -78,6 +78,7 @@ fn with_resources(step: &Step, count: usize) -> Event {
             deployment: active(step),
             plan: Digest::of(b"plan"),
             basis: None,
+            policies: false,
             gates: vec![],
             resources: (0..count)
                 .map(|n| ResourceStep {

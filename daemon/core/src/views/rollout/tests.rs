@@ -121,6 +121,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         destroy: Vec::new(),
         jobs: Vec::new(),
         rollout: Some(Rollout { round: 1, state: json!({}), progress: 40, message }),
+        policies: None,
         held: None,
         cancel: None,
         failure: None,

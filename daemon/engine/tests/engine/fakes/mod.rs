@@ -10,6 +10,7 @@ pub mod environment;
 pub mod life;
 pub mod notifiers;
 pub mod pods;
+pub mod policies;
 pub mod programs;
 pub mod receivers;
 pub mod rehearsals;
@@ -51,6 +52,7 @@ impl Instance {
             checks: this.clone(),
             notifiers: this.clone(),
             receivers: this.clone(),
+            policies: this.clone(),
             registries: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),

@@ -69,6 +69,8 @@ pub(super) struct Deployment {
     destroy: Vec<String>,
     /// Those of them that must not be repeated without knowing.
     unsafe_destroys: BTreeSet<String>,
+    /// Whether policies judge what is rendered.
+    is_judged: bool,
     /// Whether the environment is taken away.
     pub(super) teardown: bool,
     /// Whether some of what it has stays.
@@ -198,6 +200,11 @@ impl Deployment {
                 .resources
                 .keys()
                 .try_for_each(|uid| self.needs(name, &format!("provision:{uid}"))),
+            "policies" => {
+                ensure(self.is_judged, || format!("I12: {name} are not planned"))?;
+                self.needs(name, "render")
+            }
+            "apply-resources" if self.is_judged => self.needs(name, "policies"),
             "apply-resources" => self.needs(name, "render"),
             "decide" if round == 1 => {
                 self.needs(name, "apply-resources")?;
@@ -295,6 +302,7 @@ impl Deployment {
         ensure(self.expected_plan.as_deref().is_none_or(|p| p == text(body, "plan")), || {
             format!("I12: {} is executed, and {:?} was approved", body["plan"], self.expected_plan)
         })?;
+        self.is_judged = body["policies"] == true;
         for resource in body["resources"].as_array().into_iter().flatten() {
             let is_unsafe = resource["unsafeToRepeat"] == true;
             let after = texts(&resource["after"]).into_iter().collect();
