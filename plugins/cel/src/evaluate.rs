@@ -3,6 +3,7 @@
 use crate::asked::{self, Asked, Each};
 use crate::expression::{Held, Read, value};
 use crate::params::{Params, Rule};
+use crate::patterns;
 use cel::{Context, Value};
 use deployd_plugin_sdk::Fault;
 use deployd_plugin_sdk::policy::Violation;
@@ -53,6 +54,7 @@ pub(crate) fn evaluate(
     let constants: HashMap<String, Value> =
         params.constants.iter().map(|(name, of)| (name.clone(), value(of))).collect();
     let mut context = Context::default();
+    patterns::add(&mut context);
     let whole = value(input);
     for field in ["environment", "now"] {
         let of = input.get(field).map_or(Value::Null, value);
@@ -117,6 +119,13 @@ fn of_rule(
     Ok(violations)
 }
 
+/// Whether a rule may speak of something: in a text, or as a part of another name, is
+/// enough.
+fn mentions(rule: &Rule, name: &str) -> bool {
+    let texts = [Some(&rule.expression), rule.when.as_ref(), rule.message_expression.as_ref()];
+    texts.into_iter().flatten().any(|text| text.contains(name))
+}
+
 /// What a rule says of one part.
 fn of_part(
     ready: &Ready<'_>,
@@ -124,7 +133,8 @@ fn of_part(
     context: &Context<'_, '_>,
 ) -> Result<Option<Violation>, Fault> {
     let mut inner = context.new_inner_scope();
-    for (name, of) in &part.named {
+    // What is bound is copied: an object is, for each of its containers.
+    for (name, of) in part.named.iter().filter(|(name, _)| mentions(ready.rule, name)) {
         inner.add_variable_from_value(*name, of.clone());
     }
     if let Some(when) = &ready.when

@@ -43,6 +43,7 @@ mod asked;
 mod evaluate;
 mod expression;
 mod params;
+mod patterns;
 #[cfg(test)]
 mod tests;
 
