@@ -17,14 +17,14 @@ use crate::stage::{ENVIRONMENT, SIGNING_SECRET, Stage};
 use crate::wait::until;
 
 /// Somebody else's tests: keeps what it is asked, and answers when it is told to.
-struct Suite {
-    port: u16,
+pub(crate) struct Suite {
+    pub(crate) port: u16,
     asked: Arc<Mutex<Vec<Value>>>,
     http: reqwest::Client,
 }
 
 impl Suite {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::<Mutex<Vec<Value>>>::default();
@@ -38,7 +38,7 @@ impl Suite {
     }
 
     /// The newest request to test something.
-    async fn asked(&self, count: usize) -> Value {
+    pub(crate) async fn asked(&self, count: usize) -> Value {
         until("the suite is asked", || async {
             let asked = self.asked.lock().unwrap();
             assert!(asked.len() <= count, "{asked:#?}");
@@ -49,7 +49,7 @@ impl Suite {
     }
 
     /// Answers, signed with a key; gives the status.
-    async fn answer(&self, asked: &Value, verdict: &str, secret: &str) -> u16 {
+    pub(crate) async fn answer(&self, asked: &Value, verdict: &str, secret: &str) -> u16 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let (id, timestamp) = (format!("msg_{verdict}"), now.as_secs().to_string());
         let body = json!({

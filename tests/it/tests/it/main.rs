@@ -44,6 +44,7 @@ mod sink;
 mod sinks;
 mod stage;
 mod staging;
+mod story;
 mod telling;
 mod traffic;
 mod wait;

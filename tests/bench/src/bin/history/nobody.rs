@@ -8,12 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bench::surroundings::NoVault;
 use deployd_core::config::PluginSpec;
+use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
     Decision, Delivery, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers,
-    ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Progress,
-    Provisioned, Random, Readiness, Receivers, Registries, RegistryAccess, Rehearsals, Rehearsed,
-    Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Store, Strategies,
+    ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies,
+    Progress, Provisioned, Random, Readiness, Receivers, Registries, RegistryAccess, Rehearsals,
+    Rehearsed, Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Store, Strategies,
     StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
@@ -42,6 +43,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         strategies: nobody.clone(),
         checks: nobody.clone(),
         notifiers: nobody.clone(),
+        policies: nobody.clone(),
         receivers: nobody.clone(),
         registries: nobody.clone(),
         cluster: nobody.clone(),
@@ -56,6 +58,13 @@ impl Clock for Nobody {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Policies for Nobody {
+    async fn evaluate(&self, _: Call<'_>, _: &Value, _: &Value) -> Result<Vec<Violation>, Fault> {
+        nobody()
     }
 }
 
