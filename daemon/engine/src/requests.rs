@@ -29,7 +29,7 @@ pub(crate) type Condition<'c> = &'c (dyn Fn(&EnvironmentEntry, &Configuration) -
 impl Engine {
     /// What a deployment would do. Nothing is stored and nothing is done.
     pub async fn plan(&self, request: &DeployRequest) -> Result<PlanView, EngineError> {
-        self.plan_for(request, Errand::Deployment).await
+        Box::pin(self.plan_for(request, Errand::Deployment)).await
     }
 
     /// The same; who goes back waits for less, and is refused less.

@@ -138,7 +138,7 @@ impl Engine {
             }
             view
         };
-        match self.plan_for(&ask, Errand::Rollback).await {
+        match Box::pin(self.plan_for(&ask, Errand::Rollback)).await {
             Ok(view) => {
                 let view = told(view);
                 Ok(Back { from, to, obstacles: Vec::new(), recent, not_undone, view })
@@ -146,7 +146,7 @@ impl Engine {
             Err(error) => match reasons(&error) {
                 Some(obstacles) if request.resolve => {
                     ask.exact = false;
-                    let view = told(self.plan_for(&ask, Errand::Rollback).await?);
+                    let view = told(Box::pin(self.plan_for(&ask, Errand::Rollback)).await?);
                     Ok(Back { from, to, obstacles, recent, not_undone, view })
                 }
                 _ => Err(error),
