@@ -33,6 +33,7 @@ mod operations;
 mod page;
 mod past;
 mod patient;
+mod policies;
 mod program;
 mod receiver;
 mod repeats;
