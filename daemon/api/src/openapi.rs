@@ -217,6 +217,8 @@ impl Description {
 fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSet<u16> {
     let mut codes = vec![Code::InvalidParameter, Code::UriTooLong, Code::Internal, Code::Busy];
     match operation.access {
+        // What is shown instead of a token may be refused as well.
+        Access::Open if operation.secret => codes.push(Code::Unauthenticated),
         Access::Open => {}
         Access::Known => codes.push(Code::Unauthenticated),
         Access::Needs(..) => codes.extend([Code::Unauthenticated, Code::Forbidden]),

@@ -5,6 +5,7 @@ mod approvals;
 mod archives;
 mod artifacts;
 mod audit;
+mod auth;
 mod calendar;
 mod compare;
 mod debug;
@@ -72,6 +73,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(secrets::operations)
         .with(plugins::operations)
         .with(tokens::operations)
+        .with(auth::operations)
         .with(journal::operations)
         .with(schemas::operations)
         .with(probes::operations)

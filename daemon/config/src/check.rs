@@ -9,6 +9,7 @@ mod definition;
 mod environment;
 mod group;
 mod hook;
+mod issuer;
 mod order;
 mod ownership;
 mod placeholders;
@@ -140,6 +141,7 @@ fn one(entry: &Entry, world: &World<'_>) -> Vec<Problem> {
         DocumentKind::Hook => hook::check,
         DocumentKind::Calendar => calendar::check,
         DocumentKind::Group => group::check,
+        DocumentKind::Issuer => issuer::check,
         DocumentKind::RoleBinding => role::check_binding,
         DocumentKind::Role => role::check,
         DocumentKind::Policy => policy::check,

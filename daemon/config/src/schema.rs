@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use deployd_core::config::{
     API_VERSION, ApplicationSpec, CalendarSpec, DocumentKind, Envelope, EnvironmentSpec,
-    EnvironmentTypeSpec, GroupSpec, HookSpec, PluginSpec, PolicySpec, ResourceDefinitionSpec,
-    RoleBindingSpec, RoleSpec, SubscriptionSpec,
+    EnvironmentTypeSpec, GroupSpec, HookSpec, IssuerSpec, PluginSpec, PolicySpec,
+    ResourceDefinitionSpec, RoleBindingSpec, RoleSpec, SubscriptionSpec,
 };
 use deployd_core::policy::PolicyInput;
 use deployd_core::score::{SCORE_VERSION, Workload};
@@ -57,6 +57,7 @@ fn generate(kind: DocumentKind) -> Value {
         DocumentKind::Policy => envelope::<PolicySpec>(kind),
         DocumentKind::Role => envelope::<RoleSpec>(kind),
         DocumentKind::RoleBinding => envelope::<RoleBindingSpec>(kind),
+        DocumentKind::Issuer => envelope::<IssuerSpec>(kind),
         DocumentKind::Workload => {
             let mut schema = root::<Workload>();
             head(&mut schema, kind, "Score workload", None);

@@ -26,7 +26,7 @@ use crate::secret::Link;
 use crate::set::{Delta, DeploymentSet};
 use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
-pub use access::{NewToken, TokenScope, TokenView, WhoAmI};
+pub use access::{ExchangeRequest, LoginView, NewSession, NewToken, TokenScope, TokenView, WhoAmI};
 pub use calendar::{
     CalendarCheck, CalendarView, DoneDeployment, PlannedDeployment, ResumeRequest, StopRequest,
 };

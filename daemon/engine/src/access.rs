@@ -109,9 +109,12 @@ impl Engine {
         .await
     }
 
-    /// Whose token this is.
+    /// Whose token this is: one that was made here, or a session's.
     pub async fn authenticate(&self, secret: &str) -> Result<Option<Bearer>, EngineError> {
         let digest = Digest::of(secret.as_bytes());
+        if let Some(bearer) = self.inner.session(secret).await? {
+            return Ok(Some(bearer));
+        }
         let token: Option<TokenView> =
             get(&*self.inner.ports.store, TOKENS, digest.as_bytes()).await?;
         Ok(token.map(|token| Bearer {
@@ -123,6 +126,7 @@ impl Engine {
             created_by: Some(token.created_by),
             created: token.created,
             expires: None,
+            session: None,
         }))
     }
 

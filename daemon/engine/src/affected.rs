@@ -80,14 +80,15 @@ impl Inner {
             | DocumentKind::Group
             | DocumentKind::Policy
             | DocumentKind::Role
-            | DocumentKind::RoleBinding => Vec::new(),
+            | DocumentKind::RoleBinding
+            | DocumentKind::Issuer => Vec::new(),
             DocumentKind::Environment => {
                 let message = "an environment is taken away with what it has: deployd env delete";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
             DocumentKind::Application | DocumentKind::EnvironmentType | DocumentKind::Workload => {
                 let message = "expected a ResourceDefinition, a Plugin, a Subscription, a Hook, \
-                               a Calendar, a Group, a Policy, a Role or a RoleBinding";
+                               a Calendar, a Group, a Policy, a Role, a RoleBinding or an Issuer";
                 return Err(EngineError::invalid(key.to_string(), message).into());
             }
         };

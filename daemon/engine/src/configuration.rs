@@ -342,6 +342,7 @@ pub(crate) struct Configuration {
     pub(crate) calendars: Calendars,
     pub(crate) groups: BTreeMap<Name, GroupSpec>,
     pub(crate) rules: deployd_core::access::Rules,
+    pub(crate) issuers: BTreeMap<Name, deployd_core::config::IssuerSpec>,
     pub(crate) policies: BTreeMap<Name, PolicySpec>,
 }
 
@@ -378,6 +379,9 @@ impl Configuration {
                 }
                 Document::RoleBinding(d) => {
                     self.rules.bindings.insert(d.metadata.name, d.spec);
+                }
+                Document::Issuer(d) => {
+                    self.issuers.insert(d.metadata.name, d.spec);
                 }
                 Document::Group(d) => {
                     self.groups.insert(d.metadata.name, d.spec);

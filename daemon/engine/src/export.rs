@@ -342,7 +342,8 @@ fn is_used(key: &DocumentKey, record: &DeploymentRecord, plan: &Plan) -> bool {
         | DocumentKind::Group
         | DocumentKind::Policy
         | DocumentKind::Role
-        | DocumentKind::RoleBinding => false,
+        | DocumentKind::RoleBinding
+        | DocumentKind::Issuer => false,
     }
 }
 

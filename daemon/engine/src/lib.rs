@@ -63,6 +63,7 @@ mod rollback;
 mod rollout;
 mod sboms;
 mod secrets;
+mod sessions;
 mod sets;
 mod signature;
 mod steering;
@@ -80,9 +81,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
-    Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Notifiers, PluginCatalog, Policies,
-    Random, Receivers, Registries, Rehearsals, Sender, Store, Strategies, Templaters, Vault,
-    VaultAdmin, VerifyReport, WorkerId,
+    Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Issuers, Notifiers, PluginCatalog,
+    Policies, Random, Receivers, Registries, Rehearsals, Sender, Store, Strategies, Templaters,
+    Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -119,6 +120,8 @@ pub struct Ports {
     pub receivers: Arc<dyn Receivers>,
     /// Calls policies.
     pub policies: Arc<dyn Policies>,
+    /// Verifies what issuers of identities have signed.
+    pub issuers: Arc<dyn Issuers>,
     /// Asks registries what tags mean.
     pub registries: Arc<dyn Registries>,
     /// Applies to clusters.

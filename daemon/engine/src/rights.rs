@@ -32,6 +32,8 @@ pub struct Bearer {
     pub created: Timestamp,
     /// Until when.
     pub expires: Option<Timestamp>,
+    /// The digest of their session's token; none for the holder of a token.
+    pub session: Option<Digest>,
 }
 
 impl Bearer {

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
+use crate::issuers::EgressIssuers;
 use crate::metrics;
 use crate::registries::EgressRegistries;
 use crate::rehearsal::PracticeRehearsals;
@@ -136,6 +137,7 @@ impl Daemon {
             policies: host.clone(),
             cluster,
             sender: Arc::new(EgressSender { egress: egress.clone(), vault: vault.clone() }),
+            issuers: Arc::new(EgressIssuers::new(egress.clone())),
             registries: Arc::new(EgressRegistries { egress }),
             clock,
             random,

@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 mod doctor;
 mod hook_test;
+mod issuers;
 mod logging;
 mod metrics;
 mod offline;

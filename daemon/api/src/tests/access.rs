@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deployd_core::Digest;
 use deployd_core::views::TokenScope;
 use http::Method;
@@ -291,4 +293,39 @@ async fn a_parameter_that_is_there_twice_names_nothing() {
     let body = r#"{"environment": "bank/development", "environment": "shop/development"}"#;
     let ask = two.ask(Method::POST, "/v1/deployments").header("content-type", "application/json");
     ask.body(body).send().await.is(422, "invalid-request");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_journalled_and_a_session_is_a_bearer() {
+    let two = Two::new().await;
+    let issuer = r#"
+{apiVersion: deployd.dev/v1, kind: Issuer, metadata: {name: forge}, spec: {issuer: "https://forge.test", audience: us, login: {scopes: [email]}}}
+---
+{apiVersion: deployd.dev/v1, kind: RoleBinding, metadata: {name: forge}, spec: {role: deploy, subjects: {issuers: [forge]}, within: {applications: [shop]}}}
+"#;
+    two.stage.apply(&[("issuer.yaml", issuer)]).await.is(200, "");
+    let exchange = |audience: &str| {
+        let claims = json!({
+            "iss": "https://forge.test", "aud": audience, "sub": "robot", "exp": 4_000_000_000_u64,
+        });
+        let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        two.stage.ask(Method::POST, "/v1/auth/exchange").json(&json!({"token": token}))
+    };
+    exchange("them").send().await.is(401, "unauthenticated");
+    let refusals = two.stage.get("/v1/audit?refused=true").send().await.is(200, "").json();
+    let what = refusals["entries"][0]["what"].as_str().unwrap().to_owned();
+    assert_eq!(what, r#"exchangeToken: forge: `aud` is "them", expected us"#);
+    let session = exchange("us").send().await.is(201, "").json();
+    exchange("us").send().await.is(401, "unauthenticated");
+    let secret = format!("Bearer {}", session["secret"].as_str().unwrap());
+    let ask =
+        |method: Method, path: &str| two.stage.ask(method, path).header("authorization", &secret);
+    let who = ask(Method::GET, "/v1/whoami").send().await.is(200, "").json();
+    assert_eq!((&who["name"], &who["issuer"]), (&json!("forge:robot"), &json!("forge")));
+    ask(Method::GET, "/v1/environments/shop/development").send().await.is(200, "");
+    ask(Method::GET, "/v1/environments/bank/development").send().await.is(403, "forbidden");
+    let logins = two.stage.ask(Method::GET, "/v1/auth/logins").send().await.is(200, "").json();
+    assert_eq!(logins[0]["clientId"], "us");
+    ask(Method::POST, "/v1/auth/logout").send().await.is(204, "");
+    ask(Method::GET, "/v1/whoami").send().await.is(401, "unauthenticated");
 }

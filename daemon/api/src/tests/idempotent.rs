@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use deployd_core::approval::{BreakGlassRequest, DelegateRequest};
 use deployd_core::ports::{IdempotencyKey, Store as _, StoreError};
 use deployd_core::{Actor, DeploymentId, Digest};
@@ -295,6 +295,20 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(operation.path, &token("a"), &token("b")).leaves(201, "token-created")
         }
         "revokeToken" => Write::bare("/v1/tokens/read").leaves(204, "token-revoked"),
+        "exchangeToken" => {
+            let issuer = "{apiVersion: deployd.dev/v1, kind: Issuer, metadata: {name: forge}, \
+                          spec: {issuer: 'https://forge.test', audience: us}}";
+            stage.apply(&[("issuer.yaml", issuer)]).await.is(200, "");
+            let token = |id: &str| {
+                let claims = json!({
+                    "iss": "https://forge.test", "aud": "us", "sub": "shop", "jti": id,
+                    "exp": 4_000_000_000_u64,
+                });
+                json!({"token": format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()))})
+            };
+            Write::json(operation.path, &token("a"), &token("b")).leaves(201, "session-began")
+        }
+        "endSession" => Write::bare(operation.path).leaves(204, ""),
         "verifyJournal" => Write::bare(operation.path),
         "backup" => {
             let to = |name: &str| json!({"path": scratch.join(name)});

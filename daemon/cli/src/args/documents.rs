@@ -156,7 +156,7 @@ Examples:
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DocumentsArgs {
     /// Only of this kind: Application, Environment, EnvironmentType, ResourceDefinition, Plugin,
-    /// Subscription, Hook, Calendar, Group, Policy, Role, RoleBinding, Workload
+    /// Subscription, Hook, Calendar, Group, Policy, Role, RoleBinding, Issuer, Workload
     #[arg(long, value_parser = kind)]
     pub kind: Option<deployd_core::config::DocumentKind>,
     /// Or else what to do.
@@ -167,7 +167,7 @@ pub struct DocumentsArgs {
 /// Something to do with documents.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DocumentsCommand {
-    /// Remove a document that no other one names: a resource definition, a plugin, a subscription, a hook, a calendar, a group, a policy, a role, a role binding
+    /// Remove a document that no other one names: a resource definition, a plugin, a subscription, a hook, a calendar, a group, a policy, a role, a role binding, an issuer
     Remove(RemoveArgs),
 }
 

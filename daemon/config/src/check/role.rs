@@ -34,6 +34,10 @@ pub(super) fn check_binding(entry: &Entry, world: &World<'_>, problems: &mut Vec
         let path = subjects.then("groups").then(place);
         world.refer((DocumentKind::Group, None), path, group, problems);
     }
+    for (place, issuer) in entry.items("/spec/subjects/issuers").enumerate() {
+        let path = subjects.then("issuers").then(place);
+        world.refer((DocumentKind::Issuer, None), path, issuer.as_str(), problems);
+    }
     for (place, actor) in entry.items("/spec/subjects/actors").enumerate() {
         let Some(actor) = actor.as_str() else { continue };
         let source = actor.split_once(':').map_or(actor, |(issuer, _)| issuer);

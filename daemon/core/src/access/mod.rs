@@ -13,12 +13,16 @@
 //! | deployd itself, and nobody | [`RESERVED`], which no token or issuer is called |
 
 mod action;
+mod claims;
+#[cfg(test)]
+mod claims_tests;
 mod decide;
 mod groups;
 #[cfg(test)]
 mod tests;
 
 pub use action::Action;
+pub use claims::{Identified, LEEWAY_MS, NotIdentified, identify};
 pub use decide::{AllowedBy, Identity, Narrowed, Reach, Resource, Rules, built_in, roles_with};
 pub use groups::groups_of;
 

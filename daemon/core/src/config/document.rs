@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApplicationSpec, CalendarSpec, EnvironmentSpec, EnvironmentTypeSpec, GroupSpec, HookSpec,
-    PluginSpec, PolicySpec, ResourceDefinitionSpec, RoleBindingSpec, RoleSpec, SubscriptionSpec,
+    IssuerSpec, PluginSpec, PolicySpec, ResourceDefinitionSpec, RoleBindingSpec, RoleSpec,
+    SubscriptionSpec,
 };
 use crate::Name;
 use crate::score::Workload;
@@ -45,13 +46,15 @@ pub enum DocumentKind {
     Role,
     /// Who has a role, and where.
     RoleBinding,
+    /// Who says who somebody is.
+    Issuer,
     /// A Score document.
     Workload,
 }
 
 impl DocumentKind {
     /// All kinds, in the order in which documents of them are applied.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Plugin,
         Self::EnvironmentType,
         Self::ResourceDefinition,
@@ -65,6 +68,7 @@ impl DocumentKind {
         Self::Policy,
         Self::Role,
         Self::RoleBinding,
+        Self::Issuer,
     ];
 }
 
@@ -72,7 +76,7 @@ impl DocumentKind {
     /// Whether documents of it decide who may do what: whoever changes them could
     /// otherwise allow themselves everything.
     pub fn is_about_access(self) -> bool {
-        matches!(self, Self::Group | Self::Role | Self::RoleBinding)
+        matches!(self, Self::Group | Self::Role | Self::RoleBinding | Self::Issuer)
     }
 }
 
@@ -163,6 +167,8 @@ pub enum Document {
     Role(Envelope<RoleSpec>),
     /// Who has a role, and where.
     RoleBinding(Envelope<RoleBindingSpec>),
+    /// Who says who somebody is.
+    Issuer(Envelope<IssuerSpec>),
     /// A Score document of an application.
     Workload(ApplicationWorkload),
 }
@@ -199,6 +205,7 @@ impl Document {
             Self::Policy(d) => (DocumentKind::Policy, None, &d.metadata.name),
             Self::Role(d) => (DocumentKind::Role, None, &d.metadata.name),
             Self::RoleBinding(d) => (DocumentKind::RoleBinding, None, &d.metadata.name),
+            Self::Issuer(d) => (DocumentKind::Issuer, None, &d.metadata.name),
             Self::Workload(d) => (DocumentKind::Workload, Some(&d.application), &d.name),
         };
         DocumentKey { kind, application: application.cloned(), name: name.clone() }
@@ -221,6 +228,7 @@ impl Document {
             DocumentKind::Policy => Self::Policy(serde_json::from_slice(bytes)?),
             DocumentKind::Role => Self::Role(serde_json::from_slice(bytes)?),
             DocumentKind::RoleBinding => Self::RoleBinding(serde_json::from_slice(bytes)?),
+            DocumentKind::Issuer => Self::Issuer(serde_json::from_slice(bytes)?),
             DocumentKind::Workload => Self::Workload(serde_json::from_slice(bytes)?),
         })
     }

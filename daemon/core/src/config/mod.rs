@@ -15,6 +15,7 @@ mod drift;
 mod environment;
 mod group;
 mod hook;
+mod issuer;
 mod plugin;
 mod policy;
 mod resource_definition;
@@ -39,6 +40,7 @@ pub use environment::{
 pub(crate) use environment::{drain_ms_default, is_drain_ms_default};
 pub use group::GroupSpec;
 pub use hook::{HookSpec, ReceiverChoice, RegistryChoice, Verification, VerificationScheme};
+pub use issuer::{ClaimValues, IdentityRule, IssuerSpec, LoginSpec, TokenAlgorithm};
 pub use plugin::{
     CaSource, CredentialForm, EffectLevel, Grant, HostGrant, HttpCredential, LimitOverrides,
     PluginKind, PluginSource, PluginSpec,

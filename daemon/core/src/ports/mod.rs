@@ -5,6 +5,7 @@ mod catalog;
 mod checks;
 mod cluster;
 mod egress;
+mod issuers;
 mod observed;
 mod plugins;
 mod registries;
@@ -23,6 +24,7 @@ pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,
     Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
+pub use issuers::Issuers;
 pub use observed::{
     ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload, all_there,
 };

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::Narrowed;
+use crate::access::{Action, Narrowed};
+use crate::config::Place;
 use crate::{Actor, Name, Timestamp};
 
 /// A token, without what it is recognised by.
@@ -97,4 +98,71 @@ impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
     }
+}
+
+/// A token of an issuer, to be exchanged for a session.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeRequest {
+    /// The token.
+    pub token: String,
+    /// The `Issuer`; found by what the token says, when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Name>,
+    /// Ask for no more than these actions.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub actions: BTreeSet<Action>,
+    /// And only there.
+    #[serde(default, skip_serializing_if = "Place::is_everywhere")]
+    pub within: Place,
+}
+
+impl ExchangeRequest {
+    /// What is asked for, where that is less than everything.
+    pub fn narrowed(&self) -> Option<Narrowed> {
+        let only = Narrowed { actions: self.actions.clone(), within: self.within.clone() };
+        (only != Narrowed::default()).then_some(only)
+    }
+}
+
+impl std::fmt::Debug for ExchangeRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeRequest").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// A new session. Its token is shown once and never again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewSession {
+    /// What is given with requests, as `Authorization: Bearer`.
+    pub secret: String,
+    /// The actor of what is done with it.
+    pub name: Actor,
+    /// The issuer that knows them.
+    pub issuer: Name,
+    /// Groups that the issuer says they are in.
+    pub groups: BTreeSet<String>,
+    /// Until when it counts.
+    pub expires: Timestamp,
+}
+
+impl std::fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSession").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How people log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginView {
+    /// The `Issuer`.
+    pub name: Name,
+    /// Its URL.
+    pub issuer: String,
+    /// The id of the client that asks it.
+    pub client_id: String,
+    /// What is asked for beside `openid`.
+    pub scopes: Vec<String>,
 }

@@ -57,6 +57,7 @@ mod rollout_model;
 mod rollouts;
 mod sboms;
 mod secrets;
+mod sessions;
 mod setbacks;
 mod simulation;
 mod sources;

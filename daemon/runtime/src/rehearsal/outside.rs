@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use deployd_core::config::{EffectLevel, PluginSpec};
+use deployd_core::config::{EffectLevel, IssuerSpec, PluginSpec};
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
-    Answer, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers,
+    Answer, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers,
     NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies, Progress,
     Provisioned, Random, Receivers, Recipe, Registries, RegistryAccess, Rehearsals, Rehearsed,
     Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin, VaultError,
@@ -214,6 +214,13 @@ impl Policies for Outside {
 impl Receivers for Outside {
     async fn decode(&self, _: Call<'_>, _: &Delivery, _: &Value) -> Result<Vec<Value>, Fault> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Issuers for Outside {
+    async fn claims(&self, _: &IssuerSpec, _: &str) -> Result<Value, Fault> {
+        Err(none("no issuer is asked"))
     }
 }
 

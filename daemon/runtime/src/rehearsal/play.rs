@@ -113,6 +113,7 @@ impl Stage {
             notifiers: outside.clone(),
             receivers: outside.clone(),
             policies: outside.clone(),
+            issuers: outside.clone(),
             registries: outside.clone(),
             cluster: Arc::new(cluster),
             sender: outside.clone(),

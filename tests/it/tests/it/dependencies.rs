@@ -51,6 +51,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redb", &["deployd-store"]),
     ("chacha20poly1305", &["deployd-vault"]),
     ("tokio-rustls", &["deployd-egress"]),
+    ("ring", &["deployd-runtime"]),
     ("rustls-native-certs", &["deployd-egress"]),
     ("clap", &["deployd-cli", "xtask"]),
     ("jsonschema", &["deployd-config", "deployd-host"]),

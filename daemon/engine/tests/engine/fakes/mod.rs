@@ -53,6 +53,7 @@ impl Instance {
             notifiers: this.clone(),
             receivers: this.clone(),
             policies: this.clone(),
+            issuers: this.clone(),
             registries: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),
