@@ -121,7 +121,7 @@ fn cve_2026_23990_empty_claims_refuse() {
 fn groups_of_people_have_their_issuer_before_them() {
     let spec = issuer(&json!({"identities": [], "groupsClaim": "groups", "subject": "email"}));
     let ada = json!({"email": "ada@b.test", "email_verified": true, "groups": ["sre", "forge:x"]});
-    let found = identified(&spec, &claims(ada)).unwrap();
+    let found = identified(&spec, &claims(&ada)).unwrap();
     assert_eq!(found.actor.0, "forge:ada@b.test");
     assert_eq!(found.groups.into_iter().collect::<Vec<_>>(), ["forge:forge:x", "forge:sre"]);
 }
