@@ -7,15 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bench::surroundings::NoVault;
-use deployd_core::config::PluginSpec;
+use deployd_core::config::{IssuerSpec, PluginSpec};
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
-    Decision, Delivery, DriverPlan, DriverRequest, Drivers, LogLines, NotifierRequest, Notifiers,
-    ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies,
-    Progress, Provisioned, Random, Readiness, Receivers, Registries, RegistryAccess, Rehearsals,
-    Rehearsed, Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Store, Strategies,
-    StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
+    Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines, NotifierRequest,
+    Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef,
+    Policies, Progress, Provisioned, Random, Readiness, Receivers, Registries, RegistryAccess,
+    Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Store,
+    Strategies, StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -45,6 +45,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         notifiers: nobody.clone(),
         policies: nobody.clone(),
         receivers: nobody.clone(),
+        issuers: nobody.clone(),
         registries: nobody.clone(),
         cluster: nobody.clone(),
         sender: nobody.clone(),
@@ -189,6 +190,13 @@ impl Strategies for Nobody {
 #[async_trait]
 impl Receivers for Nobody {
     async fn decode(&self, _: Call<'_>, _: &Delivery, _: &Value) -> Result<Vec<Value>, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Issuers for Nobody {
+    async fn claims(&self, _: &IssuerSpec, _: &str) -> Result<Value, Fault> {
         nobody()
     }
 }
