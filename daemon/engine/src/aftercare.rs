@@ -284,7 +284,7 @@ impl Inner {
         if watched.reaction == OnDegradation::Report {
             return Ok(());
         }
-        match self.go_back(&caller, id, deployment, &message).await {
+        match Box::pin(self.go_back(&caller, id, deployment, &message)).await {
             Ok(Some(record)) => {
                 tracing::info!(environment = %id, deployment = %record.id, "goes back");
                 Ok(())

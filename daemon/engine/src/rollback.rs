@@ -50,7 +50,7 @@ impl Engine {
         id: &EnvironmentId,
         request: &RollbackRequest,
     ) -> Result<RollbackView, EngineError> {
-        let back = self.back(id, request).await?;
+        let back = Box::pin(self.back(id, request)).await?;
         Ok(RollbackView {
             from: back.from.id.clone(),
             from_number: back.from.number,

@@ -96,8 +96,8 @@ pub struct NotYours(pub Vec<String>);
 /// What somebody may say to rules: for themselves, or else in the place of somebody who
 /// has delegated it and could say it. Who is excluded is so in anybody's place, and
 /// nobody stands in for them.
-pub fn voice<'r>(
-    rules: impl Iterator<Item = &'r ApprovalRule> + Clone,
+pub fn voice(
+    rules: &[&ApprovalRule],
     candidate: Candidate<'_>,
     delegations: &[Delegation],
     excluded: &Excluded,
@@ -105,7 +105,7 @@ pub fn voice<'r>(
 ) -> Result<Voice, NotYours> {
     let mut reasons = Vec::new();
     let mut own = BTreeSet::new();
-    for rule in rules.clone() {
+    for rule in rules {
         match may(rule, candidate, excluded) {
             Ok(()) => {
                 own.insert(rule.name.clone());
@@ -122,7 +122,7 @@ pub fn voice<'r>(
     for delegation in lent {
         let from = Candidate { actor: &delegation.from, groups: &delegation.groups };
         let lent: BTreeSet<Name> = rules
-            .clone()
+            .iter()
             .filter(|rule| may(rule, from, excluded).is_ok())
             .filter(|rule| part(rule, candidate.actor, excluded).is_none())
             .map(|rule| rule.name.clone())

@@ -26,7 +26,8 @@ fn says(
 ) -> Result<Voice, NotYours> {
     let (actor, groups) = (actor(who), groups(of));
     let candidate = Candidate { actor: &actor, groups: &groups };
-    voice(rules.iter(), candidate, delegations, excluded, Timestamp(1_000))
+    let rules: Vec<&ApprovalRule> = rules.iter().collect();
+    voice(&rules, candidate, delegations, excluded, Timestamp(1_000))
 }
 
 #[test]

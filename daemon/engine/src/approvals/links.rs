@@ -85,7 +85,7 @@ impl Engine {
         }
         let used = used?;
         let request = ApprovalRequest { plan: link.plan, decision, reason };
-        self.decide_by(&caller, &link.deployment, request, Some(used)).await
+        Box::pin(self.decide_by(&caller, &link.deployment, request, Some(used))).await
     }
 }
 

@@ -89,7 +89,7 @@ impl Engine {
         id: &DeploymentId,
         request: ApprovalRequest,
     ) -> Result<DeploymentRecord, EngineError> {
-        self.decide_by(caller, id, request, None).await
+        Box::pin(self.decide_by(caller, id, request, None)).await
     }
 
     async fn decide_by(
@@ -111,37 +111,8 @@ impl Engine {
         let record = until_no_conflict(|| async {
             let entry = self.inner.environment(&place).await?;
             let work = active(&entry, id)?;
-            let deployment = id.clone();
-            let event = match request.decision {
-                ApprovalDecision::Withdraw => {
-                    Event::ApprovalWithdrawn { deployment, reason: reason.clone() }
-                }
-                decision => {
-                    is_of(work, request.plan)?;
-                    let record = head_of_deployment(&*self.inner.ports.store, id).await?;
-                    let plan: Plan =
-                        content(&*self.inner.ports.store, "plan", request.plan).await?;
-                    let excluded = self.inner.parts(&record, &plan).await?;
-                    let voice = self.may(caller, work, &excluded).await?;
-                    let voice = voice.map_err(|not_yours| {
-                        EngineError::from(Fault::denied("not-yours", not_yours.to_string()))
-                    })?;
-                    match decision {
-                        ApprovalDecision::Refuse => Event::ApprovalRefused {
-                            deployment,
-                            reason: reason.clone().unwrap_or_default(),
-                        },
-                        _ => Event::ApprovalGiven {
-                            deployment,
-                            plan: request.plan,
-                            rules: voice.rules,
-                            on_behalf_of: voice.on_behalf_of,
-                            reason: reason.clone(),
-                            by_link: link.is_some(),
-                        },
-                    }
-                }
-            };
+            let said = self.said(caller, work, &request, reason.clone(), link.is_some());
+            let event = Box::pin(said).await?;
             let mut beside = Batch::default();
             if let Some(link) = &link {
                 let used = self.inner.used_once(link).await;
@@ -203,6 +174,43 @@ impl Engine {
         Ok(record)
     }
 
+    /// The event of what somebody says, if they may say it.
+    async fn said(
+        &self,
+        caller: &Caller,
+        work: &Deployment,
+        request: &ApprovalRequest,
+        reason: Option<String>,
+        by_link: bool,
+    ) -> Result<Event, EngineError> {
+        let deployment = work.id.clone();
+        if request.decision == ApprovalDecision::Withdraw {
+            return Ok(Event::ApprovalWithdrawn { deployment, reason });
+        }
+        is_of(work, request.plan)?;
+        let store = &*self.inner.ports.store;
+        let record = head_of_deployment(store, &work.id).await?;
+        let plan: Plan = content(store, "plan", request.plan).await?;
+        let excluded = self.inner.parts(&record, &plan).await?;
+        let voice = self
+            .may(caller, work, &excluded)
+            .await?
+            .map_err(|not_yours| Fault::denied("not-yours", not_yours.to_string()))?;
+        Ok(match request.decision {
+            ApprovalDecision::Refuse => {
+                Event::ApprovalRefused { deployment, reason: reason.unwrap_or_default() }
+            }
+            _ => Event::ApprovalGiven {
+                deployment,
+                plan: request.plan,
+                rules: voice.rules,
+                on_behalf_of: voice.on_behalf_of,
+                reason,
+                by_link,
+            },
+        })
+    }
+
     /// What somebody may say to what a deployment waits for.
     async fn may(
         &self,
@@ -214,7 +222,8 @@ impl Engine {
         let candidate = Candidate { actor: &caller.actor, groups: &groups };
         let delegations = self.delegations_to(&caller.actor).await?;
         let now = self.inner.ports.clock.now();
-        Ok(voice(rules(&work.gates), candidate, &delegations, excluded, now))
+        let rules: Vec<&ApprovalRule> = rules(&work.gates).collect();
+        Ok(voice(&rules, candidate, &delegations, excluded, now))
     }
 }
 

@@ -108,7 +108,7 @@ impl Client {
     async fn take_away(&mut self) -> DeploymentId {
         let record = self
             .done("away", |engine, caller| async move {
-                engine.teardown(&caller, &development(), TeardownRequest::default()).await
+                Box::pin(engine.teardown(&caller, &development(), TeardownRequest::default())).await
             })
             .await;
         self.world.saw(Seen::Acknowledged { deployments: vec![record.id.0.clone()] });
@@ -256,7 +256,7 @@ async fn deletion(crashes: Vec<usize>, strikes: &[(usize, Strike)]) -> Deleted {
         planned.at = strikes.iter().copied().collect();
     }
     let mut client = Client::new(world.clone(), crashes).await;
-    let id = client.take_away().await;
+    let id = Box::pin(client.take_away()).await;
     let outcome = client.outcome(&id).await;
     client.all_told().await;
     client.engine.stop().await;

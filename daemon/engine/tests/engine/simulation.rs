@@ -361,7 +361,7 @@ fn run(seed: u64) -> (usize, usize, usize) {
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(async { Simulation::new(seed).await.run().await })
+    runtime.block_on(async { Box::pin(Simulation::new(seed).await.run()).await })
 }
 
 #[test]

@@ -33,7 +33,7 @@ struct Story {
     cem: Client,
 }
 
-fn strategy(name: &str, config: Value) -> Value {
+fn strategy(name: &str, config: &Value) -> Value {
     json!({
         "templater": {"plugin": "score-k8s"},
         "strategy": {"plugin": name, "config": config},
@@ -48,7 +48,7 @@ fn plugin(kind: &str, name: &str) -> Value {
 /// Production's type: a canary, and two of the group that looks after it.
 fn production(approvals: Value, region: &str) -> Value {
     let steps = json!([{"weight": 50}, {"checks": ["pods"]}]);
-    let mut of_type = strategy("canary", json!({"steps": steps}));
+    let mut of_type = strategy("canary", &json!({"steps": steps}));
     of_type["values"]["region"] = json!(region);
     of_type["approvals"] = approvals;
     of_type["checks"] = json!({"pods": {"plugin": "kubernetes", "intervalMs": 100, "count": 2,
@@ -66,7 +66,7 @@ impl Story {
         }
         let suite_host = json!({"host": "127.0.0.1", "port": suite.port, "scheme": "http",
             "privateAddress": true});
-        let mut staging = strategy("rolling", json!({"after": ["end-to-end"]}));
+        let mut staging = strategy("rolling", &json!({"after": ["end-to-end"]}));
         staging["checks"] = json!({"end-to-end": {"plugin": "callback", "once": true, "config": {
             "url": format!("http://127.0.0.1:{}/run", suite.port), "secret": "suite",
             "poll_ms": 100,
@@ -202,24 +202,18 @@ impl Story {
     }
 }
 
-/// A freeze that ends with the minute, or with the next one where that is too soon.
-fn frozen() -> Value {
+/// A freeze that ends in so many seconds, with the minute.
+fn frozen(seconds: u64) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let text = |seconds: u64| {
         let at = jiff::Timestamp::from_second(seconds.try_into().unwrap()).unwrap().to_string();
         at.get(..16).unwrap().to_owned()
     };
-    let ends = (now + 75) / 60 * 60;
-    document(
-        "Calendar",
-        "audit",
-        json!({
-            "timeZone": "UTC",
-            "selector": {"environmentTypes": ["production"]},
-            "freezes": [{"name": "audit", "from": text(now - 3_600), "to": text(ends),
-                "reason": "the auditors are here"}],
-        }),
-    )
+    let freeze = json!({"name": "audit", "from": text(now - 3_600),
+        "to": text((now + seconds) / 60 * 60), "reason": "the auditors are here"});
+    let selector = json!({"environmentTypes": ["production"]});
+    let spec = json!({"timeZone": "UTC", "selector": selector, "freezes": [freeze]});
+    document("Calendar", "audit", spec)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +243,7 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
             told("cdevents", json!({"url": url("/events")})),
             told("github-deployments", json!({"repository": "acme/shop", "api": url("/github")})),
             production(two.clone(), "north"),
-            frozen(),
+            frozen(86_400),
         ])
         .await;
 
@@ -277,6 +271,8 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
     })
     .await;
     assert!(story.image("production").ends_with(&"1".repeat(64)));
+    // It is over sooner than was thought, and nobody has to agree again.
+    story.apply(&[frozen(75)]).await;
     let record = stage.ended(&id).await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
     assert!(story.image("production").ends_with(&"2".repeat(64)));

@@ -353,7 +353,7 @@ impl Model {
         if !started {
             self.restart().await;
         }
-        let record = self.roll_out().await;
+        let record = Box::pin(self.roll_out()).await;
         let broken = self.law.lock().unwrap().broken.clone();
         assert!(broken.is_empty(), "{}", broken.join("\n"));
         self.ended(&record, &before).await;
@@ -365,7 +365,7 @@ impl Model {
         }
         let tally = self.tally(&record);
         if record.outcome == Some(Outcome::NeedsOperator) {
-            self.mended().await;
+            Box::pin(self.mended()).await;
         }
         if self.seed.is_multiple_of(CHECKED) {
             let stage = Stage { world: self.world.clone(), engine: self.engine.clone() };
