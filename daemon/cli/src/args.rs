@@ -3,6 +3,7 @@
 mod approvals;
 mod archives;
 mod audit;
+mod auth;
 mod calendar;
 mod compare;
 mod daemon;
@@ -31,6 +32,7 @@ pub use approvals::{
 };
 pub use archives::{ExportArgs, ExportCommand, ImportArgs};
 pub use audit::AuditArgs;
+pub use auth::{AuthCommand, CanArgs};
 pub use calendar::{
     CalendarArgs, CalendarCheckArgs, CalendarCommand, CalendarFeedArgs, CalendarResumeArgs,
     CalendarStopArgs, Scheduling, Upcoming,
@@ -266,6 +268,9 @@ pub enum ClientCommand {
     Token(TokenCommand),
     /// Say whose token is used, and what it may do
     Whoami,
+    /// Ask who may do what
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// List, verify and export the journal
     #[command(subcommand)]
     Journal(JournalCommand),

@@ -3,6 +3,7 @@
 mod approvals;
 mod archives;
 mod audit;
+mod auth;
 mod calendar;
 mod compare;
 mod dora;

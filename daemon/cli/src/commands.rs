@@ -4,6 +4,7 @@ mod approvals;
 mod archives;
 mod artifacts;
 mod audit;
+mod auth;
 mod calendar;
 mod compare;
 mod debug;
@@ -188,6 +189,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Secret(command) => secrets::secret(context, command).await,
         ClientCommand::Plugin(command) => plugins::plugin(context, command).await,
         ClientCommand::Token(command) => tokens::token(context, command).await,
+        ClientCommand::Auth(command) => auth::auth(context, command).await,
         ClientCommand::Whoami => tokens::whoami(context).await,
         ClientCommand::Journal(command) => journal::journal(context, command).await,
         ClientCommand::Dora(args) => dora::dora(context, args).await,

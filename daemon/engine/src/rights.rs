@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deployd_core::access::{
-    Action, AllowedBy, Identity, Narrowed, Reach, Resource, groups_of, roles_with,
+    Action, AllowedBy, Identity, Narrowed, Permitted, Reach, Resource, groups_of, roles_with,
+    who_can,
 };
 use deployd_core::config::{DocumentKey, DocumentKind};
-use deployd_core::views::TokenScope;
+use deployd_core::views::{TokenScope, TokenView};
 use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
 use crate::configuration::Configuration;
@@ -105,6 +106,17 @@ impl Rights {
     /// Roles that allow an action: what somebody could ask for who may not.
     pub fn roles_with(&self, action: Action) -> Vec<Name> {
         roles_with(action, &self.configuration.rules)
+    }
+
+    /// All who may do something to a resource, by these tokens and by documents.
+    pub fn who_can(
+        &self,
+        action: Action,
+        resource: &Resource,
+        tokens: &[TokenView],
+    ) -> Vec<Permitted> {
+        let tokens = tokens.iter().map(|token| (&token.name, token.scope));
+        who_can(action, resource, &self.configuration.rules, tokens)
     }
 
     /// An environment, with its type if it has a document.

@@ -329,3 +329,28 @@ async fn a_token_that_is_refused_is_journalled_and_a_session_is_a_bearer() {
     ask(Method::POST, "/v1/auth/logout").send().await.is(204, "");
     ask(Method::GET, "/v1/whoami").send().await.is(401, "unauthenticated");
 }
+
+#[tokio::test]
+async fn who_asks_learns_what_they_may_and_who_may() {
+    let two = Two::new().await;
+    let can = async |query: &str| {
+        let answer = two.get(&format!("/v1/auth/can-i?{query}")).await.is(200, "").json();
+        (answer["by"]["binding"].as_str().map(str::to_owned), answer["roles"].clone())
+    };
+    let shop = can("action=deploy&environment=shop/development").await;
+    assert_eq!(shop, (Some("shop-team".to_owned()), Value::Null));
+    let bank = can("action=deploy&environment=bank/development").await;
+    assert_eq!(bank, (None, json!(["deploy", "admin"])));
+    assert_eq!(can("action=configure").await, (None, json!(["admin"])));
+    two.get("/v1/auth/can-i?action=fly").await.is(400, "invalid-parameter");
+    two.get("/v1/auth/who-can?action=deploy").await.is(403, "forbidden");
+    let who = two.stage.get("/v1/auth/who-can?action=deploy&environment=shop/development");
+    let who = who.send().await.is(200, "").json();
+    let names: Vec<(&str, &str)> = who["who"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["kind"].as_str().unwrap(), one["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(names, [("token", "admin"), ("token", "deploy"), ("group", "shop-team")]);
+}

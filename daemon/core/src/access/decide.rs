@@ -196,7 +196,7 @@ impl Reach {
     }
 }
 
-fn covers(place: &Place, resource: &Resource) -> bool {
+pub(super) fn covers(place: &Place, resource: &Resource) -> bool {
     match resource {
         Resource::Installation => place.is_everywhere(),
         Resource::Application(name) => place.has_all_of(name),

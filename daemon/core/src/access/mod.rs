@@ -20,11 +20,13 @@ mod decide;
 mod groups;
 #[cfg(test)]
 mod tests;
+mod who;
 
 pub use action::Action;
 pub use claims::{Identified, LEEWAY_MS, NotIdentified, identify};
 pub use decide::{AllowedBy, Identity, Narrowed, Reach, Resource, Rules, built_in, roles_with};
 pub use groups::groups_of;
+pub use who::{CanView, Permitted, SubjectKind, WhoCanView, who_can};
 
 /// Names of those who are nobody: what a token of such a name did would be told as
 /// done by deployd itself, by a delivery, or by somebody unknown.
