@@ -24,6 +24,9 @@ const DELIVERY: &str = include_str!("../../../../plugins/github/tests/package-ta
 /// The digest of that image.
 const DELIVERED: &str = "sha256:6c62fb45fe66bfb1ea9a66abc38f6a0cc974292b0f5b3c1e2d4a69788796a5b4";
 
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
 struct Story {
     stage: Stage,
     services: Services,
@@ -185,6 +188,15 @@ impl Story {
         who.post(&format!("/v1/deployments/{id}/approval"), &says).await
     }
 
+    /// The same, which may come while the plan is made once more.
+    async fn agrees(&self, who: &Client, id: &str, plan: &Value) {
+        let answer = until("the plan is there", || async {
+            let answer = self.approves(who, id, plan).await;
+            (answer.status != 409).then_some(answer)
+        });
+        answer.await.ok();
+    }
+
     async fn apply(&self, documents: &[Value]) {
         self.stage.client.post("/v1/documents:apply", &request(documents)).await.ok();
     }
@@ -202,15 +214,15 @@ impl Story {
     }
 }
 
-/// A freeze that ends in so many seconds, with the minute.
-fn frozen(seconds: u64) -> Value {
+/// A freeze from and until so many seconds from now, to the minute.
+fn frozen(from: i64, to: i64) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let text = |seconds: u64| {
-        let at = jiff::Timestamp::from_second(seconds.try_into().unwrap()).unwrap().to_string();
-        at.get(..16).unwrap().to_owned()
+    let text = |seconds: i64| {
+        let at = jiff::Timestamp::from_second(i64::try_from(now).unwrap() + seconds).unwrap();
+        at.to_string().get(..16).unwrap().to_owned()
     };
-    let freeze = json!({"name": "audit", "from": text(now - 3_600),
-        "to": text((now + seconds) / 60 * 60), "reason": "the auditors are here"});
+    let freeze = json!({"name": "audit", "from": text(from), "to": text(to),
+        "reason": "the auditors are here"});
     let selector = json!({"environmentTypes": ["production"]});
     let spec = json!({"timeZone": "UTC", "selector": selector, "freezes": [freeze]});
     document("Calendar", "audit", spec)
@@ -243,7 +255,7 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
             told("cdevents", json!({"url": url("/events")})),
             told("github-deployments", json!({"repository": "acme/shop", "api": url("/github")})),
             production(two.clone(), "north"),
-            frozen(86_400),
+            frozen(-2 * DAY, -DAY),
         ])
         .await;
 
@@ -261,10 +273,10 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
     let own = story.approves(&story.ana, &id, plan).await;
     assert_eq!(own.status, 403, "{}", own.text);
     assert!(own.text.contains("ana has asked for it"), "{}", own.text);
-    story.approves(&story.bob, &id, plan).await.ok();
-    story.approves(&story.cem, &id, plan).await.ok();
-
-    // The freeze keeps it, and lets it go.
+    // Meanwhile a freeze is announced. It makes no other plan of it, and keeps it.
+    story.apply(&[frozen(-3_600, DAY)]).await;
+    story.agrees(&story.bob, &id, plan).await;
+    story.agrees(&story.cem, &id, plan).await;
     until("the freeze keeps it", || async {
         let deferred = stage.deployment(&id).await["work"]["deferred"].to_string();
         deferred.contains("the auditors are here").then_some(())
@@ -272,7 +284,7 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
     .await;
     assert!(story.image("production").ends_with(&"1".repeat(64)));
     // It is over sooner than was thought, and nobody has to agree again.
-    story.apply(&[frozen(75)]).await;
+    story.apply(&[frozen(-3_600, 75)]).await;
     let record = stage.ended(&id).await;
     assert_eq!(record["outcome"], "succeeded", "{record:#}");
     assert!(story.image("production").ends_with(&"2".repeat(64)));
@@ -293,7 +305,7 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
         assert!(chat.contains(said), "{said}: {chat}");
     }
     assert!(texts("/teams").last().unwrap().contains("has succeeded"));
-    assert!(texts("/events").iter().any(|body| body.contains("service.deployed")));
+    assert!(texts("/events").iter().any(|body| body.contains("service.upgraded")));
     assert!(texts("/github").last().unwrap().contains("\"success\""));
 }
 
