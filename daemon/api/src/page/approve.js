@@ -26,14 +26,19 @@ async function ask(path, body) {
   return found;
 }
 
-// What a plan changes of what runs, workload by workload.
+// What a plan changes of the set that runs, a line each.
 function changes(plan) {
   const list = $("changes");
-  const patches = plan.previous?.delta?.workloads ?? {};
-  for (const [name, what] of Object.entries(patches)) {
-    for (const one of Array.isArray(what) ? what : [what]) {
-      item(list, `${name}: ${JSON.stringify(one)}`);
+  const { workloads = {}, resources = {} } = plan.previous?.delta ?? {};
+  for (const { add = {}, update = {}, remove = [] } of [workloads, resources]) {
+    for (const name of Object.keys(add)) item(list, `+ ${name}`);
+    for (const [name, patch] of Object.entries(update)) {
+      for (const { op, path, value } of patch) {
+        const gone = op === "remove";
+        item(list, gone ? `- ${name}${path}` : `~ ${name}${path} = ${JSON.stringify(value)}`);
+      }
     }
+    for (const name of remove) item(list, `- ${name}`);
   }
   if (!plan.previous) item(list, "nothing runs there yet");
   for (const planned of Object.values(plan.resources ?? {})) {
