@@ -3,22 +3,13 @@
 use cel::parser::{Expression, PrattParser};
 use cel::{Context, ExecutionError, Value};
 use deployd_plugin_sdk::{Fault, shown};
+use expressions::too_much;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Characters of an expression, as in the schema.
-const CHARACTERS_MAX: usize = 1024;
-
-/// Brackets within brackets. The parser and the evaluation take some of a guest's
-/// stack for each, and the parser's own limit does not count all of them.
-const DEPTH_MAX: usize = 16;
 
 /// Operators, points and brackets of an expression: a chain of them is as deep as it
 /// is long when it is evaluated. Twice what checks have: rules walk down objects.
 const OPERATORS_MAX: usize = 96;
-
-/// How much more of the stack a choice (`a ? b : c`) takes than an operator.
-const CHOICE_WEIGHT: usize = 8;
 
 /// An expression that was read.
 pub(crate) struct Read {
@@ -38,7 +29,7 @@ pub(crate) enum Held {
 impl Read {
     /// Reads an expression that stands at this place of the parameters.
     pub(crate) fn new(text: &str, path: String) -> Result<Self, Fault> {
-        if let Some(why) = too_much(text) {
+        if let Some(why) = too_much(text, OPERATORS_MAX) {
             return Err(Fault::invalid(path, format!("no CEL: {why}")));
         }
         match PrattParser::new().parse(text) {
@@ -96,36 +87,10 @@ pub(crate) fn value(document: &serde_json::Value) -> Value {
     }
 }
 
-/// Why an expression is more than a guest's stack takes. What stands in texts counts,
-/// too: no text that anybody needs has so much of it.
-fn too_much(expression: &str) -> Option<String> {
-    let (mut depth, mut deepest, mut operators) = (0_usize, 0, 0_usize);
-    for c in expression.chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-        operators += match c {
-            '?' => CHOICE_WEIGHT,
-            _ => usize::from("([{.!+-*/%<>=&|".contains(c)),
-        };
-    }
-    if expression.chars().count() > CHARACTERS_MAX {
-        Some(format!("longer than {CHARACTERS_MAX} characters"))
-    } else if deepest > DEPTH_MAX {
-        Some(format!("more than {DEPTH_MAX} brackets within brackets"))
-    } else if operators > OPERATORS_MAX {
-        Some(format!("more than {OPERATORS_MAX} operators, points and brackets"))
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use expressions::{CHARACTERS_MAX, CHOICE_WEIGHT, DEPTH_MAX};
 
     #[test]
     fn what_is_made_to_overflow_a_stack_is_refused() {
@@ -145,7 +110,7 @@ mod tests {
             ]
         };
         for deepest in expressions(DEPTH_MAX, OPERATORS_MAX) {
-            assert_eq!(too_much(&deepest), None, "{deepest}");
+            assert_eq!(too_much(&deepest, OPERATORS_MAX), None, "{deepest}");
             // Whatever it means: it is read, and evaluated where it means something.
             if let Ok(read) = Read::new(&deepest, String::new()) {
                 let _ = read.holds(&Context::default());

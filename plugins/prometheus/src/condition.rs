@@ -4,6 +4,7 @@ use crate::query::Series;
 use cel::parser::PrattParser;
 use cel::{Context, ExecutionError, Value};
 use deployd_plugin_sdk::{Fault, shown};
+use expressions::too_much;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,25 +19,15 @@ pub(crate) enum Held {
 
 const PATH: &str = "/config/condition";
 
-/// Characters of a condition, as in the schema.
-const CHARACTERS_MAX: usize = 1024;
-
-/// Brackets within brackets. The parser and the evaluation take some of a guest's
-/// stack for each, and the parser's own limit does not count all of them.
-const DEPTH_MAX: usize = 16;
-
 /// Operators, points and brackets of a condition: a chain of them is as deep as it is
 /// long when it is evaluated.
 const OPERATORS_MAX: usize = 48;
-
-/// How much more of the stack a choice (`a ? b : c`) takes than an operator.
-const CHOICE_WEIGHT: usize = 8;
 
 /// Whether a condition holds of a result. One that is none, or is of no truth
 /// value, is a fault: no result could mend it.
 pub(crate) fn holds(condition: &str, series: &[Series]) -> Result<Held, Fault> {
     let no_cel = |why: &str| Fault::invalid(PATH, format!("no CEL: {}", shown(why)));
-    if let Some(why) = too_much(condition) {
+    if let Some(why) = too_much(condition, OPERATORS_MAX) {
         return Err(no_cel(&why));
     }
     let parser = PrattParser::new();
@@ -76,36 +67,10 @@ pub(crate) fn holds(condition: &str, series: &[Series]) -> Result<Held, Fault> {
     }
 }
 
-/// Why a condition is more than a guest's stack takes. What stands in texts counts,
-/// too: no text that anybody needs has so much of it.
-fn too_much(condition: &str) -> Option<String> {
-    let (mut depth, mut deepest, mut operators) = (0_usize, 0, 0_usize);
-    for c in condition.chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-        operators += match c {
-            '?' => CHOICE_WEIGHT,
-            _ => usize::from("([{.!+-*/%<>=&|".contains(c)),
-        };
-    }
-    if condition.chars().count() > CHARACTERS_MAX {
-        Some(format!("longer than {CHARACTERS_MAX} characters"))
-    } else if deepest > DEPTH_MAX {
-        Some(format!("more than {DEPTH_MAX} brackets within brackets"))
-    } else if operators > OPERATORS_MAX {
-        Some(format!("more than {OPERATORS_MAX} operators, points and brackets"))
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use expressions::{CHARACTERS_MAX, CHOICE_WEIGHT, DEPTH_MAX};
     use std::collections::BTreeMap;
 
     fn series(values: &[f64]) -> Vec<Series> {
@@ -167,7 +132,7 @@ mod tests {
             ]
         };
         for deepest in conditions(DEPTH_MAX, OPERATORS_MAX) {
-            assert_eq!(too_much(&deepest), None, "{deepest}");
+            assert_eq!(too_much(&deepest, OPERATORS_MAX), None, "{deepest}");
             // Whatever it means: it is read, and evaluated where it means something.
             let _ = holds(&deepest, &series(&[0.5]));
         }
