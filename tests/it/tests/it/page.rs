@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::sample;
+use crate::sample::{self, document, request};
+use crate::services::Services;
 use crate::stage::{ENVIRONMENT, Stage};
 use crate::wait::until;
 
@@ -133,4 +134,87 @@ async fn a_rollout_is_watched_in_a_browser() {
     let heading = format!("{ENVIRONMENT}, deployment 1");
     browser.sees("the first one is shown", |seen| seen["heading"] == heading).await;
     browser.was_quiet(&stage).await;
+}
+
+/// Looks at what a link approves.
+const LOOKED: &str = "
+const text = (one) => document.querySelector(one).textContent;
+return {
+  title: document.title,
+  message: text('#message'),
+  heading: text('#title'),
+  who: text('#who'),
+  facts: text('#facts'),
+  changes: text('#changes'),
+  made: document.querySelectorAll('img, b, iframe').length,
+  decides: document.querySelector('#decide').checkVisibility(),
+};
+";
+
+impl Browser {
+    async fn looks(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        until(what, || async {
+            let seen = self.ask(LOOKED).await;
+            assert_ne!(seen["title"], "struck", "markup of somebody else is run: {seen:#}");
+            assert_eq!(seen["made"], 0, "markup of somebody else is shown: {seen:#}");
+            is(&seen).then_some(seen)
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_link_sees_what_it_approves_and_approves_once() {
+    let stage = Stage::set().await;
+    let services = Services::start().await;
+    stage.deployed('1').await;
+    let of_type = json!({
+        "templater": {"plugin": "score-k8s"},
+        "strategy": {"plugin": "rolling"},
+        "values": {"domain": "apps.localhost"},
+        "approvals": [{"name": "release", "people": ["ana"]}],
+    });
+    let to_ana = json!({"notifier": "teams", "events": ["approval.requested"], "approver": "ana",
+        "hosts": [{"host": "127.0.0.1", "port": services.port, "scheme": "http",
+            "privateAddress": true}],
+        "config": {"url": services.url("/teams")}});
+    let documents = [
+        document("Plugin", "teams", json!({"kind": "notifier", "source": {"shipped": "teams"}})),
+        document("Subscription", "ana", to_ana),
+        document("EnvironmentType", "development", of_type),
+    ];
+    stage.client.post("/v1/documents:apply", &request(&documents)).await.ok();
+    let changed = json!({"workloads": {"update": {"frontend": [
+        {"op": "add", "path": "/containers/web/variables/GREETING", "value": MARKUP},
+    ]}}});
+    let ask = json!({"environment": ENVIRONMENT, "delta": changed, "comment": MARKUP});
+    let record = stage.client.post("/v1/deployments", &ask).await.ok();
+    let id = record["id"].as_str().unwrap();
+    let link = until("Ana is told", || async {
+        let card = services.asked("/teams").pop()?.body.to_string();
+        let from = card.find("http://127.0.0.1").filter(|_| card.contains("/approve#"))?;
+        card[from..].split('"').next().map(str::to_owned)
+    })
+    .await;
+
+    let browser = Browser::start().await;
+    browser.open(&link).await;
+    let seen = browser.looks("it is shown", |seen| seen["decides"] == true).await;
+    assert_eq!(seen["heading"], format!("{ENVIRONMENT} #2"), "{seen:#}");
+    assert_eq!(seen["who"], "You approve as ana.", "{seen:#}");
+    assert!(seen["facts"].as_str().unwrap().contains(MARKUP), "{seen:#}");
+    assert!(seen["changes"].as_str().unwrap().contains("frontend"), "{seen:#}");
+    // By looking, nothing is approved.
+    assert_eq!(stage.deployment(id).await["phase"], "waiting");
+    browser.click("#decide button[value=approve]").await;
+    browser.looks("it is approved", |seen| seen["message"] == "Approved.").await;
+    let record = stage.ended(id).await;
+    assert_eq!(record["outcome"], "succeeded", "{record:#}");
+    assert_eq!(record["work"]["approvals"]["given"][0]["byLink"], true, "{record:#}");
+
+    browser.open("about:blank").await;
+    browser.open(&link).await;
+    let spent = |seen: &Value| seen["message"].as_str().unwrap().contains("counts once");
+    let seen = browser.looks("it is spent", spent).await;
+    assert_eq!(seen["decides"], false, "{seen:#}");
 }
