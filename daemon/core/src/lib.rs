@@ -40,6 +40,7 @@ pub mod plan;
 pub mod policy;
 pub mod ports;
 pub mod quarantine;
+pub mod rate;
 pub mod rehearsal;
 pub mod replay;
 pub mod resolve;

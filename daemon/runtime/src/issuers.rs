@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deployd_core::Fault;
 use deployd_core::config::{HostGrant, IssuerSpec, TokenAlgorithm};
 use deployd_core::ports::{Access, Egress, EgressLimits, Exchange, Issuers};
+use deployd_core::rate::{Bucket, Rate};
 use reqwest::Url;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
@@ -34,9 +35,10 @@ const KEYS_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 /// one of ours.
 const KEYS_AGE_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Between two questions for the keys of one issuer, whatever tokens name: who invents
-/// names of keys has us ask no more often.
-const KEYS_AGAIN: Duration = Duration::from_secs(30);
+/// Questions for the keys of one issuer, whatever tokens name: who invents names of keys
+/// has us ask no more often. Some at once, so that keys which change soon after a start
+/// are found as soon as any.
+const KEYS_ASKED: Rate = Rate { at_once: 3, each: Duration::from_secs(30) };
 
 /// Bytes of an answer. Keys have 2 KiB each, with certificates.
 const BODY_MAX: usize = 256 * 1024;
@@ -51,6 +53,7 @@ const ISSUERS_MAX: usize = 100;
 pub(crate) struct EgressIssuers {
     egress: Arc<dyn Egress>,
     known: Mutex<BTreeMap<String, Arc<Mutex<Keys>>>>,
+    started: Instant,
 }
 
 /// Keys of one issuer.
@@ -58,7 +61,7 @@ pub(crate) struct EgressIssuers {
 struct Keys {
     all: Vec<Key>,
     fetched: Option<Instant>,
-    asked: Option<Instant>,
+    asked: Bucket,
 }
 
 /// A key that signatures are verified with.
@@ -196,7 +199,7 @@ impl Jwk {
 
 impl EgressIssuers {
     pub(crate) fn new(egress: Arc<dyn Egress>) -> Self {
-        Self { egress, known: Mutex::default() }
+        Self { egress, known: Mutex::default(), started: Instant::now() }
     }
 
     /// A key of an issuer, by its name.
@@ -216,9 +219,7 @@ impl EgressIssuers {
         if fresh && let Some(key) = find(&keys) {
             return Ok(key);
         }
-        let asked_just_now = age(keys.asked).is_some_and(|age| age < KEYS_AGAIN);
-        if !asked_just_now {
-            keys.asked = Some(Instant::now());
+        if keys.asked.take(&KEYS_ASKED, self.started.elapsed()).is_ok() {
             match self.fetch(issuer).await {
                 Ok(all) => {
                     keys.all = all;
@@ -437,17 +438,18 @@ mod tests {
         issuers.claims(&spec, &token("one", &first)).await.unwrap();
         issuers.claims(&spec, &token("one", &first)).await.unwrap();
         assert_eq!(asked(), 1);
-        // Who invents names has nobody asked.
+        // Who invents names has nobody asked more often than a few times.
         for number in 0..20 {
             let invented = token(&format!("key{number}"), &second);
             issuers.claims(&spec, &invented).await.unwrap_err();
         }
-        assert_eq!(asked(), 1);
+        assert_eq!(asked(), KEYS_ASKED.at_once);
         forge.has("two", &second);
+        issuers.claims(&spec, &token("two", &second)).await.unwrap_err();
         let keys = issuers.known.lock().await[&forge.url].clone();
-        keys.lock().await.asked = Instant::now().checked_sub(KEYS_AGAIN);
+        keys.lock().await.asked = Bucket::default();
         issuers.claims(&spec, &token("two", &second)).await.unwrap();
-        assert_eq!(asked(), 2);
+        assert_eq!(asked(), KEYS_ASKED.at_once + 1);
     }
 
     #[tokio::test]

