@@ -32,7 +32,7 @@ pub use approvals::{
 };
 pub use archives::{ExportArgs, ExportCommand, ImportArgs};
 pub use audit::AuditArgs;
-pub use auth::{AuthCommand, CanArgs};
+pub use auth::{AuthCommand, CanArgs, LoginArgs};
 pub use calendar::{
     CalendarArgs, CalendarCheckArgs, CalendarCommand, CalendarFeedArgs, CalendarResumeArgs,
     CalendarStopArgs, Scheduling, Upcoming,
@@ -268,7 +268,7 @@ pub enum ClientCommand {
     Token(TokenCommand),
     /// Say whose token is used, and what it may do
     Whoami,
-    /// Ask who may do what
+    /// Sign in, sign out, and ask who may do what
     #[command(subcommand)]
     Auth(AuthCommand),
     /// List, verify and export the journal

@@ -12,6 +12,7 @@ mod events;
 mod hooks;
 mod inventory;
 mod problem;
+mod provider;
 mod request;
 mod retry;
 mod routes;
@@ -29,6 +30,7 @@ use crate::error::CliError;
 pub use dora::DoraQuery;
 pub use events::{Events, ServerEvent};
 pub use problem::{Problem, ProblemItem};
+pub use provider::Provider;
 pub use retry::Backoff;
 pub use routes::{
     BackupDone, BesideFile, DocumentFiles, HistoryQuery, JournalEntry, NotificationQuery,
@@ -72,6 +74,15 @@ impl ClientOptions {
     }
 }
 
+/// An address of a daemon as [`Client::server`] tells it, however it was written.
+pub(crate) fn server_address(server: &str) -> Result<String, CliError> {
+    Ok(told(&transport::base(server)?).to_owned())
+}
+
+fn told(base: &Url) -> &str {
+    base.as_str().trim_end_matches('/')
+}
+
 /// A client of one daemon. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -90,7 +101,7 @@ impl Client {
 
     /// Where the daemon is, without credentials.
     pub fn server(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        told(&self.base)
     }
 
     /// How to come back.

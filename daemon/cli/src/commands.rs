@@ -37,6 +37,7 @@ mod rollback;
 mod rollout;
 mod secrets;
 mod selection;
+mod sessions;
 mod sets;
 mod sources;
 mod tokens;
@@ -48,9 +49,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::args::{ClientCommand, Globals, SecretText};
-use crate::client::{Client, ClientOptions};
+use crate::client::{Client, ClientOptions, server_address};
 use crate::error::CliError;
-use crate::output::{Output, Tone, no_list};
+use crate::output::{self, Output, Tone, no_list};
+use sessions::Sessions;
 
 /// The longest answer to a question that is read.
 const ANSWER_MAX: usize = 100;
@@ -220,22 +222,40 @@ impl Context<'_> {
 
     /// A client of the daemon that the command line names.
     pub(crate) fn client(&mut self) -> Result<Client, CliError> {
-        let globals = self.globals;
         let token = self.token()?;
+        self.client_with(token)
+    }
+
+    /// The same with this token, or with none.
+    pub(crate) fn client_with(&self, token: Option<SecretText>) -> Result<Client, CliError> {
+        Client::new(ClientOptions { token, ..self.options()? })
+    }
+
+    /// How servers are reached, without a token.
+    pub(crate) fn options(&self) -> Result<ClientOptions, CliError> {
+        let globals = self.globals;
         let certificates = match &globals.ca_file {
             Some(path) => Some(std::fs::read(path).map_err(|error| CliError::file(path, error))?),
             None => None,
         };
         let mut options = ClientOptions::new(&globals.server);
-        options.token = token;
         options.timeout = Duration::from_secs(globals.timeout);
         options.idempotency_key.clone_from(&globals.idempotency_key);
         options.certificates = certificates;
-        Client::new(options)
+        Ok(options)
     }
 
-    /// The token: as given, or from the file that was given, or from the usual
-    /// file where there is one.
+    /// The sessions that are kept.
+    fn sessions(&self) -> Result<Sessions, CliError> {
+        let path = usual_file("sessions.json").ok_or_else(|| {
+            let what = "there is no place for sessions: neither XDG_CONFIG_HOME nor HOME is set";
+            CliError::Failed(what.to_owned())
+        })?;
+        Sessions::read(path)
+    }
+
+    /// The token: as given, or from the file that was given, or of the session with this
+    /// daemon, or from the usual file where there is one.
     fn token(&mut self) -> Result<Option<SecretText>, CliError> {
         if let Some(token) = &self.globals.token {
             return Ok(Some(token.clone()));
@@ -243,12 +263,34 @@ impl Context<'_> {
         if let Some(path) = &self.globals.token_file {
             return read_token(path).map(Some).map_err(|error| CliError::file(path, error));
         }
-        let Some(path) = usual_token_file() else { return Ok(None) };
+        if let Some(token) = self.session()? {
+            return Ok(Some(token));
+        }
+        let Some(path) = usual_file("token") else { return Ok(None) };
         match read_token(&path) {
             Ok(token) => Ok(Some(token)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(CliError::file(&path, error)),
         }
+    }
+
+    /// The token of the session with this daemon, while it lasts.
+    fn session(&mut self) -> Result<Option<SecretText>, CliError> {
+        if usual_file("sessions.json").is_none() {
+            return Ok(None);
+        }
+        let server = server_address(&self.globals.server)?;
+        let sessions = self.sessions()?;
+        let Some(kept) = sessions.at(&server) else { return Ok(None) };
+        if kept.expires > self.output.now {
+            return Ok(Some(SecretText::new(&kept.secret)));
+        }
+        let (name, until) = (output::clean(&kept.name.0), kept.expires);
+        let ended = format!(
+            "the session of {name} has ended at {until}; `deployd auth login` begins another"
+        );
+        self.output.note(ended)?;
+        Ok(None)
     }
 }
 
@@ -256,14 +298,14 @@ fn read_token(path: &std::path::Path) -> std::io::Result<SecretText> {
     Ok(SecretText::new(std::fs::read_to_string(path)?.trim()))
 }
 
-/// `deployd/token` where configuration of programs is kept.
-fn usual_token_file() -> Option<PathBuf> {
+/// A file of `deployd/` where configuration of programs is kept.
+fn usual_file(name: &str) -> Option<PathBuf> {
     let directory =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let configuration = directory("XDG_CONFIG_HOME")
         .or_else(|| directory("APPDATA"))
         .or_else(|| directory("HOME").map(|home| home.join(".config")))?;
-    Some(configuration.join("deployd").join("token"))
+    Some(configuration.join("deployd").join(name))
 }
 
 #[cfg(test)]

@@ -92,6 +92,11 @@ impl Daemon {
         Self { url, script }
     }
 
+    /// Has it give one more answer, after those that are left.
+    pub(crate) fn answers(&self, answer: Answer) {
+        self.script.answers.lock().unwrap().push_back(answer);
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(options(&self.url)).unwrap()
     }

@@ -175,9 +175,9 @@ mod tests {
                 }
             }
             for (n, first) in done.iter().enumerate() {
-                for (more, last) in done[n..].iter().enumerate() {
+                for (times, last) in (1u64..).zip(&done[n..]) {
                     let most = u64::from(at_once) + (last - first) / each;
-                    prop_assert!(more as u64 + 1 <= most, "{} in {}", more + 1, last - first);
+                    prop_assert!(times <= most, "{times} in {}", last - first);
                 }
             }
         }

@@ -4,9 +4,20 @@ use clap::{Args, Subcommand};
 use deployd_core::access::Action;
 use deployd_core::{EnvironmentId, Name};
 
-/// Ask who may do what.
+/// Sign in, sign out, and ask who may do what.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AuthCommand {
+    /// Sign in at your identity provider, in a browser on this machine
+    #[command(after_help = "\
+The session is kept in deployd/sessions.json in the directory for configuration, and is used
+by every command for this daemon while it lasts and no other token is given.
+
+Examples:
+  deployd auth login
+  deployd auth login corp --only read --only audit")]
+    Login(LoginArgs),
+    /// Sign out: end the session at the daemon, and forget it here
+    Logout,
     /// Say whether you may do something, and by which role; ends with 4 where you may not
     #[command(after_help = "\
 Examples:
@@ -21,6 +32,17 @@ Examples:
   deployd auth who-can deploy --environment shop/production
   deployd auth who-can tear-down --application shop")]
     WhoCan(CanArgs),
+}
+
+/// With whom to sign in, and for what.
+#[derive(Debug, Clone, Args)]
+pub struct LoginArgs {
+    /// The Issuer to sign in with; there is no need to name the only one
+    #[arg(value_name = "ISSUER")]
+    pub issuer: Option<Name>,
+    /// Ask for no more than this action; may be given several times [default: all you may do]
+    #[arg(long = "only", value_name = "ACTION", value_parser = action)]
+    pub actions: Vec<Action>,
 }
 
 /// What is to be done, and to what.

@@ -73,7 +73,8 @@ pub struct Globals {
     )]
     pub token: Option<SecretText>,
 
-    /// A file with the token [default: deployd/token in the directory for configuration]
+    /// A file with the token [default: the session of `deployd auth login`, else deployd/token in the
+    /// directory for configuration]
     #[arg(long, global = true, env = "DEPLOYD_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 

@@ -100,7 +100,7 @@ impl Problem {
     pub fn help(&self) -> Option<&'static str> {
         match self.status {
             401 => Some(
-                "give a token with DEPLOYD_TOKEN, in a file with --token-file, or in the default file",
+                "sign in with `deployd auth login`, or give a token with DEPLOYD_TOKEN or --token-file",
             ),
             403 => Some("`deployd whoami` says what the token may do"),
             _ => None,

@@ -1,4 +1,8 @@
-//! Says who may do what.
+//! Signs in and out, and says who may do what.
+
+mod attempt;
+mod callback;
+mod login;
 
 use deployd_core::access::SubjectKind;
 
@@ -10,6 +14,8 @@ use crate::output::{Table, Tone, clean};
 
 pub(super) async fn auth(context: &mut Context<'_>, command: AuthCommand) -> Result<u8, CliError> {
     match command {
+        AuthCommand::Login(args) => login::login(context, &args).await,
+        AuthCommand::Logout => login::logout(context).await,
         AuthCommand::CanI(args) => can_i(context, &args).await,
         AuthCommand::WhoCan(args) => who_can(context, &args).await,
     }

@@ -65,6 +65,12 @@ impl Visitor {
         panic!("no end after {STEPS_MAX} steps, at {at}");
     }
 
+    /// Opens an address, and reads the page.
+    pub(crate) async fn open(&mut self, address: Url) -> (u16, String) {
+        let answer = self.send(self.http.get(address)).await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     async fn send(&mut self, request: RequestBuilder) -> reqwest::Response {
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
