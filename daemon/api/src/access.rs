@@ -13,7 +13,9 @@ use http::{HeaderMap, header};
 
 use crate::api::Api;
 use crate::limits::TOKEN_BYTES_MAX;
+use crate::operation::Operation;
 use crate::problem::{Code, Problem};
+use crate::rates::count;
 use crate::source::source;
 use crate::target::{Request, Target};
 
@@ -40,31 +42,36 @@ pub(crate) struct Asker {
 }
 
 /// Who asks for an operation; none where it needs nobody. Who may do it nowhere is
-/// refused: nothing more of the request has been read.
+/// refused, and who asks too often: nothing more of the request has been read.
 ///
 /// What is refused is journalled before it is answered.
 pub(crate) async fn authenticate(
     api: &Api,
-    access: Access,
+    declared: &Operation,
     parts: &Parts,
-    operation: &str,
 ) -> Result<Option<Asker>, Box<Problem>> {
+    let access = declared.access;
     if access == Access::Open {
+        count(api, declared, None, parts).await?;
         return Ok(None);
     }
+    let operation = format!("{} {}", declared.verb.as_str(), declared.path);
     let secret = match bearer(&parts.headers) {
         Ok(secret) => secret,
         Err(problem) => {
+            count(api, declared, None, parts).await?;
             refused(api, None, parts, &format!("{operation}: no token")).await;
             return Err(problem);
         }
     };
     let Some(bearer) = api.engine().authenticate(secret).await? else {
+        count(api, declared, None, parts).await?;
         refused(api, None, parts, &format!("{operation}: unknown token")).await;
         let detail = "The token is not known; it may have been revoked, or its time is over.";
         return Err(challenged(detail, r#"Bearer realm="deployd", error="invalid_token""#));
     };
-    let (operation, source) = (operation.to_owned(), source(parts));
+    count(api, declared, Some(&bearer.actor), parts).await?;
+    let source = source(parts);
     let mut asker = Asker { bearer, limits: None, operation, source };
     let Access::Needs(action, target) = access else { return Ok(Some(asker)) };
     if asker.bearer.own(action).is_some() {

@@ -1,6 +1,7 @@
 //! Admits requests to operations: the one layer that all of them pass.
 //!
-//! In this order: is the operation declared; who asks, and may they do that at all;
+//! In this order: is the operation declared; who asks, not too often, and may they do
+//! that at all;
 //! does the body keep its limits; may they do it to what the request is about; then
 //! the operation, within its time. What fails any
 //! of it reaches no handler, and a handler runs only with what is handed over
@@ -55,8 +56,7 @@ impl Gate {
     async fn pass(&self, request: Request, next: Next) -> Result<Response, Box<Problem>> {
         let operation = self.operation(&request)?;
         let (mut parts, body) = request.into_parts();
-        let name = format!("{} {}", operation.verb.as_str(), operation.path);
-        let asker = authenticate(&self.api, operation.access, &parts, &name).await?;
+        let asker = authenticate(&self.api, &operation, &parts).await?;
         let (actor, groups) = match &asker {
             Some(asker) => (asker.bearer.actor.clone(), asker.bearer.claimed.clone()),
             None => (Actor("anonymous".to_owned()), BTreeSet::new()),

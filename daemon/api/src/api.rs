@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use crate::closing::Closing;
 use crate::dora_metrics::DoraMetrics;
 use crate::limits::{BODIES_BYTES_MAX, BODIES_UNIT, LARGE_BODIES_MAX, STREAMS_MAX};
+use crate::rates::{Counts, Rates};
 use crate::refusals::Refusals;
 use crate::request_metrics::RequestMetrics;
 use crate::routes::operations;
@@ -25,11 +26,13 @@ pub struct Options {
     pub metrics: MetricsSource,
     /// Whether `/metrics` needs no token.
     pub open_metrics: bool,
+    /// How often one identity may ask.
+    pub rates: Rates,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { metrics: Arc::new(String::new), open_metrics: false }
+        Self { metrics: Arc::new(String::new), open_metrics: false, rates: Rates::default() }
     }
 }
 
@@ -45,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) requests: RequestMetrics,
     pub(crate) dora: DoraMetrics,
     pub(crate) refusals: Refusals,
+    pub(crate) counts: Counts,
     pub(crate) closing: Closing,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) large_bodies: Semaphore,
@@ -62,6 +66,7 @@ impl Api {
         Self {
             shared: Arc::new(Shared {
                 openapi,
+                counts: Counts::new(options.rates),
                 options,
                 requests: RequestMetrics::default(),
                 dora: DoraMetrics::default(),

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   connection ─► observe ─────► admit ──────────────► handler ─► Engine
-//!                 request id     declared? token? scope?
+//!                 request id     declared? token? how often? scope?
 //!                 span, metrics  body and its limits
 //!                 headers        idempotency, time
 //! ```
@@ -27,6 +27,7 @@ mod openapi;
 mod operation;
 mod page;
 mod problem;
+pub mod rates;
 mod refusals;
 mod request_id;
 mod request_metrics;

@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::body::ReadBody;
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REQUEST_TIMEOUT};
-use crate::operation::{Operation, Repeats};
+use crate::operation::{Counted, Operation, Repeats};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 
 /// The headers of a Standard Webhook 1.0.
@@ -216,6 +216,9 @@ impl Description {
 /// a reason, and no others are: a client needs to expect nothing else.
 fn problems(operation: &Operation, has_query: bool, reads_json: bool) -> BTreeSet<u16> {
     let mut codes = vec![Code::InvalidParameter, Code::UriTooLong, Code::Internal, Code::Busy];
+    if operation.counted != Counted::Nobody {
+        codes.push(Code::RateLimited);
+    }
     match operation.access {
         // What is shown instead of a token may be refused as well.
         Access::Open if operation.secret => codes.push(Code::Unauthenticated),

@@ -79,6 +79,17 @@ pub(crate) enum Repeats {
     Delivery,
 }
 
+/// Whose request it is, for how often one may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Of whoever asks, or of their address where nobody knows them.
+    Asker,
+    /// Of the address that a delivery comes from, apart from what people ask there.
+    Sender,
+    /// Nobody's: a daemon that is asked too much is no daemon that does not work.
+    Nobody,
+}
+
 /// An operation, as it is declared. There is no way to declare one without
 /// saying what it needs.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +113,8 @@ pub(crate) struct Operation {
     pub(crate) depends: bool,
     /// What tells a repeat of it from another request, if it writes.
     pub(crate) repeats: Repeats,
+    /// Whose request it is.
+    pub(crate) counted: Counted,
 }
 
 impl Operation {
@@ -115,6 +128,7 @@ impl Operation {
     ) -> Self {
         let (body_max, timeout) = (BODY_BYTES_MAX, REQUEST_TIMEOUT);
         let (looks_up, secret, depends, repeats) = (false, false, false, Repeats::Key);
+        let counted = Counted::Asker;
         Self {
             verb,
             path,
@@ -127,6 +141,7 @@ impl Operation {
             secret,
             depends,
             repeats,
+            counted,
         }
     }
 
@@ -157,12 +172,20 @@ impl Operation {
     /// The same, asked by a Standard Webhook.
     pub(crate) const fn by_webhook(mut self) -> Self {
         self.repeats = Repeats::Webhook;
+        self.counted = Counted::Sender;
         self
     }
 
     /// The same, asked by a forge or a registry in its own words.
     pub(crate) const fn by_delivery(mut self) -> Self {
         self.repeats = Repeats::Delivery;
+        self.counted = Counted::Sender;
+        self
+    }
+
+    /// The same, asked as often as anybody likes.
+    pub(crate) const fn uncounted(mut self) -> Self {
+        self.counted = Counted::Nobody;
         self
     }
 

@@ -12,6 +12,7 @@ mod fakes;
 mod hooks;
 mod idempotent;
 mod inventory;
+mod limiting;
 mod managing;
 mod repeating;
 mod serving;

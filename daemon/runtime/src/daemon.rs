@@ -255,6 +255,7 @@ fn serve(
     let options = deployd_api::Options {
         metrics: Arc::new(move || metrics::text(&of, &store, &host)),
         open_metrics: settings.open_metrics,
+        rates: settings.limits.rates(),
     };
     let api = Api::new(engine.clone(), options);
     tokio::spawn(async move {

@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use deployd_api::rates::{self, Rates};
 use deployd_cli::args::ServeArgs;
+use deployd_core::rate::Rate;
 use deployd_host::compiler::CompileLimits;
 use deployd_host::limits;
 use reqwest::Url;
@@ -38,12 +40,29 @@ pub struct Settings {
     pub log: LogSettings,
     /// Whether `/metrics` needs no token.
     pub open_metrics: bool,
+    /// How often one identity may ask.
+    pub limits: LimitSettings,
     /// What the daemon takes away from itself.
     pub sandbox: SandboxSettings,
     /// What compiling a plugin may take.
     pub compiler: CompilerSettings,
     /// Keys of secrets, and places where secrets may be kept.
     pub secrets: SecretsSettings,
+}
+
+/// How often one identity may ask: a token, somebody who has signed in, or an address of
+/// which nothing is known. As often as it likes where nothing a second is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LimitSettings {
+    /// Requests a second.
+    pub requests_per_second: u32,
+    /// Requests at once.
+    pub requests_at_once: u32,
+    /// Deliveries of forges and registries a second, of one address.
+    pub deliveries_per_second: u32,
+    /// Deliveries at once.
+    pub deliveries_at_once: u32,
 }
 
 /// What the daemon takes away from itself: files with Landlock, system calls
@@ -97,9 +116,33 @@ impl Default for Settings {
             public_url: None,
             log: LogSettings::default(),
             open_metrics: false,
+            limits: LimitSettings::default(),
             sandbox: SandboxSettings::default(),
             compiler: CompilerSettings::default(),
             secrets: SecretsSettings::default(),
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            requests_per_second: rates::REQUESTS_PER_SECOND,
+            requests_at_once: rates::REQUESTS_AT_ONCE,
+            deliveries_per_second: rates::DELIVERIES_PER_SECOND,
+            deliveries_at_once: rates::DELIVERIES_AT_ONCE,
+        }
+    }
+}
+
+impl LimitSettings {
+    pub(crate) fn rates(&self) -> Rates {
+        let rate = |per_second: u32, at_once| {
+            (per_second > 0).then(|| Rate::per_second(per_second, at_once))
+        };
+        Rates {
+            requests: rate(self.requests_per_second, self.requests_at_once),
+            deliveries: rate(self.deliveries_per_second, self.deliveries_at_once),
         }
     }
 }
@@ -245,6 +288,17 @@ mod tests {
         assert!(error.contains("ftp://here") && error.contains("https://"), "{error}");
         let error = read("lisen = 1").unwrap_err();
         assert!(error.contains("lisen") && error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn how_often_may_be_asked_is_bounded_unless_it_is_said_not_to_be() {
+        assert_eq!(read("").unwrap().limits.rates(), Rates::default());
+        let limits = read("[limits]\nrequests-per-second = 0\ndeliveries-at-once = 7");
+        let rates = limits.unwrap().limits.rates();
+        assert_eq!(rates.requests, None);
+        assert_eq!(rates.deliveries.unwrap().at_once, 7);
+        let error = read("[limits]\nrequests-per-second = -1").unwrap_err();
+        assert!(error.contains("deployd.toml") && error.contains("line 2"), "{error}");
     }
 
     #[test]

@@ -84,6 +84,8 @@ codes! {
     IdempotencyKeyReuse = "idempotency-key-reuse", UNPROCESSABLE_ENTITY, "The idempotency key was used before";
     /// It failed, and would fail again.
     Failed = "failed", UNPROCESSABLE_ENTITY, "It failed";
+    /// One identity asks too often; come back later.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests";
     /// deployd failed.
     Internal = "internal", INTERNAL_SERVER_ERROR, "deployd failed";
     /// Too much is going on; come back later.

@@ -13,10 +13,12 @@ use crate::operation::{Operation, Operations, Verb::Get};
 use crate::problem::{Code, Problem, ProblemItem};
 
 const HEALTH: Operation =
-    Operation::new(Get, "/healthz", Open, "getHealth", "Whether the daemon answers at all");
+    Operation::new(Get, "/healthz", Open, "getHealth", "Whether the daemon answers at all")
+        .uncounted();
 
 const READY: Operation =
-    Operation::new(Get, "/readyz", Open, "getReadiness", "Whether the daemon can do its work");
+    Operation::new(Get, "/readyz", Open, "getReadiness", "Whether the daemon can do its work")
+        .uncounted();
 
 const OPENAPI: Operation =
     Operation::new(Get, "/openapi.json", Open, "getOpenApi", "This document");

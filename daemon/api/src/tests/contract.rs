@@ -121,7 +121,7 @@ async fn metrics_need_a_token_unless_the_operator_says_otherwise() {
     let stage = Stage::empty().await;
     stage.ask(Method::GET, "/metrics").send().await.is(401, "unauthenticated");
     let metrics = std::sync::Arc::new(|| "deployd_up 1\n".to_owned());
-    let stage = Stage::with(Options { metrics, open_metrics: true }).await;
+    let stage = Stage::with(Options { metrics, open_metrics: true, ..Options::default() }).await;
     stage.get("/v1/no-such-thing/with-a-name-of-its-own").send().await.is(404, "route-not-found");
     stage.get("/v1/deployments/abc").send().await.is(404, "not-found");
     let got = stage.ask(Method::GET, "/metrics").send().await.ok();

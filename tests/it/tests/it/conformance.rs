@@ -3,8 +3,10 @@
 
 use std::process::Command;
 
+use deployd_practice::PracticeOptions;
 use serde_json::{Value, json};
 
+use crate::daemon::Start;
 use crate::program::{ended, root};
 use crate::stage::Stage;
 use crate::wait::until;
@@ -31,7 +33,7 @@ const NOT_ASKED: &str = "backup";
 
 #[tokio::test]
 async fn answers_are_what_the_document_says() {
-    let stage = Stage::set().await;
+    let stage = Stage::with(PracticeOptions::new(), Start::without_limits).await;
     let deployment = stage.deployed('a').await;
     let set = stage.deployment(&deployment).await["request"]["set"].clone();
     let message = until("there is a message", || async {

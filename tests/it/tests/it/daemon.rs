@@ -75,6 +75,11 @@ impl Start {
         self
     }
 
+    /// With no limit to how often one token may ask.
+    pub(crate) fn without_limits(self) -> Self {
+        self.env("DEPLOYD_CONFIG", bench::daemon::without_limits().display().to_string())
+    }
+
     /// With a disk of its own, which ends with it: a file system in memory, in a
     /// namespace of mounts.
     pub(crate) fn on_a_disk_of(self, mib: usize) -> Self {

@@ -51,7 +51,7 @@ impl Yard {
     ) -> (Self, Daemon) {
         let folder = tempfile::tempdir().unwrap();
         let practice = Practice::start(PracticeOptions::new()).await.unwrap();
-        let start = change(Start::new(Build::Plain, folder.path()));
+        let start = change(Start::new(Build::Plain, folder.path()).without_limits());
         let daemon = start.ready().await;
         apply(&daemon.client(), &practice, url).await;
         (Self { start, receiver, _practice: practice, _folder: folder }, daemon)

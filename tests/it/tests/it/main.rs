@@ -26,6 +26,7 @@ mod hostile;
 mod input;
 mod jobs;
 mod kills;
+mod limits;
 mod load;
 mod meddling;
 mod openbao;

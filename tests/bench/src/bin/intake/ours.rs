@@ -47,6 +47,8 @@ impl Ours {
             .arg("serve")
             .arg("--data")
             .arg(&data)
+            .arg("--config")
+            .arg(bench::daemon::without_limits())
             .args(["--listen", &format!("127.0.0.1:{port}")]);
         let daemon = Process::start(&mut command, &folder.join("deployd.log"))?;
         let mut ours =
