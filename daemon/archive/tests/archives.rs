@@ -50,6 +50,7 @@ fn sample() -> (ArchiveIndex, Vec<Content>) {
         outcome: Some(Outcome::Cancelled),
         fault: None,
         deferred: None,
+        yielded: None,
         work: None,
         imported: None,
     };

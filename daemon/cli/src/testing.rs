@@ -196,6 +196,7 @@ pub(crate) fn record() -> DeploymentRecord {
         outcome: None,
         fault: None,
         deferred: None,
+        yielded: None,
         work: None,
         imported: None,
     }

@@ -185,6 +185,7 @@ mod tests {
             outcome: Some(outcome),
             fault: None,
             deferred: None,
+            yielded: None,
             work: None,
             imported: None,
         }

@@ -68,6 +68,9 @@ seeded_bugs! {
     /// Whoever came last is served first.
     LastComeFirstServed: "I4", "deployd-engine",
         "requests::i4_who_waits_is_served_in_the_order_of_coming";
+    /// Who goes back waits until people have agreed to something else.
+    RollbackBehindPeople: "I4", "deployd-core",
+        "deployment::tests::yielding::i4_who_goes_back_comes_before_what_waits_for_people";
     /// A deployment can begin while another is active.
     TwoActive: "I4", "deployd-core",
         "deployment::tests::course::i4_one_active_deployment_and_automatic_ones_supersede_each_other";

@@ -26,7 +26,8 @@ pub enum Event {
         /// What is asked for.
         request: Request,
     },
-    /// A newer request took the place of a queued one.
+    /// A newer request took the place of a queued one, or of one that waited at its
+    /// gates.
     DeploymentSuperseded {
         /// The one that won't run.
         deployment: DeploymentId,
@@ -41,6 +42,14 @@ pub enum Event {
         /// Until when, and why.
         #[serde(flatten)]
         deferral: Deferral,
+    },
+    /// It waited at its gates, before anything of it was applied, and makes way for one
+    /// that goes back: it waits in the queue behind that, and is planned again after it.
+    DeploymentYielded {
+        /// Which.
+        deployment: DeploymentId,
+        /// The one that goes back.
+        to: DeploymentId,
     },
     /// It is the environment's active deployment now.
     DeploymentStarted {
@@ -376,6 +385,7 @@ impl Event {
             Self::DeploymentQueued { deployment, .. }
             | Self::DeploymentSuperseded { deployment, .. }
             | Self::DeploymentDeferred { deployment, .. }
+            | Self::DeploymentYielded { deployment, .. }
             | Self::DeploymentStarted { deployment }
             | Self::DeploymentPlanned { deployment, .. }
             | Self::GatePassed { deployment, .. }
@@ -409,6 +419,7 @@ impl Event {
             Self::DeploymentQueued { .. } => "deployment-queued",
             Self::DeploymentSuperseded { .. } => "deployment-superseded",
             Self::DeploymentDeferred { .. } => "deployment-deferred",
+            Self::DeploymentYielded { .. } => "deployment-yielded",
             Self::DeploymentStarted { .. } => "deployment-started",
             Self::DeploymentPlanned { .. } => "deployment-planned",
             Self::GatePassed { .. } => "gate-passed",

@@ -26,6 +26,7 @@ mod steps;
 pub mod timeline;
 mod transition;
 mod turn;
+mod yielding;
 
 pub use action::Action;
 pub use event::{DestroyStep, Event, ResourceStep};
@@ -35,7 +36,7 @@ pub use request::{Mode, Origin, Request, Schedule, Skip, Teardown};
 pub use retry::{ATTEMPTS_MAX, WAIT_MS_MAX, is_due, retry_at};
 pub use state::{
     ActiveResource, BEGUN_MAX, BegunResource, Deferral, Deployed, Deployment, EnvironmentState,
-    Outcome, Phase, Queued, ROUNDS_MAX, Rollout,
+    Outcome, Phase, Queued, ROUNDS_MAX, Rollout, Yielded,
 };
 pub use step::{Step, StepId, StepKind, StepStatus};
 pub use steps::{Shared, Steps};

@@ -3,12 +3,13 @@
 use super::approved::fault_code;
 use super::event::Event;
 use super::gates::gates;
-use super::request::{Mode, Request};
+use super::request::Request;
 use super::retry::is_due;
 use super::state::{Deployment, EnvironmentState, Outcome};
 use super::step::{Step, StepId, StepKind, StepStatus};
 use super::turn::{expired, is_expiry, whose_turn};
-use crate::calendar::{Errand, Outlook};
+use super::yielding::{makes_way, replaces};
+use crate::calendar::Outlook;
 use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Fault, Timestamp};
 
@@ -69,12 +70,8 @@ pub fn queue(
     if let Some(teardown) = state.teardown() {
         return Err(NotQueued::Teardown(teardown.clone()));
     }
-    let supersedes = request.mode == Mode::Automatic || request.teardown.is_some();
-    let superseded = state.queue.iter().filter(|_| supersedes).filter(|queued| {
-        // Who goes back, or mends, comes before what is deferred, and not instead of it.
-        let stays = request.origin.errand() == Errand::Rollback && queued.deferred.is_some();
-        (queued.request.mode == Mode::Automatic && !stays) || seeded(Bug::ManualOneSuperseded)
-    });
+    let superseded =
+        state.queue.iter().filter(|queued| replaces(&request, &queued.request, queued.is_kept()));
     let mut events: Vec<Event> = superseded
         .map(|queued| Event::DeploymentSuperseded {
             deployment: queued.id.clone(),
@@ -112,6 +109,11 @@ pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<
         }
         return intents;
     };
+    // Whoever is there after that has an intent of its own.
+    let ends = intents.iter().any(|intent| matches!(intent, Intent::Append(_)));
+    if !ends && let Some(event) = makes_way(state, now, outlook) {
+        return vec![Intent::Append(event)];
+    }
     let stopping = active.is_stopping();
     if !stopping {
         intents.extend(gates(active, now, outlook));

@@ -136,8 +136,8 @@ impl EnvironmentHead {
 }
 
 fn queued(record: DeploymentRecord) -> Queued {
-    let DeploymentRecord { id, number, actor, queued: at, request, deferred, .. } = record;
-    Queued { id, number, actor, at, request, deferred }
+    let DeploymentRecord { id, number, actor, queued: at, request, deferred, yielded, .. } = record;
+    Queued { id, number, actor, at, request, deferred, yielded }
 }
 
 /// Names are parts of keys, put together so that they can't run into each

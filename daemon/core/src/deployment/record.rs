@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::request::Request;
-use super::state::{Deferral, Deployment, Outcome, Phase, Queued};
+use super::state::{Deferral, Deployment, Outcome, Phase, Queued, Yielded};
 use crate::archive::Provenance;
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
 
@@ -38,6 +38,9 @@ pub struct DeploymentRecord {
     /// Why it has not begun, when it is not its turn alone that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred: Option<Deferral>,
+    /// That it had begun, has made way, and has not begun again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yielded: Option<Yielded>,
     /// Its work, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Deployment>,
@@ -73,6 +76,7 @@ pub(super) fn record_queued(
         outcome: ended.map(|(_, outcome)| outcome),
         fault,
         deferred: queued.deferred,
+        yielded: queued.yielded,
         work: None,
         imported: None,
     }
@@ -91,6 +95,7 @@ pub(super) fn record_of(environment: &EnvironmentId, deployment: &Deployment) ->
         outcome: None,
         fault: deployment.failure.clone(),
         deferred: None,
+        yielded: None,
         work: Some(deployment.clone()),
         imported: None,
     }

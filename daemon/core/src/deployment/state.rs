@@ -108,6 +108,30 @@ pub struct Queued {
     /// Why it does not begin, when it is not its turn alone that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred: Option<Deferral>,
+    /// That it had begun, and has made way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yielded: Option<Yielded>,
+}
+
+impl Queued {
+    /// Whether it waits for more than its turn: who goes back then comes before it, and
+    /// not instead of it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.deferred.is_some() || self.yielded.is_some()
+    }
+}
+
+/// That something waited at its gates, and has made way for one that goes back. It is
+/// planned again when it begins again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Yielded {
+    /// The one that goes back.
+    pub to: DeploymentId,
+    /// When.
+    pub at: Timestamp,
+    /// What people have said of its plan: it counts if that comes out the same.
+    #[serde(default, skip_serializing_if = "Approvals::is_none")]
+    pub approvals: Approvals,
 }
 
 /// That something does not begin yet.
@@ -349,6 +373,15 @@ impl Deployment {
     /// somebody cancelled it.
     pub fn is_stopping(&self) -> bool {
         self.failure.is_some() || self.cancel.is_some()
+    }
+
+    /// Whether it waits at its gates, and nothing but its plan was ever begun.
+    pub fn waits_at_gates(&self) -> bool {
+        let is_plan = |step: &Step| step.kind == StepKind::Plan;
+        self.plan.is_some()
+            && !self.gates.is_empty()
+            && !self.is_stopping()
+            && self.steps.iter().all(|step| is_plan(step) || step.started.is_none())
     }
 
     /// Whether it takes the environment away.

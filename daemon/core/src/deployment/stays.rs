@@ -349,6 +349,7 @@ mod tests {
             outcome: Some(outcome),
             fault: None,
             deferred: None,
+            yielded: None,
             work: None,
             imported: None,
         }

@@ -18,7 +18,7 @@ use super::state::{
 };
 use super::steered::{failed_while_held, steered};
 use super::step::{Step, StepId, StepKind, StepStatus};
-use crate::approval::Approvals;
+use super::yielding::give_way;
 use crate::rollout::STABLE;
 use crate::seeded::{Bug, seeded};
 use crate::{Actor, DeploymentId, EnvironmentId, Fault, Timestamp};
@@ -72,6 +72,7 @@ pub fn transition(
                 at,
                 request: request.clone(),
                 deferred: None,
+                yielded: None,
             };
             state.queue.push(queued.clone());
             drift::queued(&mut state, request, at);
@@ -107,6 +108,12 @@ pub fn transition(
             record
         }
         (_, Some(_)) => return Err(illegal("it has not begun".to_owned())),
+        (Event::DeploymentYielded { to, .. }, None) => {
+            let active = state.active.take_if(|active| active.id == *id);
+            let active = active.ok_or_else(|| illegal("it is not active".to_owned()))?;
+            let queued = give_way(&mut state, active, to, at).map_err(illegal)?;
+            record_queued(environment, queued, None, None)
+        }
         (_, None) => {
             let Some(mut deployment) = state.active.take_if(|active| active.id == *id) else {
                 return Err(illegal("it is neither queued nor active".to_owned()));
@@ -140,7 +147,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         started: at,
         plan: None,
         gates: Vec::new(),
-        approvals: Approvals::default(),
+        approvals: queued.yielded.map(|yielded| yielded.approvals).unwrap_or_default(),
         deferred: None,
         steps: vec![plan].into(),
         destroy: Vec::new(),
@@ -326,7 +333,14 @@ fn work(
             }
             return Ok(Some((*outcome, fault.clone())));
         }
+        Event::DeploymentSuperseded { by, .. } if deployment.waits_at_gates() => {
+            if !state.queue.iter().any(|queued| queued.id == *by) {
+                return Err(format!("{by} does not wait"));
+            }
+            return Ok(Some((Outcome::Superseded, None)));
+        }
         Event::DeploymentQueued { .. }
+        | Event::DeploymentYielded { .. }
         | Event::DeploymentSuperseded { .. }
         | Event::DeploymentStarted { .. }
         | Event::DriftChanged { .. }

@@ -3,11 +3,11 @@
 use super::*;
 use crate::config::ApprovalRule;
 
-fn rule(name: &str, count: u32) -> ApprovalRule {
+pub(super) fn rule(name: &str, count: u32) -> ApprovalRule {
     serde_json::from_value(json!({"name": name, "count": count, "expires": "1h"})).unwrap()
 }
 
-fn asks(step: &Step, plan: &[u8], rules: &[ApprovalRule]) -> Event {
+pub(super) fn asks(step: &Step, plan: &[u8], rules: &[ApprovalRule]) -> Event {
     let mut gates: Vec<Gate> = rules.iter().map(crate::approval::gate).collect();
     let (id, message) = ("calendar".to_owned(), String::new());
     gates.push(Gate { id, message, condition: GateCondition::Calendar });
@@ -39,7 +39,7 @@ fn one() -> DeploymentId {
     DeploymentId("one".into())
 }
 
-fn agrees(plan: &[u8]) -> Event {
+pub(super) fn agrees(plan: &[u8]) -> Event {
     Event::ApprovalGiven {
         deployment: one(),
         plan: Digest::of(plan),

@@ -10,6 +10,7 @@ mod records;
 mod rollback;
 mod steering;
 mod turns;
+mod yielding;
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ pub(super) fn closed_at_first(now: Timestamp) -> Outlook {
     }
 }
 
-fn rollback(id: &str, mode: Mode) -> Request {
+pub(super) fn rollback(id: &str, mode: Mode) -> Request {
     let [to, from] = ["before", "now"].map(|id| DeploymentId(id.into()));
     let origin = Origin::Rollback { to, from, exact: true, recent: true };
     Request { origin, ..request(id, mode) }
@@ -31,7 +31,7 @@ impl World<'_> {
     }
 
     /// As far as it goes without waiting for a time.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let now = self.now;
         for _ in 0..1_000 {
             let state = self.state.clone();

@@ -141,6 +141,7 @@ fn record(work: Deployment) -> DeploymentRecord {
         outcome: None,
         fault: None,
         deferred: None,
+        yielded: None,
         work: Some(work),
         imported: None,
     }
