@@ -183,7 +183,10 @@ impl Inner {
     ) -> Result<Outlook, EngineError> {
         let asks = match &state.active {
             Some(active) => {
-                active.gates.iter().any(|gate| gate.condition == GateCondition::Calendar)
+                let is_calendar = |gate: &Gate| gate.condition == GateCondition::Calendar;
+                // Who may begin has it make way.
+                let makes_way = active.waits_at_gates() && !state.queue.is_empty();
+                makes_way || active.gates.iter().any(is_calendar)
             }
             None => !state.queue.is_empty(),
         };

@@ -6,9 +6,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deployd_core::calendar::Errand;
 use deployd_core::config::{ApplicationSpec, Promotion, Stage};
 use deployd_core::deployment::projection::BY_ENVIRONMENT;
-use deployd_core::deployment::{Mode, Origin, Request, Schedule};
+use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, Schedule};
 use deployd_core::flow::{
     FlowStage, FlowView, Newest, Runs, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, StageFacts, WhyView,
     candidate, promoted, standing, unverified, wakes, why,
@@ -180,7 +181,11 @@ impl Inner {
         let Some((_, bytes)) = page.entries.first() else { return Ok(None) };
         let deployment: DeploymentId = decode("deployment id", bytes)?;
         let record = head_of_deployment(store, &deployment).await?;
-        Ok(Some(Newest { deployment, set: record.request.set, outcome: record.outcome }))
+        let DeploymentRecord { request, outcome, work, .. } = record;
+        let gives_way = request.mode == Mode::Automatic
+            && request.origin.errand() == Errand::Deployment
+            && work.is_none_or(|work| work.waits_at_gates());
+        Ok(Some(Newest { deployment, set: request.set, outcome, gives_way }))
     }
 
     /// Deploys what is verified to a stage that takes it by itself; when time alone
@@ -223,8 +228,10 @@ impl Inner {
         // Nobody has asked for anything else meanwhile.
         let is_as_seen = |entry: &crate::environments::EnvironmentEntry, _: &Configuration| {
             let state = &entry.state;
-            let newest = state.queue.last().map(|queued| &queued.id);
-            let newest = newest.or_else(|| state.active.as_ref().map(|active| &active.id));
+            let queued = state.queue.iter().map(|queued| (queued.number, &queued.id));
+            let active = state.active.as_ref().map(|active| (active.number, &active.id));
+            // By the numbers: who has made way is behind those that came after it.
+            let newest = queued.chain(active).max().map(|(_, id)| id);
             newest.is_none() || newest == known.as_ref()
         };
         let caller = Caller::new(Actor("deployd".to_owned()));

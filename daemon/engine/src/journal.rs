@@ -178,7 +178,23 @@ impl Inner {
         for event in events {
             draft.push(event).await?;
         }
-        draft.finish(None)
+        let mut appended = draft.finish(None)?;
+        // What has made way, and ends before it has begun again, has a log already.
+        let yielded = entry.state.queue.iter().filter(|queued| queued.yielded.is_some());
+        for queued in yielded {
+            let ends = |event: &&Event| {
+                *event.deployment() == queued.id
+                    && matches!(
+                        event,
+                        Event::DeploymentSuperseded { .. } | Event::DeploymentEnded { .. }
+                    )
+            };
+            if events.iter().any(|event| ends(&event)) {
+                // Lines that are left go with the rest of its details.
+                self.pack(&queued.id, environment, &mut appended.batch).await;
+            }
+        }
+        Ok(appended)
     }
 
     /// Tells everybody who waits that something was appended.

@@ -98,6 +98,10 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
     ] {
         line.map_or(Ok(()), |line| output.line(line))?;
     }
+    if let Some(yielded) = record.yielded.as_ref().filter(|_| record.ended.is_none()) {
+        let text = format!("  has made way for {}: its plan is made again after it", yielded.to);
+        output.line(paint.tone(Tone::Warn, text))?;
+    }
     if let Some(deferral) = record.deferral() {
         let text = format!("  waits {}", clean(&deferral.to_string()));
         output.line(paint.tone(Tone::Warn, text))?;

@@ -154,6 +154,10 @@ fn describe(
     for queued in &view.state.queue {
         let by = clean(&queued.actor.0);
         output.line(format!("  queued    deployment {} #{} by {by}", queued.id, queued.number))?;
+        if let Some(yielded) = &queued.yielded {
+            let text = format!("            has made way for {}", yielded.to);
+            output.line(paint.tone(Tone::Warn, text))?;
+        }
         if let Some(deferral) = &queued.deferred {
             let text = format!("            waits {}", clean(&deferral.to_string()));
             output.line(paint.tone(Tone::Warn, text))?;

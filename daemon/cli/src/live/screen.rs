@@ -125,9 +125,10 @@ impl View {
                 rows.extend(self.rollout_rows(glyphs, paint));
             }
             None if record.phase == Phase::Queued => {
-                let text = match record.deferral() {
-                    Some(deferral) => format!("waits {}", one_line(&deferral.to_string())),
-                    None => "waits for its turn".to_owned(),
+                let text = match (record.deferral(), &record.yielded) {
+                    (Some(deferral), _) => format!("waits {}", one_line(&deferral.to_string())),
+                    (None, Some(yielded)) => format!("has made way for {}", yielded.to),
+                    (None, None) => "waits for its turn".to_owned(),
                 };
                 rows.push(Row::new("queue", RowKind::Step, Mark::Busy, text));
             }

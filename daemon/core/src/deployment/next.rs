@@ -109,10 +109,13 @@ pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<
         }
         return intents;
     };
-    // Whoever is there after that has an intent of its own.
-    let ends = intents.iter().any(|intent| matches!(intent, Intent::Append(_)));
-    if !ends && let Some(event) = makes_way(state, now, outlook) {
-        return vec![Intent::Append(event)];
+    let appends = |intents: &[Intent]| intents.iter().any(|it| matches!(it, Intent::Append(_)));
+    if !appends(&intents) {
+        intents.extend(makes_way(state, now, outlook));
+        // What is to be done of it shows once it has made way, or has not.
+        if appends(&intents) {
+            return intents;
+        }
     }
     let stopping = active.is_stopping();
     if !stopping {

@@ -2,6 +2,7 @@
 //! back, and its place to a newer version. What has begun to apply never does.
 
 use super::event::Event;
+use super::next::Intent;
 use super::request::{Mode, Request};
 use super::state::{Deployment, EnvironmentState, Queued, Yielded};
 use super::turn::deferral;
@@ -18,32 +19,40 @@ use crate::{DeploymentId, Timestamp};
 pub(super) fn replaces(newer: &Request, older: &Request, kept: bool) -> bool {
     let supersedes = newer.mode == Mode::Automatic || newer.teardown.is_some();
     let stays = kept && goes_back(newer);
-    supersedes
-        && ((older.mode == Mode::Automatic && !stays) || seeded(Bug::ManualOneSuperseded))
+    supersedes && ((older.mode == Mode::Automatic && !stays) || seeded(Bug::ManualOneSuperseded))
 }
 
-/// That the active deployment makes way, if it waits at its gates, and to whom.
+/// That the active deployment makes way, if it waits at its gates, and to whom; or when
+/// that is to be looked at again.
 pub(super) fn makes_way(
     state: &EnvironmentState,
     now: Timestamp,
     outlook: &Outlook,
-) -> Option<Event> {
-    let active = state.active.as_ref().filter(|active| active.waits_at_gates())?;
+) -> Vec<Intent> {
+    let active = state.active.as_ref().filter(|active| active.waits_at_gates());
+    let Some(active) = active else { return Vec::new() };
     let deployment = active.id.clone();
     // By their numbers: what was deferred may be older than what has begun.
     let newer = state.queue.iter().filter(|queued| queued.number > active.number);
     let newest = newer.filter(|newer| replaces(&newer.request, &active.request, true)).last();
     if let Some(newest) = newest {
-        return Some(Event::DeploymentSuperseded { deployment, by: newest.id.clone() });
+        let by = newest.id.clone();
+        return vec![Intent::Append(Event::DeploymentSuperseded { deployment, by })];
     }
     if goes_back(&active.request) || seeded(Bug::RollbackBehindPeople) {
-        return None;
+        return Vec::new();
     }
-    let may_begin = |queued: &&Queued| {
-        goes_back(&queued.request) && deferral(&queued.request, now, outlook).is_none()
-    };
-    let to = state.queue.iter().find(may_begin)?.id.clone();
-    Some(Event::DeploymentYielded { deployment, to })
+    let mut later = Vec::new();
+    for queued in state.queue.iter().filter(|queued| goes_back(&queued.request)) {
+        match deferral(&queued.request, now, outlook) {
+            None => {
+                let to = queued.id.clone();
+                return vec![Intent::Append(Event::DeploymentYielded { deployment, to })];
+            }
+            Some(deferral) => later.extend(deferral.until.map(Intent::WakeAt)),
+        }
+    }
+    later
 }
 
 /// Puts what waited at its gates back into the queue, behind the one that it makes way

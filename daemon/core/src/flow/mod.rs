@@ -51,6 +51,9 @@ pub struct Newest {
     pub set: Digest,
     /// How it has ended; none while it goes on or waits.
     pub outcome: Option<Outcome>,
+    /// Whether it has come by itself, has changed nothing yet, and is superseded by what
+    /// comes by itself after it.
+    pub gives_way: bool,
 }
 
 /// What a stage is about to get, and what it waits for.
@@ -193,6 +196,7 @@ pub fn standing(stage: &Stage, facts: &BTreeMap<Name, StageFacts>, now: Timestam
     if let Some(newest) = newest {
         let deployment = newest.deployment.clone();
         match newest.outcome {
+            None if newest.gives_way && Some(newest.set) != set => {}
             None => reasons.push(Held::Busy { deployment }),
             Some(Outcome::Succeeded | Outcome::Superseded) => {}
             Some(outcome) if Some(newest.set) == set => {

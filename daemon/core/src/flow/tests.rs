@@ -31,10 +31,14 @@ fn id(text: &str) -> DeploymentId {
     DeploymentId(text.to_owned())
 }
 
+fn newest(text: &str, outcome: Option<Outcome>) -> Newest {
+    Newest { deployment: id(text), set: set(text), outcome, gives_way: false }
+}
+
 fn running(text: &str, since: u64) -> StageFacts {
     let runs =
         Runs { deployment: id(text), set: set(text), since: Timestamp(since), went_back: false };
-    let newest = Newest { deployment: id(text), set: set(text), outcome: Some(Outcome::Succeeded) };
+    let newest = newest(text, Some(Outcome::Succeeded));
     StageFacts {
         runs: Some(runs),
         newest: Some(newest),
@@ -94,7 +98,7 @@ fn automation_does_not_try_again_what_has_failed_or_was_gone_back_from() {
     ] {
         let mut facts = world("new", "new", "old");
         let own = facts.get_mut(&name("production")).unwrap();
-        own.newest = Some(Newest { deployment: id("try"), set: set("new"), outcome });
+        own.newest = Some(newest("new", outcome));
         let found = standing(&production(), &facts, now);
         assert_eq!(words(&found), expected, "{outcome:?}");
         assert_eq!(promoted(&production(), &facts, now).is_some(), expected.is_empty());
@@ -103,8 +107,7 @@ fn automation_does_not_try_again_what_has_failed_or_was_gone_back_from() {
     // What failed was something else.
     let mut facts = world("new", "new", "old");
     let outcome = Some(Outcome::RolledBack);
-    facts.get_mut(&name("production")).unwrap().newest =
-        Some(Newest { deployment: id("try"), set: set("other"), outcome });
+    facts.get_mut(&name("production")).unwrap().newest = Some(newest("other", outcome));
     assert!(promoted(&production(), &facts, now).is_some());
     for (place, expected) in [("production", "went-back"), ("staging", "went-back-before")] {
         let mut facts = world("new", "new", "old");
@@ -115,6 +118,20 @@ fn automation_does_not_try_again_what_has_failed_or_was_gone_back_from() {
     let mut facts = world("new", "new", "old");
     facts.get_mut(&name("production")).unwrap().quarantined = vec!["registry.test/web".into()];
     assert_eq!(words(&standing(&production(), &facts, now)), ["quarantined"]);
+}
+
+#[test]
+fn what_waits_for_people_here_is_superseded_by_what_is_verified_after_it() {
+    let now = Timestamp(9 * HOUR);
+    for (waits, gives_way, expected) in
+        [("older", true, vec![]), ("older", false, vec!["busy"]), ("new", true, vec!["busy"])]
+    {
+        let mut facts = world("new", "new", "old");
+        facts.get_mut(&name("production")).unwrap().newest =
+            Some(Newest { gives_way, ..newest(waits, None) });
+        let found = standing(&production(), &facts, now);
+        assert_eq!(words(&found), expected, "{waits} {gives_way}");
+    }
 }
 
 fn shop(now: Timestamp, facts: &BTreeMap<Name, StageFacts>, promotion: &str) -> FlowView {

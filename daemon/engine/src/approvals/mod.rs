@@ -296,7 +296,10 @@ fn waits(work: &Deployment) -> bool {
 fn waits_not(record: &DeploymentRecord) -> EngineError {
     let place = match record.outcome {
         Some(outcome) => format!("it has ended: {}", outcome.as_str()),
-        None => "it waits for none".to_owned(),
+        None => match &record.yielded {
+            Some(yielded) => format!("it has made way for {}, and asks after that", yielded.to),
+            None => "it waits for none".to_owned(),
+        },
     };
     EngineError::Conflict {
         message: format!("deployment {} needs no approval: {place}", record.id),
@@ -308,8 +311,13 @@ fn active<'e>(
     id: &DeploymentId,
 ) -> Result<&'e Deployment, EngineError> {
     let active = entry.state.active.as_ref().filter(|active| active.id == *id);
-    active.filter(|work| waits(work)).ok_or_else(|| EngineError::Conflict {
-        message: format!("deployment {id} waits for no approval now"),
+    active.filter(|work| waits(work)).ok_or_else(|| {
+        let queued = entry.state.queue.iter().find(|queued| queued.id == *id);
+        let yielded = queued.and_then(|queued| queued.yielded.as_ref());
+        let why = yielded.map_or_else(String::new, |yielded| {
+            format!(": it has made way for {}, and asks after that", yielded.to)
+        });
+        EngineError::Conflict { message: format!("deployment {id} waits for no approval now{why}") }
     })
 }
 

@@ -141,7 +141,9 @@ impl Worker {
             }
             for event in &events {
                 draft.push(event).await?;
-                if let Event::DeploymentEnded { deployment, .. } = event {
+                if let Event::DeploymentEnded { deployment, .. }
+                | Event::DeploymentSuperseded { deployment, .. } = event
+                {
                     over.push(deployment.clone());
                 }
                 forgotten |= draft.ends_environment();

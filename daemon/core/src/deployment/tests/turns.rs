@@ -3,7 +3,7 @@
 use super::*;
 use crate::calendar::{Decision, Reason};
 
-const OPENS: Timestamp = Timestamp(9_000_000);
+pub(super) const OPENS: Timestamp = Timestamp(9_000_000);
 
 /// Closed until nine thousand seconds, but for going back.
 pub(super) fn closed_at_first(now: Timestamp) -> Outlook {

@@ -173,6 +173,8 @@ fn who_may_not_go_back_yet_keeps_nobody_from_being_approved() {
     world.go_back("two", Mode::Manual);
     world.settle();
     assert_eq!(world.when("one", "deployment-yielded"), None);
+    let wakes = Intent::WakeAt(super::turns::OPENS);
+    assert!(next(&world.state, world.now, &bound(world.now)).contains(&wakes));
     for who in ["ana", "bob"] {
         world.agrees(who);
     }
