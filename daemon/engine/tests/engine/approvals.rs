@@ -18,12 +18,12 @@ use crate::documents::{artifact, document, environment_type, subscription};
 use crate::fakes::life::Life;
 use crate::world::{Stage, assert_succeeded, caller, deployment_of, development};
 
-fn who(name: &str) -> Caller {
+pub fn who(name: &str) -> Caller {
     Caller::new(Actor(name.to_owned()))
 }
 
 /// The environment's type, with people who have to agree.
-fn asking(rules: Value) -> Document {
+pub fn asking(rules: Value) -> Document {
     let Document::EnvironmentType(mut of_type) = environment_type("development", json!({})) else {
         panic!("another kind");
     };
@@ -35,7 +35,7 @@ fn sre(members: &[&str]) -> Document {
     document(DocumentKind::Group, "sre", json!({ "members": members }))
 }
 
-fn two_of_sre() -> Vec<Document> {
+pub fn two_of_sre() -> Vec<Document> {
     let rule = json!([{"name": "release", "count": 2, "groups": ["sre"], "expires": "8h"}]);
     vec![asking(rule), sre(&["ana", "bob", "ci"])]
 }
@@ -65,11 +65,15 @@ impl Stage {
         self.engine.decide(&who(by), id, ApprovalRequest { plan, decision, reason }).await
     }
 
-    async fn approves(&self, by: &str, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
+    pub async fn approves(
+        &self,
+        by: &str,
+        id: &DeploymentId,
+    ) -> Result<DeploymentRecord, EngineError> {
         self.says(by, id, ApprovalDecision::Approve).await
     }
 
-    async fn told(&self, notice_type: &str) -> Vec<Value> {
+    pub async fn told(&self, notice_type: &str) -> Vec<Value> {
         let messages = self.world.messages(None).await;
         let of_type = |event: &Value| event["type"] == notice_type;
         messages.into_iter().map(|message| message.event).filter(of_type).collect()

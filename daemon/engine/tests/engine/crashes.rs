@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// Asks until it is done; a repeat carries the same key.
-    async fn done<T, F: Future<Output = Result<T, EngineError>>>(
+    pub async fn done<T, F: Future<Output = Result<T, EngineError>>>(
         &mut self,
         key: &str,
         ask: impl Fn(Engine, Caller) -> F,
@@ -124,7 +124,7 @@ impl Client {
         .await
     }
 
-    async fn all_told(&mut self) {
+    pub async fn all_told(&mut self) {
         let world = self.world.clone();
         self.ask(|engine| {
             let stage = Stage { world: world.clone(), engine };

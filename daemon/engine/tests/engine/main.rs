@@ -68,3 +68,4 @@ mod time;
 mod unfinished;
 mod watching;
 mod world;
+mod yielding;

@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use deployd_core::approval::{ApprovalDecision, ApprovalRequest, BreakGlassRequest};
 use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
 use deployd_core::ports::StoreError;
-use deployd_core::views::{DeployRequest, TeardownRequest};
-use deployd_core::{EnvironmentId, Fault};
+use deployd_core::views::{DeployRequest, RollbackRequest, TeardownRequest};
+use deployd_core::{Actor, EnvironmentId, Fault};
 use deployd_engine::{Caller, Engine, EngineError};
 use serde_json::json;
 
 use crate::checks::check;
-use crate::documents::{self, artifact_of, definition, plugin};
+use crate::documents::{self, artifact_of, definition, environment_type, plugin};
 use crate::fakes::environment::{Chance, Receiver};
 use crate::fakes::life::Life;
 use crate::fakes::strikes::Strike;
@@ -49,7 +50,17 @@ struct Simulation {
 
 fn all() -> Vec<Document> {
     let shops = APPLICATIONS.iter().flat_map(|name| documents::shop(name));
-    documents::platform().into_iter().chain(shops).collect()
+    let mut of_type = environment_type("gated", json!({}));
+    if let Document::EnvironmentType(gated) = &mut of_type {
+        let rule = json!([{"name": "release", "expires": "20m"}]);
+        gated.spec.approvals = serde_json::from_value(rule).unwrap();
+    }
+    // People agree to what comes by itself to one, and by hand to the other.
+    let gated = [("shop", "production"), ("blog", "development")];
+    let gated = gated.map(|(of, name)| documents::environment(of, name, "gated"));
+    let all = documents::platform().into_iter().chain(shops).chain([of_type]);
+    let others = all.filter(|one| gated.iter().all(|other| other.key() != one.key()));
+    others.chain(gated.iter().cloned()).collect()
 }
 
 impl Simulation {
@@ -194,7 +205,7 @@ impl Simulation {
         let caller = keyed(&format!("request-{}", self.requests), "");
         let application = APPLICATIONS[self.chance.below(2) as usize];
         let version = self.chance.below(6).to_string();
-        let (kind, word) = (self.chance.below(12), self.chance.next());
+        let (kind, word) = (self.chance.below(15), self.chance.next());
         // Most builds say their place, and some come late.
         let place = (word % 5 > 0).then(|| self.requests as u64 + word % 4);
         loop {
@@ -333,6 +344,35 @@ async fn ask(
             }
             let request = TeardownRequest { keep, ..TeardownRequest::default() };
             accepted.push(engine.teardown(caller, &id, request).await?.id.0);
+        }
+        11 | 12 => {
+            // Somebody agrees, or goes on without.
+            let waiting = engine.approvals(None).await?;
+            let Some(one) = waiting.get(word as usize % waiting.len().max(1)) else {
+                return Ok(accepted);
+            };
+            let (id, plan) = (&one.deployment, one.plan);
+            let caller = Caller { actor: Actor("ana".to_owned()), ..caller.clone() };
+            let reason = Some("seen".to_owned());
+            let decision = match word % 4 {
+                0 => {
+                    let request = BreakGlassRequest { plan, reason: "it burns".to_owned() };
+                    engine.break_glass(&caller, id, request).await?;
+                    return Ok(accepted);
+                }
+                1 => ApprovalDecision::Refuse,
+                _ => ApprovalDecision::Approve,
+            };
+            let request = ApprovalRequest { plan, decision, reason };
+            engine.decide(&caller, id, request).await?;
+        }
+        13 => {
+            let id = match word % 2 {
+                0 => development,
+                _ => format!("{application}/production").parse().unwrap(),
+            };
+            let request = RollbackRequest::default();
+            accepted.push(engine.rollback(caller, &id, request).await?.id.0);
         }
         _ => {
             let when_unused = if word.is_multiple_of(2) { "keep" } else { "destroy" };

@@ -58,9 +58,37 @@ struct Job {
     can_be_undone: bool,
 }
 
+/// Who waits, or has made way.
+pub(super) struct Waiting {
+    pub(super) id: String,
+    pub(super) is_automatic: bool,
+    pub(super) goes_back: bool,
+    pub(super) expected_plan: Option<String>,
+    /// Whether it takes the environment away: then, whether anything stays.
+    pub(super) teardown: Option<bool>,
+    /// What people have said to it before it has made way.
+    pub(super) agreement: Agreement,
+}
+
+impl Waiting {
+    pub(super) fn of(id: String, request: &Value) -> Self {
+        Self {
+            id,
+            is_automatic: request["mode"] == "automatic",
+            goes_back: matches!(request["origin"]["kind"].as_str(), Some("rollback" | "drift")),
+            expected_plan: request["expectedPlan"].as_str().map(str::to_owned),
+            teardown: request.get("teardown").map(|it| it.get("keep").is_some()),
+            agreement: Agreement::default(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Deployment {
     pub(super) id: String,
+    pub(super) is_automatic: bool,
+    /// Whether it goes back, or mends what others have changed.
+    pub(super) goes_back: bool,
     expected_plan: Option<String>,
     pub(super) steps: BTreeMap<String, Step>,
     resources: BTreeMap<String, Resource>,
@@ -111,10 +139,13 @@ fn is_closing(step: &str) -> bool {
 }
 
 impl Deployment {
-    pub(super) fn new(id: String, expected_plan: Option<String>, teardown: Option<bool>) -> Self {
+    /// Of one that begins.
+    pub(super) fn of(queued: Waiting) -> Self {
+        let Waiting { id, is_automatic, goes_back, expected_plan, teardown, agreement } = queued;
         let keeps = teardown == Some(true);
         let teardown = teardown.is_some();
-        Self { id, expected_plan, teardown, keeps, ..Self::default() }
+        let known = Self { id, is_automatic, goes_back, expected_plan, ..Self::default() };
+        Self { teardown, keeps, agreement, ..known }
     }
 
     fn is(&self, step: &str, status: Status) -> bool {
@@ -322,10 +353,31 @@ impl Deployment {
         Ok(())
     }
 
+    fn only_planned(&self) -> Verdict {
+        let begun = self.steps.keys().find(|name| *name != "plan");
+        ensure(begun.is_none(), || format!("I12: planned again when {begun:?} had begun"))
+    }
+
+    /// Somebody else comes first: only while it waits at its gates.
+    pub(super) fn makes_way(&self) -> Verdict {
+        self.only_planned()?;
+        let ends = self.cancelled || self.failed;
+        ensure(self.is_done("plan") && !self.agreement.is_open() && !ends, || {
+            format!("I4: {} makes way, and does not wait at its gates", self.id)
+        })
+    }
+
+    /// As it waits once it has made way: what people have said stays.
+    pub(super) fn waiting_again(self) -> Waiting {
+        let Self { id, is_automatic, goes_back, expected_plan, teardown, keeps, agreement, .. } =
+            self;
+        let teardown = teardown.then_some(keeps);
+        Waiting { id, is_automatic, goes_back, expected_plan, teardown, agreement }
+    }
+
     /// The plan is made once more, as if it had never been.
     pub(super) fn planned_again(&mut self) -> Verdict {
-        let begun = self.steps.keys().find(|name| *name != "plan");
-        ensure(begun.is_none(), || format!("I12: planned again when {begun:?} had begun"))?;
+        self.only_planned()?;
         self.steps.clear();
         self.resources.clear();
         self.destroy.clear();

@@ -6,14 +6,13 @@ use deployd_core::outbox::MessageId;
 use serde_json::Value;
 
 use super::Seen;
-use super::deployment::{Deployment, Status};
+use super::deployment::{Deployment, Status, Waiting};
 
 /// What is known of an environment.
 #[derive(Default)]
 struct Environment {
-    /// Who waits, whether automatically, with which plan, and whether it takes
-    /// the environment away: then, whether anything stays.
-    queue: Vec<(String, bool, Option<String>, Option<bool>)>,
+    /// Who waits, in the order in which they begin.
+    queue: Vec<Waiting>,
     active: Option<Deployment>,
     /// Whether there is something to go back to.
     deployed: bool,
@@ -143,24 +142,22 @@ impl Judge {
         let text = |field: &str| body[field].as_str().unwrap_or_default();
         let id = text("deployment").to_owned();
         let environment = self.environments.entry(name.to_owned()).or_default();
-        let place = environment.queue.iter().position(|(queued, ..)| *queued == id);
+        let place = environment.queue.iter().position(|queued| queued.id == id);
         let waits = || place.ok_or_else(|| format!("I4: {id} does not wait"));
         match text("type") {
             "deployment-queued" => {
                 ensure(self.accepted.insert(id.clone()), || format!("I2: {id} twice"))?;
-                let request = &body["request"];
-                let expected = request["expectedPlan"].as_str().map(str::to_owned);
                 let active = environment.active.as_ref().is_some_and(|active| active.teardown);
-                let going = active || environment.queue.iter().any(|(.., it)| it.is_some());
+                let going = active || environment.queue.iter().any(|it| it.teardown.is_some());
                 ensure(!going, || format!("I4: {id} is accepted where nothing will be"))?;
-                let teardown = request.get("teardown").map(|it| it.get("keep").is_some());
-                let automatic = request["mode"] == "automatic";
-                environment.queue.push((id, automatic, expected, teardown));
+                environment.queue.push(Waiting::of(id, &body["request"]));
                 return Ok(());
             }
-            "deployment-superseded" => {
-                let (_, automatic, ..) = environment.queue.remove(waits()?);
-                return ensure(automatic, || format!("I4: {id} is superseded, a person's"));
+            "deployment-superseded" if place.is_some() => {
+                let queued = environment.queue.remove(waits()?);
+                return ensure(queued.is_automatic, || {
+                    format!("I4: {id} is superseded, a person's")
+                });
             }
             "deployment-ended" if place.is_some() => {
                 environment.queue.remove(waits()?);
@@ -174,8 +171,8 @@ impl Judge {
                 let active = environment.active.as_ref().map(|active| &active.id);
                 ensure(active.is_none(), || format!("I4: {id} begins, and {active:?} is active"))?;
                 ensure(place == 0, || format!("I4: {id} begins before its turn"))?;
-                let (id, _, expected_plan, teardown) = environment.queue.remove(place);
-                environment.active = Some(Deployment::new(id, expected_plan, teardown));
+                let begun = Deployment::of(environment.queue.remove(place));
+                environment.active = Some(begun);
                 return Ok(());
             }
             "drift-changed" | "healing-given-up" => {
@@ -193,6 +190,25 @@ impl Judge {
             .ok_or_else(|| format!("I4: {id} is not active"))?;
         let step = text("step");
         match text("type") {
+            "deployment-superseded" => {
+                active.makes_way()?;
+                let by = environment.queue.iter().find(|queued| queued.id == text("by"));
+                let is_newer = by.is_some_and(|by| by.is_automatic || by.teardown.is_some());
+                return ensure(active.is_automatic && is_newer, || {
+                    format!("I4: {id} is superseded by {}, and waits for people", text("by"))
+                });
+            }
+            "deployment-yielded" => {
+                active.makes_way()?;
+                ensure(!active.goes_back, || format!("I4: {id} goes back, and makes way"))?;
+                let to = environment.queue.iter().position(|queued| queued.id == text("to"));
+                let to = to.map(|place| environment.queue.remove(place));
+                let Some(to) = to.filter(|to| to.goes_back) else {
+                    return Err(format!("I4: {id} makes way, and nobody goes back"));
+                };
+                environment.queue.splice(0..0, [to, active.waiting_again()]);
+                return Ok(());
+            }
             "deployment-planned" => active.planned(body)?,
             "gate-passed" => active.agreement.passed(text("gate"))?,
             "plan-outdated" => active.planned_again()?,
