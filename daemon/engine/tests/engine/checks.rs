@@ -310,7 +310,8 @@ async fn check_sources(world: &World) {
             serde_json::from_value(record.event.body["artifacts"].clone()).unwrap();
         let routes: Vec<Route> =
             serde_json::from_value(record.event.body["routes"].clone()).unwrap();
-        for route in routes.iter().filter(|route| route.problem.is_none()) {
+        let went = |route: &&Route| route.problem.is_none() && route.quarantined.is_empty();
+        for route in routes.iter().filter(went) {
             let went = artifacts
                 .iter()
                 .filter(|one| !route.superseded.iter().any(|late| late.image == one.image()));
