@@ -11,8 +11,10 @@ use crate::seeded::{Bug, seeded};
 use crate::{EnvironmentId, Timestamp};
 
 /// Types of notices, for documentation and for checking subscriptions.
-pub const TYPES: [&str; 26] = [
+pub const TYPES: [&str; 30] = [
     "deployment.queued",
+    "deployment.deferred",
+    "deployment.yielded",
     "deployment.started",
     "deployment.planned",
     "deployment.paused",
@@ -23,6 +25,8 @@ pub const TYPES: [&str; 26] = [
     "deployment.superseded",
     "deployment.needs-operator",
     "teardown.queued",
+    "teardown.deferred",
+    "teardown.yielded",
     "teardown.started",
     "teardown.planned",
     "teardown.succeeded",
@@ -112,6 +116,8 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
     }
     let what = match event {
         Event::DeploymentQueued { .. } => "queued",
+        Event::DeploymentDeferred { .. } => "deferred",
+        Event::DeploymentYielded { .. } => "yielded",
         Event::DeploymentStarted { .. } => "started",
         Event::DeploymentPlanned { .. } => "planned",
         Event::DeploymentSuperseded { .. } => "superseded",
@@ -133,12 +139,17 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
     // for one.
     let kind = if record.request.teardown.is_some() { "teardown" } else { "deployment" };
     let mut data = known(record);
-    if let Event::DeploymentPlanned { gates, .. } = event
-        && !gates.is_empty()
-    {
+    let more = match event {
         // Who is to say that it may begin learns it from this.
-        json_patch::merge(&mut data, &json!({ "gates": gates }));
-    }
+        Event::DeploymentPlanned { gates, .. } if !gates.is_empty() => json!({ "gates": gates }),
+        Event::DeploymentDeferred { deferral, .. } => {
+            json!({"until": deferral.until, "message": format!("waits {deferral}")})
+        }
+        Event::DeploymentYielded { to, .. } => json!({"to": to,
+            "message": format!("waits until {to} has gone back, and is planned again then")}),
+        _ => json!({}),
+    };
+    json_patch::merge(&mut data, &more);
     if let Some(message) = record.work.as_ref().filter(|_| what == "paused").and_then(waited_for) {
         json_patch::merge(&mut data, &json!({ "message": message }));
     }

@@ -87,7 +87,7 @@ impl Teller for GithubDeployments {
 /// GitHub's word for what has happened; none for what is none of its business.
 fn state(event: &str) -> Option<&'static str> {
     Some(match event.strip_prefix("deployment.")? {
-        "queued" => "queued",
+        "queued" | "deferred" | "yielded" => "queued",
         "started" | "planned" => "in_progress",
         "paused" => "pending",
         "succeeded" => "success",

@@ -6,8 +6,10 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 /// Types of events that the daemon tells of, and one of a later daemon.
-pub const TYPES: [&str; 27] = [
+pub const TYPES: [&str; 31] = [
     "deployment.queued",
+    "deployment.deferred",
+    "deployment.yielded",
     "deployment.started",
     "deployment.planned",
     "deployment.paused",
@@ -18,6 +20,8 @@ pub const TYPES: [&str; 27] = [
     "deployment.superseded",
     "deployment.needs-operator",
     "teardown.queued",
+    "teardown.deferred",
+    "teardown.yielded",
     "teardown.started",
     "teardown.planned",
     "teardown.succeeded",

@@ -109,6 +109,8 @@ impl Notice {
 fn meaning(event: &str, data: &Data) -> (String, Mood) {
     let (verb, mood) = match event {
         "deployment.queued" => ("is queued", Mood::Busy),
+        "deployment.deferred" => ("does not begin yet", Mood::Neutral),
+        "deployment.yielded" => ("makes way for going back", Mood::Neutral),
         "deployment.started" => ("has begun", Mood::Busy),
         "deployment.planned" if data.gates.iter().any(|gate| !gate.is_of_time()) => {
             ("is planned and waits for somebody to let it begin", Mood::Asks)
@@ -131,6 +133,8 @@ fn meaning(event: &str, data: &Data) -> (String, Mood) {
         "approval.expired" => ("was not approved in time", Mood::Bad),
         "approval.bypassed" => ("goes on without approvals", Mood::Asks),
         "teardown.queued" => ("is to be taken away", Mood::Busy),
+        "teardown.deferred" => ("is not taken away yet", Mood::Neutral),
+        "teardown.yielded" => ("is not taken away before it has gone back", Mood::Neutral),
         "teardown.started" => ("is being taken away", Mood::Busy),
         "teardown.planned" => ("is being taken away: the plan is made", Mood::Busy),
         "teardown.succeeded" => ("is gone", Mood::Neutral),

@@ -25,7 +25,7 @@ use crate::fakes::life::Life;
 use crate::fakes::strikes::Strike;
 use crate::history::Seen;
 use crate::secrets::{everything, holds};
-use crate::world::{Stage, World, keyed};
+use crate::world::{Stage, World, caller, deployment_of, keyed};
 
 const APPLICATIONS: [&str; 2] = ["shop", "blog"];
 
@@ -35,6 +35,13 @@ const SEEDS: u64 = 400;
 /// How far clocks jump: seconds, hours, ten years.
 const JUMPS_MS: [i64; 6] =
     [-5_000, 61_000, -3_600_000, 3_600_000, -315_360_000_000, 315_360_000_000];
+
+/// Kinds of requests.
+const KINDS: u64 = 18;
+
+/// Those of a seed in which all is about one environment: announcing, cancelling, taking
+/// it away, agreeing, going back, and whether people have to agree at all.
+const AMONG_PEOPLE: [u64; 9] = [0, 1, 8, 10, 11, 12, 13, 14, 15];
 
 struct Simulation {
     seed: u64,
@@ -50,17 +57,24 @@ struct Simulation {
 
 fn all() -> Vec<Document> {
     let shops = APPLICATIONS.iter().flat_map(|name| documents::shop(name));
-    let mut of_type = environment_type("gated", json!({}));
-    if let Document::EnvironmentType(gated) = &mut of_type {
-        let rule = json!([{"name": "release", "expires": "20m"}]);
-        gated.spec.approvals = serde_json::from_value(rule).unwrap();
-    }
     // People agree to what comes by itself to one, and by hand to the other.
     let gated = [("shop", "production"), ("blog", "development")];
     let gated = gated.map(|(of, name)| documents::environment(of, name, "gated"));
-    let all = documents::platform().into_iter().chain(shops).chain([of_type]);
+    let all = documents::platform().into_iter().chain(shops).chain([gated_type(false)]);
     let others = all.filter(|one| gated.iter().all(|other| other.key() != one.key()));
     others.chain(gated.iter().cloned()).collect()
+}
+
+/// The type of environments in which people have to agree, as long as they have to.
+fn gated_type(is_gated: bool) -> Document {
+    let mut of_type = environment_type("gated", json!({}));
+    if let Document::EnvironmentType(gated) = &mut of_type
+        && is_gated
+    {
+        let rule = json!([{"name": "release", "expires": "20m"}]);
+        gated.spec.approvals = serde_json::from_value(rule).unwrap();
+    }
+    of_type
 }
 
 impl Simulation {
@@ -69,7 +83,7 @@ impl Simulation {
         let life = Life::long();
         let engine = world.engine(&life);
         engine.start().await.unwrap();
-        engine.apply(&crate::world::caller(), all(), false).await.unwrap();
+        engine.apply(&caller(), all(), false).await.unwrap();
         Self {
             seed,
             world,
@@ -205,7 +219,11 @@ impl Simulation {
         let caller = keyed(&format!("request-{}", self.requests), "");
         let application = APPLICATIONS[self.chance.below(2) as usize];
         let version = self.chance.below(6).to_string();
-        let (kind, word) = (self.chance.below(15), self.chance.next());
+        let (kind, word) = (self.chance.below(KINDS), self.chance.next());
+        let (application, kind) = match self.is_among_people() {
+            true => ("blog", AMONG_PEOPLE[(kind % AMONG_PEOPLE.len() as u64) as usize]),
+            false => (application, kind),
+        };
         // Most builds say their place, and some come late.
         let place = (word % 5 > 0).then(|| self.requests as u64 + word % 4);
         loop {
@@ -230,7 +248,25 @@ impl Simulation {
         }
     }
 
+    /// Whether all of it happens in one environment, in which two versions ran.
+    fn is_among_people(&self) -> bool {
+        self.seed % 4 == 3
+    }
+
+    /// Two versions run, one after the other, before people are asked.
+    async fn ran(&self) {
+        for version in ["0", "1"] {
+            let both = ["frontend", "backend"].map(|of| artifact_of("blog", of, version));
+            let id = deployment_of(&self.engine.announce(&caller(), both.to_vec()).await.unwrap());
+            crate::world::end_of(&self.engine, &id).await;
+        }
+        self.engine.apply(&caller(), vec![gated_type(true)], false).await.unwrap();
+    }
+
     async fn run(mut self) -> (usize, usize, usize) {
+        if self.is_among_people() {
+            self.ran().await;
+        }
         for _ in 0..(6 + self.chance.below(8)).min(self.rounds_max) {
             if self.chance.percent(50) {
                 self.trouble();
@@ -374,14 +410,15 @@ async fn ask(
             let request = ApprovalRequest { plan, decision, reason };
             engine.decide(&caller, id, request).await?;
         }
-        13 => {
-            let id = match word % 2 {
-                0 => development,
-                _ => format!("{application}/production").parse().unwrap(),
-            };
+        13 | 14 => {
+            // Before what waits for people, most often.
+            let waiting = engine.approvals(None).await?;
+            let waiting = waiting.first().filter(|_| word % 4 > 0);
+            let id = waiting.map_or(development, |one| one.environment.clone());
             let request = RollbackRequest::default();
             accepted.push(engine.rollback(caller, &id, request).await?.id.0);
         }
+        15 | 16 => engine.apply(caller, vec![gated_type(word % 4 > 0)], false).await.map(|_| ())?,
         _ => {
             let when_unused = if word.is_multiple_of(2) { "keep" } else { "destroy" };
             let zone = json!({"zone": format!("{}.test", word % 3)});

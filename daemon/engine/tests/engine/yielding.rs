@@ -13,6 +13,7 @@ use crate::approvals::{two_of_sre, who};
 use crate::checks::check;
 use crate::crashes::Client;
 use crate::documents;
+use crate::history::Seen;
 use crate::world::{Stage, World, assert_succeeded, caller, development};
 
 fn documents() -> Vec<deployd_core::config::Document> {
@@ -108,8 +109,8 @@ async fn what_has_made_way_can_be_cancelled_and_superseded_before_it_begins_agai
 }
 
 /// A third version waits for people, somebody goes back, and people agree; with the
-/// process ending at these points. How many points it passed.
-async fn goes_back(crashes: Vec<usize>) -> usize {
+/// process ending at these points. How many points it passed, and what could be seen.
+async fn goes_back(crashes: Vec<usize>) -> (usize, Vec<Seen>) {
     let stage = Stage::new().await;
     for version in ["1", "2"] {
         assert_succeeded(&stage.deployed(version).await);
@@ -135,7 +136,8 @@ async fn goes_back(crashes: Vec<usize>) -> usize {
     client.engine.stop().await;
     assert_eq!(count(&world, "deployment-yielded").await, 1);
     check(&world, &documents()).await;
-    client.life.passed()
+    let entries = world.trace.lock().unwrap().entries.clone();
+    (client.life.passed(), entries)
 }
 
 async fn says(client: &mut Client, by: &'static str, key: &str, id: &DeploymentId) {
@@ -153,12 +155,17 @@ async fn says(client: &mut Client, by: &'static str, key: &str, id: &DeploymentI
         .await;
 }
 
+/// A history in which somebody makes way.
+pub fn history() -> Vec<Seen> {
+    crate::crashes::run(async { Box::pin(goes_back(Vec::new())).await.1 })
+}
+
 /// Points are many, and each of them is a world of its own.
 const EVERY: usize = 3;
 
 #[test]
 fn i4_i7_a_crash_anywhere_loses_nobody_who_makes_way() {
-    let points = crate::crashes::run(async { Box::pin(goes_back(Vec::new())).await });
+    let (points, _) = crate::crashes::run(async { Box::pin(goes_back(Vec::new())).await });
     for point in (1..=points).step_by(EVERY) {
         crate::crashes::run(async { Box::pin(goes_back(vec![point])).await });
     }

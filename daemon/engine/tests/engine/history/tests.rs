@@ -66,6 +66,33 @@ fn a_sound_history_is_sound_and_no_event_can_be_missing_from_it() {
 }
 
 #[test]
+fn i4_who_makes_way_does_so_at_its_gates_for_one_that_goes_back() {
+    let entries = split(crate::yielding::history());
+    judge(&entries).unwrap_or_else(|fault| panic!("{fault}\n{}", told(&entries)));
+    let at = |wanted: &str| entries.iter().position(|seen| kind(seen) == Some(wanted)).unwrap();
+    let yielded = at("deployment-yielded");
+    let mut missing = entries.clone();
+    missing.remove(yielded);
+    assert!(judge(&numbered(missing)).unwrap_err().contains("I4"));
+    let mut for_nobody = entries.clone();
+    if let Seen::Committed { records, .. } = &mut for_nobody[yielded] {
+        records[0].event.body["to"] = records[0].event.body["deployment"].clone();
+    }
+    assert!(judge(&for_nobody).unwrap_err().contains("nobody goes back"));
+    // Nobody does so once something was begun.
+    let last = entries.iter().rposition(|seen| kind(seen) == Some("step-started")).unwrap();
+    let mut late = entries.clone();
+    late.insert(last + 1, entries[yielded].clone());
+    assert!(judge(&numbered(late)).unwrap_err().contains("had begun"));
+    // The turn of who goes back comes first.
+    let started = |seen: &&Seen| kind(seen) == Some("deployment-started");
+    let after = entries[yielded..].iter().find(started).unwrap().clone();
+    let mut again = entries.clone();
+    again.insert(yielded, after);
+    assert!(judge(&numbered(again)).unwrap_err().contains("I4"));
+}
+
+#[test]
 fn i5_an_effect_before_its_intent_is_noticed() {
     let entries = split(canonical());
     let mut checked = 0;
