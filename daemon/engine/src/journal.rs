@@ -190,8 +190,8 @@ impl Inner {
                     )
             };
             if events.iter().any(|event| ends(&event)) {
-                // Lines that are left go with the rest of its details.
-                self.pack(&queued.id, environment, &mut appended.batch).await;
+                // Rare, and large. Lines that are left go with the rest of its details.
+                Box::pin(self.pack(&queued.id, environment, &mut appended.batch)).await;
             }
         }
         Ok(appended)

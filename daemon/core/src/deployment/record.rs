@@ -40,7 +40,7 @@ pub struct DeploymentRecord {
     pub deferred: Option<Deferral>,
     /// That it had begun, has made way, and has not begun again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yielded: Option<Yielded>,
+    pub yielded: Option<Box<Yielded>>,
     /// Its work, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Deployment>,

@@ -110,7 +110,7 @@ pub struct Queued {
     pub deferred: Option<Deferral>,
     /// That it had begun, and has made way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yielded: Option<Yielded>,
+    pub yielded: Option<Box<Yielded>>,
 }
 
 impl Queued {

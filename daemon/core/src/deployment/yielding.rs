@@ -34,8 +34,8 @@ pub(super) fn makes_way(
     let deployment = active.id.clone();
     // By their numbers: what was deferred may be older than what has begun.
     let newer = state.queue.iter().filter(|queued| queued.number > active.number);
-    let newest = newer.filter(|newer| replaces(&newer.request, &active.request, true)).last();
-    if let Some(newest) = newest {
+    let newer = newer.filter(|newer| replaces(&newer.request, &active.request, true));
+    if let Some(newest) = newer.max_by_key(|newer| newer.number) {
         let by = newest.id.clone();
         return vec![Intent::Append(Event::DeploymentSuperseded { deployment, by })];
     }
@@ -80,7 +80,7 @@ pub(super) fn give_way(
         at: deployment.queued,
         request: deployment.request,
         deferred: None,
-        yielded: Some(yielded),
+        yielded: Some(Box::new(yielded)),
     };
     state.queue.splice(0..0, [first, queued.clone()]);
     Ok(queued)

@@ -274,7 +274,7 @@ impl Simulation {
             if self.chance.percent(20) || self.life.is_dead() {
                 self.restart(false).await;
             }
-            self.request().await;
+            Box::pin(self.request()).await;
             let pause = [0, 1, 50, 500, 5_000, 100_000][self.chance.below(6) as usize];
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
@@ -413,12 +413,15 @@ async fn ask(
         13 | 14 => {
             // Before what waits for people, most often.
             let waiting = engine.approvals(None).await?;
-            let waiting = waiting.first().filter(|_| word % 4 > 0);
+            let waiting = waiting.first().filter(|_| !word.is_multiple_of(4));
             let id = waiting.map_or(development, |one| one.environment.clone());
             let request = RollbackRequest::default();
             accepted.push(engine.rollback(caller, &id, request).await?.id.0);
         }
-        15 | 16 => engine.apply(caller, vec![gated_type(word % 4 > 0)], false).await.map(|_| ())?,
+        15 | 16 => engine
+            .apply(caller, vec![gated_type(!word.is_multiple_of(4))], false)
+            .await
+            .map(|_| ())?,
         _ => {
             let when_unused = if word.is_multiple_of(2) { "keep" } else { "destroy" };
             let zone = json!({"zone": format!("{}.test", word % 3)});

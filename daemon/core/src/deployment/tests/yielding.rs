@@ -163,8 +163,8 @@ fn who_makes_way_does_so_only_for_one_that_waits_to_go_back() {
 #[test]
 fn who_may_not_go_back_yet_keeps_nobody_from_being_approved() {
     let bound = |now: Timestamp| {
-        let closed = closed_at_first(now);
-        Outlook { rollbacks: closed.deployments.clone(), ..Outlook::OPEN }
+        let Outlook { deployments, .. } = closed_at_first(now);
+        Outlook { rollbacks: deployments, ..Outlook::OPEN }
     };
     let mut world = World::new(&two_people);
     world.calendar = &bound;
