@@ -4,6 +4,7 @@ mod answers;
 mod approvals;
 mod archives;
 mod artifacts;
+mod attestations;
 mod audit;
 mod auth;
 mod calendar;
@@ -65,6 +66,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(calendar::operations)
         .with(dora::operations)
         .with(report::operations)
+        .with(attestations::operations)
         .with(sboms::operations)
         .with(sets::operations)
         .with(compare::operations)

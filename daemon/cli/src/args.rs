@@ -2,6 +2,7 @@
 
 mod approvals;
 mod archives;
+mod attestations;
 mod audit;
 mod auth;
 mod calendar;
@@ -31,6 +32,7 @@ pub use approvals::{
     ReviewsCommand, ReviewsListArgs,
 };
 pub use archives::{ExportArgs, ExportCommand, ImportArgs};
+pub use attestations::{ArtifactShowArgs, AttachArgs, AttestationsArgs, ResultArgs};
 pub use audit::AuditArgs;
 pub use auth::{AuthCommand, CanArgs, LoginArgs};
 pub use calendar::{
@@ -62,10 +64,10 @@ pub use inventory::{
     InventoryArgs, InventoryCommand, PackageArgs, PathArgs, PointInTime, WhereArgs,
 };
 pub use operations::{
-    AnnounceArgs, ArtifactCommand, AttachArgs, BackupArgs, CompletionsArgs, JournalCommand,
-    JournalExportArgs, JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand,
-    NotificationListArgs, PluginCommand, PluginPushArgs, RedeliverArgs, Scope, SecretCommand,
-    SecretLinkArgs, SecretSetArgs, TokenCommand, TokenCreateArgs,
+    AnnounceArgs, ArtifactCommand, BackupArgs, CompletionsArgs, JournalCommand, JournalExportArgs,
+    JournalListArgs, JournalVerifyArgs, ManualArgs, NotificationCommand, NotificationListArgs,
+    PluginCommand, PluginPushArgs, RedeliverArgs, Scope, SecretCommand, SecretLinkArgs,
+    SecretSetArgs, TokenCommand, TokenCreateArgs,
 };
 pub use policies::{PolicyCommand, PolicyTestArgs};
 pub use quarantine::{QuarantineCommand, QuarantineLiftArgs, QuarantineListArgs};
@@ -203,6 +205,8 @@ pub enum ClientCommand {
     /// See what waits for approvals, and who approves in whose place
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// Show which attestations a deployment waits for, and why those that there are do not count
+    Attestations(AttestationsArgs),
     /// Look at what went on without approvals
     #[command(subcommand)]
     Reviews(ReviewsCommand),

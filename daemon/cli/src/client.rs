@@ -2,6 +2,7 @@
 
 mod approvals;
 mod archives;
+mod attestations;
 mod audit;
 mod auth;
 mod calendar;

@@ -3,6 +3,7 @@
 mod approvals;
 mod archives;
 mod artifacts;
+mod attestations;
 mod audit;
 mod auth;
 mod calendar;
@@ -160,6 +161,7 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Promote(args) => flow::promote(context, args).await,
         ClientCommand::Approve(args) => approvals::approve(context, args).await,
         ClientCommand::Refuse(args) => approvals::refuse(context, args).await,
+        ClientCommand::Attestations(args) => attestations::standing(context, &args).await,
         ClientCommand::Approvals(command) => approvals::approvals(context, command).await,
         ClientCommand::Reviews(command) => approvals::reviews(context, command).await,
         ClientCommand::Flow(command) => flow::flow(context, command).await,

@@ -215,6 +215,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         plan: Some(Digest::of(b"plan")),
         gates: Vec::new(),
         approvals: Default::default(),
+        unattested: None,
         deferred: None,
         steps: steps.into(),
         destroy: Vec::new(),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::announcement::Announcement;
+use crate::attestation::Evidence;
 use crate::deployment::Outcome;
 use crate::deployment::stays::Stay;
 use crate::drift::DriftSummary;
@@ -133,6 +134,9 @@ pub struct Station {
 pub struct GatePassed {
     /// Which.
     pub gate: String,
+    /// What was attested, where it waited for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// Who opened it.
     pub by: Actor,
     /// When.

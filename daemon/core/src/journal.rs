@@ -55,6 +55,11 @@ impl StreamId {
         Self("sboms".to_owned())
     }
 
+    /// The stream of attestations and results that were attached to images.
+    pub fn attestations() -> Self {
+        Self("attestations".to_owned())
+    }
+
     /// The stream of deployments that were imported.
     pub fn imports() -> Self {
         Self("imports".to_owned())

@@ -11,6 +11,7 @@ pub mod announcement;
 pub mod approval;
 pub mod archive;
 pub mod artifact;
+pub mod attestation;
 pub mod audit;
 pub mod calendar;
 pub mod compare;

@@ -284,6 +284,11 @@ pub enum GateCondition {
         /// Who, and how many.
         rule: crate::config::ApprovalRule,
     },
+    /// Somebody who is trusted has attested something of each image.
+    Attestation {
+        /// Who, and what.
+        rule: crate::config::AttestationRule,
+    },
     /// The calendars that are for the environment say so, at the moment at which
     /// nothing else is waited for.
     Calendar,

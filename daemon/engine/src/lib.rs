@@ -17,6 +17,7 @@ mod affected;
 mod aftercare;
 mod answers;
 mod approvals;
+mod attestations;
 mod audit;
 mod calendar;
 mod clocks;
@@ -81,9 +82,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
-    Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Issuers, Notifiers, PluginCatalog,
-    Policies, Random, Receivers, Registries, Rehearsals, Sender, Store, Strategies, Templaters,
-    Vault, VaultAdmin, VerifyReport, WorkerId,
+    Attestations, Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Issuers, Notifiers,
+    PluginCatalog, Policies, Random, Receivers, Registries, Rehearsals, Sender, Store, Strategies,
+    Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -122,6 +123,8 @@ pub struct Ports {
     pub policies: Arc<dyn Policies>,
     /// Verifies what issuers of identities have signed.
     pub issuers: Arc<dyn Issuers>,
+    /// Reads and verifies what others attest of images.
+    pub attestations: Arc<dyn Attestations>,
     /// Asks registries what tags mean.
     pub registries: Arc<dyn Registries>,
     /// Applies to clusters.

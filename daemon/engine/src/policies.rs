@@ -79,8 +79,10 @@ impl Inner {
     pub(crate) async fn judge(&self, asked: Asked<'_>) -> Result<PolicyReport, EngineError> {
         let Asked { plan, set, manifests, errand, phase, deployment, log } = asked;
         let announced = self.announced_images(set).await?;
+        let results = self.results_of_set(set).await?;
         let rollback = errand == Errand::Rollback;
-        let judged = Judged { plan, set, manifests, announced: &announced, rollback };
+        let judged =
+            Judged { plan, set, manifests, announced: &announced, results: &results, rollback };
         let input = PolicyInput::new(judged, phase, self.ports.clock.now());
         let input = input.document().map_err(EngineError::bug)?;
         let mut answers = Vec::with_capacity(plan.policies.len());

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::attestations::SigstoreAttestations;
 use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::issuers::EgressIssuers;
@@ -138,6 +139,7 @@ impl Daemon {
             cluster,
             sender: Arc::new(EgressSender { egress: egress.clone(), vault: vault.clone() }),
             issuers: Arc::new(EgressIssuers::new(egress.clone())),
+            attestations: Arc::new(SigstoreAttestations::new()),
             registries: Arc::new(EgressRegistries { egress }),
             clock,
             random,

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deployd_core::config::{EffectLevel, IssuerSpec, PluginSpec};
+use deployd_core::attestation::Statement;
+use deployd_core::config::{EffectLevel, IssuerSpec, PluginSpec, SignedBy};
 use deployd_core::drift::ObjectCheck;
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
-    Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
-    Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers, LogLevel,
-    LogLines, NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog,
-    PluginInfo, PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, Recipe,
-    Registries, RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
-    SensitiveObjects, Snapshot, Staged, Strategies, StrategyContext, Target, Templaters, Vault,
-    VaultAdmin, VaultError, Verdict, WorkloadFault,
+    Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
+    Cluster, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers,
+    LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing,
+    PluginCatalog, PluginInfo, PluginRef, Policies, Progress, Provisioned, Random, Readiness,
+    Receivers, Recipe, Registries, RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput,
+    Sender, SensitiveObjects, Snapshot, Staged, Strategies, StrategyContext, Target, Templaters,
+    Vault, VaultAdmin, VaultError, Verdict, WorkloadFault,
 };
 use deployd_core::rehearsal::{Ending, Figures, Report};
 use deployd_core::secret::{KeyReport, KeyUse, KeyView, Link, SecretRef, SecretValue};
@@ -55,6 +56,7 @@ pub(super) fn ports(store: MemoryStore, sent: Sent) -> Ports {
         receivers: outside.clone(),
         policies: outside.clone(),
         issuers: outside.clone(),
+        attestations: outside.clone(),
         registries: outside.clone(),
         cluster: outside.clone(),
         sender: outside.clone(),
@@ -329,6 +331,26 @@ impl Receivers for Outside {
 impl Registries for Outside {
     async fn digest(&self, _: &str, _: &str, _: &RegistryAccess) -> Result<Digest, Fault> {
         Ok(Digest::of(b"tagged"))
+    }
+}
+
+impl Attestations for Outside {
+    /// `{"signer": .., "about": [..], "type": .., "says": ..}`, as if it were signed.
+    fn read(&self, document: &[u8]) -> Result<Statement, String> {
+        let document: Value = serde_json::from_slice(document).map_err(|e| e.to_string())?;
+        Ok(Statement {
+            subjects: serde_json::from_value(document["about"].clone())
+                .map_err(|e| e.to_string())?,
+            predicate_type: document["type"].as_str().unwrap_or_default().to_owned(),
+            predicate: document["says"].clone(),
+        })
+    }
+
+    fn signer(&self, document: &[u8], _: Digest, by: &SignedBy) -> Result<String, String> {
+        let document: Value = serde_json::from_slice(document).map_err(|e| e.to_string())?;
+        let signer = document["signer"].as_str().unwrap_or_default().to_owned();
+        let counts = by.keys.contains(&signer);
+        if counts { Ok(signer) } else { Err(format!("{signer} does not count")) }
     }
 }
 

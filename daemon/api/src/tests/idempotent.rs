@@ -90,6 +90,18 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let path = operation.path.replace("{digest}", &image.to_string());
             Write::json(path, &bill("a"), &bill("b")).leaves(200, "sbom-attached")
         }
+        "attachAttestation" => {
+            let image = Digest::of(b"1");
+            let of =
+                |says: &str| json!({"signer": "ci", "about": [image], "type": "t", "says": says});
+            let path = operation.path.replace("{digest}", &image.to_string());
+            Write::json(path, &of("a"), &of("b")).leaves(200, "attestation-attached")
+        }
+        "attachResult" => {
+            let of = |passed: bool| json!({"kind": "tests", "name": "unit", "at": "2026-11-01T00:00:00Z", "passed": passed});
+            let path = operation.path.replace("{digest}", &Digest::of(b"1").to_string());
+            Write::json(path, &of(true), &of(false)).leaves(200, "result-attached")
+        }
         "deploy" => {
             stage.deployed().await;
             let request =

@@ -8,6 +8,7 @@ use deployd_core::outbox::MessageStatus;
 use deployd_core::secret::Link;
 use deployd_core::views::TokenScope;
 
+use super::attestations::{ArtifactShowArgs, AttachArgs, ResultArgs};
 use super::values::ImageReference;
 
 /// Artifacts.
@@ -15,26 +16,12 @@ use super::values::ImageReference;
 pub enum ArtifactCommand {
     /// Tell that an image is available; flows decide where it goes
     Announce(AnnounceArgs),
-    /// Attach a bill of materials to an image, so that its packages are found
+    /// Attach a bill of materials to an image, so that its packages are found; or an attestation
     Attach(AttachArgs),
-}
-
-/// Attach a bill of materials.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-CycloneDX or SPDX 2, as JSON, with at most 16 MiB and 9000 packages. One that is attached later takes the
-place of the one before.
-
-Examples:
-  deployd artifact attach registry.test/shop/frontend@sha256:5f2a... --sbom frontend.cdx.json
-  syft -o cyclonedx-json \"$IMAGE\" | deployd artifact attach \"$IMAGE\" --sbom -")]
-pub struct AttachArgs {
-    /// The image, with its digest
-    #[arg(value_name = "IMAGE@DIGEST")]
-    pub image: ImageReference,
-    /// The document; - for standard input
-    #[arg(long, value_name = "FILE")]
-    pub sbom: String,
+    /// Attach what a suite or a scanner has found to an image
+    Result(ResultArgs),
+    /// Show what is attached to an image
+    Show(ArtifactShowArgs),
 }
 
 /// Announce an image.

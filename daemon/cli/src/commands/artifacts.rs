@@ -1,15 +1,11 @@
-//! Announces images, and attaches to them what they are made of.
-
-use std::io::Read;
+//! Announces images.
 
 use deployd_core::artifact::Artifact;
-use deployd_core::sbom::SBOM_BYTES_MAX;
 
-use super::Context;
-use crate::args::{ArtifactCommand, AttachArgs};
+use super::{Context, attestations};
+use crate::args::ArtifactCommand;
 use crate::error::CliError;
 use crate::exit;
-use crate::output::counted;
 
 pub(super) async fn artifact(
     context: &mut Context<'_>,
@@ -17,7 +13,9 @@ pub(super) async fn artifact(
 ) -> Result<u8, CliError> {
     let args = match command {
         ArtifactCommand::Announce(args) => args,
-        ArtifactCommand::Attach(args) => return attach(context, &args).await,
+        ArtifactCommand::Attach(args) => return attestations::attach(context, &args).await,
+        ArtifactCommand::Result(args) => return attestations::result(context, args).await,
+        ArtifactCommand::Show(args) => return attestations::show(context, &args).await,
     };
     let artifact = Artifact {
         repository: args.image.repository,
@@ -64,32 +62,6 @@ pub(super) async fn artifact(
     }
     if announced.routes.is_empty() {
         output.note("no environment deploys it by itself")?;
-    }
-    Ok(exit::OK)
-}
-
-async fn attach(context: &mut Context<'_>, args: &AttachArgs) -> Result<u8, CliError> {
-    let mut document = Vec::new();
-    let mut read = |from: &mut dyn Read| {
-        // One more than fits, so that what is too large is seen to be.
-        from.take(SBOM_BYTES_MAX.saturating_add(1) as u64).read_to_end(&mut document)
-    };
-    let path = args.sbom.as_str();
-    let read = match path {
-        "-" => read(&mut context.input),
-        path => std::fs::File::open(path).and_then(|mut file| read(&mut file)),
-    };
-    read.map_err(|error| CliError::file(path, error))?;
-    if document.len() > SBOM_BYTES_MAX {
-        let text = format!("{path} has more than the {SBOM_BYTES_MAX} bytes that are taken");
-        return Err(CliError::Input(text));
-    }
-    let attached = context.client()?.attach_sbom(args.image.digest, document).await?;
-    if context.output.is_human() {
-        let count = counted(u64::from(attached.packages), "package");
-        context.output.line(format!("attached to {}: {count}", attached.image))?;
-    } else {
-        context.output.document(&attached)?;
     }
     Ok(exit::OK)
 }

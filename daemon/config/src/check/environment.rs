@@ -1,5 +1,7 @@
 //! Environments and their types.
 
+use std::collections::BTreeSet;
+
 use deployd_core::config::DocumentKind;
 use serde_json::Value;
 
@@ -32,6 +34,7 @@ pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Pr
         let what = "the name of one of the type's `checks`";
         problems.push(Problem::unknown(path, name, what, known.iter().copied()));
     }
+    attestations(entry, problems);
     let templater = entry.value.pointer("/spec/templater");
     let has = |field| templater.is_some_and(|templater| templater.get(field).is_some());
     if has("baseline") && has("baselineFile") {
@@ -40,5 +43,52 @@ pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Pr
             "baseline and baselineFile",
             "at most one of them",
         ));
+    }
+}
+
+/// That each has a name of its own, and somebody whose signature counts.
+fn attestations(entry: &Entry, problems: &mut Vec<Problem>) {
+    let rules = entry.value.pointer("/spec/attestations").and_then(Value::as_array);
+    let mut names = BTreeSet::new();
+    for (place, rule) in rules.into_iter().flatten().enumerate() {
+        let path = || Path::of(["spec", "attestations"]).then(place);
+        let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !names.insert(name) {
+            problems.push(Problem::at_value(path().then("name"), name, "a name that no other has"));
+        }
+        let list = |field: &str| {
+            let found = rule.get("signedBy").and_then(|by| by.get(field));
+            found.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+        };
+        let signed_by = || path().then("signedBy");
+        if list("keys").is_empty() && list("identities").is_empty() {
+            let expected = "keys or identities: whose signature counts";
+            problems.push(Problem::at_value(signed_by(), "neither", expected));
+        }
+        for (at, key) in list("keys").iter().enumerate() {
+            let text = key.as_str().unwrap_or_default();
+            if !text.trim_start().starts_with("-----BEGIN PUBLIC KEY-----") {
+                let found = text.lines().next().unwrap_or_default();
+                let expected = "a public key as PEM: -----BEGIN PUBLIC KEY-----";
+                problems.push(Problem::at_value(
+                    signed_by().then("keys").then(at),
+                    found,
+                    expected,
+                ));
+            }
+        }
+        let root = rule.pointer("/signedBy/trustedRoot").and_then(Value::as_str);
+        let is_document =
+            |text: &str| matches!(serde_json::from_str::<Value>(text), Ok(Value::Object(_)));
+        if let Some(root) = root.filter(|root| *root != "github" && !is_document(root)) {
+            let found = root.lines().next().unwrap_or_default();
+            let expected = "`github`, or the text of a trusted_root.json";
+            problems.push(Problem::at_value(signed_by().then("trustedRoot"), found, expected));
+        }
+        let fields = rule.get("fields").and_then(Value::as_object).into_iter().flatten();
+        for (pointer, _) in fields.filter(|(pointer, _)| !pointer.starts_with('/')) {
+            let expected = "a JSON pointer into the predicate: /runDetails/builder/id";
+            problems.push(Problem::at_key(path().then("fields").then(pointer), pointer, expected));
+        }
     }
 }

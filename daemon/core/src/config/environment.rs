@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::TimeToLive;
 use super::afterwards::AfterwardsSpec;
 use super::approval::{self, ApprovalRule};
+use super::attestation::{self, AttestationRule};
 use super::check::{self, CheckChoice};
 use super::details::DetailsSpec;
 use super::drift::{DriftSpec, Every};
@@ -64,6 +65,11 @@ pub struct EnvironmentTypeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = approval::RULES_MAX))]
     pub approvals: Vec<ApprovalRule>,
+    /// What others must have attested of images before they are deployed; nothing when
+    /// not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = attestation::RULES_MAX))]
+    pub attestations: Vec<AttestationRule>,
     /// Take fields over from others who have written to the same objects,
     /// instead of failing with a conflict.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

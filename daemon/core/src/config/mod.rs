@@ -7,6 +7,7 @@
 mod afterwards;
 mod application;
 mod approval;
+mod attestation;
 mod calendar;
 mod check;
 mod details;
@@ -27,6 +28,7 @@ mod time_to_live;
 pub use afterwards::{AfterwardsSpec, OnDegradation};
 pub use application::{ApplicationSpec, ArtifactRule, Promotion, Stage, StageBefore, StartRule};
 pub use approval::{ApprovalRule, Exclusion};
+pub use attestation::{AttestationRule, SignedBy, SignerIdentity, Trust};
 pub use calendar::{CalendarFreeze, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect};
 pub use check::{CheckChoice, CheckTiming};
 pub use details::{DetailsSpec, InvalidRetention, Retention};

@@ -6,6 +6,7 @@ use super::event::Event;
 use super::state::{Deployment, EnvironmentState};
 use super::step::{Step, StepKind};
 use crate::approval::{Approval, Approvals, Asked, BrokenGlass, GIVEN_MAX, Refusal, rules};
+use crate::attestation;
 use crate::plan::GateCondition;
 use crate::{Actor, Digest, Timestamp};
 
@@ -69,6 +70,14 @@ pub(super) fn approved(
             deployment.cancel = Some(format!("the approval {rule} was not given in time"));
             restore(state, deployment);
         }
+        Event::AttestationExpired { rule, .. } => {
+            if !attestation::rules(&deployment.gates).any(|(_, known)| known.name == *rule) {
+                return Err(format!("it waits for no attestation {rule}"));
+            }
+            deployment.unattested = Some(rule.clone());
+            deployment.cancel = Some(format!("{rule} was not attested of each image in time"));
+            restore(state, deployment);
+        }
         Event::GlassBroken { plan, reason, .. } => {
             asks(deployment)?;
             is_of(deployment, *plan)?;
@@ -107,9 +116,13 @@ fn is_of(deployment: &Deployment, plan: Digest) -> Result<(), String> {
     }
 }
 
-/// Why it was cancelled, as its fault has it; none where it was not for an approval.
-pub(super) fn fault_code(approvals: &Approvals) -> Option<&'static str> {
-    match approvals {
+/// Why it was cancelled, as its fault has it; none where it was not for an approval or
+/// an attestation.
+pub(super) fn fault_code(deployment: &Deployment) -> Option<&'static str> {
+    if deployment.unattested.is_some() {
+        return Some("attestation-missing");
+    }
+    match &deployment.approvals {
         Approvals { refused: Some(_), .. } => Some("approval-refused"),
         Approvals { expired: Some(_), .. } => Some("approval-expired"),
         _ => None,

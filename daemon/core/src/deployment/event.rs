@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::request::{Request, Skip};
 use super::state::{Deferral, Outcome};
 use super::step::StepId;
+use crate::attestation::Evidence;
 use crate::drift::DriftSummary;
 use crate::graph::Uid;
 use crate::journal::Version;
@@ -150,6 +151,16 @@ pub enum Event {
         deployment: DeploymentId,
         /// The gate.
         gate: String,
+        /// What was attested, where the gate waited for that.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Evidence>,
+    },
+    /// Something was not attested in time: it ends.
+    AttestationExpired {
+        /// Which.
+        deployment: DeploymentId,
+        /// The rule.
+        rule: Name,
     },
     /// The intent to do something, recorded before it is done.
     StepStarted {
@@ -389,6 +400,7 @@ impl Event {
             | Self::DeploymentStarted { deployment }
             | Self::DeploymentPlanned { deployment, .. }
             | Self::GatePassed { deployment, .. }
+            | Self::AttestationExpired { deployment, .. }
             | Self::StepStarted { deployment, .. }
             | Self::StepPending { deployment, .. }
             | Self::StepSucceeded { deployment, .. }
@@ -423,6 +435,7 @@ impl Event {
             Self::DeploymentStarted { .. } => "deployment-started",
             Self::DeploymentPlanned { .. } => "deployment-planned",
             Self::GatePassed { .. } => "gate-passed",
+            Self::AttestationExpired { .. } => "attestation-expired",
             Self::StepStarted { .. } => "step-started",
             Self::StepPending { .. } => "step-pending",
             Self::StepSucceeded { .. } => "step-succeeded",

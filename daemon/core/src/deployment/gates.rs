@@ -6,6 +6,7 @@ use super::state::Deployment;
 use super::turn::deferral;
 use crate::approval::rules;
 use crate::calendar::Outlook;
+use crate::config::AttestationRule;
 use crate::plan::{Gate, GateCondition};
 use crate::seeded::{Bug, seeded};
 use crate::{Digest, Timestamp};
@@ -28,6 +29,10 @@ pub(super) fn gates(active: &Deployment, now: Timestamp, outlook: &Outlook) -> V
             }
             GateCondition::Signal => waits = true,
             GateCondition::Approval { rule } => waits |= !active.approvals.holds(rule, plan),
+            GateCondition::Attestation { rule } => {
+                intents.push(unattested(active, rule, now));
+                waits = true;
+            }
             GateCondition::Calendar => {}
         }
     }
@@ -69,7 +74,18 @@ pub(super) fn gates(active: &Deployment, now: Timestamp, outlook: &Outlook) -> V
 
 fn pass(active: &Deployment, gate: &Gate) -> Intent {
     let (deployment, gate) = (active.id.clone(), gate.id.clone());
-    Intent::Append(Event::GatePassed { deployment, gate })
+    Intent::Append(Event::GatePassed { deployment, gate, evidence: Vec::new() })
+}
+
+/// That it is waited for an attestation, until it is not any more. What there is opens
+/// the gate before anybody asks what is to be done.
+fn unattested(active: &Deployment, rule: &AttestationRule, now: Timestamp) -> Intent {
+    let until = active.started.plus_ms(rule.expires_ms());
+    if until > now {
+        return Intent::WakeAt(until);
+    }
+    let (deployment, rule) = (active.id.clone(), rule.name.clone());
+    Intent::Append(Event::AttestationExpired { deployment, rule })
 }
 
 /// That people are asked, unless they were for this plan. Those who were asked for

@@ -234,7 +234,7 @@ fn end(active: &Deployment, stopping: bool) -> Option<Event> {
     }
     if let Some(reason) = &active.cancel {
         let message = if reason.is_empty() { "cancelled".to_owned() } else { reason.clone() };
-        let code = match fault_code(&active.approvals) {
+        let code = match fault_code(active) {
             Some(code) => code,
             None if is_expiry(&active.request, reason) => "expired",
             None => "cancelled",

@@ -320,6 +320,9 @@ pub struct Deployment {
     /// Who was asked to agree to the plan, and who has.
     #[serde(default, skip_serializing_if = "Approvals::is_none")]
     pub approvals: Approvals,
+    /// What was not attested in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattested: Option<crate::Name>,
     /// Its steps, in the order in which they came up. Lists of deployments
     /// leave them out.
     #[serde(default, skip_serializing_if = "Steps::is_empty")]

@@ -148,6 +148,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         plan: None,
         gates: Vec::new(),
         approvals: queued.yielded.map(|yielded| yielded.approvals).unwrap_or_default(),
+        unattested: None,
         deferred: None,
         steps: vec![plan].into(),
         destroy: Vec::new(),
@@ -210,6 +211,7 @@ fn work(
         | Event::ApprovalWithdrawn { .. }
         | Event::ApprovalRefused { .. }
         | Event::ApprovalExpired { .. }
+        | Event::AttestationExpired { .. }
         | Event::GlassBroken { .. } => approved(state, deployment, (at, actor), event)?,
         Event::GatePassed { gate, .. } => {
             let before = deployment.gates.len();

@@ -94,8 +94,7 @@ pub struct JudgedArtifact {
     pub tag: Option<String>,
     /// What was announced of it last: ref, commit, build.
     pub announced: Option<Artifact>,
-    /// What is attached to it: tests and scans, the newest last. Empty as long as
-    /// nothing is.
+    /// What is attached to it: tests and scans, the newest last.
     pub results: Vec<AttachedResult>,
 }
 
@@ -113,6 +112,9 @@ pub struct AttachedResult {
     /// How many findings of each severity: `critical`, `high`.
     #[serde(default)]
     pub findings: BTreeMap<String, u64>,
+    /// Where the report can be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// A resource.
@@ -157,6 +159,8 @@ pub struct Judged<'a> {
     pub manifests: Option<&'a Manifests>,
     /// What was announced of images, by their names in the set.
     pub announced: &'a BTreeMap<String, Artifact>,
+    /// What is attached to images, by their digests.
+    pub results: &'a BTreeMap<Digest, Vec<AttachedResult>>,
     /// Whether it goes back.
     pub rollback: bool,
 }
@@ -164,7 +168,7 @@ pub struct Judged<'a> {
 impl PolicyInput {
     /// The input for a deployment.
     pub fn new(judged: Judged<'_>, phase: Phase, now: Timestamp) -> Self {
-        let Judged { plan, set, manifests, announced, rollback } = judged;
+        let Judged { plan, set, manifests, announced, results, rollback } = judged;
         Self {
             phase,
             now,
@@ -177,7 +181,7 @@ impl PolicyInput {
             first: plan.previous.is_none(),
             rollback,
             workloads: set.workloads.clone(),
-            artifacts: artifacts(set, announced),
+            artifacts: artifacts(set, announced, results),
             resources: resources(plan),
             plugins: plugins(plan),
             strategy: plan.strategy.as_ref().map_or(Value::Null, |strategy| {
@@ -192,10 +196,15 @@ impl PolicyInput {
     }
 }
 
-fn artifacts(set: &DeploymentSet, announced: &BTreeMap<String, Artifact>) -> Vec<JudgedArtifact> {
+fn artifacts(
+    set: &DeploymentSet,
+    announced: &BTreeMap<String, Artifact>,
+    results: &BTreeMap<Digest, Vec<AttachedResult>>,
+) -> Vec<JudgedArtifact> {
     let images = set.images();
     let of = |((workload, container), text): (&(String, String), &String)| {
         let image = Image::of(text);
+        let attached = image.digest.and_then(|digest| results.get(&digest));
         JudgedArtifact {
             workload: workload.clone(),
             container: container.clone(),
@@ -204,7 +213,7 @@ fn artifacts(set: &DeploymentSet, announced: &BTreeMap<String, Artifact>) -> Vec
             digest: image.digest,
             tag: image.tag,
             announced: announced.get(text).cloned(),
-            results: Vec::new(),
+            results: attached.cloned().unwrap_or_default(),
         }
     };
     images.iter().map(of).collect()

@@ -1,6 +1,7 @@
 //! What the domain needs from the outside, as traits. Each is implemented by
 //! one crate, and joined with the others in `runtime`.
 
+mod attestations;
 mod catalog;
 mod checks;
 mod cluster;
@@ -14,6 +15,7 @@ mod store;
 mod vault;
 mod world;
 
+pub use attestations::Attestations;
 pub use catalog::{PluginCatalog, PluginInfo};
 pub use checks::{CheckAnswer, CheckOutcome, CheckRequest, Checks, Measurement, Verdict};
 pub use cluster::{

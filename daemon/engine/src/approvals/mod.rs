@@ -12,7 +12,7 @@ use deployd_core::approval::{
     Candidate, ChangedPlan, Excluded, Review, Waiting, rules, voice,
 };
 use deployd_core::calendar::Errand;
-use deployd_core::config::ApprovalRule;
+use deployd_core::config::{ApprovalRule, AttestationRule};
 use deployd_core::deployment::projection::{ENVIRONMENTS, EnvironmentHead, environment_key};
 use deployd_core::deployment::{Deployment, DeploymentRecord, Event};
 use deployd_core::plan::{Gate, Plan};
@@ -274,18 +274,22 @@ impl Inner {
 }
 
 impl Configuration {
-    /// What a plan waits for before it is executed: people who agree, and calendars.
+    /// What a plan waits for before it is executed: what others attest, people who
+    /// agree, and calendars.
     pub(crate) fn gates(&self, id: &EnvironmentId, errand: Errand) -> Vec<Gate> {
         let of_type = self
             .environments
             .get(id)
             .and_then(|spec| self.environment_types.get(&spec.environment_type));
-        let rules = of_type.into_iter().flat_map(|of_type| &of_type.approvals);
-        rules
+        let attestations = of_type.into_iter().flat_map(|of_type| &of_type.attestations);
+        let attestations = attestations
             .filter(|rule| errand == Errand::Deployment || !rule.rollbacks.is_exempt())
-            .map(approval::gate)
-            .chain(self.calendar_gate(id))
-            .collect()
+            .map(AttestationRule::gate);
+        let rules = of_type.into_iter().flat_map(|of_type| &of_type.approvals);
+        let approvals = rules
+            .filter(|rule| errand == Errand::Deployment || !rule.rollbacks.is_exempt())
+            .map(approval::gate);
+        attestations.chain(approvals).chain(self.calendar_gate(id)).collect()
     }
 }
 

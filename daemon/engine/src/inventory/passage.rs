@@ -141,9 +141,9 @@ impl Inner {
                     continue;
                 }
                 match serde_json::from_value(event.body.clone()).map_err(EngineError::bug)? {
-                    Event::GatePassed { deployment: of, gate } if of == *deployment => {
+                    Event::GatePassed { deployment: of, gate, evidence } if of == *deployment => {
                         let (by, at) = (event.actor.clone(), event.at);
-                        station.gates.push(GatePassed { gate, by, at });
+                        station.gates.push(GatePassed { gate, evidence, by, at });
                     }
                     Event::DriftChanged { summary, .. } => {
                         station.drift.push(DriftFound { at: event.at, summary });

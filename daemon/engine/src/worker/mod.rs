@@ -184,6 +184,13 @@ impl Worker {
             self.append(&entry, vec![Record::from(event)]).await?;
             return Ok(Round::Again);
         }
+        let attested = if stopping { Vec::new() } else { self.engine.attested(&entry).await? };
+        if !attested.is_empty() {
+            self.renew(now).await?;
+            let records = attested.into_iter().map(Record::from).collect();
+            self.append(&entry, records).await?;
+            return Ok(Round::Again);
+        }
         self.watch_over(&entry, stopping);
         let intents = self.intents(&entry.state, now).await?;
         // What is deferred until nobody knows when is rung for by calendars.

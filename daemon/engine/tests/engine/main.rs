@@ -15,6 +15,7 @@
 mod answers;
 mod approvals;
 mod archives;
+mod attestations;
 mod audit;
 mod calendars;
 mod cancel;

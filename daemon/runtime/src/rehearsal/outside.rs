@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use deployd_core::config::{EffectLevel, IssuerSpec, PluginSpec};
+use deployd_core::attestation::Statement;
+use deployd_core::config::{EffectLevel, IssuerSpec, PluginSpec, SignedBy};
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
-    Answer, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers,
-    NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies, Progress,
-    Provisioned, Random, Receivers, Recipe, Registries, RegistryAccess, Rehearsals, Rehearsed,
-    Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin, VaultError,
+    Answer, Attestations, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers,
+    Issuers, NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies,
+    Progress, Provisioned, Random, Receivers, Recipe, Registries, RegistryAccess, Rehearsals,
+    Rehearsed, Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin, VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -221,6 +222,16 @@ impl Receivers for Outside {
 impl Issuers for Outside {
     async fn claims(&self, _: &IssuerSpec, _: &str) -> Result<Value, Fault> {
         Err(none("no issuer is asked"))
+    }
+}
+
+impl Attestations for Outside {
+    fn read(&self, _: &[u8]) -> Result<Statement, String> {
+        Err("no attestation is read".to_owned())
+    }
+
+    fn signer(&self, _: &[u8], _: Digest, _: &SignedBy) -> Result<String, String> {
+        Err("no attestation is verified".to_owned())
     }
 }
 

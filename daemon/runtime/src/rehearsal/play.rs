@@ -114,6 +114,7 @@ impl Stage {
             receivers: outside.clone(),
             policies: outside.clone(),
             issuers: outside.clone(),
+            attestations: outside.clone(),
             registries: outside.clone(),
             cluster: Arc::new(cluster),
             sender: outside.clone(),

@@ -115,6 +115,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         started: Timestamp(0),
         plan: Some(Digest::of(b"plan")),
         approvals: crate::approval::Approvals::default(),
+        unattested: None,
         gates: Vec::new(),
         deferred: None,
         steps: steps.into(),

@@ -54,6 +54,7 @@ impl Instance {
             receivers: this.clone(),
             policies: this.clone(),
             issuers: this.clone(),
+            attestations: this.clone(),
             registries: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),

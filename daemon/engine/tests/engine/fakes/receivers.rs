@@ -4,8 +4,11 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deployd_core::config::IssuerSpec;
-use deployd_core::ports::{Call, Delivery, Issuers, Receivers, Registries, RegistryAccess};
+use deployd_core::attestation::Statement;
+use deployd_core::config::{IssuerSpec, SignedBy};
+use deployd_core::ports::{
+    Attestations, Call, Delivery, Issuers, Receivers, Registries, RegistryAccess,
+};
 use deployd_core::{Digest, Fault};
 use serde_json::Value;
 
@@ -49,6 +52,26 @@ impl Registries for Instance {
             return Err(Fault::denied("registry-refused", "the registry answers 401"));
         }
         Ok(tagged(repository, tag))
+    }
+}
+
+impl Attestations for Instance {
+    /// `{"signer": .., "about": [..], "type": .., "says": ..}`, as if it were signed.
+    fn read(&self, document: &[u8]) -> Result<Statement, String> {
+        let document: Value = serde_json::from_slice(document).map_err(|e| e.to_string())?;
+        Ok(Statement {
+            subjects: serde_json::from_value(document["about"].clone())
+                .map_err(|e| e.to_string())?,
+            predicate_type: document["type"].as_str().unwrap_or_default().to_owned(),
+            predicate: document["says"].clone(),
+        })
+    }
+
+    fn signer(&self, document: &[u8], _: Digest, by: &SignedBy) -> Result<String, String> {
+        let document: Value = serde_json::from_slice(document).map_err(|e| e.to_string())?;
+        let signer = document["signer"].as_str().unwrap_or_default().to_owned();
+        let counts = by.keys.contains(&signer);
+        if counts { Ok(signer) } else { Err(format!("{signer} does not count")) }
     }
 }
 

@@ -7,15 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bench::surroundings::NoVault;
-use deployd_core::config::{IssuerSpec, PluginSpec};
+use deployd_core::attestation::Statement;
+use deployd_core::config::{IssuerSpec, PluginSpec, SignedBy};
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
-    Answer, ApplyRequest, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock, Cluster,
-    Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines, NotifierRequest,
-    Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo, PluginRef,
-    Policies, Progress, Provisioned, Random, Readiness, Receivers, Registries, RegistryAccess,
-    Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Store,
-    Strategies, StrategyContext, Target, Templaters, VaultAdmin, VaultError, WorkloadFault,
+    Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
+    Cluster, Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines,
+    NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
+    PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, Registries,
+    RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects,
+    Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters, VaultAdmin,
+    VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -46,6 +48,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         policies: nobody.clone(),
         receivers: nobody.clone(),
         issuers: nobody.clone(),
+        attestations: nobody.clone(),
         registries: nobody.clone(),
         cluster: nobody.clone(),
         sender: nobody.clone(),
@@ -198,6 +201,16 @@ impl Receivers for Nobody {
 impl Issuers for Nobody {
     async fn claims(&self, _: &IssuerSpec, _: &str) -> Result<Value, Fault> {
         nobody()
+    }
+}
+
+impl Attestations for Nobody {
+    fn read(&self, _: &[u8]) -> Result<Statement, String> {
+        Err("no attestation is read".to_owned())
+    }
+
+    fn signer(&self, _: &[u8], _: Digest, _: &SignedBy) -> Result<String, String> {
+        Err("no attestation is verified".to_owned())
     }
 }
 
