@@ -1,4 +1,5 @@
-//! Receiver `github`: images that GitHub Packages (ghcr.io) tells of.
+//! Receiver `github`: images that GitHub Packages (ghcr.io) tells of, or that workflows
+//! have built.
 //!
 //! ```yaml
 //! receiver:
@@ -6,11 +7,21 @@
 //!   config:
 //!     untagged: false             # images pushed by digest only
 //!     defaultBranchOnly: false    # images are built from the default branch only
+//!     images:                     # of workflow runs and check suites
+//!       - { repository: "registry.example.com/${repository}", tag: "${commit}" }
+//!     workflows: [release]        # all if absent; of check suites, the app's slug
+//!     refs: [refs/heads/main]     # all if absent
 //! ```
 //!
 //! The webhook is that of the repository which the package belongs to, or of its
 //! organisation, with the events "Packages" or "Registry packages" and the content
-//! type `application/json`. Other events are known and of no interest.
+//! type `application/json`. Where images are in another registry, it is the events
+//! "Workflow runs" or "Check suites" instead: one that has succeeded has built the
+//! images that the configuration names. Placeholders of the tag: `${commit}`,
+//! `${short-commit}` (7 characters), `${ref}`, `${ref-slug}` and `${run-number}` (of a
+//! workflow). Which digest the tag has is asked of the registry. Other events are known
+//! and of no interest: when something was pushed to a branch, its image is yet to be
+//! built.
 //!
 //! The commit is that of the image's label `org.opencontainers.image.revision`, which
 //! the usual build actions set. GitHub tells of a *target* as well: the default branch
@@ -19,6 +30,7 @@
 //! nothing else is built.
 
 mod package;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -27,16 +39,28 @@ use deployd_plugin_sdk::receiver::{Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver, fit};
 use serde::Deserialize;
 
-struct Github;
+/// The receiver.
+pub struct Github;
 
 export_receiver!(Github);
 
 /// What is told of.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-struct Config {
+pub struct Config {
     untagged: bool,
     default_branch_only: bool,
+    images: Vec<Image>,
+    workflows: Option<Vec<String>>,
+    refs: Option<Vec<String>>,
+}
+
+/// What a workflow builds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    repository: String,
+    tag: String,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +83,19 @@ impl Receiver for Github {
         log: &impl Log,
     ) -> Result<Vec<Received>, Fault> {
         let event = image_events::header(delivery, "x-github-event")?;
+        if event == "workflow_run" || event == "check_suite" {
+            if config.images.is_empty() {
+                log.debug(&format!("event {event}: no images are configured"));
+                return Ok(Vec::new());
+            }
+            let (workflows, refs) = (config.workflows.as_deref(), config.refs.as_deref());
+            let wanted = run::Wanted { images: &config.images, workflows, refs };
+            let found = run::images(event, image_events::body(delivery)?, &wanted)?;
+            return Ok(found.unwrap_or_else(|reason| {
+                log.debug(&reason);
+                Vec::new()
+            }));
+        }
         if event != "package" && event != "registry_package" {
             log.debug(&format!("event {event}: of no interest"));
             return Ok(Vec::new());

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 const UNTAGGED: &str = include_str!("../tests/registry-package-untagged.json");
 const TAGGED: &str = include_str!("../tests/package-tagged.json");
 const NPM: &str = include_str!("../tests/package-npm.json");
+const RUN: &str = include_str!("../tests/workflow-run.json");
+const SUITE: &str = include_str!("../tests/check-suite.json");
 const PING: &str = include_str!("../tests/ping.json");
 
 const DIGEST: &str = "sha256:6c62fb45fe66bfb1ea9a66abc38f6a0cc974292b0f5b3c1e2d4a69788796a5b4";
@@ -100,6 +102,92 @@ fn other_packages_and_events_tell_nothing() {
     assert_eq!(decode("package", &signature, json!({})).unwrap(), []);
 }
 
+fn images() -> Value {
+    json!([{"repository": "r.test/${repository}", "tag": "${commit}"},
+        {"repository": "r.test/web", "tag": "${ref-slug}-${short-commit}"}])
+}
+
+/// A run, with fields of it changed.
+fn run(patch: &Value) -> String {
+    let mut body: Value = serde_json::from_str(RUN).unwrap();
+    for (field, value) in patch.as_object().unwrap() {
+        body["workflow_run"][field] = value.clone();
+    }
+    body.to_string()
+}
+
+#[test]
+fn what_a_workflow_has_built_is_what_is_configured() {
+    let told = decode("workflow_run", RUN, json!({"images": images()})).unwrap();
+    let expected = Artifact {
+        repository: "r.test/example-org/hello-world".to_owned(),
+        tag: Some(COMMIT.to_owned()),
+        git_ref: Some("refs/heads/main".to_owned()),
+        commit: Some(COMMIT.to_owned()),
+        committed_at: Some("2026-11-20T09:58:41Z".to_owned()),
+        build_url: Some(
+            "https://github.com/Example-Org/hello-world/actions/runs/5904696764".to_owned(),
+        ),
+        sequence: Some(1_795_168_800_000),
+        ..Artifact::default()
+    };
+    let web = Artifact {
+        repository: "r.test/web".to_owned(),
+        tag: Some("main-6c62fb4".to_owned()),
+        ..expected.clone()
+    };
+    assert_eq!(told, [expected, web]);
+    let of = |patch: Value, filter: Value| {
+        let mut config = json!({"images": images()});
+        config.as_object_mut().unwrap().extend(filter.as_object().unwrap().clone());
+        decode("workflow_run", &run(&patch), config).unwrap().len()
+    };
+    assert_eq!(of(json!({}), json!({"workflows": ["rel*"], "refs": ["refs/heads/main"]})), 2);
+    assert_eq!(of(json!({}), json!({"workflows": ["tests"]})), 0);
+    assert_eq!(of(json!({}), json!({"refs": ["refs/heads/v2"]})), 0);
+    assert_eq!(of(json!({"conclusion": "failure"}), json!({})), 0);
+    assert_eq!(
+        of(json!({"event": "release", "head_branch": "v1.4"}), json!({"refs": ["refs/tags/v*"]})),
+        2
+    );
+}
+
+#[test]
+fn what_a_fork_has_built_is_never_of_a_branch_of_ours() {
+    let fork = json!({"head_repository": {"full_name": "mallory/hello-world"}});
+    let mut request = fork.clone();
+    request["pull_requests"] = json!([{"number": 7}]);
+    request["event"] = json!("pull_request");
+    let main = json!({"images": images(), "refs": ["refs/heads/*"]});
+    for patch in [&fork, &request] {
+        assert_eq!(decode("workflow_run", &run(patch), main.clone()).unwrap(), []);
+    }
+    let told = decode("workflow_run", &run(&request), json!({"images": images()})).unwrap();
+    assert_eq!(told[0].git_ref.as_deref(), Some("refs/pull/7/head"));
+}
+
+#[test]
+fn a_check_suite_tells_of_the_images_of_its_commit() {
+    let told = decode("check_suite", SUITE, json!({"images": images()})).unwrap();
+    assert_eq!(told[0].repository, "r.test/codertocat/hello-world");
+    assert_eq!(told[1].tag.as_deref(), Some("changes-ec26c3e"));
+    assert_eq!(told[0].git_ref.as_deref(), Some("refs/heads/changes"));
+    let other = json!({"images": images(), "workflows": ["octocoders-*"]});
+    assert_eq!(decode("check_suite", SUITE, other).unwrap().len(), 2);
+    for (patch, at) in [
+        (json!({"head_sha": "v1"}), "/body/workflow_run/head_sha"),
+        (json!({"head_branch": "a b"}), "/body/workflow_run/head_branch"),
+        (json!({"html_url": "javascript:x"}), "/body/workflow_run/html_url"),
+        (json!({"created_at": "now"}), "/body/workflow_run/created_at"),
+    ] {
+        let fault = decode("workflow_run", &run(&patch), json!({"images": images()})).unwrap_err();
+        assert!(fault.to_string().contains(at), "{fault}");
+    }
+    let number = json!({"images": [{"repository": "r.test/web", "tag": "${run-number}"}]});
+    let fault = decode("check_suite", SUITE, number).unwrap_err().to_string();
+    assert!(fault.contains("${run-number}"), "{fault}");
+}
+
 #[test]
 fn what_does_not_fit_is_named() {
     for (pointer, value) in [
@@ -127,9 +215,12 @@ fn what_does_not_fit_is_named() {
 fn whatever_is_delivered_is_told_soundly_or_refused() {
     let tagged = [("x-github-event", "package")];
     let untagged = [("x-github-event", "registry_package")];
-    let config = Config { untagged: true, default_branch_only: true };
-    testing::holds(&[(&tagged, TAGGED), (&untagged, UNTAGGED), (&tagged, NPM)], |delivery| {
-        Github::decode(delivery, &config, &FakeHost::new())
-    })
-    .unwrap();
+    let run = [("x-github-event", "workflow_run")];
+    let suite = [("x-github-event", "check_suite")];
+    let config = json!({"untagged": true, "defaultBranchOnly": true, "images": images()});
+    let config: Config = serde_json::from_value(config).unwrap();
+    let real =
+        [(&tagged, TAGGED), (&untagged, UNTAGGED), (&tagged, NPM), (&run, RUN), (&suite, SUITE)];
+    let real = real.map(|(headers, body)| (&headers[..], body));
+    testing::holds(&real, |delivery| Github::decode(delivery, &config, &FakeHost::new())).unwrap();
 }
