@@ -18,14 +18,15 @@ use deployd_plugin_sdk::{Fault, Log, export_receiver, fit};
 use serde::Deserialize;
 use serde_json::Value;
 
-struct Artifactory;
+/// The receiver.
+pub struct Artifactory;
 
 export_receiver!(Artifactory);
 
 /// Where images are.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
+pub struct Config {
     registry: String,
     #[serde(default)]
     untagged: bool,

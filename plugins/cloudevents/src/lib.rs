@@ -25,14 +25,15 @@ use deployd_plugin_sdk::receiver::{Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver, fit};
 use serde::Deserialize;
 
-struct CloudEvents;
+/// The receiver.
+pub struct CloudEvents;
 
 export_receiver!(CloudEvents);
 
 /// Where images are that don't say it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Config {
+pub struct Config {
     registry: Option<String>,
 }
 

@@ -15,14 +15,15 @@ use deployd_plugin_sdk::{Fault, Log, export_receiver};
 use serde::Deserialize;
 use serde_json::Number;
 
-struct DockerHub;
+/// The receiver.
+pub struct DockerHub;
 
 export_receiver!(DockerHub);
 
 /// There is nothing to configure.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {}
+pub struct Config {}
 
 #[derive(Deserialize)]
 struct Body {

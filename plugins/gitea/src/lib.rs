@@ -17,14 +17,15 @@ use deployd_plugin_sdk::receiver::{Artifact, Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver};
 use serde::Deserialize;
 
-struct Gitea;
+/// The receiver.
+pub struct Gitea;
 
 export_receiver!(Gitea);
 
 /// What is told of, and where it is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Config {
+pub struct Config {
     registry: Option<String>,
     untagged: bool,
 }

@@ -29,14 +29,15 @@ use deployd_plugin_sdk::receiver::{Artifact, Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver};
 use serde::Deserialize;
 
-struct Gitlab;
+/// The receiver.
+pub struct Gitlab;
 
 export_receiver!(Gitlab);
 
 /// What pipelines build.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
+pub struct Config {
     images: Vec<Image>,
     projects: Option<Vec<String>>,
     refs: Option<Vec<String>>,

@@ -16,14 +16,15 @@ use deployd_plugin_sdk::{Fault, Log, export_receiver};
 use serde::Deserialize;
 use serde_json::Number;
 
-struct Harbor;
+/// The receiver.
+pub struct Harbor;
 
 export_receiver!(Harbor);
 
 /// What is told of.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Config {
+pub struct Config {
     untagged: bool,
 }
 

@@ -81,7 +81,11 @@ pub fn artifacts(told: Vec<Received>) -> Vec<Artifact> {
     told.into_iter().filter_map(artifact).collect()
 }
 
-fn is_sound(told: &Received) -> Result<(), String> {
+/// Holds what was told to that.
+///
+/// # Errors
+/// What is told, and why it is no image as others write them.
+pub fn is_sound(told: &Received) -> Result<(), String> {
     let Received::Artifact(image) = told else { return Ok(()) };
     let is = |text: &Option<String>, check: fn(&str, &str) -> Result<String, Fault>| match text {
         Some(text) => check("/", text).map(drop),

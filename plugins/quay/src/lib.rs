@@ -14,14 +14,15 @@ use deployd_plugin_sdk::receiver::{Artifact, Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver};
 use serde::Deserialize;
 
-struct Quay;
+/// The receiver.
+pub struct Quay;
 
 export_receiver!(Quay);
 
 /// There is nothing to configure.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {}
+pub struct Config {}
 
 #[derive(Deserialize)]
 struct Body {

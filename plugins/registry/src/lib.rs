@@ -22,14 +22,15 @@ use deployd_plugin_sdk::{Fault, Log, export_receiver, fit};
 use serde::Deserialize;
 use serde_json::Value;
 
-struct Registry;
+/// The receiver.
+pub struct Registry;
 
 export_receiver!(Registry);
 
 /// What is told of, and where it is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Config {
+pub struct Config {
     registry: Option<String>,
     untagged: bool,
 }

@@ -16,7 +16,7 @@ use std::thread;
 const CARGO_FUZZ: &str = "0.13.2";
 
 /// All targets, as `tests/fuzz/Cargo.toml` has them.
-pub(crate) const TARGETS: [&str; 9] = [
+pub(crate) const TARGETS: [&str; 10] = [
     "documents",
     "placeholders",
     "journal",
@@ -26,6 +26,7 @@ pub(crate) const TARGETS: [&str; 9] = [
     "dns-answers",
     "s3-answers",
     "archives",
+    "deliveries",
 ];
 
 /// Lines of a fuzzer that has found something that are told: the end has the
