@@ -109,6 +109,22 @@ impl Daemon {
         Ok(Self { child, address, client: Client::new(options)?, token, http, took })
     }
 
+    /// The address of one of its pages.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What it answers there, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it refuses, or does not answer.
+    pub async fn get(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        let asked = self.http.get(self.url(path)).bearer_auth(&self.token);
+        let answer = asked.send().await?.error_for_status()?;
+        serde_json::from_str(&answer.text().await?).with_context(|| path.to_owned())
+    }
+
     /// What it has done since its start.
     pub async fn usage(&self) -> anyhow::Result<Usage> {
         let url = format!("http://{}/metrics", self.address);

@@ -159,6 +159,37 @@ pub async fn apply_more(
     send(client, &all).await
 }
 
+/// Applies applications that a forge tells of, and its hook: what it tells goes to their
+/// environment by itself.
+pub async fn apply_told(
+    client: &Client,
+    hook: &str,
+    applications: &[String],
+) -> anyhow::Result<()> {
+    let verify = json!({"scheme": "github", "secrets": [hook]});
+    let mut all = vec![
+        plugin("github", "receiver", json!({})),
+        document("Hook", hook, json!({"receiver": {"plugin": "github"}, "verify": verify})),
+    ];
+    for application in applications {
+        let name = format!("{application}-web");
+        let mut web = workload(0);
+        if let Some(metadata) = web.get_mut("metadata") {
+            *metadata = json!({"name": name});
+        }
+        if let Some(image) = web.pointer_mut("/containers/main/image") {
+            *image = json!(".");
+        }
+        let repository = format!("registry.test/{application}");
+        let spec = json!({
+            "workloads": [name], "artifacts": [{"repository": repository, "workload": name}],
+            "flow": [{"environment": "e0", "automatic": {}}],
+        });
+        all.extend([web, document("Application", application, spec), environment(application, 0)]);
+    }
+    send(client, &all).await
+}
+
 fn environment(application: &str, n: usize) -> Value {
     let spec = json!({"application": application, "type": "bench"});
     document("Environment", &format!("e{n}"), spec)

@@ -12,6 +12,7 @@ mod blocks;
 mod deploy;
 mod go_peer;
 mod history;
+mod hooks;
 mod hostile;
 mod intake;
 mod plugin_call;
@@ -43,6 +44,8 @@ pub(crate) enum Name {
     /// Questions about the past of a store with a long history, beside PostgreSQL
     /// and SQLite.
     History,
+    /// 10,000 deliveries of a forge for 1,000 applications, beside announcing the same.
+    Hooks,
     /// Whole deployments: many at once, one more in a long history, starts,
     /// memory.
     Deploy,
@@ -63,7 +66,8 @@ pub(crate) struct Amount {
     /// Deployments in the longer history, for `deploy`.
     #[arg(long, default_value_t = 20_000)]
     history: usize,
-    /// Applications with a history in four environments each, for `history`.
+    /// Applications with a history in four environments each, for `history`; that a forge
+    /// tells of, for `hooks`.
     #[arg(long, default_value_t = 1_000)]
     applications: usize,
     /// Versions that each of them had, for `history`: 250 make a million
@@ -108,6 +112,7 @@ pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<(
         Name::Render => render::bench(root, blocks)?,
         Name::Provision => provision::bench(root, blocks)?,
         Name::History => history::bench(root, blocks, applications, versions, keep.as_deref())?,
+        Name::Hooks => return hooks::bench(root, applications),
         Name::Hostile => hostile::bench(root, blocks)?,
         Name::Rollout => return rollout::bench(root, rollouts, weeks),
         Name::Intake => return intake::bench(root, blocks),

@@ -52,6 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("chacha20poly1305", &["deployd-vault"]),
     ("tokio-rustls", &["deployd-egress"]),
     ("ring", &["deployd-runtime"]),
+    ("sigstore-verify", &["deployd-runtime"]),
     ("rustls-native-certs", &["deployd-egress"]),
     ("clap", &["deployd-cli", "xtask"]),
     ("jsonschema", &["deployd-config", "deployd-host"]),

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod archives;
+mod attestations;
 mod browser;
 mod callbacks;
 mod client;
