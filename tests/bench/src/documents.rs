@@ -167,10 +167,12 @@ pub async fn apply_told(
     applications: &[String],
 ) -> anyhow::Result<()> {
     let verify = json!({"scheme": "github", "secrets": [hook]});
-    let mut all = vec![
+    let forge = [
         plugin("github", "receiver", json!({})),
         document("Hook", hook, json!({"receiver": {"plugin": "github"}, "verify": verify})),
     ];
+    send(client, &forge).await?;
+    let mut all = Vec::new();
     for application in applications {
         let name = format!("{application}-web");
         let mut web = workload(0);
@@ -187,7 +189,11 @@ pub async fn apply_told(
         });
         all.extend([web, document("Application", application, spec), environment(application, 0)]);
     }
-    send(client, &all).await
+    // An application and its workload come together.
+    for some in all.chunks(AT_ONCE / 3 * 3) {
+        send(client, some).await?;
+    }
+    Ok(())
 }
 
 fn environment(application: &str, n: usize) -> Value {
