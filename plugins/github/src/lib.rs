@@ -50,17 +50,9 @@ export_receiver!(Github);
 pub struct Config {
     untagged: bool,
     default_branch_only: bool,
-    images: Vec<Image>,
+    images: Vec<image_events::ConfiguredImage>,
     workflows: Option<Vec<String>>,
     refs: Option<Vec<String>>,
-}
-
-/// What a workflow builds.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Image {
-    repository: String,
-    tag: String,
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,10 @@
 //! Workflow runs and check suites as GitHub's webhooks have them: what has succeeded has
 //! built the images that the configuration names.
 
-use crate::{Image, missing};
+use crate::missing;
 use deployd_plugin_sdk::Fault;
 use deployd_plugin_sdk::receiver::{Artifact, Received};
+use image_events::{Build, ConfiguredImage};
 use serde::Deserialize;
 
 /// Characters of a short commit, as `docker/metadata-action` has it.
@@ -61,7 +62,7 @@ struct Repository {
 
 /// What is wanted of them.
 pub(crate) struct Wanted<'a> {
-    pub(crate) images: &'a [Image],
+    pub(crate) images: &'a [ConfiguredImage],
     /// Names of workflows, and of apps that check.
     pub(crate) workflows: Option<&'a [String]>,
     pub(crate) refs: Option<&'a [String]>,
@@ -91,9 +92,26 @@ pub(crate) fn images(
         return Ok(Err(format!("{name} of {git_ref:?}: not configured")));
     }
     let source = source(&at, &run, git_ref)?;
-    let images = wanted.images.iter().enumerate();
-    let built = |(index, image)| built(index, image, &run, &body.repository, &at, &source);
-    Ok(Ok(images.map(built).collect::<Result<_, _>>()?))
+    let branch = run.head_branch.as_deref().unwrap_or_default();
+    let slug = image_events::ref_slug(branch);
+    let number = run.run_number.map(|number| number.to_string());
+    let mut of_tag = vec![
+        ("commit", run.head_sha.as_str()),
+        ("short-commit", run.head_sha.get(..SHORT_COMMIT_CHARS).unwrap_or_default()),
+        ("ref", branch),
+        ("ref-slug", &slug),
+    ];
+    of_tag.extend(number.as_deref().map(|number| ("run-number", number)));
+    // Names of owners can have capitals; their images are found without.
+    let here = body.repository.full_name.to_lowercase();
+    let build = Build {
+        of_repository: &[("repository", &here)],
+        of_tag: &of_tag,
+        ref_at: &format!("{at}/head_branch"),
+        source: &source,
+    };
+    let images = build.images(wanted.images)?;
+    Ok(Ok(images.into_iter().map(Received::Artifact).collect()))
 }
 
 /// The ref of a run. What a fork has built is the pull request's, whatever its branch is
@@ -132,39 +150,4 @@ fn source(at: &str, run: &Run, git_ref: Option<String>) -> Result<Artifact, Faul
         sequence: created.transpose()?.flatten(),
         ..Artifact::default()
     })
-}
-
-/// One of the images that the configuration names.
-fn built(
-    index: usize,
-    image: &Image,
-    run: &Run,
-    here: &Repository,
-    at: &str,
-    source: &Artifact,
-) -> Result<Received, Fault> {
-    let branch = run.head_branch.as_deref().unwrap_or_default();
-    let slug = image_events::ref_slug(branch);
-    let number = run.run_number.map(|number| number.to_string());
-    let mut values = vec![
-        ("commit", run.head_sha.as_str()),
-        ("short-commit", run.head_sha.get(..SHORT_COMMIT_CHARS).unwrap_or_default()),
-        ("ref", branch),
-        ("ref-slug", &slug),
-    ];
-    values.extend(number.as_deref().map(|number| ("run-number", number)));
-    // Names of owners can have capitals; their images are found without.
-    let here = here.full_name.to_lowercase();
-
-    let place = format!("/config/images/{index}/repository");
-    let repository = image_events::expand(&place, &image.repository, &[("repository", &here)])?;
-    let repository = image_events::repository(&place, &repository)?;
-    let place = format!("/config/images/{index}/tag");
-    let tag = image_events::expand(&place, &image.tag, &values)?;
-    // What is configured was right for other refs: `${ref}` of a branch with a slash
-    // is no tag.
-    let of_branch = format!("{at}/head_branch");
-    let place = if image.tag.contains("${ref}") { &of_branch } else { &place };
-    let tag = image_events::tag(place, &tag)?;
-    Ok(Received::Artifact(Artifact { repository, tag: Some(tag), ..source.clone() }))
 }

@@ -27,6 +27,7 @@ mod tests;
 
 use deployd_plugin_sdk::receiver::{Artifact, Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver};
+use image_events::{Build, ConfiguredImage};
 use serde::Deserialize;
 
 /// The receiver.
@@ -38,16 +39,9 @@ export_receiver!(Gitlab);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    images: Vec<Image>,
+    images: Vec<ConfiguredImage>,
     projects: Option<Vec<String>>,
     refs: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Image {
-    repository: String,
-    tag: String,
 }
 
 #[derive(Deserialize)]
@@ -123,8 +117,26 @@ impl Receiver for Gitlab {
             return Ok(Vec::new());
         }
         let source = source(&body, git_ref)?;
-        let images = config.images.iter().enumerate();
-        images.map(|(index, image)| built(index, image, &body, &source)).collect()
+        let slug = image_events::ref_slug(&pipeline.name);
+        let id = pipeline.id.to_string();
+        let iid = pipeline.iid.map(|iid| iid.to_string());
+        let mut of_tag = vec![
+            ("commit", pipeline.sha.as_str()),
+            ("short-commit", pipeline.sha.get(..SHORT_COMMIT_CHARS).unwrap_or_default()),
+            ("ref", &pipeline.name),
+            ("ref-slug", &slug),
+            ("pipeline", &id),
+        ];
+        of_tag.extend(iid.as_deref().map(|iid| ("pipeline-iid", iid)));
+        let build = Build {
+            // As registries have it: GitLab's own, too, is in lower case.
+            of_repository: &[("project", &project.to_lowercase())],
+            of_tag: &of_tag,
+            ref_at: "/body/object_attributes/ref",
+            source: &source,
+        };
+        let images = build.images(&config.images)?;
+        Ok(images.into_iter().map(Received::Artifact).collect())
     }
 }
 
@@ -163,33 +175,4 @@ fn source(body: &Body, git_ref: Option<String>) -> Result<Artifact, Fault> {
         sequence: pipeline.iid,
         ..Artifact::default()
     })
-}
-
-/// One of the images that the configuration names.
-fn built(index: usize, image: &Image, body: &Body, source: &Artifact) -> Result<Received, Fault> {
-    let pipeline = &body.object_attributes;
-    let slug = image_events::ref_slug(&pipeline.name);
-    let id = pipeline.id.to_string();
-    let iid = pipeline.iid.map(|iid| iid.to_string());
-    let mut values = vec![
-        ("commit", pipeline.sha.as_str()),
-        ("short-commit", pipeline.sha.get(..SHORT_COMMIT_CHARS).unwrap_or_default()),
-        ("ref", &pipeline.name),
-        ("ref-slug", &slug),
-        ("pipeline", &id),
-    ];
-    values.extend(iid.as_deref().map(|iid| ("pipeline-iid", iid)));
-    // As registries have it: GitLab's own, too, is in lower case.
-    let project = body.project.path_with_namespace.to_lowercase();
-
-    let at = format!("/config/images/{index}/repository");
-    let repository = image_events::expand(&at, &image.repository, &[("project", &project)])?;
-    let repository = image_events::repository(&at, &repository)?;
-    let at = format!("/config/images/{index}/tag");
-    let tag = image_events::expand(&at, &image.tag, &values)?;
-    // What is configured was right for other refs: `${ref}` of a branch with a slash
-    // is no tag.
-    let at = if image.tag.contains("${ref}") { "/body/object_attributes/ref" } else { &at };
-    let tag = image_events::tag(at, &tag)?;
-    Ok(Received::Artifact(Artifact { repository, tag: Some(tag), ..source.clone() }))
 }

@@ -6,6 +6,7 @@
 //! becomes one of an [`Artifact`](deployd_plugin_sdk::receiver::Artifact). `at` is
 //! always the JSON pointer of the place that the text is from, for the fault.
 
+mod configured;
 mod delivery;
 mod image;
 mod placeholders;
@@ -13,6 +14,7 @@ mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use configured::{Build, ConfiguredImage};
 pub use delivery::{body, header, wanted};
 pub use image::{digest, is_of_another_image, registry, repository, tag, without_version};
 pub use placeholders::expand;
