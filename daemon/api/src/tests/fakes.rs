@@ -346,11 +346,8 @@ impl Attestations for Outside {
         })
     }
 
-    fn signer(&self, document: &[u8], _: Digest, by: &SignedBy) -> Result<String, String> {
-        let document: Value = serde_json::from_slice(document).map_err(|e| e.to_string())?;
-        let signer = document["signer"].as_str().unwrap_or_default().to_owned();
-        let counts = by.keys.contains(&signer);
-        if counts { Ok(signer) } else { Err(format!("{signer} does not count")) }
+    fn signer(&self, _: &[u8], _: Digest, _: &SignedBy) -> Result<String, String> {
+        Err("nobody signs here".to_owned())
     }
 }
 

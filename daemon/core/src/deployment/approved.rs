@@ -136,7 +136,9 @@ impl Deployment {
         let waits = !self.gates.is_empty() && !self.is_stopping() && self.plan.is_some();
         // What is pinned follows from no documents, and by a signal or a time alone
         // nobody has looked at the plan.
-        let asks = |condition: &GateCondition| matches!(condition, GateCondition::Approval { .. });
+        let asks = |condition: &GateCondition| {
+            matches!(condition, GateCondition::Approval { .. } | GateCondition::Attestation { .. })
+        };
         (waits && self.gates.iter().any(|gate| asks(&gate.condition)))
             .then(|| Event::PlanOutdated { deployment: self.id.clone(), configuration })
     }

@@ -11,6 +11,7 @@ use deployd_core::approval::{
     self, ApprovalDecision, ApprovalGate, ApprovalRequest, ApprovalView, BreakGlassRequest,
     Candidate, ChangedPlan, Excluded, Review, Waiting, rules, voice,
 };
+use deployd_core::attestation;
 use deployd_core::calendar::Errand;
 use deployd_core::config::{ApprovalRule, AttestationRule};
 use deployd_core::deployment::projection::{ENVIRONMENTS, EnvironmentHead, environment_key};
@@ -255,13 +256,15 @@ impl Inner {
         }))
     }
 
-    /// What is to be recorded of a deployment that waits for approvals of a plan that
-    /// was made from other documents than there are now.
+    /// What is to be recorded of a deployment that waits for others, people or
+    /// attestations, with a plan that was made from other documents than there are now.
     pub(crate) async fn outdated(
         &self,
         entry: &EnvironmentEntry,
     ) -> Result<Option<Event>, EngineError> {
-        let Some(active) = entry.state.active.as_ref().filter(|active| waits(active)) else {
+        let attests = |work: &Deployment| attestation::rules(&work.gates).next().is_some();
+        let active = entry.state.active.as_ref();
+        let Some(active) = active.filter(|active| waits(active) || attests(active)) else {
             return Ok(None);
         };
         // What repeats another deployment exactly was made from no documents.

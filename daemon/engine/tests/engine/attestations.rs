@@ -11,7 +11,8 @@ use deployd_core::views::RollbackRequest;
 use deployd_engine::EngineError;
 use serde_json::{Value, json};
 
-use crate::documents::{artifact, environment_type};
+use crate::checks::check;
+use crate::documents::{self, artifact, environment_type};
 use crate::drift::events;
 use crate::fakes::life::Life;
 use crate::world::{Stage, assert_succeeded, caller, development, keyed};
@@ -33,6 +34,11 @@ fn provenance() -> Document {
         "fields": {"/builder": "https://ci.test/*"}, "signedBy": {"keys": ["build"]},
         "expires": "2h",
     }]))
+}
+
+fn all() -> Vec<Document> {
+    let sample = documents::platform().into_iter().chain(documents::shop("shop"));
+    sample.chain([provenance()]).collect()
 }
 
 fn attests(version: &str, signer: &str, builder: &str) -> Vec<u8> {
@@ -142,6 +148,22 @@ async fn what_is_not_attested_in_time_is_over_and_going_back_waits_for_nothing()
     assert_eq!(record.fault.unwrap().code, "attestation-missing");
     let back = stage.engine.rollback(&caller(), &development(), RollbackRequest::default()).await;
     assert_succeeded(&stage.end_of(&back.unwrap().id).await);
+    stage.engine.stop().await;
+    check(&stage.world, &all()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_signature_counts_can_be_mended_while_it_is_waited_for() {
+    let stage = Stage::asking(vec![provenance()]).await;
+    let waiting = stage.attested_by_nobody("1").await;
+    stage.attach("1", attests("1", "another", "https://ci.test/1")).await;
+    assert!(stage.problems(&waiting.id).await.contains("another does not count"));
+    let rule = json!([{"name": "provenance", "type": PROVENANCE, "images": ["*/frontend"],
+        "signedBy": {"keys": ["another"]}}]);
+    stage.apply(vec![asking(rule)]).await;
+    assert_succeeded(&stage.end_of(&waiting.id).await);
+    stage.engine.stop().await;
+    check(&stage.world, &all()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,11 +48,17 @@ impl Agreement {
         self.broken.insert(text(&body["plan"]));
     }
 
-    /// A gate opens: only when enough people have agreed to that very plan.
-    pub(super) fn passed(&mut self, gate: &str) -> Result<(), String> {
+    /// A gate opens: only when enough people have agreed to that very plan, or with what
+    /// was attested.
+    pub(super) fn passed(&mut self, body: &Value) -> Result<(), String> {
+        let gate = body["gate"].as_str().unwrap_or_default();
         let Some(needed) = self.gates.remove(gate) else {
             return Err(format!("{gate} opens, and was not shut"));
         };
+        let attested = body["evidence"].as_array().map_or(0, Vec::len);
+        if gate.starts_with("attestation:") && attested == 0 {
+            return Err(format!("I12: {gate} opens, and nothing was attested"));
+        }
         let agreed = self.agreed.iter().filter(|(plan, of, _)| *plan == self.plan && of == gate);
         let agreed = agreed.count() as u64;
         if agreed >= needed || self.broken.contains(&self.plan) {

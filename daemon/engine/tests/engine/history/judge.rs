@@ -210,13 +210,13 @@ impl Judge {
                 return Ok(());
             }
             "deployment-planned" => active.planned(body)?,
-            "gate-passed" => active.agreement.passed(text("gate"))?,
+            "gate-passed" => active.agreement.passed(body)?,
             "plan-outdated" => active.planned_again()?,
             "approval-requested" => {}
             "approval-given" => active.agreement.given(actor, body),
             "approval-withdrawn" => active.agreement.withdrawn(actor),
             "glass-broken" => active.agreement.broken(body),
-            "approval-refused" | "approval-expired" => active.cancel()?,
+            "approval-refused" | "approval-expired" | "attestation-expired" => active.cancel()?,
             "step-started" => {
                 let owner = (name.to_owned(), id, step.to_owned());
                 let known = self.keys.entry(text("key").to_owned()).or_insert(owner.clone());
