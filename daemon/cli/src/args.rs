@@ -57,7 +57,7 @@ pub use drafts::{
     DraftCommand, DraftCreateArgs, DraftDeployArgs, DraftEditArgs, DraftIdArgs, DraftListArgs,
 };
 pub use drift::DriftArgs;
-pub use flow::{FlowCommand, FlowShowArgs, PromoteArgs, WhyArgs};
+pub use flow::{FlowCommand, FlowReleaseArgs, FlowShowArgs, PromoteArgs, WhyArgs};
 pub use global::{Format, Globals, SecretText};
 pub use hooks::{HookCommand, HookListArgs, HookTestArgs};
 pub use inventory::{

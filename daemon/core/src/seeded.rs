@@ -71,6 +71,9 @@ seeded_bugs! {
     /// Who goes back waits until people have agreed to something else.
     RollbackBehindPeople: "I4", "deployd-core",
         "deployment::tests::yielding::i4_who_goes_back_comes_before_what_waits_for_people";
+    /// What comes by itself begins although a person went back.
+    HoldForgotten: "I4", "deployd-core",
+        "deployment::tests::hold::i4_what_comes_by_itself_waits_after_a_person_went_back";
     /// A deployment can begin while another is active.
     TwoActive: "I4", "deployd-core",
         "deployment::tests::course::i4_one_active_deployment_and_automatic_ones_supersede_each_other";

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deployd_core::audit::marks;
 use deployd_core::calendar::{Calendar, Calendars};
 use deployd_core::config::{
-    ApplicationSpec, Document, DocumentKey, DocumentKind, EnvironmentSpec, EnvironmentTypeSpec,
-    GroupSpec, HookSpec, PolicySpec, ResourceDefinitionSpec, SubscriptionSpec,
+    ApplicationSpec, Batching, Document, DocumentKey, DocumentKind, EnvironmentSpec,
+    EnvironmentTypeSpec, GroupSpec, HookSpec, PolicySpec, ResourceDefinitionSpec, SubscriptionSpec,
 };
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
@@ -347,6 +347,14 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// What becomes of what waits in an environment when something newer comes there by
+    /// itself.
+    pub(crate) fn batching(&self, id: &EnvironmentId) -> Batching {
+        let flow = self.applications.get(&id.application).map(|spec| &spec.flow);
+        let stage = flow.and_then(|flow| flow.iter().find(|it| it.environment == id.environment));
+        stage.map(|stage| stage.batching).unwrap_or_default()
+    }
+
     /// Adds documents, over those of the same name.
     pub(crate) fn add(&mut self, documents: impl Iterator<Item = Document>) {
         for document in documents {

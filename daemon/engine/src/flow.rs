@@ -9,10 +9,10 @@ use std::time::Duration;
 use deployd_core::calendar::Errand;
 use deployd_core::config::{ApplicationSpec, Promotion, Stage};
 use deployd_core::deployment::projection::BY_ENVIRONMENT;
-use deployd_core::deployment::{DeploymentRecord, Mode, Origin, Request, Schedule};
+use deployd_core::deployment::{DeploymentRecord, Event, Hold, Mode, Origin, Request, Schedule};
 use deployd_core::flow::{
-    FlowStage, FlowView, Newest, Runs, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, StageFacts, WhyView,
-    candidate, promoted, standing, unverified, wakes, why,
+    FlowStage, FlowView, Newest, ReleaseRequest, Runs, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN,
+    StageFacts, WhyView, candidate, promoted, standing, unverified, wakes, why,
 };
 use deployd_core::ports::Order;
 use deployd_core::set::DeploymentSet;
@@ -20,6 +20,7 @@ use deployd_core::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 use futures::FutureExt;
 
 use crate::configuration::Configuration;
+use crate::journal::until_no_conflict;
 use crate::records::{below, content, decode, head_of_deployment, object};
 use crate::{Caller, Engine, EngineError, Inner};
 
@@ -121,6 +122,39 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Has automation go on in an environment in which somebody went back. Gives what
+    /// was held.
+    pub async fn release(
+        &self,
+        caller: &Caller,
+        id: &EnvironmentId,
+        request: ReleaseRequest,
+    ) -> Result<Hold, EngineError> {
+        let inner = &self.inner;
+        if let Some(answer) = inner.replayed(caller).await? {
+            return Ok(answer);
+        }
+        let hold = until_no_conflict(|| async {
+            let entry = inner.environment(id).await?;
+            let hold = entry.state.hold.clone().ok_or_else(|| EngineError::Conflict {
+                message: format!("nothing is held in {id}: nobody went back there last"),
+            })?;
+            let event = Event::HoldReleased {
+                deployment: hold.deployment.clone(),
+                reason: request.reason.clone(),
+            };
+            let mut appended = inner.prepare(id, &entry, caller, &[event]).await?;
+            let batch = std::mem::take(&mut appended.batch);
+            inner.commit(caller, hold, batch, &[appended]).await
+        })
+        .await?;
+        inner.workers.wake(inner, id);
+        inner.flow.ring();
+        Ok(hold)
+    }
+}
+
 fn of<'c>(
     configuration: &'c Configuration,
     application: &Name,
@@ -142,7 +176,9 @@ impl Inner {
             let id = place(application, &stage.environment);
             let mut own =
                 StageFacts { newest: self.newest_of(&id).await?, ..StageFacts::default() };
-            if let Some(deployed) = &self.environment(&id).await?.state.deployed {
+            let entry = self.environment(&id).await?;
+            own.hold.clone_from(&entry.state.hold);
+            if let Some(deployed) = &entry.state.deployed {
                 let record = head_of_deployment(store, &deployed.deployment).await?;
                 let set: DeploymentSet = content(store, "set", deployed.set).await?;
                 let images = set.images().into_iter();
@@ -215,7 +251,7 @@ impl Inner {
         let of = place(application, &before.environment);
         let wanted = Request {
             set,
-            mode: Mode::Automatic,
+            mode: stage.batching.mode(),
             origin: Origin::Promotion { from: of.clone(), deployment: from.clone() },
             comment: None,
             expected_plan: None,

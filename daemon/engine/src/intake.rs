@@ -6,7 +6,7 @@ use deployd_core::announcement::Announcement;
 use deployd_core::artifact::{
     ARTIFACTS_MAX, Artifact, Images, Routed, destinations, images, route,
 };
-use deployd_core::deployment::{Mode, Origin, Request, Schedule, queue};
+use deployd_core::deployment::{Origin, Request, Schedule, queue};
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Object, Order};
 use deployd_core::set::DeploymentSet;
@@ -257,7 +257,7 @@ impl Inner {
         let content: Object = object(&*set)?;
         let request = Request {
             set: content.digest,
-            mode: Mode::Automatic,
+            mode: configuration.batching(id).mode(),
             origin: Origin::Artifact {
                 image: artifact.image(),
                 git_ref: artifact.git_ref.clone(),

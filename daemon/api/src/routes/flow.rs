@@ -2,7 +2,8 @@
 
 use deployd_core::Name;
 use deployd_core::access::Action;
-use deployd_core::flow::{FlowView, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, WhyView};
+use deployd_core::deployment::Hold;
+use deployd_core::flow::{FlowView, ReleaseRequest, SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, WhyView};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,8 +11,9 @@ use super::environments::Place;
 use crate::access::Access::Needs;
 use crate::answer::Found;
 use crate::api::Api;
-use crate::asked::Asked;
-use crate::operation::{Operation, Operations, Verb::Get};
+use crate::asked::{Asked, Nothing};
+use crate::body::Json;
+use crate::operation::{Operation, Operations, Verb::Get, Verb::Post};
 use crate::problem::Problem;
 use crate::target::Target;
 
@@ -32,8 +34,24 @@ const WHY: Operation = Operation::new(
 )
 .looks_up();
 
+const RELEASE: Operation = Operation::new(
+    Post,
+    "/v1/environments/{application}/{environment}/release",
+    Needs(Action::Deploy, Target::Environment),
+    "releaseEnvironment",
+    "Has what comes by itself go on where somebody went back; gives what was held",
+);
+
 pub(super) fn operations(operations: Operations) -> Operations {
-    operations.add(FLOW, flow).add(WHY, why)
+    operations.add(FLOW, flow).add(WHY, why).add(RELEASE, release)
+}
+
+async fn release(
+    api: Api,
+    asked: Asked<Place, Nothing, Json<ReleaseRequest>>,
+) -> Result<Found<Hold>, Box<Problem>> {
+    let Json(request) = asked.body;
+    Ok(Found(api.engine().release(&asked.caller, &asked.path.into(), request).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]

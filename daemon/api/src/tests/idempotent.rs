@@ -148,17 +148,15 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             }
         }
         "rollback" => {
-            let first = stage.deployed().await;
-            let patched = json!({"workloads": {"update": {"frontend": [
-                {"op": "add", "path": "/containers/web/image", "value": "r/f:2"},
-            ]}}});
-            let request = json!({"environment": "shop/development", "delta": patched});
-            let made = stage.post("/v1/deployments").json(&request).send().await.ok().json();
-            let made = format!("/v1/deployments/{}", made["id"].as_str().unwrap());
-            while !stage.get(&made).send().await.text.contains("\"outcome\"") {}
+            let first = stage.deployed_twice().await;
             let path = "/v1/environments/shop/development/rollback";
             Write::json(path, &json!({"comment": "a"}), &json!({"to": first}))
                 .leaves(202, "deployment-queued")
+        }
+        "releaseEnvironment" => {
+            stage.went_back().await;
+            let path = "/v1/environments/shop/development/release";
+            Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(200, "hold-released")
         }
         "rehearse" => {
             stage.deployed().await;

@@ -206,6 +206,31 @@ impl Stage {
         id
     }
 
+    /// Deploys the shop twice, and waits for the end. Gives the first.
+    pub(super) async fn deployed_twice(&self) -> String {
+        let first = self.deployed().await;
+        let patched = json!({"workloads": {"update": {"frontend": [
+            {"op": "add", "path": "/containers/web/image", "value": "r/f:2"},
+        ]}}});
+        let request = json!({"environment": "shop/development", "delta": patched});
+        let made = self.post("/v1/deployments").json(&request).send().await.ok().json();
+        self.ended(&made).await;
+        first
+    }
+
+    /// Deploys the shop twice, goes back, and waits for the end.
+    pub(super) async fn went_back(&self) {
+        self.deployed_twice().await;
+        let path = "/v1/environments/shop/development/rollback";
+        let made = self.post(path).json(&json!({})).send().await.is(202, "").json();
+        self.ended(&made).await;
+    }
+
+    async fn ended(&self, made: &Value) {
+        let made = format!("/v1/deployments/{}", made["id"].as_str().unwrap());
+        while !self.get(&made).send().await.text.contains("\"outcome\"") {}
+    }
+
     /// A delivery to a hook whose secret is `s3cret`; its receiver takes lists.
     pub(super) async fn hooked(&self) -> String {
         self.apply(&[("hook.yaml", HOOK)]).await.is(200, "");

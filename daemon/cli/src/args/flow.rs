@@ -10,6 +10,26 @@ use super::Watching;
 pub enum FlowCommand {
     /// Show the stages of an application, what runs in each, and what comes next
     Show(FlowShowArgs),
+    /// Have what comes by itself go on where somebody went back
+    Release(FlowReleaseArgs),
+}
+
+/// Have automation go on.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+After `deployd rollback`, what comes to an environment by itself waits until somebody deploys
+something else there, or says by this that it may go on: what has waited begins, and what is verified
+in the stages before is promoted again.
+
+Examples:
+  deployd flow release shop/production -m 'the database is back'")]
+pub struct FlowReleaseArgs {
+    /// The environment, as application/environment
+    #[arg(value_name = "APP/ENV")]
+    pub environment: EnvironmentId,
+    /// Why, for people
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// Show a flow.

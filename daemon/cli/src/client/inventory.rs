@@ -1,7 +1,8 @@
 //! What can be asked of a daemon about what is where, and was.
 
+use deployd_core::deployment::Hold;
 use deployd_core::environment_report::EnvironmentReport;
-use deployd_core::flow::{FlowView, WhyView};
+use deployd_core::flow::{FlowView, ReleaseRequest, WhyView};
 use deployd_core::image::ImageQuery;
 use deployd_core::inventory::{
     EnvironmentThen, InventoryFilter, InventoryPage, Passage, When, Whereabouts,
@@ -63,6 +64,17 @@ impl Client {
             .query("image", Some(image))
             .query("before", Some(before));
         self.ask(asked).await
+    }
+
+    /// Has automation go on where somebody went back.
+    pub async fn release(
+        &self,
+        id: &EnvironmentId,
+        request: &ReleaseRequest,
+    ) -> Result<Hold, CliError> {
+        let (application, environment) = (id.application.as_str(), id.environment.as_str());
+        let path = ["v1", "environments", application, environment, "release"];
+        self.ask(self.post(&path)?.json(request)?).await
     }
 
     /// How the flow of an application stands.

@@ -1,15 +1,15 @@
 //! How versions move through the environments of an application.
 
 use deployd_core::config::Promotion;
-use deployd_core::deployment::Skip;
-use deployd_core::flow::{FlowStage, StageStanding};
+use deployd_core::deployment::{Hold, Skip};
+use deployd_core::flow::{FlowStage, ReleaseRequest, StageStanding, WENT_BACK};
 use deployd_core::steering::Steering;
 use deployd_core::subject::Subject;
 use deployd_core::views::DeployRequest;
 use deployd_core::{EnvironmentId, Name};
 
 use super::{Context, deploy, deployments, plan_text};
-use crate::args::{FlowCommand, FlowShowArgs, PromoteArgs, Steered, WhyArgs};
+use crate::args::{FlowCommand, FlowReleaseArgs, FlowShowArgs, PromoteArgs, Steered, WhyArgs};
 use crate::error::CliError;
 use crate::exit;
 use crate::output::{Output, Tone, ago, clean, short};
@@ -17,7 +17,24 @@ use crate::output::{Output, Tone, ago, clean, short};
 pub(super) async fn flow(context: &mut Context<'_>, command: FlowCommand) -> Result<u8, CliError> {
     match command {
         FlowCommand::Show(args) => show(context, args).await,
+        FlowCommand::Release(args) => release(context, args).await,
     }
+}
+
+async fn release(context: &mut Context<'_>, args: FlowReleaseArgs) -> Result<u8, CliError> {
+    let request = ReleaseRequest { reason: args.reason };
+    let hold = context.client()?.release(&args.environment, &request).await?;
+    let output = &mut *context.output;
+    if output.is_human() {
+        let Hold { by, deployment, .. } = &hold;
+        output.line(clean(&format!(
+            "What comes to {} by itself goes on; {by} went back by {deployment}",
+            args.environment
+        )))?;
+    } else {
+        output.document(&hold)?;
+    }
+    Ok(exit::OK)
 }
 
 async fn show(context: &mut Context<'_>, args: FlowShowArgs) -> Result<u8, CliError> {
@@ -45,6 +62,7 @@ fn stage_lines(output: &mut Output, application: &Name, stage: &FlowStage) -> Re
         Promotion::Automatic => "by itself",
         Promotion::Manual => "by a person",
     };
+    let each = if stage.batching.is_newest() { "" } else { ", each in its turn" };
     let way = match (&stage.takes, stage.after.is_empty()) {
         (Some(takes), _) => format!("takes {takes}"),
         (None, true) => "by a person".to_owned(),
@@ -60,7 +78,7 @@ fn stage_lines(output: &mut Output, application: &Name, stage: &FlowStage) -> Re
         _ => paint.tone(Tone::Dim, "○"),
     };
     let name = paint.tone(Tone::Strong, format!("{application}/{}", stage.environment));
-    output.line(format!("{mark} {name}  {}", clean(&way)))?;
+    output.line(format!("{mark} {name}  {}{each}", clean(&way)))?;
     match (&stage.deployment, stage.since) {
         (Some(deployment), Some(since)) => {
             output.line(format!("│   since {} by {deployment}", ago(since, output.now)))?;
@@ -83,7 +101,14 @@ fn stage_lines(output: &mut Output, application: &Name, stage: &FlowStage) -> Re
         StageStanding::Ready => output.line("│   about to get what is before it")?,
         StageStanding::First | StageStanding::Held => {}
     }
-    for held in &stage.held {
+    if let Some(Hold { by, deployment, at }) = &stage.hold {
+        let (since, place) = (ago(*at, output.now), format!("{application}/{}", stage.environment));
+        let text = format!(
+            "│   held: {by} went back {since} by {deployment}; `deployd flow release {place}` has it go on"
+        );
+        output.line(paint.tone(Tone::Warn, clean(&text)))?;
+    }
+    for held in stage.held.iter().filter(|held| held.reason != WENT_BACK) {
         output.line(paint.tone(Tone::Warn, clean(&format!("│   waits: {}", held.message))))?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, Name, Timestamp};
+use crate::{Actor, DeploymentId, Name, Timestamp};
 
 use super::spans::Span;
 
@@ -57,6 +57,13 @@ pub enum Reason {
         /// What is wrong with it.
         message: String,
     },
+    /// It comes by itself, and somebody went back.
+    WentBack {
+        /// Who.
+        by: Actor,
+        /// By which deployment.
+        deployment: DeploymentId,
+    },
     /// It was asked for at a time.
     Scheduled {
         /// The time.
@@ -89,6 +96,10 @@ impl fmt::Display for Reason {
             Self::Unreadable { calendar, message } => {
                 write!(f, "calendar {calendar} can't be read, apply it again: {message}")
             }
+            Self::WentBack { by, deployment } => write!(
+                f,
+                "{by} went back by {deployment}, and what comes by itself waits until `deployd flow release` has it go on"
+            ),
             Self::Scheduled { at } => write!(f, "it is to begin at {at}"),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Every, glob_matches};
 use crate::Name;
+use crate::deployment::Mode;
 use crate::score::Resource;
 
 /// A set of workloads that belong together, and the environments they move
@@ -58,6 +59,38 @@ pub struct Stage {
     /// Who brings here what they all run.
     #[serde(default, skip_serializing_if = "is_manual")]
     pub promotion: Promotion,
+    /// What becomes of what comes here by itself, and has not begun, when something
+    /// newer comes by itself.
+    #[serde(default, skip_serializing_if = "Batching::is_newest")]
+    pub batching: Batching,
+}
+
+/// What becomes of what waits when something newer comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Batching {
+    /// The newest takes its place.
+    #[default]
+    Newest,
+    /// Each has its turn, in the order of coming: as many as an environment's queue
+    /// takes.
+    Each,
+}
+
+impl Batching {
+    /// Whether the newest takes the place of others.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub fn is_newest(&self) -> bool {
+        *self == Self::Newest
+    }
+
+    /// How what comes by itself is asked for.
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Newest => Mode::Automatic,
+            Self::Each => Mode::Each,
+        }
+    }
 }
 
 /// A stage that another comes after.

@@ -26,7 +26,9 @@ mod subscription;
 mod time_to_live;
 
 pub use afterwards::{AfterwardsSpec, OnDegradation};
-pub use application::{ApplicationSpec, ArtifactRule, Promotion, Stage, StageBefore, StartRule};
+pub use application::{
+    ApplicationSpec, ArtifactRule, Batching, Promotion, Stage, StageBefore, StartRule,
+};
 pub use approval::{ApprovalRule, Exclusion};
 pub use attestation::{AttestationRule, SignedBy, SignerIdentity, Trust};
 pub use calendar::{CalendarFreeze, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect};

@@ -305,6 +305,14 @@ pub enum Event {
         /// How often it was tried.
         heals: u32,
     },
+    /// Somebody went back, and now a person has what comes by itself go on again.
+    HoldReleased {
+        /// The one that went back.
+        deployment: DeploymentId,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }
 
 /// A resource to provision.
@@ -421,7 +429,8 @@ impl Event {
             | Self::GlassBroken { deployment, .. }
             | Self::DeploymentEnded { deployment, .. }
             | Self::DriftChanged { deployment, .. }
-            | Self::HealingGivenUp { deployment, .. } => deployment,
+            | Self::HealingGivenUp { deployment, .. }
+            | Self::HoldReleased { deployment, .. } => deployment,
         }
     }
 
@@ -457,6 +466,7 @@ impl Event {
             Self::DeploymentEnded { .. } => "deployment-ended",
             Self::DriftChanged { .. } => "drift-changed",
             Self::HealingGivenUp { .. } => "healing-given-up",
+            Self::HoldReleased { .. } => "hold-released",
         }
     }
 }

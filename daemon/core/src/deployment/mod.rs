@@ -11,6 +11,7 @@ mod closing;
 mod drift;
 mod event;
 mod gates;
+mod hold;
 pub mod jobs;
 mod next;
 mod observed;
@@ -30,6 +31,7 @@ mod yielding;
 
 pub use action::Action;
 pub use event::{DestroyStep, Event, ResourceStep};
+pub use hold::Hold;
 pub use next::{Intent, NotQueued, QUEUE_MAX, RUNNING_MAX, interrupted, next, queue};
 pub use record::DeploymentRecord;
 pub use request::{Mode, Origin, Request, Schedule, Skip, Teardown};

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::hold::Hold;
 use super::record::{DeploymentRecord, record_of, record_queued};
 use super::state::{ActiveResource, BegunResource, Deployed, Deployment, EnvironmentState, Queued};
 use super::step::Step;
@@ -83,6 +84,9 @@ pub struct EnvironmentHead {
     /// As in [`EnvironmentState`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftState>,
+    /// As in [`EnvironmentState`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 impl EnvironmentHead {
@@ -99,6 +103,7 @@ impl EnvironmentHead {
             begun: state.begun.clone(),
             touched: state.touched,
             drift: state.drift.clone(),
+            hold: state.hold.clone(),
         }
     }
 
@@ -117,7 +122,8 @@ impl EnvironmentHead {
             (Some(_), record) => Some(record?.work?),
         };
         let queue = queue.into_iter().map(queued).collect();
-        let Self { accepted, deployed, applied, tracks, jobs, begun, touched, drift, .. } = self;
+        let Self { accepted, deployed, applied, tracks, jobs, begun, touched, drift, hold, .. } =
+            self;
         let resources = resources.into();
         Some(EnvironmentState {
             accepted,
@@ -131,6 +137,7 @@ impl EnvironmentHead {
             begun,
             touched,
             drift,
+            hold,
         })
     }
 }

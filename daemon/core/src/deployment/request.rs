@@ -12,6 +12,8 @@ use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 pub enum Mode {
     /// By the flow's rules: superseded by a newer automatic one while queued.
     Automatic,
+    /// By the flow's rules, each of them in its turn: superseded by none.
+    Each,
     /// By a person: never dropped.
     Manual,
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::action::Action;
 use super::event::DestroyStep;
+use super::hold::Hold;
 use super::request::Request;
 use super::step::{Step, StepId, StepKind, StepStatus};
 use super::steps::{Shared, Steps};
@@ -64,6 +65,9 @@ pub struct EnvironmentState {
     /// nothing, as long as there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftState>,
+    /// That somebody went back here, as long as automation leaves it at that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 impl EnvironmentState {
@@ -178,6 +182,19 @@ pub struct Deployed {
     pub manifests: Digest,
     /// Since when.
     pub at: Timestamp,
+}
+
+impl Deployed {
+    /// What a deployment has brought; none when it was never rendered.
+    pub(super) fn by(deployment: &Deployment, at: Timestamp) -> Option<Self> {
+        Some(Self {
+            deployment: deployment.id.clone(),
+            set: deployment.request.set,
+            plan: deployment.plan?,
+            manifests: deployment.result("render")?,
+            at,
+        })
+    }
 }
 
 /// A resource that is there.

@@ -8,6 +8,7 @@ use super::begun::{forget_begun, remember_begun};
 use super::closing::{push_closing, restore};
 use super::drift;
 use super::event::Event;
+use super::hold;
 use super::jobs;
 use super::observed::{failed, told};
 use super::record::{DeploymentRecord, record_of, record_queued};
@@ -52,6 +53,9 @@ pub fn transition(
     };
     if let Event::DriftChanged { .. } | Event::HealingGivenUp { .. } = event {
         return Ok((drift::drifted(state, at, event).map_err(illegal)?, None));
+    }
+    if let Event::HoldReleased { deployment, .. } = event {
+        return Ok((hold::released(state, deployment).map_err(illegal)?, None));
     }
     let id = event.deployment();
     let waiting = state.queue.iter().position(|queued| queued.id == *id);
@@ -122,6 +126,7 @@ pub fn transition(
             let mut record = record_of(environment, &deployment);
             match ended {
                 Some((outcome, fault)) => {
+                    hold::ended(&mut state, &deployment, outcome, at);
                     state.touched = Some(at);
                     record.ended = Some(at);
                     record.phase = Phase::Ended;
@@ -324,7 +329,7 @@ fn work(
             remember_begun(state, deployment);
             // Also when cleaning up has failed: what was asked for runs.
             if deployment.is_committed() {
-                state.deployed = deployed(deployment, at);
+                state.deployed = Deployed::by(deployment, at);
                 if deployment.is_teardown() && *outcome == Outcome::Succeeded {
                     state.applied.clear();
                     state.tracks.clear();
@@ -346,7 +351,8 @@ fn work(
         | Event::DeploymentSuperseded { .. }
         | Event::DeploymentStarted { .. }
         | Event::DriftChanged { .. }
-        | Event::HealingGivenUp { .. } => return Err("it has begun already".to_owned()),
+        | Event::HealingGivenUp { .. }
+        | Event::HoldReleased { .. } => return Err("it has begun already".to_owned()),
     }
     Ok(None)
 }
@@ -584,14 +590,4 @@ fn roll_back_fault(deployment: &Deployment, reason: String) -> Fault {
         Some(cause) => cause.with_reason(reason),
         None => Fault::permanent("rolled-back", reason),
     }
-}
-
-fn deployed(deployment: &Deployment, at: Timestamp) -> Option<Deployed> {
-    Some(Deployed {
-        deployment: deployment.id.clone(),
-        set: deployment.request.set,
-        plan: deployment.plan?,
-        manifests: deployment.result("render")?,
-        at,
-    })
 }

@@ -1,6 +1,7 @@
 //! Whose turn it is: by the order of the queue, by schedules, and by calendars.
 
 use super::event::Event;
+use super::hold::held;
 use super::next::Intent;
 use super::request::{Request, Schedule};
 use super::state::{Deferral, EnvironmentState, Outcome, Queued};
@@ -33,7 +34,10 @@ pub(super) fn whose_turn(
     let mut waiting: Vec<(&Queued, Option<Deferral>)> = state
         .queue
         .iter()
-        .map(|queued| (queued, deferral(&queued.request, now, outlook)))
+        .map(|queued| {
+            let held = held(state, &queued.request);
+            (queued, held.or_else(|| deferral(&queued.request, now, outlook)))
+        })
         .collect();
     if seeded(Bug::LastComeFirstServed) {
         waiting.reverse();

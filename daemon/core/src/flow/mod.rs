@@ -9,11 +9,11 @@ mod why;
 
 use std::collections::BTreeMap;
 
-use crate::config::{Every, Promotion, Stage};
-use crate::deployment::Outcome;
+use crate::config::{Batching, Every, Promotion, Stage};
+use crate::deployment::{Hold, Outcome};
 use crate::{DeploymentId, Digest, Name, Timestamp};
 
-pub use view::{FlowStage, FlowView, HeldView, StageStanding};
+pub use view::{FlowStage, FlowView, HeldView, ReleaseRequest, StageStanding, WENT_BACK};
 pub use why::{SUBJECT_CHARS_MAX, SUBJECT_CHARS_MIN, WhyView, why};
 
 /// What is known of a stage's environment.
@@ -23,6 +23,8 @@ pub struct StageFacts {
     pub runs: Option<Runs>,
     /// The newest deployment there, whatever has become of it.
     pub newest: Option<Newest>,
+    /// That somebody went back there, and automation leaves it at that.
+    pub hold: Option<Hold>,
     /// Images of the stage's candidate that are in quarantine there.
     pub quarantined: Vec<String>,
     /// Images of what runs there, by `workload/container`.
@@ -194,9 +196,10 @@ pub fn standing(stage: &Stage, facts: &BTreeMap<Name, StageFacts>, now: Timestam
         return Standing::UpToDate;
     }
     if let Some(newest) = newest {
+        let in_turn = stage.batching == Batching::Each;
         let deployment = newest.deployment.clone();
         match newest.outcome {
-            None if newest.gives_way && Some(newest.set) != set => {}
+            None if (newest.gives_way || in_turn) && Some(newest.set) != set => {}
             None => reasons.push(Held::Busy { deployment }),
             Some(Outcome::Succeeded | Outcome::Superseded) => {}
             Some(outcome) if Some(newest.set) == set => {
@@ -205,8 +208,8 @@ pub fn standing(stage: &Stage, facts: &BTreeMap<Name, StageFacts>, now: Timestam
             Some(_) => {}
         }
     }
-    if let Some(runs) = runs.filter(|runs| runs.went_back) {
-        reasons.push(Held::WentBack { deployment: runs.deployment.clone() });
+    if let Some(hold) = own.and_then(|own| own.hold.as_ref()) {
+        reasons.push(Held::WentBack { deployment: hold.deployment.clone() });
     }
     if let Some(own) = own.filter(|own| !own.quarantined.is_empty()) {
         reasons.push(Held::Quarantined { images: own.quarantined.clone() });

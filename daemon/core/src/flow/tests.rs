@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Actor;
 
 const HOUR: u64 = 3_600_000;
 
@@ -109,11 +110,19 @@ fn automation_does_not_try_again_what_has_failed_or_was_gone_back_from() {
     let outcome = Some(Outcome::RolledBack);
     facts.get_mut(&name("production")).unwrap().newest = Some(newest("other", outcome));
     assert!(promoted(&production(), &facts, now).is_some());
-    for (place, expected) in [("production", "went-back"), ("staging", "went-back-before")] {
+    let went_back = [("production", vec!["went-back"]), ("staging", vec!["went-back-before"])];
+    for (place, expected) in went_back {
         let mut facts = world("new", "new", "old");
-        facts.get_mut(&name(place)).unwrap().runs.as_mut().unwrap().went_back = true;
-        assert_eq!(words(&standing(&production(), &facts, now)), [expected]);
+        let own = facts.get_mut(&name(place)).unwrap();
+        own.runs.as_mut().unwrap().went_back = true;
+        let (deployment, by, at) = (id("old"), Actor("ana".into()), Timestamp(HOUR));
+        own.hold = Some(Hold { deployment, by, at });
+        assert_eq!(words(&standing(&production(), &facts, now)), expected);
         assert!(unverified(&production(), &facts, set("new"), now).is_empty(), "a person may");
+        // Somebody has automation go on there; what was gone back to goes no further.
+        facts.get_mut(&name(place)).unwrap().hold = None;
+        let goes_on = promoted(&production(), &facts, now).is_some();
+        assert_eq!(goes_on, place == "production");
     }
     let mut facts = world("new", "new", "old");
     facts.get_mut(&name("production")).unwrap().quarantined = vec!["registry.test/web".into()];
@@ -132,6 +141,29 @@ fn what_waits_for_people_here_is_superseded_by_what_is_verified_after_it() {
         let found = standing(&production(), &facts, now);
         assert_eq!(words(&found), expected, "{waits} {gives_way}");
     }
+}
+
+#[test]
+fn what_is_verified_comes_behind_what_waits_here_where_each_has_its_turn() {
+    let now = Timestamp(9 * HOUR);
+    let each = Stage { batching: Batching::Each, ..production() };
+    for (waits, expected) in [("older", vec![]), ("new", vec!["busy"])] {
+        let mut facts = world("new", "new", "old");
+        facts.get_mut(&name("production")).unwrap().newest = Some(newest(waits, None));
+        assert_eq!(words(&standing(&each, &facts, now)), expected, "{waits}");
+    }
+}
+
+#[test]
+fn why_what_was_announced_is_not_there_names_who_went_back() {
+    let mut facts = BTreeMap::from([(name("development"), running("v1-digest", 0))]);
+    let (deployment, by, at) = (id("back-1"), Actor("ana".into()), Timestamp(HOUR));
+    facts.get_mut(&name("development")).unwrap().hold = Some(Hold { deployment, by, at });
+    let flow = shop(Timestamp(2 * HOUR), &facts, "automatic");
+    let answer = why(&flow, "v2-digest", &name("development")).unwrap();
+    let because = answer.because.join("; ");
+    assert!(because.contains("deployd flow release shop/development"), "{because}");
+    assert!(because.contains("back-1"), "{because}");
 }
 
 fn shop(now: Timestamp, facts: &BTreeMap<Name, StageFacts>, promotion: &str) -> FlowView {

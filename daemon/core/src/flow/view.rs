@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Held, StageFacts, Standing};
-use crate::config::{Promotion, Stage};
+use crate::config::{Batching, Promotion, Stage};
+use crate::deployment::Hold;
 use crate::{DeploymentId, Digest, Name, Timestamp};
 
 /// The flow of an application.
@@ -42,6 +43,12 @@ pub struct FlowStage {
     /// Its images, by `workload/container`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<(String, String)>,
+    /// What becomes of what comes here by itself while something waits.
+    #[serde(default, skip_serializing_if = "Batching::is_newest")]
+    pub batching: Batching,
+    /// That somebody went back here, and automation leaves it at that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// What is next here.
     pub standing: StageStanding,
     /// What is next: its set.
@@ -51,6 +58,18 @@ pub struct FlowStage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldView>,
 }
+
+/// That automation is to go on where somebody went back, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The word for what is held because somebody went back.
+pub const WENT_BACK: &str = "went-back";
 
 /// How a stage stands, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +124,8 @@ impl FlowStage {
             deployment: facts.runs.as_ref().map(|runs| runs.deployment.clone()),
             since: facts.runs.as_ref().map(|runs| runs.since),
             images: facts.images.clone(),
+            batching: stage.batching,
+            hold: facts.hold.clone(),
             standing: word,
             next,
             held: reasons.iter().map(|held| held.view(application, &place)).collect(),
@@ -158,9 +179,9 @@ impl Held {
                 view("busy", format!("deployment {deployment} goes on here"))
             }
             Self::WentBack { deployment } => view(
-                "went-back",
+                WENT_BACK,
                 format!(
-                    "somebody went back here by {deployment}, and automation leaves it at that until a person promotes something"
+                    "somebody went back here by {deployment}, and automation leaves it at that until a person deploys something, or `deployd flow release {place}`"
                 ),
             ),
             Self::Quarantined { images } => view(

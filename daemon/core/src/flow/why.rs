@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Held;
 use super::view::{FlowStage, FlowView, StageStanding};
 use crate::Name;
 use crate::config::Promotion;
@@ -86,6 +87,11 @@ pub fn why(flow: &FlowView, subject: &str, environment: &Name) -> Option<WhyView
                     None => format!("nothing comes to {place} by itself: `deployd deploy {place}`"),
                 };
                 answer.next.get_or_insert(how);
+                if let (Some(hold), Some(_)) = (&stage.hold, &stage.takes) {
+                    let held = Held::WentBack { deployment: hold.deployment.clone() };
+                    let message = held.view(application, &place).message;
+                    answer.because.push(format!("{place}: {message}"));
+                }
             }
             StageStanding::UpToDate => {
                 answer.because.push(format!("{place} has what the stages before it have"));

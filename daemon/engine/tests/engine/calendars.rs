@@ -136,6 +136,7 @@ async fn who_goes_back_is_not_kept_and_what_waits_is_not_lost() {
     assert_succeeded(&back);
     assert!(back.ended.unwrap() < hour(4));
     assert_eq!(stage.state().await.deployed.unwrap().set, first.request.set);
+    stage.release().await;
     assert_soon_after(started(&stage.end_of(&waiting).await), hour(9));
 }
 
@@ -229,6 +230,7 @@ async fn a_line_that_is_stopped_keeps_everything_until_somebody_has_it_go_on() {
     assert_eq!((because.as_str(), by.0.as_str()), ("payments are down", "ada"));
     // Who has to go back can.
     assert_succeeded(&stage.end_of(&stage.rolled_back().await.id).await);
+    stage.release().await;
     tokio::time::sleep(24 * HOUR).await;
     assert_eq!(engine.deployment(&id).await.unwrap().outcome, None);
     let before = stage.world.now();

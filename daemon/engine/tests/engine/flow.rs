@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use deployd_core::config::{Document, DocumentKind};
 use deployd_core::deployment::{DeploymentRecord, Origin, Outcome};
-use deployd_core::flow::StageStanding;
+use deployd_core::flow::{ReleaseRequest, StageStanding};
 use deployd_core::views::{DeployRequest, RollbackRequest};
-use deployd_core::{EnvironmentId, Fault, Name};
-use deployd_engine::EngineError;
+use deployd_core::{Actor, DeploymentId, EnvironmentId, Fault, Name};
+use deployd_engine::{Caller, EngineError};
 use serde_json::json;
 
 use crate::documents::{document, environment, image};
@@ -58,6 +58,17 @@ impl Stage {
         };
         let record = self.engine.deploy(&caller(), request).await?;
         Ok(self.end_of(&record.id).await)
+    }
+
+    /// Why something has not begun.
+    async fn deferred(&self, id: &DeploymentId) -> String {
+        loop {
+            let record = self.engine.deployment(id).await.unwrap();
+            if let Some(deferral) = record.deferral() {
+                return deferral.to_string();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn held(&self) -> Vec<String> {
@@ -146,6 +157,63 @@ async fn somebody_who_went_back_is_not_overruled() {
     minutes(60).await;
     assert_eq!(stage.in_production().await.len(), 5);
     assert_eq!(stage.held().await, ["went-back-before"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_by_itself_waits_where_a_person_went_back_until_somebody_has_it_go_on() {
+    let stage = stage("automatic").await;
+    for version in ["1", "2"] {
+        stage.deployed(version).await;
+        minutes(20).await;
+    }
+    let ana = Caller::new(Actor("ana".to_owned()));
+    for id in [development(), production()] {
+        let back = stage.engine.rollback(&ana, &id, RollbackRequest::default()).await.unwrap();
+        assert_succeeded(&stage.end_of(&back.id).await);
+    }
+    let [third, fourth] = [stage.announce("3").await, stage.announce("4").await];
+    let waits = stage.deferred(&fourth).await;
+    assert!(waits.contains("ana went back"), "{waits}");
+    let superseded = stage.engine.deployment(&third).await.unwrap();
+    assert_eq!(superseded.outcome, Some(Outcome::Superseded), "the newest wins");
+    let flow = stage.engine.flow(&shop()).await.unwrap();
+    assert_eq!(flow.stages[0].hold.as_ref().unwrap().by, ana.actor);
+    // Over a restart, too.
+    stage.engine.stop().await;
+    let stage = Stage { engine: stage.world.engine(&Life::long()), world: stage.world };
+    stage.engine.start().await.unwrap();
+    minutes(60).await;
+    let waits = stage.deferred(&fourth).await;
+    assert!(waits.contains("deployd flow release"), "{waits}");
+
+    let request = ReleaseRequest { reason: Some("mended".to_owned()) };
+    stage.engine.release(&ana, &development(), request.clone()).await.unwrap();
+    assert_succeeded(&stage.end_of(&fourth).await);
+    let before = stage.in_production().await.len();
+    minutes(20).await;
+    assert_eq!(stage.in_production().await.len(), before, "that is held as well");
+    assert_eq!(stage.held().await, ["went-back"]);
+    stage.engine.release(&ana, &production(), request.clone()).await.unwrap();
+    minutes(1).await;
+    assert_eq!(stage.in_production().await.len(), before + 1);
+    let again = stage.engine.release(&ana, &production(), request).await.unwrap_err();
+    assert!(again.to_string().contains("nothing is held in shop/production"), "{again}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_version_has_its_turn_where_that_is_wanted() {
+    let stage = Stage::new().await;
+    let mut spec =
+        serde_json::to_value(crate::documents::application("shop")).unwrap()["spec"].take();
+    spec["flow"][0]["batching"] = json!("each");
+    stage.apply(vec![document(DocumentKind::Application, "shop", spec)]).await;
+    let mut ids = Vec::new();
+    for version in ["1", "2", "3"] {
+        ids.push(stage.announce(version).await);
+    }
+    for id in ids {
+        assert_succeeded(&stage.end_of(&id).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]

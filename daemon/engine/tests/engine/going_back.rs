@@ -65,12 +65,14 @@ async fn what_ran_within_the_window_is_gone_back_to_in_fewer_steps() {
     stage.apply(vec![document(DocumentKind::EnvironmentType, "development", spec)]).await;
     // It ran for long, until just now.
     hours(48).await;
+    stage.release().await;
     stage.deployed("3").await;
     assert!(is_recent(&stage.back(to(3)).await));
     assert!(!is_recent(&stage.back(to(2)).await), "that was replaced two days ago");
     hours(23).await;
     assert!(is_recent(&stage.back(to(3)).await));
     hours(25).await;
+    stage.release().await;
     stage.deployed("4").await;
     hours(25).await;
     assert!(!is_recent(&stage.back(to(3)).await));

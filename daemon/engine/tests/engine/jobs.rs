@@ -162,6 +162,7 @@ async fn going_back_undoes_what_was_run_on_the_way_and_runs_nothing_of_the_old()
     found[..2].sort_by_key(|text| !text.starts_with("frontend"));
     assert_eq!(found, expected);
     // What was gone back over is not undone twice, and forward is forward.
+    stage.release().await;
     assert_succeeded(&stage.deployed("4").await);
     stage.since();
     assert_succeeded(&stage.gone_back(None).await);

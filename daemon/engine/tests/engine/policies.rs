@@ -153,6 +153,7 @@ async fn nobody_is_kept_from_going_back() {
         assert_succeeded(&record);
         assert_eq!(effects(&record), [Effect::Warn]);
         stage.engine.remove_document(&caller(), &key, false, false).await.unwrap();
+        stage.release().await;
         assert_succeeded(&stage.deployed(version).await);
     }
 }

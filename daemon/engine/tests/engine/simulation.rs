@@ -12,6 +12,7 @@ use std::time::Duration;
 use deployd_core::approval::{ApprovalDecision, ApprovalRequest, BreakGlassRequest};
 use deployd_core::artifact::Artifact;
 use deployd_core::config::Document;
+use deployd_core::flow::ReleaseRequest;
 use deployd_core::ports::StoreError;
 use deployd_core::views::{DeployRequest, RollbackRequest, TeardownRequest};
 use deployd_core::{Actor, EnvironmentId, Fault};
@@ -302,11 +303,25 @@ impl Simulation {
         (replayed.iter().map(|one| one.records.len()).sum(), self.crashes, self.life.passed())
     }
 
+    /// Has automation go on wherever somebody went back; whether it was held anywhere.
+    async fn release(&self) -> bool {
+        let mut held = false;
+        for one in self.engine.environments().await.unwrap() {
+            if one.state.hold.is_some() {
+                held = true;
+                let request = ReleaseRequest::default();
+                self.engine.release(&caller(), &one.id, request).await.unwrap();
+            }
+        }
+        held
+    }
+
     async fn idle(&self) {
         let ana = Caller::new(Actor("ana".to_owned()));
         for _ in 0..20_000 {
+            let released = self.release().await;
             let busy = self.engine.counters().busy_environments;
-            if busy == 0 {
+            if busy == 0 && !released {
                 return;
             }
             // By a clock that was set back, nothing expires for years.
@@ -415,6 +430,10 @@ async fn ask(
             let waiting = engine.approvals(None).await?;
             let waiting = waiting.first().filter(|_| !word.is_multiple_of(4));
             let id = waiting.map_or(development, |one| one.environment.clone());
+            if word % 8 == 5 {
+                engine.release(caller, &id, ReleaseRequest::default()).await?;
+                return Ok(accepted);
+            }
             let request = RollbackRequest::default();
             accepted.push(engine.rollback(caller, &id, request).await?.id.0);
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use deployd_core::deployment::{DeploymentRecord, EnvironmentState, Outcome};
+use deployd_core::flow::ReleaseRequest;
 use deployd_core::journal::EventRecord;
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{FeedPosition, IdempotencyKey, Staged, Store, StoreError};
@@ -216,6 +217,12 @@ impl Stage {
     /// Has a rollout that is paused go on.
     pub async fn resume(&self, id: &DeploymentId) -> Result<DeploymentRecord, EngineError> {
         self.engine.steer(&caller(), id, Steering::Resume, None).await
+    }
+
+    /// Has what comes by itself go on where somebody went back.
+    pub async fn release(&self) {
+        let request = ReleaseRequest::default();
+        self.engine.release(&caller(), &development(), request).await.unwrap();
     }
 
     /// Deploys a version and waits for its end.

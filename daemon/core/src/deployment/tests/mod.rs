@@ -4,6 +4,7 @@ mod approvals;
 mod begun;
 mod course;
 mod destroying;
+mod hold;
 mod jobs;
 mod policies;
 mod records;
@@ -205,11 +206,23 @@ fn request(id: &str, mode: Mode) -> Request {
 
 fn active(step: &Step) -> DeploymentId {
     // Keys are of the deployment and the step; tests only ever run these.
-    ["one", "two", "three", "automatic", "manual", "waiting", "end"]
-        .into_iter()
-        .map(|id| DeploymentId(id.into()))
-        .find(|id| Step::new(id, step.id.0.clone(), step.kind.clone(), vec![]).key == step.key)
-        .unwrap()
+    [
+        "one",
+        "two",
+        "three",
+        "automatic",
+        "manual",
+        "waiting",
+        "newest",
+        "back",
+        "again",
+        "heal",
+        "end",
+    ]
+    .into_iter()
+    .map(|id| DeploymentId(id.into()))
+    .find(|id| Step::new(id, step.id.0.clone(), step.kind.clone(), vec![]).key == step.key)
+    .unwrap()
 }
 
 fn done(step: &Step) -> Event {

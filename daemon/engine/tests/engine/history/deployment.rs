@@ -68,11 +68,32 @@ pub(super) struct Waiting {
     pub(super) teardown: Option<bool>,
     /// What people have said to it before it has made way.
     pub(super) agreement: Agreement,
+    pub(super) asked: Asked,
+    /// Whether others may come before it.
+    pub(super) is_deferred: bool,
+}
+
+/// How something was asked for.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Asked {
+    /// Whether the flow has asked for it.
+    pub(super) by_itself: bool,
+    /// Whether it brings back what ran before.
+    pub(super) rolls_back: bool,
+    /// Whether a person has asked for it.
+    pub(super) by_person: bool,
 }
 
 impl Waiting {
-    pub(super) fn of(id: String, request: &Value) -> Self {
+    pub(super) fn of(id: String, actor: &str, request: &Value) -> Self {
+        let asked = Asked {
+            by_itself: request["mode"] != "manual",
+            rolls_back: request["origin"]["kind"] == "rollback",
+            by_person: actor != "deployd",
+        };
         Self {
+            asked,
+            is_deferred: false,
             id,
             is_automatic: request["mode"] == "automatic",
             goes_back: matches!(request["origin"]["kind"].as_str(), Some("rollback" | "drift")),
@@ -89,6 +110,7 @@ pub(super) struct Deployment {
     pub(super) is_automatic: bool,
     /// Whether it goes back, or mends what others have changed.
     pub(super) goes_back: bool,
+    pub(super) asked: Asked,
     expected_plan: Option<String>,
     pub(super) steps: BTreeMap<String, Step>,
     resources: BTreeMap<String, Resource>,
@@ -141,11 +163,12 @@ fn is_closing(step: &str) -> bool {
 impl Deployment {
     /// Of one that begins.
     pub(super) fn of(queued: Waiting) -> Self {
-        let Waiting { id, is_automatic, goes_back, expected_plan, teardown, agreement } = queued;
+        let Waiting { id, is_automatic, goes_back, expected_plan, teardown, .. } = queued;
+        let (agreement, asked) = (queued.agreement, queued.asked);
         let keeps = teardown == Some(true);
         let teardown = teardown.is_some();
         let known = Self { id, is_automatic, goes_back, expected_plan, ..Self::default() };
-        Self { teardown, keeps, agreement, ..known }
+        Self { teardown, keeps, agreement, asked, ..known }
     }
 
     fn is(&self, step: &str, status: Status) -> bool {
@@ -369,10 +392,18 @@ impl Deployment {
 
     /// As it waits once it has made way: what people have said stays.
     pub(super) fn waiting_again(self) -> Waiting {
-        let Self { id, is_automatic, goes_back, expected_plan, teardown, keeps, agreement, .. } =
-            self;
-        let teardown = teardown.then_some(keeps);
-        Waiting { id, is_automatic, goes_back, expected_plan, teardown, agreement }
+        let Self { id, is_automatic, goes_back, expected_plan, agreement, asked, .. } = self;
+        let (teardown, is_deferred) = (self.teardown.then_some(self.keeps), false);
+        Waiting {
+            id,
+            is_automatic,
+            goes_back,
+            expected_plan,
+            teardown,
+            agreement,
+            asked,
+            is_deferred,
+        }
     }
 
     /// The plan is made once more, as if it had never been.

@@ -16,12 +16,37 @@ struct Environment {
     active: Option<Deployment>,
     /// Whether there is something to go back to.
     deployed: bool,
+    /// That somebody went back, and whether a person.
+    hold: Option<bool>,
     /// Resources that are there, and what each comes after.
     there: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl Environment {
+    /// What comes by itself does not begin after a person went back, or before.
+    fn may_begin(&self, waiting: &Waiting) -> Verdict {
+        let coming = self.queue.iter().find(|other| other.asked.rolls_back);
+        let held = coming.map(|other| other.asked.by_person).or(self.hold);
+        let comes = waiting.asked.by_itself && !waiting.goes_back;
+        ensure(!(comes && held == Some(true)), || {
+            format!("I4: {} begins by itself where a person went back", waiting.id)
+        })
+    }
+
+    fn holds(&mut self, ended: &Deployment, outcome: &str) {
+        match ended.asked.rolls_back {
+            true if outcome != "cancelled" => self.hold = Some(ended.asked.by_person),
+            true => {}
+            false => {
+                let by_hand = !ended.asked.by_itself && !ended.goes_back;
+                self.hold = self.hold.filter(|_| !(by_hand && outcome == "succeeded"));
+            }
+        }
+    }
+}
+
 #[derive(Default)]
-struct Judge {
+pub(super) struct Judge {
     versions: BTreeMap<String, u64>,
     environments: BTreeMap<String, Environment>,
     /// All that were ever accepted, in all environments.
@@ -138,7 +163,7 @@ impl Judge {
         }
     }
 
-    fn event(&mut self, name: &str, actor: &str, body: &Value) -> Verdict {
+    pub(super) fn event(&mut self, name: &str, actor: &str, body: &Value) -> Verdict {
         let text = |field: &str| body[field].as_str().unwrap_or_default();
         let id = text("deployment").to_owned();
         let environment = self.environments.entry(name.to_owned()).or_default();
@@ -150,8 +175,17 @@ impl Judge {
                 let active = environment.active.as_ref().is_some_and(|active| active.teardown);
                 let going = active || environment.queue.iter().any(|it| it.teardown.is_some());
                 ensure(!going, || format!("I4: {id} is accepted where nothing will be"))?;
-                environment.queue.push(Waiting::of(id, &body["request"]));
+                environment.queue.push(Waiting::of(id, actor, &body["request"]));
                 return Ok(());
+            }
+            "deployment-deferred" if let Some(place) = place => {
+                environment.queue[place].is_deferred = true;
+                return Ok(());
+            }
+            "hold-released" => {
+                return ensure(environment.hold.take().is_some(), || {
+                    format!("{id} is released, and nothing is held")
+                });
             }
             "deployment-superseded" if place.is_some() => {
                 let queued = environment.queue.remove(waits()?);
@@ -170,8 +204,13 @@ impl Judge {
                 let place = waits()?;
                 let active = environment.active.as_ref().map(|active| &active.id);
                 ensure(active.is_none(), || format!("I4: {id} begins, and {active:?} is active"))?;
-                ensure(place == 0, || format!("I4: {id} begins before its turn"))?;
-                let begun = Deployment::of(environment.queue.remove(place));
+                let before = &environment.queue[..place];
+                ensure(before.iter().all(|other| other.is_deferred), || {
+                    format!("I4: {id} begins before its turn")
+                })?;
+                let waiting = environment.queue.remove(place);
+                environment.may_begin(&waiting)?;
+                let begun = Deployment::of(waiting);
                 environment.active = Some(begun);
                 return Ok(());
             }
@@ -238,7 +277,9 @@ impl Judge {
             "resume-requested" => active.resumed()?,
             "promote-requested" | "retry-requested" => active.released()?,
             "cancel-requested" => active.cancel()?,
+            "deployment-deferred" => {}
             "deployment-ended" => {
+                environment.holds(&active, text("outcome"));
                 active.ended(text("outcome"), environment.deployed)?;
                 environment.deployed |= active.is_committed();
                 if active.teardown && active.is_committed() {

@@ -2,8 +2,9 @@
 //! be, and notices whatever is missing, changed or in the wrong place.
 
 use deployd_core::deployment::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::judge::Judge;
 use super::{Seen, judge, judge_so_far, told};
 use crate::crashes::canonical;
 
@@ -90,6 +91,22 @@ fn i4_who_makes_way_does_so_at_its_gates_for_one_that_goes_back() {
     let mut again = entries.clone();
     again.insert(yielded, after);
     assert!(judge(&numbered(again)).unwrap_err().contains("I4"));
+}
+
+#[test]
+fn i4_what_begins_by_itself_where_a_person_went_back_is_noticed() {
+    let queued = |id: &str, mode: &str, origin: &str| {
+        json!({"type": "deployment-queued", "deployment": id,
+            "request": {"mode": mode, "origin": {"kind": origin}}})
+    };
+    let about = |kind: &str, id: &str| json!({"type": kind, "deployment": id});
+    let mut judge = Judge::default();
+    let mut sees = |actor: &str, body: Value| judge.event("shop/development", actor, &body);
+    sees("ada", queued("automatic", "each", "artifact")).unwrap();
+    sees("ada", queued("back", "manual", "rollback")).unwrap();
+    assert!(sees("deployd", about("deployment-started", "back")).is_err(), "not its turn");
+    let begins = sees("deployd", about("deployment-started", "automatic")).unwrap_err();
+    assert!(begins.contains("where a person went back"), "{begins}");
 }
 
 #[test]
