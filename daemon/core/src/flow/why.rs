@@ -86,11 +86,12 @@ pub fn why(flow: &FlowView, subject: &str, environment: &Name) -> Option<WhyView
                     ),
                     None => format!("nothing comes to {place} by itself: `deployd deploy {place}`"),
                 };
-                answer.next.get_or_insert(how);
                 if let (Some(hold), Some(_)) = (&stage.hold, &stage.takes) {
                     let held = Held::WentBack { deployment: hold.deployment.clone() };
                     let message = held.view(application, &place).message;
                     answer.because.push(format!("{place}: {message}"));
+                } else {
+                    answer.next.get_or_insert(how);
                 }
             }
             StageStanding::UpToDate => {
