@@ -1,8 +1,10 @@
 //! The outbox: what has to be told to others, recorded in the same transaction
 //! as the event it tells of, and delivered from there at least once.
 
+mod group;
 mod thread;
 
+pub use group::{GROUP_MAX, GROUP_TYPE, Standing, joins, standing, together};
 pub use thread::{THREADS, thread_after, thread_before, thread_message, thread_of, thread_put};
 
 use schemars::JsonSchema;
@@ -112,6 +114,12 @@ pub struct Message {
     /// deployment: the id of what it has made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Value>,
+    /// Messages that it tells with its own, once that is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Vec<MessageId>>,
+    /// The message that tells it with its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<MessageId>,
 }
 
 /// How many attempts a message remembers: two whole schedules.
@@ -130,7 +138,16 @@ impl Message {
             tries: 0,
             attempts: Vec::new(),
             memory: None,
+            together: None,
+            with: None,
         }
+    }
+
+    /// The message, to be delivered only after a while.
+    #[must_use]
+    pub fn waiting(mut self, ms: u64) -> Self {
+        self.due = self.created.plus_ms(ms);
+        self
     }
 
     /// The deployment that it is about.
@@ -180,6 +197,8 @@ impl Message {
         self.status = MessageStatus::Pending;
         self.due = now;
         self.tries = 0;
+        self.together = None;
+        self.with = None;
         self
     }
 }

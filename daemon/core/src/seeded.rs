@@ -149,6 +149,9 @@ seeded_bugs! {
     /// A request goes out before it is recorded what it follows from.
     MemoryAfterRequest: "I11", "deployd-engine",
         "threads::i11_a_crash_anywhere_repeats_at_most_what_was_not_recorded";
+    /// Whom a message tells with its own is decided anew after a crash.
+    GroupUndecided: "I11", "deployd-engine",
+        "together::i11_a_crash_anywhere_leaves_each_message_as_it_was";
     /// Another plan is executed than the one that was approved.
     PlanNotCompared: "I12", "deployd-engine", "requests::only_the_plan_that_was_seen_is_executed";
     /// The queue of an environment grows without end.

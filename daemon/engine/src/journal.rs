@@ -109,7 +109,8 @@ impl Draft<'_> {
                 let (application, environment) = (&notice.application, &notice.environment);
                 if spec.matches(&notice.notice_type, application, environment) {
                     let id = MessageId::of(&self.stream, version, name);
-                    let message = Message::new(id, name.clone(), document.clone(), self.at);
+                    let message = Message::new(id, name.clone(), document.clone(), self.at)
+                        .waiting(spec.wait_ms());
                     self.threads.extend(thread_put(&message));
                     self.outbox.push(message);
                 }

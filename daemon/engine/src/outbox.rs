@@ -1,6 +1,7 @@
 //! Delivers messages: at least once, with a stable id, along the schedule of
 //! Standard Webhooks, until they are delivered or dead.
 
+mod groups;
 mod telling;
 mod turns;
 
@@ -256,12 +257,19 @@ impl Inner {
             return Err(Fault::permanent("no-such-subscription", text).into());
         };
         let notifier = self.notifier(spec).await?;
+        let told = match &spec.group {
+            Some(grouping) => match self.gathered(message, grouping).await? {
+                Some(others) => others,
+                None => return Ok(Tried::NotYet),
+            },
+            None => Vec::new(),
+        };
         if self.ports.notifiers.reads_answers(&notifier.plugin) {
-            return self.tell(&notifier, message, spec, attempt).await;
+            return self.tell(&notifier, message, &told, spec, attempt).await;
         }
         let (scope, log) = (scope(message), CallLog::default());
         let call = Call { plugin: &notifier.plugin, scope: &scope, log: &log };
-        let event = self.event(message, spec).await?;
+        let event = self.event_with(message, &told, spec).await?;
         let config = json!(spec.config);
         for request in self.ports.notifiers.format(call, &event, &config).await? {
             let answer = self.send(message, spec, request, attempt).await?;

@@ -20,7 +20,8 @@ mod event;
 mod tests;
 
 use deployd_plugin_sdk::notifier::{Event, HttpRequest, Notifier};
-use deployd_plugin_sdk::{Fault, Log, export_notifier};
+use deployd_plugin_sdk::{Fault, Log, export_notifier, fit};
+use notices::Several;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -48,7 +49,12 @@ impl Notifier for CdEvents {
         // Without a url, the host posts to the subscription's secret address.
         let url = config.url.as_deref().unwrap_or_default();
         let source = config.source.as_deref().unwrap_or_else(|| own(event));
-        let told = event::of(event, source)?;
+        let several = match event.r#type == notices::GROUP {
+            true => fit::<Several>("event/data", event.data.clone())?.events,
+            false => vec![event.clone()],
+        };
+        let told = several.iter().map(|one| event::of(one, source));
+        let told: Vec<_> = told.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let request = |content_type: &str, request: HttpRequest| {
             let mut request = HttpRequest { headers: Vec::new(), ..request };
             request = request.header("content-type", content_type);

@@ -154,3 +154,19 @@ fn whatever_others_write_they_are_events() {
     })
     .unwrap();
 }
+
+#[test]
+fn what_is_told_together_is_each_of_them() {
+    let one = |id: &str, event_type: &str| {
+        json!({"id": id, "type": event_type, "time": "2026-11-22T10:00:00Z",
+            "application": "shop", "environment": "production",
+            "data": {"deployment": "01JD0000000000000000000000", "number": 7}})
+    };
+    let events = [one("1", "deployment.queued"), one("2", "deployment.started")];
+    let group = with(notices::GROUP, &json!({ "events": events }));
+    let told: Vec<_> =
+        told(&group).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+    assert!(told[0].contains("pipelinerun.queued"), "{told:?}");
+    assert!(told[1].contains("pipelinerun.started"), "{told:?}");
+    assert_eq!(told.len(), 2);
+}

@@ -63,6 +63,10 @@ impl Teller for GithubDeployments {
 
     fn tell(telling: Telling<Self>, log: &impl Log) -> Result<Step<Memory>, Fault> {
         let Telling { event, config, memory, answer } = telling;
+        if event.r#type == notices::GROUP {
+            let expected = "a subscription without `group`: GitHub has each deployment by itself";
+            return Err(Fault::invalid("/event/type", expected));
+        }
         let Some(state) = state(&event.r#type) else { return Ok(Step::done(memory)) };
         let notice = Notice::of(&event)?;
         let Some(memory) = memory else {

@@ -134,3 +134,11 @@ fn descriptions_fit_whatever_others_write() {
     })
     .unwrap();
 }
+
+#[test]
+fn what_is_told_together_is_refused() {
+    let (mut github, mut memory) = (Github::default(), None);
+    let fault = github.told(&event(notices::GROUP), &mut memory).unwrap_err();
+    assert!(fault.to_string().contains("without `group`"), "{fault}");
+    assert!(github.asked.is_empty());
+}

@@ -36,6 +36,14 @@ pub struct Data {
     pub heals: Option<u64>,
 }
 
+/// What several events tell together.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Several {
+    /// Each of them, in the order in which they happened.
+    pub events: Vec<Event>,
+}
+
 /// Why there is a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -11,6 +11,6 @@ pub mod testing;
 mod tests;
 mod words;
 
-pub use data::{Condition, Data, Fault, Gate, Origin, Summary};
+pub use data::{Condition, Data, Fault, Gate, Origin, Several, Summary};
 pub use images::{commit_of, short_commit, version_of};
-pub use words::{Mood, Notice, clipped};
+pub use words::{GROUP, Mood, Notice, clipped};

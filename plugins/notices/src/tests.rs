@@ -158,3 +158,27 @@ fn long_texts_are_cut() {
     assert_eq!(clipped("  a\0b\nc ", 10), "a b\nc");
     assert_eq!(clipped("äöü", 2), "äö…");
 }
+
+#[test]
+fn several_events_are_a_line_each_and_the_worst_says_how_they_are_meant() {
+    let told = |kind: &str, number: u64, fault: &str| {
+        json!({"id": "e", "type": kind, "time": "2026-11-23T00:00:00Z", "application": "shop",
+            "environment": "production",
+            "data": {"number": number, "fault": {"code": "x", "message": fault}}})
+    };
+    let events = [
+        told("deployment.started", 7, ""),
+        told("deployment.succeeded", 7, ""),
+        told("deployment.failed", 8, "the image is not there\nat all"),
+    ];
+    let event = Event { environment: None, ..event(GROUP, &json!({ "events": events })) };
+    let notice = Notice::of(&event).unwrap();
+    assert_eq!(notice.title, "shop: 3 events, 1 bad, 1 good");
+    assert_eq!(notice.mood, Mood::Bad);
+    let lines = [
+        "shop/production, deployment 7 has begun",
+        "shop/production, deployment 7 has succeeded",
+        "shop/production, deployment 8 has failed: the image is not there",
+    ];
+    assert_eq!(notice.message.as_deref(), Some(lines.join("\n").as_str()));
+}

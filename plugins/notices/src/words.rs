@@ -1,6 +1,6 @@
 //! What an event means.
 
-use crate::data::{Asked, Data};
+use crate::data::{Asked, Data, Several};
 use crate::version_of;
 use deployd_plugin_sdk::Fault;
 use deployd_plugin_sdk::notifier::Event;
@@ -10,6 +10,12 @@ const IMAGES_NAMED: usize = 5;
 
 /// The longest text of others in a message: faults of clusters may have pages.
 const TEXT_CHARS: usize = 600;
+
+/// What a line of several says of what went wrong.
+const LINE_CHARS: usize = 120;
+
+/// The type of an event that tells of several.
+pub const GROUP: &str = "group";
 
 /// How an event is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,9 @@ impl Notice {
     /// # Errors
     /// Its details are not what this daemon records.
     pub fn of(event: &Event) -> Result<Self, Fault> {
+        if event.r#type == GROUP {
+            return Self::of_several(event);
+        }
         let mut data = Data::of(event)?;
         data.gates.retain(|gate| !gate.is_of_calendars());
         let place = match (&event.application, &event.environment) {
@@ -100,6 +109,51 @@ impl Notice {
             facts,
             message: said(message),
             advice: said(event.advice.clone()),
+            link: event.link.clone(),
+        })
+    }
+}
+
+impl Notice {
+    /// What several events mean that are told together: each in a line.
+    fn of_several(event: &Event) -> Result<Self, Fault> {
+        let several: Several = deployd_plugin_sdk::fit("event/data", event.data.clone())?;
+        let notices = several.events.iter().map(Self::of).collect::<Result<Vec<_>, _>>()?;
+        let subject = match (&event.application, &event.environment) {
+            (Some(application), Some(environment)) => format!("{application}/{environment}"),
+            (Some(application), None) => application.clone(),
+            (None, _) => "deployd".to_owned(),
+        };
+        let count = |mood: Mood, word: &str| {
+            let many = notices.iter().filter(|notice| notice.mood == mood).count();
+            (many > 0).then(|| format!("{many} {word}"))
+        };
+        let [bad, asks, good] =
+            [count(Mood::Bad, "bad"), count(Mood::Asks, "to look at"), count(Mood::Good, "good")];
+        let counts: Vec<String> = [bad, asks, good].into_iter().flatten().collect();
+        let title = match counts.is_empty() {
+            true => format!("{subject}: {} events", notices.len()),
+            false => format!("{subject}: {} events, {}", notices.len(), counts.join(", ")),
+        };
+        let worst = [Mood::Bad, Mood::Asks, Mood::Good, Mood::Neutral];
+        let mood = worst.into_iter().find(|mood| notices.iter().any(|one| one.mood == *mood));
+        let lines: Vec<String> = notices
+            .iter()
+            .map(|notice| match &notice.message {
+                Some(message) if matches!(notice.mood, Mood::Bad | Mood::Asks) => {
+                    let first = message.lines().next().unwrap_or_default();
+                    format!("{}: {}", notice.title, clipped(first, LINE_CHARS))
+                }
+                _ => notice.title.clone(),
+            })
+            .collect();
+        Ok(Self {
+            title,
+            subject,
+            mood: mood.unwrap_or(Mood::Busy),
+            facts: Vec::new(),
+            message: Some(lines.join("\n")),
+            advice: None,
             link: event.link.clone(),
         })
     }

@@ -1,6 +1,6 @@
 //! Subscriptions.
 
-use deployd_core::config::glob_matches;
+use deployd_core::config::{Every, GROUP_WAIT_MS_MAX, glob_matches};
 use deployd_core::notice;
 
 use super::plugin::check_host;
@@ -21,6 +21,16 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
             let what = "a type of events, or a pattern of some";
             problems.push(Problem::unknown(path, pattern, what, notice::TYPES));
         }
+    }
+    let wait = entry.text("/spec/group/wait").and_then(|wait| wait.parse::<Every>().ok());
+    if let Some(wait) = wait.filter(|wait| wait.ms() > GROUP_WAIT_MS_MAX) {
+        let path = Path::of(["spec", "group", "wait"]);
+        problems.push(Problem::at_value(path, &wait.to_string(), "a day at most: `24h`"));
+    }
+    if wait.is_some() && entry.text("/spec/approver").is_some() {
+        let path = Path::of(["spec", "group"]);
+        let expected = "none beside `approver`, whose link is for one deployment";
+        problems.push(Problem::at_value(path, "a group", expected));
     }
     let path = Path::of(["spec", "hosts"]);
     for (index, host) in entry.items("/spec/hosts").enumerate() {

@@ -53,5 +53,5 @@ pub use policy::{Exemption, PolicySpec, RULE_CHARS_MAX};
 pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
 pub use role::{Place, RoleBindingSpec, RoleSpec, Subjects};
 pub use selector::EnvironmentSelector;
-pub use subscription::{SubscriptionSpec, glob_matches};
+pub use subscription::{GROUP_WAIT_MS_MAX, GroupBy, Grouping, SubscriptionSpec, glob_matches};
 pub use time_to_live::{InvalidTimeToLive, TimeToLive};

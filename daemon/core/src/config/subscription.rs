@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::HostGrant;
+use super::{Every, HostGrant};
 use crate::Name;
 
 /// Whom to tell of which events.
@@ -31,6 +31,10 @@ pub struct SubscriptionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub approver: Option<String>,
+    /// What happens within a while is told together, in one message; each for itself
+    /// when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Grouping>,
     /// The notifier's configuration: the address, as its schema has it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, Value>,
@@ -51,7 +55,39 @@ pub struct SubscriptionSpec {
     pub private_address: bool,
 }
 
+/// How much of what happens is told together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Grouping {
+    /// How long the first waits for others: `1m`, `1h`; a day at most.
+    pub wait: Every,
+    /// What they have in common.
+    #[serde(default)]
+    pub by: GroupBy,
+}
+
+/// The longest wait: what is told later than that is no news.
+pub const GROUP_WAIT_MS_MAX: u64 = 24 * 3_600_000;
+
+/// What messages that are told together have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupBy {
+    /// The application.
+    #[default]
+    Application,
+    /// The environment.
+    Environment,
+    /// Nothing but whom they go to.
+    Subscription,
+}
+
 impl SubscriptionSpec {
+    /// How long a message waits for others, in milliseconds.
+    pub fn wait_ms(&self) -> u64 {
+        self.group.as_ref().map_or(0, |group| group.wait.ms().min(GROUP_WAIT_MS_MAX))
+    }
+
     /// Whether it is about this event.
     pub fn matches(&self, event_type: &str, application: &str, environment: &str) -> bool {
         let is = |pattern: &Option<String>, text: &str| {

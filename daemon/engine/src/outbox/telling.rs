@@ -4,7 +4,7 @@
 use deployd_core::advice::advice;
 use deployd_core::config::SubscriptionSpec;
 use deployd_core::image::Image;
-use deployd_core::outbox::{Attempt, Message};
+use deployd_core::outbox::{Attempt, Message, together};
 use deployd_core::ports::{Call, CallLog, Order, PluginInfo, Telling};
 use deployd_core::seeded::{Bug, seeded};
 use deployd_core::set::DeploymentSet;
@@ -30,16 +30,20 @@ impl Inner {
         &self,
         notifier: &PluginInfo,
         message: &mut Message,
+        others: &[Message],
         spec: &SubscriptionSpec,
         attempt: &mut Attempt,
     ) -> Result<Tried, EngineError> {
-        match self.turn(message).await? {
-            Turn::Now(memory) => message.memory = memory,
-            Turn::Later => return Ok(Tried::NotYet),
+        // What is told together is of no thread.
+        if spec.group.is_none() {
+            match self.turn(message).await? {
+                Turn::Now(memory) => message.memory = memory,
+                Turn::Later => return Ok(Tried::NotYet),
+            }
         }
         let (scope, log) = (scope(message), CallLog::default());
         let call = Call { plugin: &notifier.plugin, scope: &scope, log: &log };
-        let (event, config) = (self.event(message, spec).await?, json!(spec.config));
+        let (event, config) = (self.event_with(message, others, spec).await?, json!(spec.config));
         let mut answer = None;
         for _ in 0..STEPS_MAX {
             let memory = message.memory.clone();
@@ -66,9 +70,31 @@ impl Inner {
         Err(Fault::bug("notifier-endless", text).into())
     }
 
+    /// The event of a message, or that of several which are told together.
+    pub(super) async fn event_with(
+        &self,
+        message: &Message,
+        others: &[Message],
+        spec: &SubscriptionSpec,
+    ) -> Result<Value, EngineError> {
+        let own = self.event(message, spec).await?;
+        if others.is_empty() {
+            return Ok(own);
+        }
+        let mut events = vec![own];
+        for other in others {
+            events.push(self.event(other, spec).await?);
+        }
+        let mut event = together(message, events);
+        if let (Some(fields), Some(base)) = (event.as_object_mut(), self.reached_at.get()) {
+            fields.insert("link".to_owned(), json!(base));
+        }
+        Ok(event)
+    }
+
     /// The event of a message, with what is found out when it is told: a link to look
     /// at, what to do about its fault, and the images that are deployed.
-    pub(super) async fn event(
+    async fn event(
         &self,
         message: &Message,
         spec: &SubscriptionSpec,

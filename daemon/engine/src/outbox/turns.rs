@@ -41,6 +41,9 @@ pub(super) enum Turn {
 impl Inner {
     /// Records what became of a message. What waits for its end is due.
     pub(super) async fn settle(&self, message: Message) -> Result<(), StoreError> {
+        if message.together.is_some() {
+            return self.settle_together(message).await;
+        }
         let mut telling = self.turns.lock().await;
         if !telling.remove(&message.id) {
             // Nobody waits for it, and many are recorded together.

@@ -66,6 +66,7 @@ mod subjects;
 mod teardown;
 mod threads;
 mod time;
+mod together;
 mod unfinished;
 mod watching;
 mod world;
