@@ -127,8 +127,25 @@ async fn all_still_to_be_told() -> Arc<World> {
     stage.world
 }
 
+/// A process ends while it waits for an answer, and after that there is more to tell.
+async fn cut_off_while_there_comes_more() {
+    let stage = stage("application").await;
+    stage.world.receivers().script.push_back(Receiver::Hangs);
+    assert_succeeded(&stage.deployed("1").await);
+    stage.until("a request", |world| world.receivers().received.len() == 1).await;
+    assert_succeeded(&stage.deployed("2").await);
+    assert_eq!(stage.world.receivers().received.len(), 1, "it still hangs");
+    stage.engine.abort();
+    let stage = Stage { engine: stage.world.engine(&Life::long()), world: stage.world };
+    stage.engine.start().await.unwrap();
+    stage.all_told().await;
+    assert_eq!(stage.world.receivers().received.len(), 3);
+    each_is_told_once(&stage.world).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn i11_a_crash_anywhere_leaves_each_message_as_it_was() {
+    cut_off_while_there_comes_more().await;
     let mut ended = false;
     let mut repeated = 0;
     for point in 1.. {
