@@ -60,6 +60,32 @@ impl Delivery {
 pub enum Received {
     /// An image is available.
     Artifact(Artifact),
+    /// Commits were pushed.
+    Commit(Commit),
+}
+
+/// The last commit of a push. Images that are built from it get from here what they are
+/// announced without.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// The source's repository, as the forge calls it: `shop/frontend`.
+    pub source: String,
+    /// The commit's whole name: 40 or 64 hexadecimal digits.
+    pub commit: String,
+    /// Where it was pushed to: `refs/heads/main`.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// Who has made it: `Ana Silva <ana@example.com>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// When it was made, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<String>,
+    /// What has changed with the push, relative to the repository's root; none where the
+    /// delivery does not say all of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 /// An image, and where it came from, as far as the delivery says.
@@ -157,6 +183,16 @@ mod tests {
         assert_eq!(
             serde_json::to_value(Received::Artifact(artifact)).unwrap(),
             json!({"kind": "artifact", "repository": "r.example/shop/web", "tag": "1.4", "ref": "refs/heads/main"})
+        );
+        let commit = Commit {
+            source: "shop/web".to_owned(),
+            commit: "0a".repeat(20),
+            committed_at: Some("2026-11-20T10:00:00Z".to_owned()),
+            ..Commit::default()
+        };
+        assert_eq!(
+            serde_json::to_value(Received::Commit(commit)).unwrap(),
+            json!({"kind": "commit", "source": "shop/web", "commit": "0a".repeat(20), "committedAt": "2026-11-20T10:00:00Z"})
         );
     }
 }

@@ -90,17 +90,8 @@ mod tests {
     use super::*;
 
     fn of(repository: &str, tag: &str) -> Vec<Put> {
-        let artifact = Artifact {
-            repository: repository.into(),
-            digest: Digest::of(b"x"),
-            tag: Some(tag.into()),
-            git_ref: None,
-            commit: None,
-            author: None,
-            committed_at: None,
-            build_url: None,
-            sequence: None,
-        };
+        let artifact =
+            Artifact { tag: Some(tag.to_owned()), ..Artifact::new(repository, Digest::of(b"x")) };
         Announcement { at: Timestamp(7), by: Actor("ci".into()), artifact }.puts().unwrap()
     }
 

@@ -5,13 +5,24 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ApplicationSpec, ArtifactRule};
+use crate::config::{ApplicationSpec, ArtifactRule, Stage, is_relative};
 use crate::seeded::{Bug, seeded};
 use crate::set::{Delta, DeltaError, DeploymentSet, IMAGE_FROM_ARTIFACT, patch};
 use crate::{Digest, Name, Timestamp};
 
 /// The most artifacts that can be announced at once.
 pub const ARTIFACTS_MAX: usize = 100;
+
+/// The most changed paths that an artifact is announced with. A commit that changes
+/// more is one of everything: announce its directories.
+pub const PATHS_MAX: usize = 500;
+
+/// The most bytes that these have together. An announcement is kept for ever, and found
+/// again up to 64 KiB.
+pub const PATHS_BYTES_MAX: usize = 16 << 10;
+
+/// Stages that are told of that pass announced artifacts by: more than anybody reads.
+pub const PASSED_MAX: usize = 50;
 
 /// An image, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,9 +58,31 @@ pub struct Artifact {
     /// artifacts are as new as their announcements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
+    /// What has changed with that commit, relative to the repository's root:
+    /// `services/web/main.rs`. Stages can ask for paths; then what has none does not
+    /// come there by itself, unless they are known from the commit's push.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = PATHS_MAX))]
+    pub paths: Vec<String>,
 }
 
 impl Artifact {
+    /// An image of which nothing else is known.
+    pub fn new(repository: impl Into<String>, digest: Digest) -> Self {
+        Self {
+            repository: repository.into(),
+            digest,
+            tag: None,
+            git_ref: None,
+            commit: None,
+            author: None,
+            committed_at: None,
+            build_url: None,
+            sequence: None,
+            paths: Vec::new(),
+        }
+    }
+
     /// `repository@sha256:...`, as manifests name it.
     pub fn image(&self) -> String {
         format!("{}@{}", self.repository, self.digest)
@@ -72,7 +105,19 @@ impl Artifact {
                 self.repository
             ));
         }
-        None
+        let bytes: usize = self.paths.iter().map(String::len).sum();
+        if self.paths.len() > PATHS_MAX || bytes > PATHS_BYTES_MAX {
+            return Some(format!(
+                "paths: found {} of {bytes} bytes, expected {PATHS_MAX} of {PATHS_BYTES_MAX} bytes together at most: announce directories instead",
+                self.paths.len()
+            ));
+        }
+        let odd = self.paths.iter().find(|path| !is_relative(path));
+        odd.map(|path| {
+            format!(
+                "paths: found {path:?}, expected paths relative to the repository's root, as services/web/main.rs"
+            )
+        })
     }
 }
 
@@ -100,19 +145,25 @@ fn is_for(rule: &ArtifactRule, artifact: &Artifact) -> bool {
     rule.repository == artifact.repository
 }
 
-/// Environments that an artifact goes to by itself, in the order of the flow.
-pub fn destinations<'a>(spec: &'a ApplicationSpec, artifact: &Artifact) -> Vec<&'a Name> {
+/// A stage to which artifacts come by themselves, and why one does not; none if it does.
+pub type Destination<'a> = (&'a Name, Option<String>);
+
+/// Environments of an application to which artifacts come by themselves, in the order of
+/// the flow, and why this one does not. `paths` are those that have changed with its
+/// commit.
+pub fn destinations<'a>(
+    spec: &'a ApplicationSpec,
+    artifact: &Artifact,
+    paths: &[String],
+) -> Vec<Destination<'a>> {
     if !spec.artifacts.iter().any(|rule| is_for(rule, artifact)) {
         return Vec::new();
     }
-    spec.flow
-        .iter()
-        .filter(|stage| {
-            let (git_ref, tag) = (artifact.git_ref.as_deref(), artifact.tag.as_deref());
-            stage.automatic.as_ref().is_some_and(|start| start.takes(git_ref, tag))
-        })
-        .map(|stage| &stage.environment)
-        .collect()
+    let destination = |stage: &'a Stage| {
+        let start = stage.automatic.as_ref()?;
+        Some((&stage.environment, start.refusal(artifact, paths)))
+    };
+    spec.flow.iter().filter_map(destination).collect()
 }
 
 /// Containers that an artifact is for, with its image.
@@ -196,15 +247,8 @@ mod tests {
 
     fn artifact(name: &str, git_ref: Option<&str>) -> Artifact {
         Artifact {
-            repository: format!("r.test/{name}"),
-            digest: Digest::of(name.as_bytes()),
-            tag: None,
             git_ref: git_ref.map(str::to_owned),
-            commit: None,
-            author: None,
-            committed_at: None,
-            build_url: None,
-            sequence: None,
+            ..Artifact::new(format!("r.test/{name}"), Digest::of(name.as_bytes()))
         }
     }
 
@@ -226,7 +270,9 @@ mod tests {
     fn artifacts_go_where_the_flow_says() {
         let (spec, _) = fixture();
         let to = |artifact: &Artifact| -> Vec<String> {
-            destinations(&spec, artifact).iter().map(ToString::to_string).collect()
+            let all = destinations(&spec, artifact, &[]);
+            let taken = all.into_iter().filter(|(_, refusal)| refusal.is_none());
+            taken.map(|(name, _)| name.to_string()).collect()
         };
         assert_eq!(to(&artifact("frontend", Some("refs/heads/main"))), ["development", "preview"]);
         assert_eq!(to(&artifact("frontend", Some("refs/heads/x"))), ["preview"]);
@@ -260,5 +306,17 @@ mod tests {
         }
         let port = Artifact { repository: "r.test:5000/a".into(), ..artifact("x", None) };
         assert_eq!(port.fault(), None);
+    }
+
+    #[test]
+    fn paths_are_relative_and_bounded() {
+        let of = |paths: Vec<String>| Artifact { paths, ..artifact("x", None) }.fault();
+        assert_eq!(of(vec!["services/web/main.rs".into(), "a".into()]), None);
+        for bad in ["", "/etc/passwd", "./a"] {
+            let fault = of(vec!["a".into(), bad.into()]).unwrap();
+            assert!(fault.contains(&format!("{bad:?}")), "{fault}");
+        }
+        assert!(of(vec!["a".into(); PATHS_MAX + 1]).is_some());
+        assert!(of(vec!["a".repeat(PATHS_BYTES_MAX + 1)]).is_some());
     }
 }

@@ -14,6 +14,7 @@ pub mod artifact;
 pub mod attestation;
 pub mod audit;
 pub mod calendar;
+pub mod commit;
 pub mod compare;
 pub mod config;
 pub mod debug;

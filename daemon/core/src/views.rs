@@ -159,6 +159,20 @@ pub struct Announced {
     pub artifacts: Vec<Artifact>,
     /// Where they went.
     pub routes: Vec<Route>,
+    /// Stages to which artifacts come by themselves, and these do not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<PassedBy>,
+}
+
+/// A stage that an artifact does not come to by itself, by the rule of that stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PassedBy {
+    /// The stage's environment.
+    pub environment: EnvironmentId,
+    /// The image, with its digest.
+    pub image: String,
+    /// Why, for people.
+    pub because: String,
 }
 
 /// What artifacts led to in an environment.

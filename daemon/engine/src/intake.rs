@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use deployd_core::announcement::Announcement;
 use deployd_core::artifact::{
-    ARTIFACTS_MAX, Artifact, Images, Routed, destinations, images, route,
+    ARTIFACTS_MAX, Artifact, Images, PASSED_MAX, Routed, destinations, images, route,
 };
 use deployd_core::deployment::{Origin, Request, Schedule, queue};
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, Object, Order};
 use deployd_core::set::DeploymentSet;
-use deployd_core::views::{Announced, Route, Superseded};
+use deployd_core::views::{Announced, PassedBy, Route, Superseded};
 use deployd_core::{Digest, EnvironmentId, Name};
 use serde_json::json;
 
@@ -110,16 +110,27 @@ impl Inner {
             let version = self.version(&stream).await?;
             streams.push((application, stream, version));
         }
-        let mut arrivals: BTreeMap<EnvironmentId, Arrival<'_>> = BTreeMap::new();
-        let mut announced = Announced { artifacts: artifacts.to_vec(), routes: Vec::new() };
-        let mut problems = Vec::new();
+        let mut known = Vec::new();
         for artifact in artifacts {
+            known.push(self.completed(&configuration, artifact).await?);
+        }
+        let artifacts: Vec<Artifact> = known.iter().map(|(whole, _)| whole.clone()).collect();
+        let mut arrivals: BTreeMap<EnvironmentId, Arrival<'_>> = BTreeMap::new();
+        let mut announced =
+            Announced { artifacts: artifacts.clone(), routes: Vec::new(), passed: Vec::new() };
+        let mut problems = Vec::new();
+        for (artifact, paths) in &known {
             for (application, spec) in &configuration.applications {
-                for name in destinations(spec, artifact) {
+                for (name, refusal) in destinations(spec, artifact, paths) {
                     let id = EnvironmentId {
                         application: application.clone(),
                         environment: name.clone(),
                     };
+                    if let Some(because) = refusal {
+                        let image = artifact.image();
+                        announced.passed.push(PassedBy { environment: id, image, because });
+                        continue;
+                    }
                     let set = match configuration.set(application) {
                         Ok(set) => set,
                         Err(error) => {
@@ -155,6 +166,7 @@ impl Inner {
                 }
             }
         }
+        announced.passed.truncate(PASSED_MAX);
         let mut batch = Batch::default();
         let mut appended = Vec::new();
         for (id, arrival) in &arrivals {
@@ -187,7 +199,7 @@ impl Inner {
             });
         }
         let at = self.ports.clock.now();
-        for artifact in artifacts {
+        for artifact in &artifacts {
             // What nobody waits for is not kept: anybody could fill the store.
             if configuration.expects(&artifact.repository) {
                 let (by, artifact) = (caller.actor.clone(), artifact.clone());

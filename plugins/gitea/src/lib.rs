@@ -1,4 +1,5 @@
-//! Receiver `gitea`: images that were pushed to the registry of Gitea or Forgejo.
+//! Receiver `gitea`: images that were pushed to the registry of Gitea or Forgejo, and
+//! commits that were pushed to its repositories.
 //!
 //! ```yaml
 //! receiver:
@@ -10,8 +11,13 @@
 //!
 //! The webhook is that of the organisation, user or repository which the package
 //! belongs to, with the event "Package" and the content type `application/json`. It
-//! tells neither commit nor ref, and the tag's digest is asked of the registry. Other
-//! events are known and of no interest.
+//! tells neither commit nor ref, and the tag's digest is asked of the registry.
+//!
+//! Of the event "Push", it tells of the last commit: who has made it, when, and what has
+//! changed with the push. Images of that commit that are announced with it get that from
+//! there, if the push comes before them. Other events are known and of no interest.
+
+mod push;
 
 use deployd_plugin_sdk::receiver::{Artifact, Delivery, Received, Receiver};
 use deployd_plugin_sdk::{Fault, Log, export_receiver};
@@ -60,6 +66,9 @@ impl Receiver for Gitea {
         log: &impl Log,
     ) -> Result<Vec<Received>, Fault> {
         let event = image_events::header(delivery, "x-gitea-event")?;
+        if event == "push" {
+            return push::commits(&image_events::body(delivery)?, log);
+        }
         if event != "package" {
             log.debug(&format!("event {event}: of no interest"));
             return Ok(Vec::new());
@@ -118,12 +127,15 @@ mod tests {
     //! A delivery as Gitea's own tests have it, in the form that it is written in.
 
     use super::*;
+    use deployd_plugin_sdk::receiver::Commit;
     use deployd_plugin_sdk::testing::FakeHost;
     use image_events::testing;
     use serde_json::{Value, json};
 
     const PACKAGE: &str = include_str!("../tests/package-created.json");
+    const PUSH: &str = include_str!("../tests/push.json");
     const EVENT: [(&str, &str); 1] = [("x-gitea-event", "package")];
+    const PUSH_EVENT: [(&str, &str); 1] = [("x-gitea-event", "push")];
 
     fn decode(body: &str, config: Value) -> Result<Vec<Artifact>, Fault> {
         let config = serde_json::from_value(config).unwrap();
@@ -166,10 +178,41 @@ mod tests {
         {
             assert_eq!(decode(&changed(pointer, json!(value)), json!({})).unwrap(), []);
         }
-        for event in ["push", "release", "made-up"] {
+        for event in ["release", "made-up"] {
             let delivery = testing::delivery(&[("x-gitea-event", event)], "{}");
             let told = Gitea::decode(&delivery, &Config::default(), &FakeHost::new());
             assert!(told.unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_push_tells_of_its_last_commit() {
+        let told = |body: &str| {
+            let delivery = testing::delivery(&PUSH_EVENT, body);
+            let told = Gitea::decode(&delivery, &Config::default(), &FakeHost::new());
+            testing::commits(told.unwrap())
+        };
+        let expected = Commit {
+            source: "user1/web".to_owned(),
+            commit: "6c62fb45fe66bfb1ea9a66abc38f6a0cc974292b".to_owned(),
+            git_ref: Some("refs/heads/main".to_owned()),
+            author: Some("Ana Silva <ana@example.com>".to_owned()),
+            committed_at: Some("2026-11-20T10:58:41+01:00".to_owned()),
+            paths: ["main.go", "old.go", "pages.go"].map(str::to_owned).to_vec(),
+        };
+        assert_eq!(told(PUSH), [expected.clone()]);
+        // Gitea tells of some commits of a long push.
+        let cut = PUSH.replace("\"total_commits\": 2", "\"total_commits\": 40");
+        assert_eq!(told(&cut), [Commit { paths: Vec::new(), ..expected }]);
+        for (pointer, value) in [
+            ("/ref", json!("refs/tags/v1")),
+            ("/after", json!("0".repeat(40))),
+            ("/commits", Value::Null),
+        ] {
+            let mut body: Value = serde_json::from_str(PUSH).unwrap();
+            *body.pointer_mut(pointer).unwrap() = value;
+            body["head_commit"] = Value::Null;
+            assert_eq!(told(&body.to_string()), [], "{pointer}");
         }
     }
 
@@ -193,7 +236,7 @@ mod tests {
     #[test]
     fn whatever_is_delivered_is_told_soundly_or_refused() {
         let config = Config { untagged: true, ..Config::default() };
-        testing::holds(&[(&EVENT, PACKAGE)], |delivery| {
+        testing::holds(&[(&EVENT, PACKAGE), (&PUSH_EVENT, PUSH)], |delivery| {
             Gitea::decode(delivery, &config, &FakeHost::new())
         })
         .unwrap();

@@ -2,7 +2,7 @@
 //! are made up.
 
 use super::*;
-use deployd_plugin_sdk::receiver::Artifact;
+use deployd_plugin_sdk::receiver::{Artifact, Commit};
 use deployd_plugin_sdk::testing::FakeHost;
 use image_events::testing;
 use serde_json::{Value, json};
@@ -12,6 +12,8 @@ const TAGGED: &str = include_str!("../tests/package-tagged.json");
 const NPM: &str = include_str!("../tests/package-npm.json");
 const RUN: &str = include_str!("../tests/workflow-run.json");
 const SUITE: &str = include_str!("../tests/check-suite.json");
+const PUSH: &str = include_str!("../tests/push.json");
+const DEPLOYMENT: &str = include_str!("../tests/deployment.json");
 const PING: &str = include_str!("../tests/ping.json");
 
 const DIGEST: &str = "sha256:6c62fb45fe66bfb1ea9a66abc38f6a0cc974292b0f5b3c1e2d4a69788796a5b4";
@@ -87,7 +89,7 @@ fn other_packages_and_events_tell_nothing() {
         []
     );
     assert_eq!(decode("package", NPM, json!({})).unwrap(), []);
-    for event in ["ping", "push", "workflow_run", "check_suite", "deployment", "made-up"] {
+    for event in ["ping", "workflow_run", "check_suite", "made-up"] {
         assert_eq!(decode(event, PING, json!({})).unwrap(), [], "{event}");
     }
     let deleted = TAGGED.replace("\"published\"", "\"deleted\"");
@@ -188,6 +190,112 @@ fn a_check_suite_tells_of_the_images_of_its_commit() {
     assert!(fault.contains("${run-number}"), "{fault}");
 }
 
+/// A body with fields of a part of it changed.
+fn patched(body: &str, part: &str, patch: &Value) -> String {
+    let mut body: Value = serde_json::from_str(body).unwrap();
+    let of = body.pointer_mut(part).unwrap();
+    for (field, value) in patch.as_object().unwrap() {
+        of[field] = value.clone();
+    }
+    body.to_string()
+}
+
+#[test]
+fn a_push_tells_of_its_last_commit() {
+    let told = |body: &str| {
+        let delivery = testing::delivery(&[("x-github-event", "push")], body);
+        let told = Github::decode(&delivery, &Config::default(), &FakeHost::new());
+        testing::commits(told.unwrap())
+    };
+    let expected = Commit {
+        source: "Example-Org/hello-world".to_owned(),
+        commit: COMMIT.to_owned(),
+        git_ref: Some("refs/heads/main".to_owned()),
+        author: Some("Ana Silva <ana@example.com>".to_owned()),
+        committed_at: Some("2026-11-20T10:58:41+01:00".to_owned()),
+        paths: [
+            "README.md",
+            "services/web/main.rs",
+            "services/web/old.rs",
+            "services/web/pages.rs",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    };
+    assert_eq!(told(PUSH), [expected.clone()]);
+    // A branch that is made of commits which are known says nothing of paths.
+    let bare = Commit { paths: Vec::new(), ..expected };
+    assert_eq!(told(&patched(PUSH, "", &json!({"commits": []}))), [bare]);
+    for patch in [
+        json!({"deleted": true, "head_commit": null}),
+        json!({"deleted": true}),
+        json!({"ref": "refs/tags/v1.4", "commits": []}),
+    ] {
+        assert_eq!(told(&patched(PUSH, "", &patch)), [], "{patch}");
+    }
+    for (part, patch, at) in [
+        ("/head_commit", json!({"id": "6c62fb4"}), "/body/head_commit/id"),
+        ("/head_commit", json!({"timestamp": "now"}), "/body/head_commit/timestamp"),
+        ("", json!({"ref": "refs/heads/a b"}), "/body/ref"),
+    ] {
+        let fault = decode("push", &patched(PUSH, part, &patch), json!({})).unwrap_err();
+        assert!(fault.to_string().contains(at), "{fault}");
+    }
+}
+
+#[test]
+fn a_deployment_tells_of_the_images_in_its_payload() {
+    let told = |patch: Value, config: Value| {
+        decode("deployment", &patched(DEPLOYMENT, "/deployment", &patch), config).unwrap()
+    };
+    let expected = Artifact {
+        repository: "ghcr.io/example-org/hello-world".to_owned(),
+        digest: Some(DIGEST.to_owned()),
+        tag: Some("1.4.0".to_owned()),
+        git_ref: Some("refs/heads/main".to_owned()),
+        commit: Some(COMMIT.to_owned()),
+        sequence: Some(1_795_169_400_000),
+        ..Artifact::default()
+    };
+    let worker = Artifact {
+        repository: "ghcr.io/example-org/worker".to_owned(),
+        digest: None,
+        ..expected.clone()
+    };
+    assert_eq!(told(json!({}), json!({})), [expected.clone(), worker]);
+    let image = format!("ghcr.io/example-org/hello-world@{DIGEST}");
+    let text = json!({"payload": json!({"image": image}).to_string(), "ref": COMMIT});
+    assert_eq!(told(text, json!({})), [Artifact { tag: None, git_ref: None, ..expected }]);
+    let of_tag = told(json!({"ref": "refs/tags/v1.4"}), json!({"refs": ["refs/tags/*"]}));
+    assert_eq!(of_tag[0].git_ref.as_deref(), Some("refs/tags/v1.4"));
+    assert_eq!(told(json!({}), json!({"refs": ["refs/tags/*"]})), []);
+    // As the notifier `github-deployments` writes it; and as others do who name no images.
+    let own = json!({"deployment": "01JD0000000000000000000000", "link": null, "image": image});
+    for payload in [own, json!({}), json!(""), json!("text"), json!({"images": []}), Value::Null] {
+        assert_eq!(told(json!({"payload": payload}), json!({})), [], "{payload}");
+    }
+    let body = DEPLOYMENT.replace("\"created\"", "\"deleted\"");
+    assert_eq!(decode("deployment", &body, json!({})).unwrap(), []);
+}
+
+#[test]
+fn who_deploys_nothing_that_has_a_name_is_told_why() {
+    let host = FakeHost::new();
+    let body = patched(DEPLOYMENT, "/deployment", &json!({"payload": {}}));
+    let delivery = testing::delivery(&[("x-github-event", "deployment")], &body);
+    Github::decode(&delivery, &Config::default(), &host).unwrap();
+    assert!(format!("{:?}", host.lines()).contains("whose payload names no images"));
+    for (payload, at) in [
+        (json!({"image": "ghcr.io/example-org/web"}), "payload/image"),
+        (json!({"images": ["ghcr.io/a/b:1", 7]}), "payload/images/1"),
+        (json!({"image": "ghcr.io/a/b@sha256:0a"}), "payload/image"),
+    ] {
+        let body = patched(DEPLOYMENT, "/deployment", &json!({"payload": payload}));
+        let fault = decode("deployment", &body, json!({})).unwrap_err();
+        assert!(fault.to_string().contains(at), "{fault}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_named() {
     for (pointer, value) in [
@@ -219,8 +327,17 @@ fn whatever_is_delivered_is_told_soundly_or_refused() {
     let suite = [("x-github-event", "check_suite")];
     let config = json!({"untagged": true, "defaultBranchOnly": true, "images": images()});
     let config: Config = serde_json::from_value(config).unwrap();
-    let real =
-        [(&tagged, TAGGED), (&untagged, UNTAGGED), (&tagged, NPM), (&run, RUN), (&suite, SUITE)];
+    let push = [("x-github-event", "push")];
+    let deployment = [("x-github-event", "deployment")];
+    let real = [
+        (&tagged, TAGGED),
+        (&untagged, UNTAGGED),
+        (&tagged, NPM),
+        (&run, RUN),
+        (&suite, SUITE),
+        (&push, PUSH),
+        (&deployment, DEPLOYMENT),
+    ];
     let real = real.map(|(headers, body)| (&headers[..], body));
     testing::holds(&real, |delivery| Github::decode(delivery, &config, &FakeHost::new())).unwrap();
 }

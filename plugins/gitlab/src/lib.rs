@@ -1,4 +1,5 @@
-//! Receiver `gitlab`: images that pipelines of GitLab have built.
+//! Receiver `gitlab`: images that pipelines of GitLab have built, and commits that were
+//! pushed.
 //!
 //! ```yaml
 //! receiver:
@@ -21,7 +22,12 @@
 //!
 //! The ref of a merge request's pipeline is `refs/merge-requests/7/head`: its branch
 //! may be of a fork, and have any name.
+//!
+//! Of the trigger "Push events", it tells of the last commit: who has made it, when, and
+//! what has changed with the push, where that has no more than the 20 commits that GitLab
+//! tells of. Images of that commit get that from there, if the push comes before them.
 
+mod push;
 #[cfg(test)]
 mod tests;
 
@@ -97,6 +103,9 @@ impl Receiver for Gitlab {
         log: &impl Log,
     ) -> Result<Vec<Received>, Fault> {
         let event = image_events::header(delivery, "x-gitlab-event")?;
+        if event == "Push Hook" {
+            return push::commits(&image_events::body(delivery)?, config.projects.as_deref(), log);
+        }
         if event != "Pipeline Hook" {
             log.debug(&format!("event {event}: of no interest"));
             return Ok(Vec::new());

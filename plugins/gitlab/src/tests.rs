@@ -2,6 +2,7 @@
 //! pipeline's number and address.
 
 use super::*;
+use deployd_plugin_sdk::receiver::Commit;
 use deployd_plugin_sdk::testing::FakeHost;
 use image_events::testing;
 use serde_json::{Value, json};
@@ -9,6 +10,8 @@ use serde_json::{Value, json};
 const BRANCH: &str = include_str!("../tests/pipeline-branch.json");
 const MERGE_REQUEST_BODY: &str = include_str!("../tests/pipeline-merge-request.json");
 const EVENT: [(&str, &str); 1] = [("x-gitlab-event", "Pipeline Hook")];
+const PUSH: &str = include_str!("../tests/push.json");
+const PUSH_EVENT: [(&str, &str); 1] = [("x-gitlab-event", "Push Hook")];
 const COMMIT: &str = "bcbb5ec396a2c0f828686f14fac9b80b780504f2";
 
 fn config(mut more: Value) -> Value {
@@ -22,6 +25,35 @@ fn decode(body: &str, config: Value) -> Result<Vec<Artifact>, Fault> {
     let config = serde_json::from_value(config).unwrap();
     Gitlab::decode(&testing::delivery(&EVENT, body), &config, &FakeHost::new())
         .map(testing::artifacts)
+}
+
+#[test]
+fn a_push_tells_of_its_last_commit() {
+    let told = |body: &str, more: Value| {
+        let config = serde_json::from_value(config(more)).unwrap();
+        let delivery = testing::delivery(&PUSH_EVENT, body);
+        testing::commits(Gitlab::decode(&delivery, &config, &FakeHost::new()).unwrap())
+    };
+    let expected = Commit {
+        source: "Shop/frontend".to_owned(),
+        commit: COMMIT.to_owned(),
+        git_ref: Some("refs/heads/master".to_owned()),
+        author: Some("Ana Silva <ana@example.com>".to_owned()),
+        committed_at: Some("2016-08-12T17:23:21+02:00".to_owned()),
+        paths: ["CHANGELOG", "web/app.rb", "web/pages.rb"].map(str::to_owned).to_vec(),
+    };
+    assert_eq!(told(PUSH, json!({})), [expected.clone()]);
+    assert_eq!(told(PUSH, json!({"projects": ["other/*"]})), []);
+    // Of a longer push, GitLab tells of the last 20 commits.
+    let cut = PUSH.replace("\"total_commits_count\": 2", "\"total_commits_count\": 21");
+    assert_eq!(told(&cut, json!({})), [Commit { paths: Vec::new(), ..expected }]);
+    for (field, value) in
+        [("ref", json!("refs/tags/v1")), ("checkout_sha", Value::Null), ("commits", json!([]))]
+    {
+        let mut body: Value = serde_json::from_str(PUSH).unwrap();
+        body[field] = value;
+        assert_eq!(told(&body.to_string(), json!({})), [], "{field}");
+    }
 }
 
 fn changed(pointer: &str, value: Value) -> String {
@@ -87,7 +119,7 @@ fn only_configured_projects_and_refs_are_told_of() {
         let body = changed("/object_attributes/status", json!(status));
         assert_eq!(decode(&body, config(json!({}))).unwrap(), [], "{status}");
     }
-    for event in ["Job Hook", "Release Hook", "Push Hook", "Made-up Hook"] {
+    for event in ["Job Hook", "Release Hook", "Made-up Hook"] {
         let delivery = testing::delivery(&[("x-gitlab-event", event)], "{}");
         let config: Config = serde_json::from_value(config(json!({}))).unwrap();
         assert!(Gitlab::decode(&delivery, &config, &FakeHost::new()).unwrap().is_empty());
@@ -132,8 +164,7 @@ fn whatever_is_delivered_is_told_soundly_or_refused() {
         {"repository": "r.example/web", "tag": "${ref-slug}-${short-commit}"},
     ]);
     let config: Config = serde_json::from_value(json!({"images": images})).unwrap();
-    testing::holds(&[(&EVENT, BRANCH), (&EVENT, MERGE_REQUEST_BODY)], |delivery| {
-        Gitlab::decode(delivery, &config, &FakeHost::new())
-    })
-    .unwrap();
+    let real = [(&EVENT, BRANCH), (&EVENT, MERGE_REQUEST_BODY), (&PUSH_EVENT, PUSH)];
+    let real = real.map(|(headers, body)| (&headers[..], body));
+    testing::holds(&real, |delivery| Gitlab::decode(delivery, &config, &FakeHost::new())).unwrap();
 }

@@ -10,6 +10,7 @@ mod configured;
 mod delivery;
 mod image;
 mod placeholders;
+mod push;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -18,6 +19,7 @@ pub use configured::{Build, ConfiguredImage};
 pub use delivery::{body, header, wanted};
 pub use image::{digest, is_of_another_image, registry, repository, tag, without_version};
 pub use placeholders::expand;
+pub use push::{Push, PushedCommit};
 pub use source::{build_url, commit, git_ref, millis, ref_slug, seconds_to_millis, timestamp};
 
 use deployd_plugin_sdk::{Fault, shown};

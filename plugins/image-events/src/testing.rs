@@ -2,7 +2,7 @@
 
 use crate::{commit, digest, millis, repository, tag};
 use deployd_plugin_sdk::Fault;
-use deployd_plugin_sdk::receiver::{Artifact, Delivery, Received};
+use deployd_plugin_sdk::receiver::{Artifact, Commit, Delivery, Received};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 const CASES: u32 = 256;
 
 /// Holds a receiver to what must be true of all: it never panics, and what it tells
-/// of are images with a repository, and a tag or a digest, as others write them.
+/// of are images with a repository, and a tag or a digest, as others write them, and
+/// commits of branches.
 /// `real` are headers and bodies that were delivered.
 ///
 /// # Errors
@@ -81,12 +82,27 @@ pub fn artifacts(told: Vec<Received>) -> Vec<Artifact> {
     told.into_iter().filter_map(artifact).collect()
 }
 
+/// The commits of what was told.
+pub fn commits(told: Vec<Received>) -> Vec<Commit> {
+    let commit = |one| match one {
+        Received::Commit(commit) => Some(commit),
+        _ => None,
+    };
+    told.into_iter().filter_map(commit).collect()
+}
+
 /// Holds what was told to that.
 ///
 /// # Errors
 /// What is told, and why it is no image as others write them.
 pub fn is_sound(told: &Received) -> Result<(), String> {
-    let Received::Artifact(image) = told else { return Ok(()) };
+    let image = match told {
+        Received::Artifact(image) => image,
+        Received::Commit(one) => {
+            return is_sound_commit(one).map_err(|why| format!("{one:?}: {why}"));
+        }
+        _ => return Ok(()),
+    };
     let is = |text: &Option<String>, check: fn(&str, &str) -> Result<String, Fault>| match text {
         Some(text) => check("/", text).map(drop),
         None => Ok(()),
@@ -101,6 +117,14 @@ pub fn is_sound(told: &Received) -> Result<(), String> {
     let has_version = image.tag.is_some() || image.digest.is_some();
     let has_ref = image.git_ref.as_ref().is_none_or(|name| name.starts_with("refs/"));
     if has_version && has_ref { Ok(()) } else { Err(format!("no version or no ref: {image:?}")) }
+}
+
+fn is_sound_commit(told: &Commit) -> Result<(), String> {
+    commit("/", &told.commit).map_err(|fault| fault.to_string())?;
+    let time = told.committed_at.as_ref().map_or(Ok(None), |at| millis("/", at));
+    time.map_err(|fault| fault.to_string())?;
+    let has_ref = told.git_ref.as_ref().is_none_or(|name| name.starts_with("refs/heads/"));
+    if has_ref { Ok(()) } else { Err("its ref is no branch's".to_owned()) }
 }
 
 /// Values that nobody expects.

@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 const TOLD_MAX: usize = 100_000;
 
 /// What deliveries say of their kind.
-const KINDS: [&[(&str, &str)]; 8] = [
+const KINDS: [&[(&str, &str)]; 10] = [
     &[],
     &[("x-github-event", "package"), ("x-gitlab-event", "Pipeline Hook"), ("x-gitea-event", "package")],
     &[("x-github-event", "registry_package")],
     &[("x-github-event", "workflow_run")],
     &[("x-github-event", "check_suite")],
+    &[("x-github-event", "push"), ("x-gitlab-event", "Push Hook"), ("x-gitea-event", "push")],
+    &[("x-github-event", "deployment")],
     &[("content-type", "application/cloudevents+json")],
     &[("content-type", "application/cloudevents-batch+json")],
     &[

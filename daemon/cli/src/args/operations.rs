@@ -32,7 +32,9 @@ Examples:
     --ref refs/heads/main --commit \"$GIT_COMMIT\" \\
     --author \"$(git show -s --format='%an <%ae>')\" \\
     --committed-at \"$(git show -s --format=%cI)\" --build-url \"$BUILD_URL\" \\
-    --sequence \"$BUILD_NUMBER\"")]
+    --sequence \"$BUILD_NUMBER\"
+  deployd artifact announce registry.test/shop/web:1.4@sha256:5f2a... \
+    --path services/web/main.rs --path Cargo.lock")]
 pub struct AnnounceArgs {
     /// The image, with its digest and, for people, its tag
     #[arg(value_name = "IMAGE@DIGEST")]
@@ -56,6 +58,10 @@ pub struct AnnounceArgs {
     /// run: of two, the larger is newer
     #[arg(long, value_name = "NUMBER")]
     pub sequence: Option<u64>,
+    /// What has changed with that commit, relative to the repository's root: for stages that
+    /// ask for paths. May be given more than once
+    #[arg(long = "path", value_name = "PATH")]
+    pub paths: Vec<String>,
 }
 
 /// Notifications.

@@ -6,6 +6,7 @@ use super::{Context, attestations};
 use crate::args::ArtifactCommand;
 use crate::error::CliError;
 use crate::exit;
+use crate::output::clean;
 
 pub(super) async fn artifact(
     context: &mut Context<'_>,
@@ -27,6 +28,7 @@ pub(super) async fn artifact(
         committed_at: args.committed_at.map(|at| at.at(context.output.now)),
         build_url: args.build_url,
         sequence: args.sequence,
+        paths: args.paths,
     };
     let announced = context.client()?.announce(&[artifact]).await?;
     let output = &mut *context.output;
@@ -60,7 +62,11 @@ pub(super) async fn artifact(
             }
         }
     }
-    if announced.routes.is_empty() {
+    for passed in &announced.passed {
+        let because = clean(&passed.because);
+        output.note(format!("{}: not deployed by itself: {because}", passed.environment))?;
+    }
+    if announced.routes.is_empty() && announced.passed.is_empty() {
         output.note("no environment deploys it by itself")?;
     }
     Ok(exit::OK)

@@ -93,7 +93,7 @@ fn summary(delivery: &HookDelivery) -> String {
     let places: Vec<String> =
         delivery.routes.iter().map(|route| route.environment.to_string()).collect();
     match (images.is_empty(), places.is_empty()) {
-        (true, _) => "nothing of interest".to_owned(),
+        (true, _) => delivery.notes.first().map_or("nothing of interest", |note| note).to_owned(),
         (false, true) => format!("{}; nobody waits for it", images.join(", ")),
         (false, false) => format!("{} to {}", images.join(", "), places.join(", ")),
     }

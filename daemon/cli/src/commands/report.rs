@@ -101,14 +101,20 @@ fn describe(output: &mut Output, report: &EnvironmentReport) -> Result<(), CliEr
 fn arrival(rule: &ArrivalRule) -> String {
     let how = match &rule.automatic {
         None => "when somebody asks".to_owned(),
-        Some(start) => match (&start.git_ref, &start.tag) {
-            (Some(from), None) => format!("by itself from {}", clean(from)),
-            (None, Some(tag)) => format!("by itself with the tag {}", clean(tag)),
-            (Some(from), Some(tag)) => {
-                format!("by itself from {} with the tag {}", clean(from), clean(tag))
-            }
-            (None, None) => "by itself".to_owned(),
-        },
+        Some(start) => {
+            let part = |word: &str, text: &Option<String>| {
+                text.as_ref().map(|text| format!(" {word} {}", clean(text)))
+            };
+            let paths = (!start.paths.is_empty()).then(|| start.paths.join(" or "));
+            let parts = [
+                part("from", &start.git_ref),
+                part("with the tag", &start.tag),
+                part("with a version", &start.version),
+                part("of the image", &start.repository),
+                part("with changes in", &paths),
+            ];
+            format!("by itself{}", parts.into_iter().flatten().collect::<String>())
+        }
     };
     match rule.place {
         Some(place) => format!("{how} (stage {place} of the flow)"),

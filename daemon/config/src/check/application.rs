@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deployd_core::config::DocumentKind;
+use deployd_core::config::{DocumentKind, StartRule};
 use serde_json::Value;
 
 use super::placeholders::{self, Scope};
@@ -54,11 +54,24 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
         }
         world.refer(own(DocumentKind::Environment), path, name, problems);
         stage_after(entry, index, stage, &flow.then(index), problems);
+        start_rule(stage, &flow.then(index), problems);
     }
     for (index, rule) in entry.items("/spec/artifacts").enumerate() {
         artifact(entry, world, &Path::of(["spec", "artifacts"]).then(index), rule, problems);
     }
     resources(entry, problems);
+}
+
+/// A rule for artifacts can be read.
+fn start_rule(stage: &Value, path: &Path, problems: &mut Vec<Problem>) {
+    let rule = stage.get("automatic").cloned().unwrap_or_default();
+    // Of what has another error nothing can be said yet.
+    let Ok(rule) = serde_json::from_value::<StartRule>(rule) else { return };
+    for fault in rule.faults() {
+        let place = Path::from_pointer(&fault.pointer);
+        let path = place.steps().iter().fold(path.then("automatic"), |path, step| path.then(step));
+        problems.push(Problem::at_value(path, shown::shorten(&fault.found), fault.expected));
+    }
 }
 
 /// A stage comes after those before it in the list, so that no two wait for each other.

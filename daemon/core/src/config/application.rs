@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Every, glob_matches};
+use super::{Every, StartRule};
 use crate::Name;
 use crate::deployment::Mode;
 use crate::score::Resource;
@@ -119,30 +119,4 @@ pub enum Promotion {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_manual(promotion: &Promotion) -> bool {
     *promotion == Promotion::Manual
-}
-
-/// Which artifacts start a deployment by themselves.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StartRule {
-    /// The Git ref they were built from: `refs/heads/main`, `refs/tags/v*`
-    /// (`*` is any run of characters). Any ref when not given.
-    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
-    pub git_ref: Option<String>,
-    /// The tag they were pushed with: `1.*`. Any tag, and none, when not given. What a
-    /// registry tells of has a tag and no ref.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
-}
-
-impl StartRule {
-    /// Whether an artifact of this ref and tag starts a deployment.
-    pub fn takes(&self, git_ref: Option<&str>, tag: Option<&str>) -> bool {
-        let is = |pattern: &Option<String>, found: Option<&str>| match (pattern, found) {
-            (None, _) => true,
-            (Some(pattern), Some(found)) => glob_matches(pattern, found),
-            (Some(_), None) => false,
-        };
-        is(&self.git_ref, git_ref) && is(&self.tag, tag)
-    }
 }

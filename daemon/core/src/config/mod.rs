@@ -22,13 +22,12 @@ mod policy;
 mod resource_definition;
 mod role;
 mod selector;
+mod start_rule;
 mod subscription;
 mod time_to_live;
 
 pub use afterwards::{AfterwardsSpec, OnDegradation};
-pub use application::{
-    ApplicationSpec, ArtifactRule, Batching, Promotion, Stage, StageBefore, StartRule,
-};
+pub use application::{ApplicationSpec, ArtifactRule, Batching, Promotion, Stage, StageBefore};
 pub use approval::{ApprovalRule, Exclusion};
 pub use attestation::{AttestationRule, SignedBy, SignerIdentity, Trust};
 pub use calendar::{CalendarFreeze, CalendarSpec, CalendarWindow, RollbackRule, WindowEffect};
@@ -53,5 +52,7 @@ pub use policy::{Exemption, PolicySpec, RULE_CHARS_MAX};
 pub use resource_definition::{Criteria, Provider, ResourceDefinitionSpec, WhenUnused};
 pub use role::{Place, RoleBindingSpec, RoleSpec, Subjects};
 pub use selector::EnvironmentSelector;
+pub(crate) use start_rule::is_relative;
+pub use start_rule::{StartRule, StartRuleFault};
 pub use subscription::{GROUP_WAIT_MS_MAX, GroupBy, Grouping, SubscriptionSpec, glob_matches};
 pub use time_to_live::{InvalidTimeToLive, TimeToLive};

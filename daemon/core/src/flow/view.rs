@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Held, StageFacts, Standing};
-use crate::config::{Batching, Promotion, Stage};
+use crate::config::{Batching, Promotion, Stage, StartRule};
 use crate::deployment::Hold;
 use crate::{DeploymentId, Digest, Name, Timestamp};
 
@@ -107,14 +107,7 @@ impl FlowStage {
             Standing::Held { set, reasons } => (StageStanding::Held, set, reasons),
         };
         let place = format!("{application}/{}", stage.environment);
-        let takes = stage.automatic.as_ref().map(|rule| {
-            let part = |what: &str, text: &Option<String>| {
-                text.as_ref().map(|text| format!("{what} {text}"))
-            };
-            let parts = [part("ref", &rule.git_ref), part("tag", &rule.tag)];
-            let parts: Vec<String> = parts.into_iter().flatten().collect();
-            if parts.is_empty() { "every image".to_owned() } else { parts.join(", ") }
-        });
+        let takes = stage.automatic.as_ref().map(StartRule::told);
         Self {
             environment: stage.environment.clone(),
             after: stage.after.iter().map(|before| before.environment.clone()).collect(),

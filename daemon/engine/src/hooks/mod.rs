@@ -2,6 +2,7 @@
 //! answered, read by a plugin afterwards, and announced.
 
 mod arrivals;
+mod commits;
 mod reading;
 mod verify;
 

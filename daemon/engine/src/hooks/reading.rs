@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deployd_core::artifact::Artifact;
+use deployd_core::commit::Commit;
 use deployd_core::config::{HookSpec, PluginKind, RegistryChoice};
 use deployd_core::delivery::{
     DELIVERIES, DELIVERIES_DUE, DELIVERY_BODIES, DeliveryStatus, HookDelivery, KEPT_MAX, due,
@@ -18,7 +19,7 @@ use deployd_core::ports::{
     RegistryAccess, Scope,
 };
 use deployd_core::secret::{OPERATOR, SecretRef};
-use deployd_core::views::Announced;
+use deployd_core::views::{Announced, PassedBy};
 use deployd_core::{Digest, Fault, Name, Timestamp};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -172,6 +173,9 @@ impl Inner {
         delivery.notes = notes;
         match read {
             Ok(announced) => {
+                let passed = |one: &PassedBy| format!("{}: {}", one.environment, one.because);
+                delivery.notes.extend(announced.passed.iter().map(passed));
+                delivery.notes.truncate(NOTES_MAX);
                 delivery.status = DeliveryStatus::Read;
                 delivery.due = None;
                 delivery.fault = None;
@@ -201,9 +205,14 @@ impl Inner {
         })?;
         let told = self.decode_delivery(delivery, spec, log).await?;
         let mut artifacts = Vec::new();
+        let mut commits = Vec::new();
         for (place, document) in told.into_iter().enumerate() {
             let told = match document.get("kind").and_then(Value::as_str) {
                 Some("artifact") => Told::read(place, document)?,
+                Some("commit") => {
+                    commits.push(commit(place, document)?);
+                    continue;
+                }
                 kind => {
                     let kind = kind.unwrap_or("nothing");
                     notes.push(format!("a document of kind {kind} is passed over"));
@@ -217,8 +226,10 @@ impl Inner {
                 notes.push(format!("{repository} is none of the repositories of this hook"));
             }
         }
+        // Before images of theirs, which may be in the same delivery.
+        self.keep_commits(&delivery.hook, commits, notes).await?;
         if artifacts.is_empty() {
-            return Ok(Announced { artifacts, routes: Vec::new() });
+            return Ok(Announced { artifacts, routes: Vec::new(), passed: Vec::new() });
         }
         // The same attempt again, after a crash, announces nothing a second time.
         let key = format!("delivery/{}/{}", delivery.id, delivery.replays);
@@ -283,6 +294,16 @@ impl Told {
     }
 }
 
+/// A commit as receivers write it.
+fn commit(place: usize, document: Value) -> Result<Commit, Fault> {
+    let commit: Commit =
+        serde_json::from_value(document).map_err(|error| invalid(place, &error.to_string()))?;
+    match commit.fault() {
+        None => Ok(commit),
+        Some(message) => Err(invalid(place, &message)),
+    }
+}
+
 /// A receiver that tells what nobody can read.
 fn invalid(place: usize, message: &str) -> Fault {
     Fault::invalid("receiver-document-invalid", format!("document {place}: {message}"))
@@ -315,6 +336,7 @@ impl Inner {
             committed_at: told.committed_at,
             build_url: told.build_url,
             sequence: told.sequence,
+            paths: Vec::new(),
         };
         match artifact.fault() {
             None => Ok(artifact),

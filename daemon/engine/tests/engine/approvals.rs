@@ -42,7 +42,7 @@ pub fn two_of_sre() -> Vec<Document> {
 
 impl Stage {
     /// What a deployment waits for, once it does.
-    async fn agreeing(&self, by: &str, id: &DeploymentId) -> ApprovalView {
+    pub async fn agreeing(&self, by: &str, id: &DeploymentId) -> ApprovalView {
         for _ in 0..1_000 {
             match self.engine.approval(&who(by), id).await {
                 Ok(view) => return view,

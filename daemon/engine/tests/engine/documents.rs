@@ -152,16 +152,11 @@ pub fn shop(name: &str) -> Vec<Document> {
 }
 
 pub fn artifact_of(application: &str, workload: &str, version: &str) -> Artifact {
+    let digest = Digest::of(format!("{workload} {version}").as_bytes());
     Artifact {
-        repository: format!("registry.test/{application}/{workload}"),
-        digest: Digest::of(format!("{workload} {version}").as_bytes()),
         tag: Some(version.to_owned()),
         git_ref: Some("refs/heads/main".to_owned()),
-        commit: None,
-        author: None,
-        committed_at: None,
-        build_url: None,
-        sequence: None,
+        ..Artifact::new(format!("registry.test/{application}/{workload}"), digest)
     }
 }
 

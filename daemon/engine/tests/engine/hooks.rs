@@ -18,7 +18,7 @@ use crate::world::{Stage, caller, development};
 
 const SECRET: &str = "s3cret";
 
-fn hook(config: &Value) -> Document {
+pub fn hook(config: &Value) -> Document {
     let spec = json!({
         "receiver": {"plugin": "lists", "config": config},
         "verify": {"scheme": "header", "header": "X-Token", "secrets": ["hook", "hook-next"]},
@@ -27,7 +27,7 @@ fn hook(config: &Value) -> Document {
     document(DocumentKind::Hook, "registry", spec)
 }
 
-async fn stage() -> Stage {
+pub async fn stage() -> Stage {
     let stage = Stage::new().await;
     for (name, value) in [("hook", SECRET), ("hook-next", "other")] {
         let secret = SecretRef { owner: OPERATOR.to_owned(), name: name.to_owned() };
@@ -37,7 +37,7 @@ async fn stage() -> Stage {
     stage
 }
 
-fn registry() -> Name {
+pub fn registry() -> Name {
     "registry".parse().unwrap()
 }
 
@@ -67,12 +67,12 @@ fn both(version: &str) -> Value {
 }
 
 impl Stage {
-    async fn delivered(&self, body: &Value) -> DeliveryId {
+    pub async fn delivered(&self, body: &Value) -> DeliveryId {
         self.engine.receive(&registry(), arriving(body)).await.unwrap().id
     }
 
     /// A delivery that is not waited for any more.
-    async fn settled(&self, id: &DeliveryId) -> HookDelivery {
+    pub async fn settled(&self, id: &DeliveryId) -> HookDelivery {
         for _ in 0..10_000 {
             let delivery = self.engine.delivery(&registry(), id).await.unwrap();
             if delivery.status != DeliveryStatus::Pending {

@@ -20,6 +20,7 @@ mod audit;
 mod calendars;
 mod cancel;
 mod checks;
+mod commits;
 mod compare;
 mod crashes;
 mod details;

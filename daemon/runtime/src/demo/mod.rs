@@ -89,15 +89,10 @@ async fn announce(stage: &Stage, out: &mut Output) -> anyhow::Result<DeploymentI
     let mut begun = None;
     for (name, image) in &stage.images {
         let artifact = Artifact {
-            repository: image.repository.clone(),
-            digest: image.digest,
             tag: image.tag.clone(),
             git_ref: Some("refs/heads/main".to_owned()),
             commit: Some("8d3f0a1c5b7e9d2f4a6b8c0e1d3f5a7b9c1e3d5f".to_owned()),
-            author: None,
-            committed_at: None,
-            build_url: None,
-            sequence: None,
+            ..Artifact::new(&image.repository, image.digest)
         };
         let announced = stage.client.announce(&[artifact]).await?;
         for route in announced.routes {

@@ -84,15 +84,13 @@ impl Place {
             at: Timestamp(at),
             by: Actor("ci".to_owned()),
             artifact: Artifact {
-                repository: self.repository(),
-                digest: self.digest(),
                 tag: Some(format!("1.{}", self.version)),
                 git_ref: Some("refs/heads/main".to_owned()),
                 commit: Some(commit),
-                author: None,
                 committed_at: Some(Timestamp(at - STAGE_MS)),
                 build_url: Some(format!("https://ci.test/builds/{}", self.version)),
                 sequence: Some(self.version),
+                ..Artifact::new(self.repository(), self.digest())
             },
         }
     }
