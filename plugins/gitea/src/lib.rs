@@ -200,7 +200,7 @@ mod tests {
             committed_at: Some("2026-11-20T10:58:41+01:00".to_owned()),
             paths: ["main.go", "old.go", "pages.go"].map(str::to_owned).to_vec(),
         };
-        assert_eq!(told(PUSH), [expected.clone()]);
+        assert_eq!(told(PUSH), std::slice::from_ref(&expected));
         // Gitea tells of some commits of a long push.
         let cut = PUSH.replace("\"total_commits\": 2", "\"total_commits\": 40");
         assert_eq!(told(&cut), [Commit { paths: Vec::new(), ..expected }]);

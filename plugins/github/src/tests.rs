@@ -222,7 +222,7 @@ fn a_push_tells_of_its_last_commit() {
         .map(str::to_owned)
         .to_vec(),
     };
-    assert_eq!(told(PUSH), [expected.clone()]);
+    assert_eq!(told(PUSH), std::slice::from_ref(&expected));
     // A branch that is made of commits which are known says nothing of paths.
     let bare = Commit { paths: Vec::new(), ..expected };
     assert_eq!(told(&patched(PUSH, "", &json!({"commits": []}))), [bare]);

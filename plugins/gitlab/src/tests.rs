@@ -42,7 +42,7 @@ fn a_push_tells_of_its_last_commit() {
         committed_at: Some("2016-08-12T17:23:21+02:00".to_owned()),
         paths: ["CHANGELOG", "web/app.rb", "web/pages.rb"].map(str::to_owned).to_vec(),
     };
-    assert_eq!(told(PUSH, json!({})), [expected.clone()]);
+    assert_eq!(told(PUSH, json!({})), std::slice::from_ref(&expected));
     assert_eq!(told(PUSH, json!({"projects": ["other/*"]})), []);
     // Of a longer push, GitLab tells of the last 20 commits.
     let cut = PUSH.replace("\"total_commits_count\": 2", "\"total_commits_count\": 21");

@@ -86,7 +86,7 @@ impl JsonSchema for Lines {
 }
 
 async fn debug(api: Api, asked: Asked<Id, DebugQuery>) -> Result<Found<DebugView>, Box<Problem>> {
-    Ok(Found(api.engine().debug(&asked.path.id, asked.query.lines.0).await?))
+    Ok(Found(Box::pin(api.engine().debug(&asked.path.id, asked.query.lines.0)).await?))
 }
 
 async fn rollout(api: Api, asked: Asked<Id>) -> Result<Found<RolloutView>, Box<Problem>> {

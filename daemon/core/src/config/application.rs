@@ -79,7 +79,6 @@ pub enum Batching {
 
 impl Batching {
     /// Whether the newest takes the place of others.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
     pub fn is_newest(&self) -> bool {
         *self == Self::Newest
     }

@@ -37,7 +37,7 @@ fn i4_what_comes_by_itself_waits_after_a_person_went_back() {
     world.settle();
     assert!(world.when("back", "deployment-ended").is_some());
     let reason = Reason::WentBack { by: Actor("ana".into()), deployment: id("back") };
-    assert_eq!(world.waits("two"), [reason.clone()]);
+    assert_eq!(world.waits("two"), std::slice::from_ref(&reason));
     assert_eq!(world.kept_state(), world.state);
     // Newest wins also there.
     world.request("three", Mode::Automatic);
