@@ -2,6 +2,7 @@
 
 mod glyphs;
 mod paint;
+mod rails;
 mod sheet;
 mod table;
 mod text;
@@ -17,6 +18,7 @@ use crate::error::CliError;
 
 pub use glyphs::Glyphs;
 pub use paint::{Paint, Tone};
+pub use rails::{Rails, rails};
 pub use sheet::Sheet;
 pub use table::Table;
 pub use text::{ago, clean, counted, lasted, number, roughly, short};

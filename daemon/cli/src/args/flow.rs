@@ -37,11 +37,15 @@ pub struct FlowReleaseArgs {
 #[command(after_help = "\
 Examples:
   deployd flow show shop
+  deployd flow show shop --graph
   deployd flow show shop -o json | jq '.stages[] | select(.standing == \"held\")'")]
 pub struct FlowShowArgs {
     /// The application
     #[arg(value_name = "APP")]
     pub application: Name,
+    /// Each stage in a line
+    #[arg(long)]
+    pub graph: bool,
 }
 
 /// Say why something is not in an environment yet.

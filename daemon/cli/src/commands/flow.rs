@@ -12,7 +12,7 @@ use super::{Context, deploy, deployments, plan_text};
 use crate::args::{FlowCommand, FlowReleaseArgs, FlowShowArgs, PromoteArgs, Steered, WhyArgs};
 use crate::error::CliError;
 use crate::exit;
-use crate::output::{Output, Tone, ago, clean, short};
+use crate::output::{Output, Paint, Rails, Tone, ago, clean, rails, short};
 
 pub(super) async fn flow(context: &mut Context<'_>, command: FlowCommand) -> Result<u8, CliError> {
     match command {
@@ -49,14 +49,65 @@ async fn show(context: &mut Context<'_>, args: FlowShowArgs) -> Result<u8, CliEr
             .line(format!("{} has no flow: nothing comes anywhere by itself.", args.application))?;
         return Ok(exit::OK);
     }
-    for stage in &flow.stages {
-        stage_lines(output, &flow.application, stage)?;
+    let place = |name: &Name| flow.stages.iter().position(|stage| stage.environment == *name);
+    let before = |stage: &FlowStage| stage.after.iter().filter_map(place).collect();
+    let before: Vec<Vec<usize>> = flow.stages.iter().map(before).collect();
+    for (stage, rails) in flow.stages.iter().zip(rails(&before)) {
+        if let Some(above) = &rails.above {
+            output.line(above.trim_end())?;
+        }
+        match args.graph {
+            true => stage_line(output, stage, &rails)?,
+            false => stage_lines(output, &flow.application, stage, &rails)?,
+        }
+        if let Some(below) = &rails.below {
+            output.line(below.trim_end())?;
+        }
     }
     Ok(exit::OK)
 }
 
+fn mark(paint: Paint, stage: &FlowStage) -> String {
+    match stage.standing {
+        StageStanding::Held => paint.tone(Tone::Warn, "◐"),
+        _ if stage.hold.is_some() => paint.tone(Tone::Warn, "◐"),
+        StageStanding::Ready => paint.tone(Tone::Busy, "◑"),
+        _ if stage.set.is_some() => paint.tone(Tone::Good, "●"),
+        _ => paint.tone(Tone::Dim, "○"),
+    }
+}
+
+/// A stage in a line: what it has, and how it stands, in a word.
+fn stage_line(output: &mut Output, stage: &FlowStage, rails: &Rails) -> Result<(), CliError> {
+    let paint = output.paint;
+    let word = match (&stage.hold, stage.standing) {
+        (Some(_), _) => WENT_BACK.to_owned(),
+        (None, StageStanding::First) => String::new(),
+        (None, StageStanding::UpToDate) => "up to date".to_owned(),
+        (None, StageStanding::Ready) => "ready".to_owned(),
+        (None, StageStanding::Held) => {
+            stage.held.first().map(|held| held.reason.clone()).unwrap_or_default()
+        }
+    };
+    let has = match (&stage.set, stage.since) {
+        (Some(set), Some(since)) => {
+            format!("{}, {}", short(&set.to_string()), ago(since, output.now))
+        }
+        _ => "nothing".to_owned(),
+    };
+    let (left, right) = &rails.node;
+    let name = paint.tone(Tone::Strong, stage.environment.as_str());
+    let text = format!("{left}{} {right}{name}  {has}  {}", mark(paint, stage), clean(&word));
+    output.line(text.trim_end())
+}
+
 /// A stage: what leads to it, what it has, what is next.
-fn stage_lines(output: &mut Output, application: &Name, stage: &FlowStage) -> Result<(), CliError> {
+fn stage_lines(
+    output: &mut Output,
+    application: &Name,
+    stage: &FlowStage,
+    rails: &Rails,
+) -> Result<(), CliError> {
     let paint = output.paint;
     let who = match stage.promotion {
         Promotion::Automatic => "by itself",
@@ -71,45 +122,42 @@ fn stage_lines(output: &mut Output, application: &Name, stage: &FlowStage) -> Re
             format!("after {}, {who}", names.join(" and "))
         }
     };
-    let mark = match stage.standing {
-        StageStanding::Held => paint.tone(Tone::Warn, "◐"),
-        StageStanding::Ready => paint.tone(Tone::Busy, "◑"),
-        _ if stage.set.is_some() => paint.tone(Tone::Good, "●"),
-        _ => paint.tone(Tone::Dim, "○"),
-    };
+    let (left, right) = &rails.node;
+    let (mark, beside) = (mark(paint, stage), rails.beside.as_str());
     let name = paint.tone(Tone::Strong, format!("{application}/{}", stage.environment));
-    output.line(format!("{mark} {name}  {}{each}", clean(&way)))?;
+    output.line(format!("{left}{mark} {right}{name}  {}{each}", clean(&way)))?;
     match (&stage.deployment, stage.since) {
         (Some(deployment), Some(since)) => {
-            output.line(format!("│   since {} by {deployment}", ago(since, output.now)))?;
+            output.line(format!("{beside}  since {} by {deployment}", ago(since, output.now)))?;
         }
-        _ => output.line("│   nothing runs there")?,
+        _ => output.line(format!("{beside}  nothing runs there"))?,
     }
     for (place, image) in &stage.images {
-        output.line(clean(&format!("│   {place}  {}", short(image))))?;
+        output.line(clean(&format!("{beside}  {place}  {}", short(image))))?;
     }
     match stage.standing {
-        StageStanding::UpToDate => output.line("│   has what is before it")?,
+        StageStanding::UpToDate => output.line(format!("{beside}  has what is before it"))?,
         StageStanding::Ready if stage.promotion == Promotion::Manual => {
             let from = stage.after.first().map(Name::as_str).unwrap_or_default();
             let to = &stage.environment;
             let text = format!(
-                "│   verified: `deployd promote {application} --from {from} --to {to}` brings it"
+                "{beside}  verified: `deployd promote {application} --from {from} --to {to}` brings it"
             );
             output.line(paint.tone(Tone::Busy, text))?;
         }
-        StageStanding::Ready => output.line("│   about to get what is before it")?,
+        StageStanding::Ready => output.line(format!("{beside}  about to get what is before it"))?,
         StageStanding::First | StageStanding::Held => {}
     }
     if let Some(Hold { by, deployment, at }) = &stage.hold {
         let (since, place) = (ago(*at, output.now), format!("{application}/{}", stage.environment));
         let text = format!(
-            "│   held: {by} went back {since} by {deployment}; `deployd flow release {place}` has it go on"
+            "{beside}  held: {by} went back {since} by {deployment}; `deployd flow release {place}` has it go on"
         );
         output.line(paint.tone(Tone::Warn, clean(&text)))?;
     }
     for held in stage.held.iter().filter(|held| held.reason != WENT_BACK) {
-        output.line(paint.tone(Tone::Warn, clean(&format!("│   waits: {}", held.message))))?;
+        output
+            .line(paint.tone(Tone::Warn, clean(&format!("{beside}  waits: {}", held.message))))?;
     }
     Ok(())
 }
