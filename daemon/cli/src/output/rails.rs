@@ -35,6 +35,9 @@ pub fn rails(before: &[Vec<usize>]) -> Vec<Rails> {
         for other in others {
             set(&mut lanes, other, None);
         }
+        while lanes.len() > own + 1 && lanes.last() == Some(&None) {
+            lanes.pop();
+        }
         let mut next = (node + 1..before.len())
             .filter(|later| before.get(*later).is_some_and(|before| before.contains(&node)));
         set(&mut lanes, own, next.next());
@@ -55,7 +58,7 @@ pub fn rails(before: &[Vec<usize>]) -> Vec<Rails> {
     found
 }
 
-/// The first column that is free, from one on; it is taken.
+/// The first column that is free, from one on; a new one where there is none.
 fn free(lanes: &mut Vec<Option<usize>>, from: usize) -> usize {
     let place = lanes.iter().skip(from).position(Option::is_none).map(|place| place + from);
     place.unwrap_or_else(|| {
@@ -130,6 +133,12 @@ mod tests {
             drawn(&[&[], &[0], &[0], &[0], &[1, 2, 3]]),
             ["0", "├─┬─╮", "1 │ │", "│ │ │", "│ 2 │", "│ │ │", "│ │ 3", "│ │ │", "├─┴─╯", "4", ""]
         );
+    }
+
+    #[test]
+    fn what_has_ended_leaves_no_gap_before_the_text() {
+        let met = rails(&[vec![], vec![0], vec![0], vec![1, 2]]);
+        assert_eq!(met[3].node, (String::new(), String::new()));
     }
 
     #[test]
