@@ -10,6 +10,7 @@ use crate::deployment::projection::key;
 use crate::plan::{Gate, GateCondition};
 use crate::policy::AttachedResult;
 use crate::ports::{Index, KeyRange};
+use crate::reference::Reference;
 use crate::{Actor, Digest, Timestamp};
 
 /// Digest of an image, digest of a document -> [`Attestation`].
@@ -59,6 +60,9 @@ pub struct Attestation {
     pub by: Actor,
     /// When.
     pub at: Timestamp,
+    /// Where it was fetched from, if it was not posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Reference>,
 }
 
 /// What has opened a gate: what somebody trusted has attested of an image.

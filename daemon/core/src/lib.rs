@@ -43,6 +43,7 @@ pub mod policy;
 pub mod ports;
 pub mod quarantine;
 pub mod rate;
+pub mod reference;
 pub mod rehearsal;
 pub mod replay;
 pub mod resolve;

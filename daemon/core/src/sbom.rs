@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::deployment::projection::key;
 use crate::inventory::Location;
 use crate::ports::{Index, KeyRange, Put};
+use crate::reference::Reference;
 use crate::{Actor, Digest, Timestamp};
 
 /// Digest of an image -> [`Sbom`].
@@ -64,6 +65,9 @@ pub struct Sbom {
     pub by: Actor,
     /// When.
     pub at: Timestamp,
+    /// Where it was fetched from, if it was not posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Reference>,
 }
 
 /// An image with a package, and where it is or was.

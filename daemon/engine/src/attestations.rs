@@ -14,6 +14,7 @@ use deployd_core::image::Image;
 use deployd_core::journal::StreamId;
 use deployd_core::policy::AttachedResult;
 use deployd_core::ports::{Batch, Index, Object, Order};
+use deployd_core::reference::Reference;
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest};
 use serde::de::DeserializeOwned;
@@ -32,6 +33,17 @@ impl Engine {
         caller: &Caller,
         image: Digest,
         document: Vec<u8>,
+    ) -> Result<Attestation, EngineError> {
+        self.attach_attestation_from(caller, image, document, None).await
+    }
+
+    /// The same, of what was fetched from somewhere.
+    pub(crate) async fn attach_attestation_from(
+        &self,
+        caller: &Caller,
+        image: Digest,
+        document: Vec<u8>,
+        from: Option<Reference>,
     ) -> Result<Attestation, EngineError> {
         if let Some(answer) = self.inner.replayed(caller).await? {
             return Ok(answer);
@@ -65,12 +77,14 @@ impl Engine {
                 predicate_type: statement.predicate_type.clone(),
                 by: caller.actor.clone(),
                 at: self.inner.ports.clock.now(),
+                from: from.clone(),
             };
             let puts = vec![put(ATTESTATIONS, key, &attached)?];
             let batch = Batch { puts, objects: vec![object.clone()], ..Batch::default() };
             let body = json!({
                 "type": "attestation-attached", "name": image, "image": image,
                 "document": object.digest, "predicateType": attached.predicate_type,
+                "from": attached.from,
             });
             let batch = self.inner.note(stream, version, caller, body, batch)?;
             self.inner.commit(caller, attached, batch, &[]).await
@@ -83,6 +97,20 @@ impl Engine {
     /// Attaches what a suite or a scanner has found to an image, in the place of what
     /// the same one has found before.
     pub async fn attach_result(
+        &self,
+        caller: &Caller,
+        image: Digest,
+        result: AttachedResult,
+    ) -> Result<AttachedResult, EngineError> {
+        if result.from.is_some() {
+            let expected = "expected nothing: it is written where a result is fetched";
+            return Err(EngineError::invalid("from", expected));
+        }
+        self.attach_result_from(caller, image, result).await
+    }
+
+    /// The same, of what was fetched from somewhere.
+    pub(crate) async fn attach_result_from(
         &self,
         caller: &Caller,
         image: Digest,

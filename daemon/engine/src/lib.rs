@@ -54,6 +54,7 @@ mod policies;
 mod quarantine;
 mod recorded;
 mod records;
+mod references;
 mod rehearsing;
 mod replay;
 mod report;
@@ -83,8 +84,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
     Attestations, Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Issuers, Notifiers,
-    PluginCatalog, Policies, Random, Receivers, Registries, Rehearsals, Sender, Store, Strategies,
-    Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
+    PluginCatalog, Policies, Random, Receivers, References, Registries, Rehearsals, Sender, Store,
+    Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -127,6 +128,8 @@ pub struct Ports {
     pub attestations: Arc<dyn Attestations>,
     /// Asks registries what tags mean.
     pub registries: Arc<dyn Registries>,
+    /// Fetches what is attached by reference.
+    pub references: Arc<dyn References>,
     /// Applies to clusters.
     pub cluster: Arc<dyn Cluster>,
     /// Sends to receivers.

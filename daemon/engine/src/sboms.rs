@@ -12,6 +12,7 @@ use deployd_core::image::Image;
 use deployd_core::inventory::Location;
 use deployd_core::journal::StreamId;
 use deployd_core::ports::{Batch, KeyRange, Object, Order};
+use deployd_core::reference::Reference;
 use deployd_core::sbom::{
     self, PACKAGES, Package, PackageFound, PackagePage, PackageQuery, SBOMS, Sbom, SbomError,
     image_with, images_with,
@@ -51,6 +52,17 @@ impl Engine {
         image: Digest,
         document: Vec<u8>,
     ) -> Result<Sbom, EngineError> {
+        self.attach_sbom_from(caller, image, document, None).await
+    }
+
+    /// The same, of what was fetched from somewhere.
+    pub(crate) async fn attach_sbom_from(
+        &self,
+        caller: &Caller,
+        image: Digest,
+        document: Vec<u8>,
+        from: Option<Reference>,
+    ) -> Result<Sbom, EngineError> {
         if let Some(answer) = self.inner.replayed(caller).await? {
             return Ok(answer);
         }
@@ -89,6 +101,7 @@ impl Engine {
                 packages: u32::try_from(packages.len()).unwrap_or(u32::MAX),
                 by: caller.actor.clone(),
                 at: self.inner.ports.clock.now(),
+                from: from.clone(),
             };
             let mut puts = gone;
             puts.extend(new);
@@ -97,6 +110,7 @@ impl Engine {
             let body = json!({
                 "type": "sbom-attached", "name": image, "image": image,
                 "document": content.digest, "format": format, "packages": attached.packages,
+                "from": attached.from,
             });
             let batch = self.inner.note(stream, version, caller, body, batch)?;
             self.inner.commit(caller, attached, batch, &[]).await

@@ -28,6 +28,7 @@ use crate::audit::JournalAudit;
 use crate::catalog::Catalog;
 use crate::issuers::EgressIssuers;
 use crate::metrics;
+use crate::references::EgressReferences;
 use crate::registries::EgressRegistries;
 use crate::rehearsal::PracticeRehearsals;
 use crate::secrets;
@@ -140,7 +141,11 @@ impl Daemon {
             sender: Arc::new(EgressSender { egress: egress.clone(), vault: vault.clone() }),
             issuers: Arc::new(EgressIssuers::new(egress.clone())),
             attestations: Arc::new(SigstoreAttestations::new()),
-            registries: Arc::new(EgressRegistries { egress }),
+            registries: Arc::new(EgressRegistries { egress: egress.clone() }),
+            references: Arc::new(EgressReferences {
+                egress,
+                private: settings.references.private.clone(),
+            }),
             clock,
             random,
             rehearsals: Arc::new(PracticeRehearsals::new(host.clone())),

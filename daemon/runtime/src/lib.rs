@@ -15,6 +15,7 @@ mod logging;
 mod metrics;
 mod offline;
 mod policy_test;
+mod references;
 mod registries;
 mod rehearsal;
 mod run;

@@ -13,7 +13,6 @@ use deployd_core::rate::Rate;
 use deployd_host::compiler::CompileLimits;
 use deployd_host::limits;
 use reqwest::Url;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 pub use secrets::{KubernetesSecrets, SecretsSettings, VaultSecrets};
@@ -46,6 +45,8 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// What compiling a plugin may take.
     pub compiler: CompilerSettings,
+    /// Where documents may be fetched that are attached by reference.
+    pub references: ReferenceSettings,
     /// Keys of secrets, and places where secrets may be kept.
     pub secrets: SecretsSettings,
 }
@@ -63,6 +64,16 @@ pub struct LimitSettings {
     pub deliveries_per_second: u32,
     /// Deliveries at once.
     pub deliveries_at_once: u32,
+}
+
+/// Where documents may be fetched that are attached by reference, besides public addresses
+/// over HTTPS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReferenceSettings {
+    /// Servers at private addresses, or without TLS: `http://builds.internal:9000`.
+    #[serde(deserialize_with = "servers")]
+    pub private: Vec<Url>,
 }
 
 /// What the daemon takes away from itself: files with Landlock, system calls
@@ -119,6 +130,7 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             sandbox: SandboxSettings::default(),
             compiler: CompilerSettings::default(),
+            references: ReferenceSettings::default(),
             secrets: SecretsSettings::default(),
         }
     }
@@ -235,17 +247,26 @@ impl Settings {
     }
 }
 
+/// URLs of servers.
+fn servers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Url>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    texts.iter().map(|text| plain_url(text)).collect()
+}
+
 /// A URL of HTTP, without anything behind its path.
 fn public_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
-    let text = String::deserialize(from)?;
+    plain_url(&String::deserialize(from)?).map(Some)
+}
+
+fn plain_url<E: serde::de::Error>(text: &str) -> Result<Url, E> {
     let expected = "expected http(s)://host, such as https://deployd.example.com";
-    let url = Url::parse(&text)
-        .map_err(|error| D::Error::custom(format!("{text:?} is no URL: {error}; {expected}")))?;
+    let url = Url::parse(text)
+        .map_err(|error| E::custom(format!("{text:?} is no URL: {error}; {expected}")))?;
     let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     if !matches!(url.scheme(), "http" | "https") || !is_plain {
-        return Err(D::Error::custom(format!("{text:?} can't be used; {expected}")));
+        return Err(E::custom(format!("{text:?} can't be used; {expected}")));
     }
-    Ok(Some(url))
+    Ok(url)
 }
 
 #[cfg(test)]

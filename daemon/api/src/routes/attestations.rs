@@ -3,6 +3,7 @@
 use deployd_core::access::Action;
 use deployd_core::attestation::{ATTESTATION_BYTES_MAX, Attestation, RuleStanding};
 use deployd_core::policy::AttachedResult;
+use deployd_core::reference::{AttachByReference, AttachedByReference};
 use deployd_core::{DeploymentId, Digest};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,6 +42,14 @@ const ATTACH: Operation = Operation::new(
     "Attaches what a suite or a scanner has found to an image",
 );
 
+const REFER: Operation = Operation::new(
+    Post,
+    "/v1/artifacts/{digest}/references",
+    Needs(Action::Announce, Target::Installation),
+    "attachReference",
+    "Fetches a result, an attestation or a bill of materials by its address and digest, and attaches it to an image",
+);
+
 const RESULTS: Operation = Operation::new(
     Get,
     "/v1/artifacts/{digest}/results",
@@ -62,6 +71,7 @@ pub(super) fn operations(operations: Operations) -> Operations {
         .add(ATTEST, attest)
         .add(ATTESTATIONS, attestations)
         .add(ATTACH, attach)
+        .add(REFER, refer)
         .add(RESULTS, results)
         .add(STANDING, standing)
 }
@@ -100,6 +110,15 @@ async fn attach(
 ) -> Result<Found<AttachedResult>, Box<Problem>> {
     let Json(result) = asked.body;
     Ok(Found(api.engine().attach_result(&asked.caller, asked.path.digest, result).await?))
+}
+
+async fn refer(
+    api: Api,
+    asked: Asked<ImageDigest, Nothing, Json<AttachByReference>>,
+) -> Result<Found<AttachedByReference>, Box<Problem>> {
+    let Json(reference) = asked.body;
+    let attaching = api.engine().attach_reference(&asked.caller, asked.path.digest, reference);
+    Ok(Found(Box::pin(attaching).await?))
 }
 
 async fn results(

@@ -11,7 +11,7 @@ use deployd_engine::Caller;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::fakes::Scratch;
+use super::fakes::{Scratch, elsewhere};
 use super::stage::{Got, Stage};
 use crate::idempotency::{IDEMPOTENCY_KEY, idempotency};
 use crate::operation::{Operation, Repeats};
@@ -101,6 +101,12 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             let of = |passed: bool| json!({"kind": "tests", "name": "unit", "at": "2026-11-01T00:00:00Z", "passed": passed});
             let path = operation.path.replace("{digest}", &Digest::of(b"1").to_string());
             Write::json(path, &of(true), &of(false)).leaves(200, "result-attached")
+        }
+        "attachReference" => {
+            let of = |url: &str| json!({"kind": "result", "url": url, "digest": Digest::of(&elsewhere(url))});
+            let path = operation.path.replace("{digest}", &Digest::of(b"1").to_string());
+            Write::json(path, &of("https://ci.test/1"), &of("https://ci.test/2"))
+                .leaves(200, "result-attached")
         }
         "deploy" => {
             stage.deployed().await;

@@ -1,12 +1,16 @@
 //! Arguments of commands for what is attached to images.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
+use deployd_core::Digest;
 
 use super::values::ImageReference;
 use deployd_core::subject::Subject;
 
-/// Attach a bill of materials, or an attestation.
+/// Attach a bill of materials, or an attestation; or have one fetched, or a result.
 #[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(
+    ["sbom", "attestation", "sbom_url", "attestation_url", "result_url"]
+))]
 #[command(after_help = "\
 A bill of materials is CycloneDX or SPDX 2, as JSON, with at most 16 MiB and 9000 packages; one that is
 attached later takes the place of the one before. An attestation is a DSSE envelope or a bundle of
@@ -16,17 +20,31 @@ Sigstore, as `cosign attest`, `gh attestation download` and SLSA's generators wr
 Examples:
   deployd artifact attach registry.test/shop/frontend@sha256:5f2a... --sbom frontend.cdx.json
   syft -o cyclonedx-json \"$IMAGE\" | deployd artifact attach \"$IMAGE\" --sbom -
-  deployd artifact attach \"$IMAGE\" --attestation provenance.sigstore.json")]
+  deployd artifact attach \"$IMAGE\" --attestation provenance.sigstore.json
+  deployd artifact attach \"$IMAGE\" --result-url https://ci.example.com/7/unit.json \\
+    --digest \"sha256:$(sha256sum < unit.json | cut -d ' ' -f 1)\"")]
 pub struct AttachArgs {
     /// The image, with its digest
     #[arg(value_name = "IMAGE@DIGEST")]
     pub image: ImageReference,
     /// The bill of materials; - for standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "attestation")]
+    #[arg(long, value_name = "FILE")]
     pub sbom: Option<String>,
     /// The attestation; - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "sbom")]
+    #[arg(long, value_name = "FILE")]
     pub attestation: Option<String>,
+    /// Where the daemon finds the bill of materials
+    #[arg(long, value_name = "URL", requires = "digest")]
+    pub sbom_url: Option<String>,
+    /// Where the daemon finds the attestation
+    #[arg(long, value_name = "URL", requires = "digest")]
+    pub attestation_url: Option<String>,
+    /// Where the daemon finds the result, as it would be posted
+    #[arg(long, value_name = "URL", requires = "digest")]
+    pub result_url: Option<String>,
+    /// What it finds there has this digest, or is not attached
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["sbom", "attestation"])]
+    pub digest: Option<Digest>,
 }
 
 /// Attach what a suite or a scanner has found.

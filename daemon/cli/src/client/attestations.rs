@@ -2,6 +2,7 @@
 
 use deployd_core::attestation::{Attestation, RuleStanding};
 use deployd_core::policy::AttachedResult;
+use deployd_core::reference::{AttachByReference, AttachedByReference};
 use deployd_core::{DeploymentId, Digest};
 use http::Method;
 
@@ -35,6 +36,16 @@ impl Client {
     ) -> Result<AttachedResult, CliError> {
         let url = self.url(["v1", "artifacts", &image.to_string(), "results"])?;
         self.ask(Request::new(Method::POST, url).json(result)?).await
+    }
+
+    /// Has something fetched and attached to an image.
+    pub async fn attach_reference(
+        &self,
+        image: Digest,
+        reference: &AttachByReference,
+    ) -> Result<AttachedByReference, CliError> {
+        let url = self.url(["v1", "artifacts", &image.to_string(), "references"])?;
+        self.ask(Request::new(Method::POST, url).json(reference)?).await
     }
 
     /// Results of an image.

@@ -2,8 +2,10 @@
 
 use std::io::Read;
 
+use deployd_core::Digest;
 use deployd_core::attestation::{ATTESTATION_BYTES_MAX, Attestation};
 use deployd_core::policy::AttachedResult;
+use deployd_core::reference::{AttachByReference, AttachedByReference, ReferredKind};
 use deployd_core::sbom::SBOM_BYTES_MAX;
 use serde::Serialize;
 
@@ -16,6 +18,10 @@ use crate::output::{Table, Tone, ago, clean, counted, short};
 
 pub(super) async fn attach(context: &mut Context<'_>, args: &AttachArgs) -> Result<u8, CliError> {
     let image = args.image.digest;
+    if let Some(reference) = reference(args) {
+        let attached = context.client()?.attach_reference(image, &reference).await?;
+        return fetched(context, image, &attached);
+    }
     if let Some(path) = &args.attestation {
         let document = read(context, path, ATTESTATION_BYTES_MAX)?;
         let attached = context.client()?.attach_attestation(image, document).await?;
@@ -37,6 +43,37 @@ pub(super) async fn attach(context: &mut Context<'_>, args: &AttachArgs) -> Resu
     } else {
         context.output.document(&attached)?;
     }
+    Ok(exit::OK)
+}
+
+/// What is to be fetched, if something is.
+fn reference(args: &AttachArgs) -> Option<AttachByReference> {
+    let digest = args.digest?;
+    let of =
+        |kind, url: &Option<String>| url.clone().map(|url| AttachByReference { kind, url, digest });
+    of(ReferredKind::Sbom, &args.sbom_url)
+        .or_else(|| of(ReferredKind::Attestation, &args.attestation_url))
+        .or_else(|| of(ReferredKind::Result, &args.result_url))
+}
+
+fn fetched(
+    context: &mut Context<'_>,
+    image: Digest,
+    attached: &AttachedByReference,
+) -> Result<u8, CliError> {
+    if !context.output.is_human() {
+        context.output.document(attached)?;
+        return Ok(exit::OK);
+    }
+    let what = match attached {
+        AttachedByReference::Sbom(sbom) => counted(u64::from(sbom.packages), "package"),
+        AttachedByReference::Attestation(attestation) => clean(&attestation.predicate_type),
+        AttachedByReference::Result(result) => {
+            let verdict = if result.passed { "passed" } else { "failed" };
+            format!("{} {} {verdict}", clean(&result.kind), clean(&result.name))
+        }
+    };
+    context.output.line(format!("attached to {image}: {what}"))?;
     Ok(exit::OK)
 }
 
@@ -68,6 +105,7 @@ pub(super) async fn result(context: &mut Context<'_>, args: ResultArgs) -> Resul
         passed: args.passed,
         findings: args.findings.into_iter().collect(),
         url: args.url,
+        from: None,
     };
     let attached = context.client()?.attach_result(args.image.digest, &result).await?;
     if context.output.is_human() {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::artifact::Artifact;
 use crate::image::Image;
 use crate::plan::{Manifests, Plan};
+use crate::reference::Reference;
 use crate::score::Workload;
 use crate::set::DeploymentSet;
 use crate::{Digest, Name, Timestamp};
@@ -115,6 +116,9 @@ pub struct AttachedResult {
     /// Where the report can be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where it was fetched from, if it was not posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Reference>,
 }
 
 /// A resource.

@@ -9,6 +9,7 @@ mod egress;
 mod issuers;
 mod observed;
 mod plugins;
+mod references;
 mod registries;
 mod rehearsals;
 mod store;
@@ -36,6 +37,7 @@ pub use plugins::{
     Receivers, Removal, RenderInput, Scope, Strategies, StrategyContext, Telling, TellingStep,
     Templaters,
 };
+pub use references::References;
 pub use registries::{Registries, RegistryAccess};
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
 pub use store::{

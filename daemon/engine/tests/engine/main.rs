@@ -48,6 +48,7 @@ mod notifications;
 mod pods;
 mod policies;
 mod reach;
+mod references;
 mod rehearsing;
 mod repeats;
 mod replacing;

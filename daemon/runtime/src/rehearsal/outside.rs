@@ -11,8 +11,9 @@ use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, Attestations, Call, Clock, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers,
     Issuers, NotifierRequest, Notifiers, Outgoing, PluginCatalog, PluginInfo, PluginRef, Policies,
-    Progress, Provisioned, Random, Receivers, Recipe, Registries, RegistryAccess, Rehearsals,
-    Rehearsed, Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin, VaultError,
+    Progress, Provisioned, Random, Receivers, Recipe, References, Registries, RegistryAccess,
+    Rehearsals, Rehearsed, Removal, RenderInput, Sender, Staged, Templaters, Vault, VaultAdmin,
+    VaultError,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef, SecretValue};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -232,6 +233,13 @@ impl Attestations for Outside {
 
     fn signer(&self, _: &[u8], _: Digest, _: &SignedBy) -> Result<String, String> {
         Err("no attestation is verified".to_owned())
+    }
+}
+
+#[async_trait]
+impl References for Outside {
+    async fn fetch(&self, _: &str, _: usize) -> Result<Vec<u8>, Fault> {
+        Err(none("nothing is fetched"))
     }
 }
 

@@ -116,6 +116,7 @@ impl Stage {
             issuers: outside.clone(),
             attestations: outside.clone(),
             registries: outside.clone(),
+            references: outside.clone(),
             cluster: Arc::new(cluster),
             sender: outside.clone(),
             clock: outside.clone(),

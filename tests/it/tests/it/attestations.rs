@@ -1,6 +1,9 @@
 //! What waits for an attestation, in the real daemon, by the sample that the README has.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use deployd_practice::PracticeOptions;
 
 use crate::client::Client;
 use crate::stage::Stage;
@@ -51,4 +54,39 @@ async fn an_image_is_deployed_once_somebody_trusted_has_attested_it() {
     let results = format!("/v1/artifacts/{image}/results");
     stage.client.post(&results, &result).await.ok();
     assert_eq!(stage.client.get(&results).await.ok(), json!([result]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_fetched_from_where_the_settings_say_and_has_to_be_what_was_named() {
+    let text = r#"{"kind": "tests", "name": "unit", "at": "2026-11-14T14:00:00Z", "passed": true}"#;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let router =
+        axum::Router::new().route("/unit.json", axum::routing::get(move || async move { text }));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("deployd.toml");
+    std::fs::write(&settings, format!("[references]\nprivate = [\"{origin}\"]\n")).unwrap();
+    let settings = settings.display().to_string();
+    let stage =
+        Stage::with(PracticeOptions::new(), |start| start.env("DEPLOYD_CONFIG", settings)).await;
+
+    let image = format!("sha256:{}", "7".repeat(64));
+    let references = format!("/v1/artifacts/{image}/references");
+    let attach = async |url: String, digest: &str| {
+        let asked = json!({"kind": "result", "url": url, "digest": digest});
+        stage.client.post(&references, &asked).await
+    };
+    let of = |text: &str| format!("sha256:{:x}", Sha256::digest(text));
+    let digest = of(text);
+    let url = format!("{origin}/unit.json");
+    let differs = attach(url.clone(), &of("other")).await;
+    assert_eq!(differs.status, 422);
+    assert!(differs.text.contains("reference-differs"), "{}", differs.text);
+    let elsewhere = attach("http://127.0.0.1:1/unit.json".to_owned(), &digest).await;
+    assert!(elsewhere.text.contains("reference-denied"), "{}", elsewhere.text);
+    let attached = attach(url.clone(), &digest).await.ok();
+    assert_eq!(attached["result"]["from"], json!({"url": url, "digest": digest}));
+    let results = stage.client.get(&format!("/v1/artifacts/{image}/results")).await.ok();
+    assert_eq!(results, json!([attached["result"]]));
 }

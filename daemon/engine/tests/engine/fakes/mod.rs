@@ -56,6 +56,7 @@ impl Instance {
             issuers: this.clone(),
             attestations: this.clone(),
             registries: this.clone(),
+            references: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),
             clock: this.clone(),

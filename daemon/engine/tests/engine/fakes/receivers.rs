@@ -7,10 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deployd_core::attestation::Statement;
 use deployd_core::config::{IssuerSpec, SignedBy};
 use deployd_core::ports::{
-    Attestations, Call, Delivery, Issuers, Receivers, Registries, RegistryAccess,
+    Attestations, Call, Delivery, Issuers, Receivers, References, Registries, RegistryAccess,
 };
 use deployd_core::{Digest, Fault};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Instance;
 
@@ -52,6 +52,23 @@ impl Registries for Instance {
             return Err(Fault::denied("registry-refused", "the registry answers 401"));
         }
         Ok(tagged(repository, tag))
+    }
+}
+
+/// The document that everybody finds at an address; none where it says `away`.
+pub fn elsewhere(url: &str) -> Vec<u8> {
+    let at = "2026-11-01T00:00:00Z";
+    json!({"kind": "tests", "name": url, "at": at, "passed": true}).to_string().into_bytes()
+}
+
+#[async_trait]
+impl References for Instance {
+    async fn fetch(&self, url: &str, _: usize) -> Result<Vec<u8>, Fault> {
+        self.look("fetch", async { Ok::<(), Fault>(()) }).await?;
+        match url.contains("away") {
+            true => Err(Fault::transient("reference-unreachable", "it answers 503")),
+            false => Ok(elsewhere(url)),
+        }
     }
 }
 

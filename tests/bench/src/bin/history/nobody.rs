@@ -14,10 +14,10 @@ use deployd_core::ports::{
     Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
     Cluster, Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines,
     NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
-    PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, Registries,
-    RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender, SensitiveObjects,
-    Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters, VaultAdmin,
-    VaultError, WorkloadFault,
+    PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, References,
+    Registries, RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
+    SensitiveObjects, Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters,
+    VaultAdmin, VaultError, WorkloadFault,
 };
 use deployd_core::secret::{KeyReport, Link, SecretRef};
 use deployd_core::{Digest, Fault, Name, Timestamp};
@@ -50,6 +50,7 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         issuers: nobody.clone(),
         attestations: nobody.clone(),
         registries: nobody.clone(),
+        references: nobody.clone(),
         cluster: nobody.clone(),
         sender: nobody.clone(),
         clock: nobody.clone(),
@@ -211,6 +212,13 @@ impl Attestations for Nobody {
 
     fn signer(&self, _: &[u8], _: Digest, _: &SignedBy) -> Result<String, String> {
         Err("no attestation is verified".to_owned())
+    }
+}
+
+#[async_trait]
+impl References for Nobody {
+    async fn fetch(&self, _: &str, _: usize) -> Result<Vec<u8>, Fault> {
+        nobody()
     }
 }
 
