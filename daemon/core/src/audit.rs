@@ -60,6 +60,10 @@ impl About {
                 let environment = place.and_then(|place| place.split_once('/')).map(|it| it.1);
                 Self { application: own(application), environment: own(environment) }
             }
+            (Some("slots"), application, None) => {
+                let place = text(body, "/slot/environment").and_then(|place| place.split_once('/'));
+                Self { application: own(application), environment: own(place.map(|it| it.1)) }
+            }
             (Some("artifacts" | "sets"), application, None) => {
                 Self { application: own(application), environment: None }
             }
@@ -256,6 +260,11 @@ fn told(stream: &StreamId, kind: &str, body: &Value) -> String {
             let id = text(body, "/draft/id").unwrap_or_else(|| of("/id"));
             let place = text(body, "/draft/environment").unwrap_or_else(|| of("/environment"));
             format!("{place}: {} {id}", kind.replace('-', " "))
+        }
+        "slot-requested" | "slot-granted" | "slot-refused" | "slot-withdrawn" => {
+            let because = text(body, "/slot/answer/reason").unwrap_or_else(|| of("/slot/reason"));
+            let (place, kind) = (of("/slot/environment"), kind.replace('-', " "));
+            format!("{place}: {kind} {}: {because}", of("/slot/id"))
         }
         "sbom-attached" => format!("attached a bill of materials to {}", of("/image")),
         "token-created" => format!("created the token {} ({})", of("/name"), of("/scope")),

@@ -92,18 +92,21 @@ impl DeploymentId {
     /// From a point in time and 80 random bits: 10 characters of time and 16
     /// of randomness in Crockford's base 32, lower case (github.com/ulid/spec).
     pub fn from_parts(at: crate::Timestamp, random: [u8; 10]) -> Self {
-        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let mut bits = u128::from(at.0 & 0xffff_ffff_ffff) << 80;
-        for (place, byte) in random.iter().rev().enumerate() {
-            bits |= u128::from(*byte) << (8 * place);
-        }
-        let text = (0..Self::CHARS)
-            .rev()
-            .filter_map(|place| ALPHABET.get(((bits >> (5 * place)) & 31) as usize))
-            .map(|byte| char::from(*byte))
-            .collect();
-        Self(text)
+        Self(ulid(at, random))
     }
+}
+
+fn ulid(at: crate::Timestamp, random: [u8; 10]) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut bits = u128::from(at.0 & 0xffff_ffff_ffff) << 80;
+    for (place, byte) in random.iter().rev().enumerate() {
+        bits |= u128::from(*byte) << (8 * place);
+    }
+    (0..DeploymentId::CHARS)
+        .rev()
+        .filter_map(|place| ALPHABET.get(((bits >> (5 * place)) & 31) as usize))
+        .map(|byte| char::from(*byte))
+        .collect()
 }
 
 impl FromStr for DeploymentId {
@@ -116,6 +119,36 @@ impl FromStr for DeploymentId {
 }
 
 impl fmt::Display for DeploymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A time in an environment that somebody has asked for. Sorts by when that was: a ULID
+/// in lower case.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct SlotId(pub String);
+
+impl SlotId {
+    /// From a point in time and 80 random bits, as [`DeploymentId::from_parts`].
+    pub fn from_parts(at: crate::Timestamp, random: [u8; 10]) -> Self {
+        Self(ulid(at, random))
+    }
+}
+
+impl FromStr for SlotId {
+    type Err = std::convert::Infallible;
+
+    /// Any text is one: of most there is no slot.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for SlotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -45,6 +45,11 @@ impl StreamId {
         Self(format!("drafts/{application}"))
     }
 
+    /// The stream of slots in environments of one application.
+    pub fn slots(application: &crate::Name) -> Self {
+        Self(format!("slots/{application}"))
+    }
+
     /// The stream of sets that were made of others, of one application.
     pub fn sets(application: &crate::Name) -> Self {
         Self(format!("sets/{application}"))

@@ -60,5 +60,5 @@ pub mod views;
 
 pub use digest::Digest;
 pub use fault::{Fault, FaultClass};
-pub use ids::{Actor, DeploymentId, EnvironmentId, Name};
+pub use ids::{Actor, DeploymentId, EnvironmentId, Name, SlotId};
 pub use time::Timestamp;

@@ -28,7 +28,8 @@ use crate::{Actor, DeploymentId, Digest, EnvironmentId, Name, Timestamp};
 
 pub use access::{ExchangeRequest, LoginView, NewSession, NewToken, TokenScope, TokenView, WhoAmI};
 pub use calendar::{
-    CalendarCheck, CalendarView, DoneDeployment, PlannedDeployment, ResumeRequest, StopRequest,
+    CalendarCheck, CalendarView, DoneDeployment, PlannedDeployment, ResumeRequest, SlotReply,
+    SlotRequest, StopRequest,
 };
 pub use rehearse::{RehearsalView, RehearseRequest, RehearsedStrategy};
 pub use repeat::{CloneRequest, RollbackRequest, RollbackView};

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::read::{Calendar, Window};
 use super::reason::{Closure, Reason};
+use super::slot::{Slot, SlotState};
 use super::spans::{Span, union, without};
 use crate::config::{EnvironmentSelector, RollbackRule, WindowEffect};
-use crate::{Actor, EnvironmentId, Name, Timestamp};
+use crate::{Actor, EnvironmentId, Name, SlotId, Timestamp};
 
 /// How far is looked for the next change, farther each time that there is none. What
 /// does not change within more than a year is said not to.
@@ -25,6 +26,8 @@ pub struct Place<'a> {
     pub environment: &'a EnvironmentId,
     /// Its type.
     pub environment_type: &'a Name,
+    /// Slots there. Only those that were granted keep anything.
+    pub slots: &'a [Slot],
 }
 
 impl Place<'_> {
@@ -88,6 +91,18 @@ pub struct Outlook {
     pub deployments: Decision,
     /// Of going back, and of healing drift.
     pub rollbacks: Decision,
+    /// Of what begins in slots, for each that there is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<SlotOutlook>,
+}
+
+/// A slot, and what is said of what is to begin in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlotOutlook {
+    /// The slot.
+    pub slot: Slot,
+    /// What is said of it.
+    pub decision: Decision,
 }
 
 impl Outlook {
@@ -95,7 +110,13 @@ impl Outlook {
     pub const OPEN: Self = Self {
         deployments: Decision::Open { until: None },
         rollbacks: Decision::Open { until: None },
+        slots: Vec::new(),
     };
+
+    /// What is said of what is to begin in a slot; none where there is no such.
+    pub fn of_slot(&self, id: &SlotId) -> Option<&SlotOutlook> {
+        self.slots.iter().find(|known| known.slot.id == *id)
+    }
 
     /// What is said of something.
     pub fn of(&self, errand: Errand) -> &Decision {
@@ -143,7 +164,32 @@ impl Calendars {
     /// What is said of an environment at a time.
     pub fn outlook(&self, place: &Place<'_>, now: Timestamp) -> Outlook {
         let decide = |errand| self.decide(place, errand, now);
-        Outlook { deployments: decide(Errand::Deployment), rollbacks: decide(Errand::Rollback) }
+        let of_slot = |slot: &Slot| {
+            let decision = self.decide_in(slot, now);
+            SlotOutlook { slot: slot.clone(), decision }
+        };
+        Outlook {
+            deployments: decide(Errand::Deployment),
+            rollbacks: decide(Errand::Rollback),
+            slots: place.slots.iter().map(of_slot).collect(),
+        }
+    }
+
+    /// What is said of what is to begin in a slot. One that was granted opens whatever
+    /// calendars say, which is what it was asked for; where the line was stopped, nothing
+    /// begins in it either.
+    fn decide_in(&self, slot: &Slot, now: Timestamp) -> Decision {
+        let id = || slot.id.clone();
+        let closed = |until, reason| Decision::Closed { until, reasons: vec![reason] };
+        if slot.state != SlotState::Granted || slot.is_over(now) {
+            return closed(None, Reason::NoSlot { slot: id(), message: slot.how(now) });
+        }
+        let Span { from, to } = slot.span;
+        match self.stop.as_ref().and_then(stopped(slot.span)) {
+            _ if now < from => closed(Some(from), Reason::SlotAhead { slot: id(), at: from }),
+            Some(stop) => closed(None, stop.reason),
+            None => Decision::Open { until: Some(to) },
+        }
     }
 
     /// What is said of something that is to begin in an environment at a time.
@@ -178,6 +224,9 @@ impl Calendars {
             calendar.closed(name, Some(place), of, &mut found);
         }
         found.extend(self.stop.as_ref().filter(|stop| holds(stop.rollbacks)).and_then(stopped(of)));
+        // Nothing keeps who goes back from it.
+        let kept = place.slots.iter().filter(|slot| slot.span.meets(of)).filter_map(Slot::closure);
+        found.extend(kept.filter(|_| errand == Errand::Deployment));
         found.sort_by_key(|closure| closure.span);
         found
     }

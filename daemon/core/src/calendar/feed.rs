@@ -2,6 +2,7 @@
 
 use jiff::Timestamp as Instant;
 
+use super::slot::{Slot, SlotState};
 use super::spans::Span;
 use crate::Timestamp;
 use crate::digest::Digest;
@@ -13,7 +14,7 @@ const LINE_BYTES_MAX: usize = 75;
 /// What is shown of something that has no length.
 const MOMENT_MS: u64 = 15 * 60_000;
 
-/// A feed of what is closed, planned and done, as of a time.
+/// A feed of what is closed, asked for, planned and done, as of a time.
 pub fn feed(view: &CalendarView, now: Timestamp) -> String {
     let mut feed = Feed { text: String::new(), now };
     feed.line("BEGIN:VCALENDAR");
@@ -28,6 +29,12 @@ pub fn feed(view: &CalendarView, now: Timestamp) -> String {
     for closure in &view.closures {
         let summary = format!("Closed: {}", closure.reason);
         feed.event("closed", &summary, closure.span, "CONFIRMED");
+    }
+    for slot in &view.slots {
+        let Slot { environment, by, reason, .. } = slot;
+        let summary = format!("Slot of {environment} for {by}: {reason}");
+        let status = if slot.state == SlotState::Granted { "CONFIRMED" } else { "TENTATIVE" };
+        feed.event(&slot.id.0, &summary, slot.span, status);
     }
     for planned in &view.planned {
         // What waits until nobody knows when is at no place in a calendar.

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, DeploymentId, Name, Timestamp};
+use crate::{Actor, DeploymentId, Name, SlotId, Timestamp};
 
 use super::spans::Span;
 
@@ -69,6 +69,29 @@ pub enum Reason {
         /// The time.
         at: Timestamp,
     },
+    /// A slot is kept for what somebody deploys in it.
+    Slot {
+        /// The slot.
+        slot: SlotId,
+        /// For whom.
+        by: Actor,
+        /// What for.
+        because: String,
+    },
+    /// It is to begin in a slot, which has not begun.
+    SlotAhead {
+        /// The slot.
+        slot: SlotId,
+        /// When that begins.
+        at: Timestamp,
+    },
+    /// It is to begin in a slot, which was not granted, or is no more.
+    NoSlot {
+        /// The slot.
+        slot: SlotId,
+        /// How it stands: `was not granted yet`.
+        message: String,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -101,6 +124,15 @@ impl fmt::Display for Reason {
                 "{by} went back by {deployment}, and what comes by itself waits until `deployd flow release` has it go on"
             ),
             Self::Scheduled { at } => write!(f, "it is to begin at {at}"),
+            Self::Slot { slot, by, because } => {
+                write!(f, "slot {slot} is kept for {by}: {because}")
+            }
+            Self::SlotAhead { slot, at } => {
+                write!(f, "it is to begin in slot {slot}, which begins at {at}")
+            }
+            Self::NoSlot { slot, message } => {
+                write!(f, "it is to begin in slot {slot}, which {message}")
+            }
         }
     }
 }

@@ -53,8 +53,9 @@ pub(super) fn gates(active: &Deployment, now: Timestamp, outlook: &Outlook) -> V
     if waits {
         return intents;
     }
-    let is_calendar = |gate: &&Gate| gate.condition == GateCondition::Calendar;
-    if active.gates.iter().any(|gate| is_calendar(&gate))
+    // Calendars and slots may have come after the plan, which knows of neither.
+    let is_time = |gate: &&Gate| matches!(gate.condition, GateCondition::NotBefore { .. });
+    if !active.gates.iter().all(|gate| is_time(&gate))
         && let Some(deferral) = deferral(&active.request, now, outlook)
     {
         intents.extend(deferral.until.map(Intent::WakeAt));
@@ -64,10 +65,7 @@ pub(super) fn gates(active: &Deployment, now: Timestamp, outlook: &Outlook) -> V
         }
         return intents;
     }
-    let together = active
-        .gates
-        .iter()
-        .filter(|gate| !matches!(gate.condition, GateCondition::NotBefore { .. }));
+    let together = active.gates.iter().filter(|gate| !is_time(gate));
     intents.extend(together.map(|gate| pass(active, gate)));
     intents
 }

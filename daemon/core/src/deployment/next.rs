@@ -101,7 +101,7 @@ pub fn interrupted(state: &EnvironmentState) -> Vec<Event> {
 /// What should happen now, by what calendars say now. Asked again after every event,
 /// it always leads on until nothing is left to do; asked twice, it answers the same.
 pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<Intent> {
-    let mut intents = expired(state, now);
+    let mut intents = expired(state, now, outlook);
     let Some(active) = &state.active else {
         // Whose turn it is shows once those are gone.
         if !intents.iter().any(|intent| matches!(intent, Intent::Append(_))) {

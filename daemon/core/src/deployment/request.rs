@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Errand;
-use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
+use crate::{DeploymentId, Digest, EnvironmentId, SlotId, Timestamp};
 
 /// Whether a newer request may take the place of this one in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,7 +117,7 @@ impl Origin {
 }
 
 /// When somebody wants it to begin.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "DeploymentSchedule")]
 pub struct Schedule {
@@ -127,6 +127,10 @@ pub struct Schedule {
     /// No more from this time on: what has not begun by then does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// In this slot, and no more when that is over: whatever calendars say, once it has
+    /// begun and was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotId>,
 }
 
 impl Schedule {

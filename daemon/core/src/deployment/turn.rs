@@ -7,7 +7,7 @@ use super::request::{Request, Schedule};
 use super::state::{Deferral, EnvironmentState, Outcome, Queued};
 use crate::Fault;
 use crate::Timestamp;
-use crate::calendar::{Decision, Outlook, Reason};
+use crate::calendar::{Decision, Outlook, Reason, SlotOutlook};
 use crate::seeded::{Bug, seeded};
 
 /// Why something does not begin now; none when it may.
@@ -15,12 +15,23 @@ pub(super) fn deferral(request: &Request, now: Timestamp, outlook: &Outlook) -> 
     if let Some(at) = request.schedule.not_before.filter(|at| *at > now) {
         return Some(Deferral { until: Some(at), reasons: vec![Reason::Scheduled { at }] });
     }
-    match outlook.of(request.origin.errand()) {
+    let slot = in_slot(request, outlook).map(|found| &found.decision);
+    match slot.unwrap_or_else(|| outlook.of(request.origin.errand())) {
         Decision::Open { .. } => None,
         Decision::Closed { until, reasons } => {
             Some(Deferral { until: *until, reasons: reasons.clone() })
         }
     }
+}
+
+/// The slot that something is to begin in, if there is one.
+fn in_slot<'o>(request: &Request, outlook: &'o Outlook) -> Option<&'o SlotOutlook> {
+    request.schedule.slot.as_ref().and_then(|slot| outlook.of_slot(slot))
+}
+
+/// Whether the slot of something has begun: then it comes before what waits at its gates.
+pub(super) fn has_its_slot(request: &Request, outlook: &Outlook) -> bool {
+    in_slot(request, outlook).is_some_and(|found| found.decision.is_open())
 }
 
 /// The first of the queue that may begin, and what is to be recorded of those before
@@ -59,9 +70,9 @@ pub(super) fn whose_turn(
     intents
 }
 
-/// What is to be done about those whose time is over, and when the next one's is. What
-/// has passed its gates goes on.
-pub(super) fn expired(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
+/// What is to be done about those whose time is over, or whose slot is not theirs, and
+/// when the next one's is. What has passed its gates goes on.
+pub(super) fn expired(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<Intent> {
     let active = state.active.as_ref().filter(|active| {
         !active.is_stopping()
             && !active.is_committed()
@@ -71,19 +82,28 @@ pub(super) fn expired(state: &EnvironmentState, now: Timestamp) -> Vec<Intent> {
     let queued = state.queue.iter().map(|queued| (&queued.id, &queued.request, false));
     let mut intents = Vec::new();
     for (id, request, has_begun) in active.into_iter().chain(queued) {
-        let Some(expires) = request.schedule.expires else { continue };
-        let (deployment, reason) = (id.clone(), expiry(expires));
-        intents.push(match (expires > now, has_begun) {
-            (true, _) => Intent::WakeAt(expires),
-            (false, true) => {
-                Intent::Append(Event::CancelRequested { deployment, reason: Some(reason) })
+        let gone = in_slot(request, outlook).filter(|found| found.slot.is_gone());
+        let (code, reason) = match (gone, request.schedule.expires) {
+            (Some(SlotOutlook { slot, .. }), _) => (
+                "cancelled",
+                format!("it was to begin in slot {}, which {}", slot.id, slot.how(now)),
+            ),
+            (None, Some(expires)) if expires <= now => ("expired", expiry(expires)),
+            (None, Some(expires)) => {
+                intents.push(Intent::WakeAt(expires));
+                continue;
             }
-            (false, false) => Intent::Append(Event::DeploymentEnded {
+            (None, None) => continue,
+        };
+        let deployment = id.clone();
+        intents.push(Intent::Append(match has_begun {
+            true => Event::CancelRequested { deployment, reason: Some(reason) },
+            false => Event::DeploymentEnded {
                 deployment,
                 outcome: Outcome::Cancelled,
-                fault: Some(Fault::permanent("expired", reason)),
-            }),
-        });
+                fault: Some(Fault::permanent(code, reason)),
+            },
+        }));
     }
     intents
 }

@@ -1,11 +1,11 @@
 //! What waits at its gates makes way: it gives the environment up to one that goes
-//! back, and its place to a newer version. What has begun to apply never does.
+//! back, or whose slot has begun, and its place to a newer version. What has begun to apply never does.
 
 use super::event::Event;
 use super::next::Intent;
 use super::request::{Mode, Request};
 use super::state::{Deployment, EnvironmentState, Queued, Yielded};
-use super::turn::deferral;
+use super::turn::{deferral, has_its_slot};
 use crate::calendar::{Errand, Outlook};
 use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Timestamp};
@@ -43,12 +43,14 @@ pub(super) fn makes_way(
         return Vec::new();
     }
     let mut later = Vec::new();
-    for queued in state.queue.iter().filter(|queued| goes_back(&queued.request)) {
+    for queued in state.queue.iter().filter(|queued| comes_before(&queued.request, &active.request))
+    {
         match deferral(&queued.request, now, outlook) {
-            None => {
+            None if goes_back(&queued.request) || has_its_slot(&queued.request, outlook) => {
                 let to = queued.id.clone();
                 return vec![Intent::Append(Event::DeploymentYielded { deployment, to })];
             }
+            None => {}
             Some(deferral) => later.extend(deferral.until.map(Intent::WakeAt)),
         }
     }
@@ -69,8 +71,9 @@ pub(super) fn give_way(
     }
     let place = state.queue.iter().position(|queued| queued.id == *to);
     let first = place.map(|place| state.queue.remove(place));
-    let Some(first) = first.filter(|first| goes_back(&first.request)) else {
-        return Err(format!("{to} does not wait to go back"));
+    let Some(first) = first.filter(|first| comes_before(&first.request, &deployment.request))
+    else {
+        return Err(format!("{to} does not wait to go back, or for a slot"));
     };
     let yielded = Yielded { to: to.clone(), at, approvals: deployment.approvals };
     let queued = Queued {
@@ -84,6 +87,13 @@ pub(super) fn give_way(
     };
     state.queue.splice(0..0, [first, queued.clone()]);
     Ok(queued)
+}
+
+/// Whether something may have another one make way that waits at its gates: it goes
+/// back, or is to begin in a slot, and the other one not in the same.
+fn comes_before(request: &Request, other: &Request) -> bool {
+    let slot = &request.schedule.slot;
+    goes_back(request) || (slot.is_some() && *slot != other.schedule.slot)
 }
 
 /// Whether something goes back, or mends what others have changed.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::{Closure, Outlook, Span, Stop};
+use crate::calendar::{Closure, Outlook, Slot, Span, Stop};
 use crate::config::RollbackRule;
 use crate::deployment::{Deferral, Outcome, Schedule};
 use crate::{DeploymentId, EnvironmentId, Name, Timestamp};
@@ -66,6 +66,10 @@ pub struct CalendarView {
     /// What closes: the environment, or for all, what each calendar says for those
     /// that it does not except.
     pub closures: Vec<Closure>,
+    /// Slots that were asked for and not refused or withdrawn; for all environments, those
+    /// of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<Slot>,
     /// Deployments that wait for a time.
     pub planned: Vec<PlannedDeployment>,
     /// Deployments that have ended.
@@ -120,4 +124,29 @@ pub struct DoneDeployment {
     pub to: Timestamp,
     /// How.
     pub outcome: Outcome,
+}
+
+/// That somebody wants a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlotRequest {
+    /// In this environment.
+    pub environment: EnvironmentId,
+    /// From when: in the future.
+    pub from: Timestamp,
+    /// Until when, 3 days later at most.
+    pub to: Timestamp,
+    /// What for: who grants it reads it, and everybody whose deployment waits meanwhile.
+    #[schemars(length(min = 1, max = 300))]
+    pub reason: String,
+}
+
+/// What somebody says to a slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlotReply {
+    /// Why, for people; who refuses has to say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub reason: Option<String>,
 }

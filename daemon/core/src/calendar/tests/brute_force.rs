@@ -168,7 +168,7 @@ fn compare(zone_name: &str, allow: &[Looked], deny: &[Looked], years: std::ops::
     let spec = CalendarSpec { windows, ..spec(serde_json::json!({"timeZone": zone_name})) };
     let calendars = calendars(&[("c", &spec)]);
     let (id, kind) = (shop(), name("production"));
-    let place = Place { environment: &id, environment_type: &kind };
+    let place = Place { environment: &id, environment_type: &kind, slots: &[] };
     let whole = Span { from: Timestamp(from * MINUTE_MS), to: Timestamp(to * MINUTE_MS) };
     let found = calendars.closed(&place, Errand::Deployment, whole);
     let within = |closure: Closure| Span {

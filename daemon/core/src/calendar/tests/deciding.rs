@@ -8,7 +8,7 @@ use crate::config::RollbackRule;
 
 fn ask(calendars: &Calendars, errand: Errand, now: Timestamp) -> Decision {
     let (id, kind) = (shop(), name("production"));
-    calendars.decide(&Place { environment: &id, environment_type: &kind }, errand, now)
+    calendars.decide(&Place { environment: &id, environment_type: &kind, slots: &[] }, errand, now)
 }
 
 fn closed_until(decision: &Decision) -> Option<Timestamp> {

@@ -60,7 +60,7 @@ fn a_document_that_can_no_longer_be_read_closes_where_it_is_for() {
     let calendar = Calendar::unreadable(&spec, &wrong);
     let calendars = Calendars { calendars: [(name("lost"), calendar)].into(), stop: None };
     let (kind, id) = (name("production"), shop());
-    let place = Place { environment: &id, environment_type: &kind };
+    let place = Place { environment: &id, environment_type: &kind, slots: &[] };
     let decision = calendars.decide(&place, Errand::Deployment, Timestamp(0));
     let Decision::Closed { until: None, reasons } = decision else { panic!("{decision:?}") };
     assert!(reasons[0].to_string().contains("Europe/Bielefeld"), "{}", reasons[0]);

@@ -3,6 +3,7 @@ mod deciding;
 mod documents;
 mod rules;
 mod shown;
+mod slots;
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ mod jobs;
 mod policies;
 mod records;
 mod rollback;
+mod slots;
 mod steering;
 mod turns;
 mod yielding;

@@ -89,7 +89,7 @@ fn a_newer_automatic_one_takes_the_place_of_one_that_is_deferred() {
 fn what_is_scheduled_keeps_nobody_and_begins_at_its_time() {
     let mut world = World::new(&well);
     let at = Timestamp(5_000_000);
-    let schedule = Schedule { not_before: Some(at), expires: None };
+    let schedule = Schedule { not_before: Some(at), ..Schedule::default() };
     world.ask_for("one", Request { schedule, ..request("one", Mode::Manual) }).unwrap();
     world.request("two", Mode::Manual);
     world.settle();
@@ -103,7 +103,7 @@ fn what_could_not_begin_in_its_time_ends_and_the_next_has_its_turn() {
     let mut world = World::new(&well);
     world.calendar = &closed_at_first;
     let expires = Some(Timestamp(2_000_000));
-    let schedule = Schedule { not_before: None, expires };
+    let schedule = Schedule { expires, ..Schedule::default() };
     world.ask_for("one", Request { schedule, ..request("one", Mode::Manual) }).unwrap();
     world.request("two", Mode::Manual);
     while world.when("one", "deployment-ended").is_none() {
@@ -168,7 +168,7 @@ fn what_waits_at_its_gates_for_too_long_ends() {
     };
     let mut world = World::new(&gated);
     let expires = Some(Timestamp(2_000_000));
-    let schedule = Schedule { not_before: None, expires };
+    let schedule = Schedule { expires, ..Schedule::default() };
     world.ask_for("one", Request { schedule, ..request("one", Mode::Manual) }).unwrap();
     assert_eq!(world.run(), Outcome::Cancelled);
     let record = world.last.as_ref().unwrap();
