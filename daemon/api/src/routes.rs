@@ -33,6 +33,7 @@ mod sboms;
 mod schemas;
 mod secrets;
 mod sets;
+mod slots;
 mod tokens;
 mod written;
 
@@ -64,6 +65,7 @@ pub(crate) fn operations(open_metrics: bool) -> Operations {
         .with(inventory::operations)
         .with(audit::operations)
         .with(calendar::operations)
+        .with(slots::operations)
         .with(dora::operations)
         .with(report::operations)
         .with(attestations::operations)

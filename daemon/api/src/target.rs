@@ -12,7 +12,7 @@ use deployd_core::access::{Action, Resource};
 use deployd_core::artifact::Artifact;
 use deployd_core::config::{DocumentKey, DocumentKind};
 use deployd_core::subject::Subject;
-use deployd_core::{DeploymentId, Digest, EnvironmentId, Name};
+use deployd_core::{DeploymentId, Digest, EnvironmentId, Name, SlotId};
 use deployd_engine::{Engine, EngineError, Rights};
 use http::request::Parts;
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub(crate) enum Target {
     Deployment,
     /// The draft `{id}` of the path.
     Draft,
+    /// The slot `{id}` of the path.
+    Slot,
     /// The set `{digest}` of the path.
     Set,
     /// The document of the path.
@@ -109,6 +111,13 @@ impl<'a> Request<'a> {
             Target::Draft => match self.path.get("id") {
                 Some(id) => there(self.engine.draft(id).await)?
                     .map(|draft| self.rights.environment(draft.environment))
+                    .into_iter()
+                    .collect(),
+                None => Vec::new(),
+            },
+            Target::Slot => match self.in_path::<SlotId>("id") {
+                Some(id) => there(self.engine.slot(&id).await)?
+                    .map(|slot| self.rights.environment(slot.environment))
                     .into_iter()
                     .collect(),
                 None => Vec::new(),

@@ -37,7 +37,8 @@ pub use audit::AuditArgs;
 pub use auth::{AuthCommand, CanArgs, LoginArgs};
 pub use calendar::{
     CalendarArgs, CalendarCheckArgs, CalendarCommand, CalendarFeedArgs, CalendarResumeArgs,
-    CalendarStopArgs, Scheduling, Upcoming,
+    CalendarStopArgs, Scheduling, SlotAnswerArgs, SlotCommand, SlotListArgs, SlotRefuseArgs,
+    SlotRequestArgs, Upcoming,
 };
 pub use compare::{
     DiffArgs, EnvironmentDiffArgs, Part, PatchArgs, SetCommand, SetListArgs, SetShowArgs, Showing,

@@ -1,7 +1,7 @@
 //! What calendars say of environments, the switch that stops the line, and what is
 //! planned and done within a time.
 
-use deployd_core::calendar::{Decision, Errand, Outlook, Place, Span, Stop};
+use deployd_core::calendar::{Decision, Errand, Outlook, Place, SlotState, Span, Stop};
 use deployd_core::deployment::projection::{
     BY_ENVIRONMENT, DEPLOYMENTS, ENVIRONMENTS, EnvironmentHead, environment_key,
 };
@@ -116,7 +116,8 @@ impl Engine {
     ) -> Result<CalendarCheck, EngineError> {
         let configuration = self.inner.configuration().await?;
         let at = at.unwrap_or_else(|| self.now());
-        let place = configuration.place(id)?;
+        let slots = self.inner.slots_until(id, at).await?;
+        let place = Place { slots: &slots, ..configuration.place(id)? };
         let calendars = &configuration.calendars;
         Ok(CalendarCheck {
             environment: id.clone(),
@@ -127,7 +128,7 @@ impl Engine {
         })
     }
 
-    /// What is closed, planned and done within a span: of an environment, or of all.
+    /// What is closed, asked for, planned and done within a span: of an environment, or of all.
     pub async fn calendar(
         &self,
         of: Option<&EnvironmentId>,
@@ -148,22 +149,36 @@ impl Engine {
             Some(id) => vec![id],
             None => configuration.environments.keys().collect(),
         };
-        let (mut planned, mut more) = (Vec::new(), closures.len() > TOLD_MAX);
-        closures.truncate(TOLD_MAX);
+        let (mut planned, mut slots) = (Vec::new(), Vec::new());
         for id in ids {
             planned.extend(self.inner.planned_in(id).await?);
-            if planned.len() > TOLD_MAX {
-                planned.truncate(TOLD_MAX);
-                more = true;
+            slots.extend(self.inner.slots_until(id, span.from).await?);
+            if planned.len().max(slots.len()) > TOLD_MAX {
                 break;
             }
         }
+        slots.retain(|slot| slot.span.meets(span));
+        slots.sort_by_key(|slot| slot.span);
+        let mut more = closures.len().max(planned.len()).max(slots.len()) > TOLD_MAX;
+        closures.truncate(TOLD_MAX);
+        planned.truncate(TOLD_MAX);
+        slots.truncate(TOLD_MAX);
         let (done, more_done) = self.inner.done_in(of, span).await?;
         more |= more_done;
         let time_zone = configuration.time_zone(place.as_ref());
         let stop = calendars.stop.clone();
         let environment = of.cloned();
-        Ok(CalendarView { span, environment, time_zone, stop, closures, planned, done, more })
+        Ok(CalendarView {
+            span,
+            environment,
+            time_zone,
+            stop,
+            closures,
+            slots,
+            planned,
+            done,
+            more,
+        })
     }
 }
 
@@ -173,32 +188,29 @@ impl Inner {
         get(&*self.ports.store, STOP, STOP_KEY).await
     }
 
-    /// What calendars say of what may begin in an environment now; that it is open,
-    /// where nothing is about to.
+    /// What calendars and slots say of what may begin in an environment now; that it is
+    /// open, where nothing is about to.
     pub(crate) async fn outlook(
         &self,
         id: &EnvironmentId,
         state: &EnvironmentState,
         now: Timestamp,
     ) -> Result<Outlook, EngineError> {
+        // What waits for a slot that is gone ends, whatever goes on.
+        let in_slot = state.queue.iter().any(|queued| queued.request.schedule.slot.is_some());
         let asks = match &state.active {
-            Some(active) => {
-                let is_calendar = |gate: &Gate| gate.condition == GateCondition::Calendar;
-                // Who may begin has it make way.
-                let makes_way = active.waits_at_gates() && !state.queue.is_empty();
-                makes_way || active.gates.iter().any(is_calendar)
-            }
+            // Who may begin has it make way.
+            Some(active) => in_slot || active.waits_at_gates(),
             None => !state.queue.is_empty(),
         };
         if !asks {
             return Ok(Outlook::OPEN);
         }
         let configuration = self.configuration().await?;
-        Ok(match configuration.place(id) {
-            Ok(place) => configuration.calendars.outlook(&place, now),
-            // What is no more has no calendar; its deployments fail by themselves.
-            Err(_) => Outlook::OPEN,
-        })
+        // What is no more has no calendar; its deployments fail by themselves.
+        let Ok(place) = configuration.place(id) else { return Ok(Outlook::OPEN) };
+        let slots = self.slots_for(id, state, now).await?;
+        Ok(configuration.calendars.outlook(&Place { slots: &slots, ..place }, now))
     }
 
     /// What calendars say of something that is to begin in an environment, if there
@@ -209,10 +221,13 @@ impl Inner {
         errand: Errand,
     ) -> Result<Option<Decision>, EngineError> {
         let configuration = self.configuration().await?;
-        let place = configuration.place(id)?;
+        let now = self.ports.clock.now();
+        let slots = self.slots_until(id, now).await?;
+        let place = Place { slots: &slots, ..configuration.place(id)? };
         let calendars = &configuration.calendars;
         let any = calendars.stop.is_some() || calendars.of(&place).next().is_some();
-        Ok(any.then(|| calendars.decide(&place, errand, self.ports.clock.now())))
+        let any = any || slots.iter().any(|slot| slot.state == SlotState::Granted);
+        Ok(any.then(|| calendars.decide(&place, errand, now)))
     }
 
     async fn planned_in(&self, id: &EnvironmentId) -> Result<Vec<PlannedDeployment>, EngineError> {
@@ -296,11 +311,11 @@ impl Inner {
 }
 
 impl Configuration {
-    /// An environment, as calendars look at it.
+    /// An environment, as calendars look at it: without its slots.
     pub(crate) fn place<'c>(&'c self, id: &'c EnvironmentId) -> Result<Place<'c>, EngineError> {
         let spec = self.environments.get(id);
         let spec = spec.ok_or_else(|| EngineError::not_found(format!("environment {id}")))?;
-        Ok(Place { environment: id, environment_type: &spec.environment_type })
+        Ok(Place { environment: id, environment_type: &spec.environment_type, slots: &[] })
     }
 
     /// The gate at which calendars are asked before a plan is executed; none where

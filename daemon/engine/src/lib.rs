@@ -68,6 +68,7 @@ mod secrets;
 mod sessions;
 mod sets;
 mod signature;
+mod slots;
 mod steering;
 mod subjects;
 mod tasks;
@@ -95,6 +96,7 @@ pub use error::{EngineError, Problem};
 pub use export::Exported;
 pub use hooks::Arriving;
 pub use rights::{Bearer, Rights};
+pub use slots::SlotFilter;
 pub use subjects::Resolved;
 
 /// What the engine works with.

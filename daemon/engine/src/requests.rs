@@ -54,7 +54,8 @@ impl Engine {
             return Ok(answer);
         }
         let id = self.inner.destination(&request).await?;
-        in_time(&request.schedule, self.now())?;
+        let schedule = self.inner.in_slot(caller, &id, request.schedule.clone()).await?;
+        in_time(&schedule, self.now())?;
         let (set, origin) = self.inner.wanted(&id, &request).await?;
         if let Some(of) = request.redeploy.as_ref().filter(|_| request.exact) {
             // What is in its way is told at once.
@@ -78,7 +79,7 @@ impl Engine {
             expected_plan: request.expected_plan,
             confirm_replace: request.confirm_replace,
             teardown: None,
-            schedule: request.schedule,
+            schedule,
         };
         self.inner.accept(caller, &id, wanted, content).await
     }

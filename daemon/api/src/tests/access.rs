@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deployd_core::Digest;
 use deployd_core::views::TokenScope;
+use deployd_core::{Digest, Timestamp};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ struct Things {
     application: &'static str,
     deployment: String,
     draft: String,
+    slot: String,
     set: String,
 }
 
@@ -84,21 +85,35 @@ async fn things(stage: &Stage, application: &'static str, image: &str) -> Things
     stage.get(&format!("/v1/deployments/{deployment}/events")).send().await.is(200, "");
     let draft = json!({"environment": format!("{application}/development")});
     let draft = stage.post("/v1/drafts").json(&draft).send().await.is(201, "").json();
+    let slot = slot(stage.api.engine().now(), application);
+    let slot = stage.post("/v1/calendar/slots").json(&slot).send().await.is(201, "").json();
     let path = format!("/v1/sets?application={application}");
     let sets = stage.get(&path).send().await.is(200, "").json();
     Things {
         application,
         deployment,
         draft: draft["id"].as_str().unwrap().to_owned(),
+        slot: slot["id"].as_str().unwrap().to_owned(),
         set: sets["sets"][0]["digest"].as_str().unwrap().to_owned(),
     }
 }
 
+/// Somebody wants an hour tomorrow.
+fn slot(now: Timestamp, application: &str) -> Value {
+    let from = now.plus_ms(86_400_000);
+    json!({"environment": format!("{application}/development"), "from": from,
+        "to": from.plus_ms(3_600_000), "reason": "the database moves"})
+}
+
 /// A request for an operation about an application, as somebody would ask.
 fn example(id: &str, path: &str, of: &Things) -> (String, Option<Value>) {
-    let Things { application, deployment, draft, set } = of;
+    let Things { application, deployment, draft, slot: slot_id, set } = of;
     let place = format!("{application}/development");
-    let id_in_path = if path.starts_with("/v1/drafts") { draft } else { deployment };
+    let id_in_path = match path {
+        path if path.starts_with("/v1/drafts") => draft,
+        path if path.starts_with("/v1/calendar/slots") => slot_id,
+        _ => deployment,
+    };
     let kind = if id == "getDocument" { "Application" } else { "Environment" };
     let name = if id == "getDocument" { application } else { "development" };
     let path = path
@@ -123,6 +138,7 @@ fn example(id: &str, path: &str, of: &Things) -> (String, Option<Value>) {
     let body = match id {
         "deploy" => Some(json!({"environment": place})),
         "createDraft" => Some(json!({"environment": place})),
+        "requestSlot" => Some(slot(Timestamp(0), application)),
         "patchSet" => Some(json!({"from": place, "delta": {}})),
         "mergeSets" => Some(json!({"base": place, "theirs": place, "onto": place})),
         "cloneEnvironment" => Some(json!({"name": "another"})),
@@ -159,6 +175,7 @@ async fn every_operation_by_every_role_is_as_the_table_says() {
         application: "none",
         deployment: "01aryz6s410000000000000000".to_owned(),
         draft: "01aryz6s410000000000000000".to_owned(),
+        slot: "01aryz6s410000000000000000".to_owned(),
         set: Digest::of(b"").to_string(),
     };
     let mut found = BTreeMap::new();

@@ -218,6 +218,27 @@ async fn example(stage: &Stage, operation: &Operation, scratch: &Scratch) -> Wri
             Write::json(operation.path, &json!({"reason": "a"}), &json!({}))
                 .leaves(200, "line-resumed")
         }
+        "requestSlot" | "grantSlot" | "refuseSlot" | "withdrawSlot" => {
+            let from = stage.api.engine().now().plus_ms(86_400_000);
+            let slot = |reason: &str| {
+                json!({"environment": "shop/development", "from": from,
+                    "to": from.plus_ms(3_600_000), "reason": reason})
+            };
+            let (verb, event) = match operation.id {
+                "grantSlot" => ("grant", "slot-granted"),
+                "refuseSlot" => ("refuse", "slot-refused"),
+                "withdrawSlot" => ("withdraw", "slot-withdrawn"),
+                _ => {
+                    return Write::json(operation.path, &slot("a"), &slot("b"))
+                        .leaves(201, "slot-requested");
+                }
+            };
+            let ana = Caller::new(Actor("ana".into()));
+            let wanted = serde_json::from_value(slot("a")).unwrap();
+            let id = stage.api.engine().request_slot(&ana, wanted).await.unwrap().id;
+            let path = format!("/v1/calendar/slots/{id}/{verb}");
+            Write::json(path, &json!({"reason": "a"}), &json!({"reason": "b"})).leaves(200, event)
+        }
         "pauseDeployment" => {
             let path = deployment("pause", &stage.stays("pauses").await);
             Write::json(path, &json!({"reason": "a"}), &json!({})).leaves(202, "pause-requested")

@@ -55,7 +55,8 @@ Examples:
   deployd deploy shop/production --set shop/staging -m 'as it is in staging'
   deployd deploy shop/production --set sha256:5f2a... --expect-plan sha256:09c1...
   deployd deploy shop/production --delta hotfix.yaml --comment 'hotfix 4711' --no-watch -o json
-  deployd deploy shop/production --at 2026-12-01T06:00+01:00 --expires 2026-12-01T08:00+01:00")]
+  deployd deploy shop/production --at 2026-12-01T06:00+01:00 --expires 2026-12-01T08:00+01:00
+  deployd deploy shop/production --slot 01m8296wc283v7p0evd1pt9hka")]
 pub struct DeployArgs {
     /// Where, as application/environment
     #[arg(value_name = "APP/ENV")]

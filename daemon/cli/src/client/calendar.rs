@@ -1,8 +1,10 @@
 //! Calendars, asked of a daemon.
 
-use deployd_core::calendar::{Span, Stop};
-use deployd_core::views::{CalendarCheck, CalendarView, ResumeRequest, StopRequest};
-use deployd_core::{EnvironmentId, Timestamp};
+use deployd_core::calendar::{Slot, SlotAct, Span, Stop};
+use deployd_core::views::{
+    CalendarCheck, CalendarView, ResumeRequest, SlotReply, SlotRequest, StopRequest,
+};
+use deployd_core::{EnvironmentId, Name, SlotId, Timestamp};
 
 use super::Client;
 use crate::error::CliError;
@@ -39,6 +41,37 @@ impl Client {
     /// Stops the line.
     pub async fn stop_line(&self, request: &StopRequest) -> Result<Stop, CliError> {
         self.ask(self.post(&["v1", "calendar", "stop"])?.json(request)?).await
+    }
+
+    /// Asks for a slot.
+    pub async fn request_slot(&self, request: &SlotRequest) -> Result<Slot, CliError> {
+        self.ask(self.post(&["v1", "calendar", "slots"])?.json(request)?).await
+    }
+
+    /// Says something to a slot.
+    pub async fn answer_slot(
+        &self,
+        id: &SlotId,
+        act: SlotAct,
+        reply: &SlotReply,
+    ) -> Result<Slot, CliError> {
+        let verb = match act {
+            SlotAct::Grant => "grant",
+            SlotAct::Refuse => "refuse",
+            SlotAct::Withdraw => "withdraw",
+        };
+        self.ask(self.post(&["v1", "calendar", "slots", &id.0, verb])?.json(reply)?).await
+    }
+
+    /// Slots that are open, or all.
+    pub async fn slots(
+        &self,
+        environment: Option<&EnvironmentId>,
+        application: Option<&Name>,
+        all: bool,
+    ) -> Result<Vec<Slot>, CliError> {
+        let asked = self.get(&["v1", "calendar", "slots"])?.query("environment", environment);
+        self.ask(asked.query("application", application).query("all", all.then_some(true))).await
     }
 
     /// Has the line go on.

@@ -1,6 +1,8 @@
-//! When it may be deployed: a month, a question, and the switch that stops the line.
+//! When it may be deployed: a month, a question, slots, and the switch that stops the
+//! line.
 
 mod month;
+mod slots;
 
 use deployd_core::calendar::{Decision, Errand, Month, Span, local_text};
 use deployd_core::config::RollbackRule;
@@ -23,6 +25,7 @@ pub(super) async fn calendar(
         Some(CalendarCommand::Check(args)) => check(context, args).await,
         Some(CalendarCommand::Stop(args)) => stop(context, args).await,
         Some(CalendarCommand::Resume(args)) => resume(context, args).await,
+        Some(CalendarCommand::Slot(command)) => slots::slot(context, command).await,
         Some(CalendarCommand::Feed(args)) => {
             let text = context.client()?.calendar_feed(args.environment.as_ref()).await?;
             context.output.text(&text)?;
@@ -100,6 +103,10 @@ fn say(output: &mut Output, found: &CalendarCheck, errand: Errand) -> Result<(),
         for reason in reasons {
             output.line(format!("  {}", clean(&reason.to_string())))?;
         }
+    }
+    for found in outlook.slots.iter().filter(|_| errand == Errand::Deployment) {
+        let text = slots::line(&found.slot, time_zone, *at);
+        output.line(format!("  slot {}", clean(&text)))?;
     }
     let names: Vec<&str> = calendars.iter().map(deployd_core::Name::as_str).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

@@ -24,7 +24,7 @@ pub(super) async fn deploy(context: &mut Context<'_>, args: DeployArgs) -> Resul
     request.schedule = args.scheduling.schedule(context.output.now);
     let record = client.deploy(&request).await?;
     // What begins another day is followed by whoever says so.
-    let later = args.scheduling.at.is_some() && !args.watching.watch;
+    let later = args.scheduling.is_later() && !args.watching.watch;
     accepted(context, &client, record, args.watching.wanted() && !later).await
 }
 
@@ -85,6 +85,9 @@ pub(super) async fn accepted(
         output.line(format!("accepted: {environment} #{number} ({id})"))?;
         if let Some(at) = record.request.schedule.not_before {
             output.line(format!("  begins {at}, unless a calendar keeps it"))?;
+        }
+        if let Some(slot) = &record.request.schedule.slot {
+            output.line(format!("  begins in slot {slot}, once that has begun and is granted"))?;
         }
         output.note(format!("`deployd watch {id}` follows it"))?;
     }

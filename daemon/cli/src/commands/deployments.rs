@@ -90,11 +90,12 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
     if let Some(plan) = record.work.as_ref().and_then(|work| work.plan) {
         output.line(format!("  plan      {plan}"))?;
     }
-    let schedule = record.request.schedule;
+    let schedule = &record.request.schedule;
     let at = |name: &str, at| format!("  {name} {at}");
     for line in [
         schedule.not_before.map(|time| at("begins   ", time)),
         schedule.expires.map(|time| at("expires  ", time)),
+        schedule.slot.as_ref().map(|slot| format!("  slot      {slot}")),
     ] {
         line.map_or(Ok(()), |line| output.line(line))?;
     }

@@ -5,10 +5,11 @@ use deployd_core::calendar::{Closure, Day, Month, Span, local_text};
 use deployd_core::deployment::Outcome;
 use deployd_core::views::CalendarView;
 
+use super::slots;
 use crate::error::CliError;
 use crate::output::{Output, Paint, Tone, clean};
 
-/// Columns of a day: its number, whether it is closed, what is planned and done.
+/// Columns of a day: its number, whether it is closed, what is asked for, planned, done.
 const DAY_COLUMNS: usize = 10;
 
 /// What is told of one kind below the month: half of a screen.
@@ -31,7 +32,7 @@ pub(super) fn show(
     days: &[Day],
     zone: &str,
 ) -> Result<(), CliError> {
-    let paint = output.paint;
+    let (paint, now) = (output.paint, output.now);
     let of = match &view.environment {
         Some(environment) => environment.to_string(),
         None => "all environments".to_owned(),
@@ -50,7 +51,7 @@ pub(super) fn show(
     output.line("")?;
     output.line(paint.tone(
         Tone::Dim,
-        "[..] today  # closed all day  ~ closed for a part of it  >planned  +succeeded  !not",
+        "[..] today  # closed all day  ~ closed for a part of it  @slots  >planned  +succeeded  !not",
     ))?;
     let closed = merged(&view.closures);
     lines(
@@ -61,6 +62,12 @@ pub(super) fn show(
             let time = |at| local_text(zone, at);
             format!("{} to {}  {}", time(span.from), time(span.to), clean(why))
         }),
+    )?;
+    lines(
+        output,
+        "slots",
+        view.slots.len(),
+        view.slots.iter().map(|slot| clean(&slots::line(slot, zone, now))),
     )?;
     lines(
         output,
@@ -134,7 +141,8 @@ fn cell(view: &CalendarView, day: &Day, now: Timestamp, paint: Paint) -> String 
     let well = done().filter(|done| done.outcome == Outcome::Succeeded).count();
     let not = done().count() - well;
     let mut text = format!("{number}{mark}");
-    for (sign, count) in [('>', planned), ('+', well), ('!', not)] {
+    let slots = view.slots.iter().filter(|slot| slot.span.meets(day.span)).count();
+    for (sign, count) in [('@', slots), ('>', planned), ('+', well), ('!', not)] {
         // What does not fit is told below.
         let more = format!("{sign}{count}");
         if count > 0 && text.len() + more.len() < DAY_COLUMNS {

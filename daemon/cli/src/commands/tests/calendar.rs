@@ -47,7 +47,7 @@ Mo        Tu        We        Th        Fr        Sa        Su
 21#       22#       23#       24#       25#       26#       27#
 28#       29#       30#       31#
 
-[..] today  # closed all day  ~ closed for a part of it  >planned  +succeeded  !not
+[..] today  # closed all day  ~ closed for a part of it  @slots  >planned  +succeeded  !not
 
 closed
   2026-12-04 12:00 to 2026-12-07 08:00  window no-fridays of calendar week
