@@ -14,7 +14,7 @@ use crate::documents::document;
 use crate::fakes::life::Life;
 use crate::world::{Stage, assert_succeeded, caller, development, keyed, request};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+pub const HOUR: Duration = Duration::from_secs(3_600);
 const HOUR_MS: u64 = 3_600_000;
 
 /// A little later than something is due, by which it has begun.
@@ -28,28 +28,28 @@ fn calendar(spec: Value) -> Document {
 }
 
 /// A freeze from this hour of the first day until that one.
-fn frozen(from: u32, to: u32) -> Document {
+pub fn frozen(from: u32, to: u32) -> Document {
     let time = |hour: u32| format!("2026-11-21T{hour:02}:00");
     calendar(json!({"freezes": [
         {"name": "audit", "from": time(from), "to": time(to), "reason": "the auditors are here"},
     ]}))
 }
 
-fn hour(hour: u64) -> Timestamp {
+pub fn hour(hour: u64) -> Timestamp {
     // 2026-11-21T00:00Z.
     Timestamp(1_795_219_200_000 + hour * HOUR_MS)
 }
 
-fn assert_soon_after(at: Timestamp, due: Timestamp) {
+pub fn assert_soon_after(at: Timestamp, due: Timestamp) {
     assert!(at >= due && at.ms_since(due) < SOON_MS, "{at}, and not {due}");
 }
 
-fn started(record: &DeploymentRecord) -> Timestamp {
+pub fn started(record: &DeploymentRecord) -> Timestamp {
     record.work.as_ref().unwrap().started
 }
 
 impl Stage {
-    async fn deferral(&self, id: &DeploymentId) -> Deferral {
+    pub async fn deferral(&self, id: &DeploymentId) -> Deferral {
         for _ in 0..1_000 {
             let record = self.engine.deployment(id).await.unwrap();
             if let Some(deferral) = record.deferral() {
@@ -60,12 +60,12 @@ impl Stage {
         panic!("it is not deferred");
     }
 
-    async fn rolled_back(&self) -> DeploymentRecord {
+    pub async fn rolled_back(&self) -> DeploymentRecord {
         let id = development();
         self.engine.rollback(&caller(), &id, RollbackRequest::default()).await.unwrap()
     }
 
-    async fn scheduled(&self, schedule: Schedule) -> Result<DeploymentRecord, EngineError> {
+    pub async fn scheduled(&self, schedule: Schedule) -> Result<DeploymentRecord, EngineError> {
         self.engine.deploy(&caller(), DeployRequest { schedule, ..request() }).await
     }
 }
@@ -104,7 +104,7 @@ async fn a_window_that_opens_lets_one_after_the_other_begin_in_their_order() {
 async fn a_freeze_that_comes_while_something_waits_keeps_it_and_goes_with_its_document() {
     let stage = Stage::new().await;
     assert_succeeded(&stage.deployed("1").await);
-    let schedule = Schedule { not_before: Some(hour(5)), expires: None };
+    let schedule = Schedule { not_before: Some(hour(5)), ..Schedule::default() };
     let id = stage.scheduled(schedule).await.unwrap().id;
     assert_eq!(stage.deferral(&id).await.reasons, [Reason::Scheduled { at: hour(5) }]);
     tokio::time::sleep(HOUR).await;
@@ -159,13 +159,15 @@ async fn what_can_not_begin_in_its_time_ends_at_its_end() {
     let stage = Stage::new().await;
     assert_succeeded(&stage.deployed("1").await);
     stage.apply(vec![frozen(3, 9)]).await;
-    let schedule = Schedule { not_before: Some(hour(4)), expires: Some(hour(6)) };
+    let schedule =
+        Schedule { not_before: Some(hour(4)), expires: Some(hour(6)), ..Schedule::default() };
     let record = stage.end_of(&stage.scheduled(schedule).await.unwrap().id).await;
     assert_eq!(record.outcome, Some(Outcome::Cancelled));
     assert_eq!(record.fault.unwrap().code, "expired");
     assert_soon_after(record.ended.unwrap(), hour(6));
     // What could never begin is refused at once.
-    let schedule = Schedule { not_before: Some(hour(8)), expires: Some(hour(8)) };
+    let schedule =
+        Schedule { not_before: Some(hour(8)), expires: Some(hour(8)), ..Schedule::default() };
     let refused = stage.scheduled(schedule).await.unwrap_err();
     assert!(refused.to_string().contains("schedule.expires"), "{refused}");
 }
@@ -255,7 +257,7 @@ async fn a_calendar_tells_what_is_closed_planned_and_done() {
     let stage = Stage::new().await;
     let first = stage.deployed("1").await;
     stage.apply(vec![frozen(5, 9)]).await;
-    let schedule = Schedule { not_before: Some(hour(4)), expires: None };
+    let schedule = Schedule { not_before: Some(hour(4)), ..Schedule::default() };
     let id = stage.scheduled(schedule).await.unwrap().id;
     stage.deferral(&id).await;
     let span = Span { from: hour(0), to: hour(24) };

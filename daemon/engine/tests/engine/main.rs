@@ -63,6 +63,7 @@ mod secrets;
 mod sessions;
 mod setbacks;
 mod simulation;
+mod slots;
 mod sources;
 mod subjects;
 mod teardown;
