@@ -16,4 +16,5 @@ mod limiting;
 mod managing;
 mod repeating;
 mod serving;
+mod slots;
 mod stage;

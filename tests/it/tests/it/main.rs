@@ -47,6 +47,7 @@ mod services;
 mod signing_in;
 mod sink;
 mod sinks;
+mod slots;
 mod stage;
 mod staging;
 mod story;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -176,6 +177,11 @@ impl Known {
         Client::send(client.request(Method::PUT, &path).json(&bill)).await.ok();
         let draft = client.post("/v1/drafts", &json!({"environment": ENVIRONMENT})).await.ok();
         let draft = draft["id"].as_str().unwrap().to_owned();
+        let ahead = |hours| (Timestamp::now() + SignedDuration::from_hours(hours)).to_string();
+        let slot = json!({"environment": ENVIRONMENT, "from": ahead(1), "to": ahead(2),
+            "reason": "the database moves"});
+        let slot = client.post("/v1/calendar/slots", &slot).await.ok();
+        let slot = slot["id"].as_str().unwrap().to_owned();
         let deliveries = list("/v1/hooks/registry/deliveries?limit=500").await;
         let notifications = list("/v1/notifications?limit=500").await;
         let documents = list("/v1/documents").await;
@@ -207,6 +213,7 @@ impl Known {
             ("artifacts/{digest}", below("artifacts", vec![image_digest])),
             ("{at}", texts(&records, "/ended")),
             ("drafts/{id}", below("drafts", vec![draft])),
+            ("slots/{id}", below("slots", vec![slot])),
             ("deliveries/{id}", below("deliveries", texts(&deliveries, "/id"))),
             ("hooks/{hook}", vec!["hooks/registry".to_owned()]),
         ]))
