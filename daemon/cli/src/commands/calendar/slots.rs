@@ -47,8 +47,11 @@ async fn request(context: &mut Context<'_>, args: SlotRequestArgs) -> Result<u8,
     } else if output.quiet {
         output.line(&slot.id.0)?;
     } else {
-        output.line(format!("slot {} asked for", clean(&line(&slot, "UTC", output.now))))?;
         let id = &slot.id;
+        let time = |at| local_text("UTC", at);
+        let (from, to) = (time(slot.span.from), time(slot.span.to));
+        output.line(format!("asked for: slot {id} of {}", slot.environment))?;
+        output.line(clean(&format!("  {from} to {to} (UTC): {}", slot.reason)))?;
         output
             .note(format!("who may approve there grants it: `deployd calendar slot grant {id}`"))?;
         output.note(format!("`deployd deploy {} --slot {id}` begins in it", slot.environment))?;
@@ -69,7 +72,8 @@ async fn list(context: &mut Context<'_>, args: SlotListArgs) -> Result<u8, CliEr
         output.line("There are no slots.")?;
         return Ok(exit::OK);
     }
-    let mut table = Table::new(["slot", "environment", "from", "to", "for", "state", "reason"]);
+    let mut table =
+        Table::new(["slot", "environment", "from (UTC)", "to (UTC)", "for", "state", "reason"]);
     for slot in &found {
         let time = |at| local_text("UTC", at);
         table.toned([
