@@ -67,7 +67,8 @@ fn who_has_asked_answers_nothing_but_that_it_is_not_wanted() {
 fn why_not_names_the_other_or_who_has_said_what() {
     let other = slot("other", SlotState::Granted, 15, 25);
     let wanted = slot("s", SlotState::Requested, 10, 20);
-    let refused = wanted.answered(SlotAct::Grant, by("bob", 1), &[other.clone()]).unwrap_err();
+    let refused =
+        wanted.answered(SlotAct::Grant, by("bob", 1), std::slice::from_ref(&other)).unwrap_err();
     assert!(refused.to_string().starts_with("slot other of ana was granted already"), "{refused}");
     // What follows upon it at once is no overlap.
     let after = slot("s", SlotState::Requested, 25, 30);
