@@ -209,7 +209,7 @@ impl Inner {
         let configuration = self.configuration().await?;
         // What is no more has no calendar; its deployments fail by themselves.
         let Ok(place) = configuration.place(id) else { return Ok(Outlook::OPEN) };
-        let slots = self.slots_for(id, state, now).await?;
+        let slots = Box::pin(self.slots_for(id, state, now)).await?;
         Ok(configuration.calendars.outlook(&Place { slots: &slots, ..place }, now))
     }
 
@@ -222,7 +222,7 @@ impl Inner {
     ) -> Result<Option<Decision>, EngineError> {
         let configuration = self.configuration().await?;
         let now = self.ports.clock.now();
-        let slots = self.slots_until(id, now).await?;
+        let slots = Box::pin(self.slots_until(id, now)).await?;
         let place = Place { slots: &slots, ..configuration.place(id)? };
         let calendars = &configuration.calendars;
         let any = calendars.stop.is_some() || calendars.of(&place).next().is_some();

@@ -32,7 +32,7 @@ impl Engine {
         };
         let name = self.inner.new_deployment_id();
         let record = until_no_conflict(|| async {
-            self.inner.try_clone(caller, (of, &id), &request, &name).await
+            Box::pin(self.inner.try_clone(caller, (of, &id), &request, &name)).await
         })
         .await?;
         Counts::count(&self.inner.counts.accepted);

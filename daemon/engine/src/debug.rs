@@ -28,13 +28,13 @@ impl Engine {
     /// has brought is what runs.
     pub async fn debug(&self, id: &DeploymentId, lines: usize) -> Result<DebugView, EngineError> {
         let store = &*self.inner.ports.store;
-        let record = self.inner.past(id).await?;
+        let record = Box::pin(self.inner.past(id)).await?;
         let mut lost = Lost::default();
         let plan: Option<Plan> = match record.work.as_ref().and_then(|work| work.plan) {
             Some(digest) => lost.part(content(store, "plan", digest).await)?,
             None => None,
         };
-        let manifests = lost.part(rendered(&self.inner, &record).await)?.flatten();
+        let manifests = lost.part(Box::pin(rendered(&self.inner, &record)).await)?.flatten();
         let changed = match &plan {
             Some(plan) => {
                 let before = lost.part(self.inner.rendered_before(plan).await)?;
@@ -47,7 +47,7 @@ impl Engine {
         let now = self.inner.ports.clock.now();
         let lines = lines.clamp(1, DEBUG_LINES_MAX);
         let last = lost.part(self.inner.last_lines(&record, lines).await)?.unwrap_or_default();
-        let applied = self.inner.applied(&record, &mut lost).await?;
+        let applied = Box::pin(self.inner.applied(&record, &mut lost)).await?;
         let mut view = DebugView {
             changed,
             timeline: debug::timeline(&record, plan.as_ref(), now),
@@ -70,7 +70,7 @@ impl Engine {
         let runs = entry.state.deployed.as_ref().is_some_and(|it| it.deployment == *id)
             || entry.state.active.as_ref().is_some_and(|it| it.id == *id);
         if let (true, Some(plan), Some(manifests)) = (runs, &plan, &manifests) {
-            match self.inner.seen(&entry, plan, manifests).await {
+            match Box::pin(self.inner.seen(&entry, plan, manifests)).await {
                 Ok(seen) => view.now = Some(seen),
                 Err(fault) => view.not_seen = Some(fault),
             }

@@ -54,7 +54,7 @@ impl Engine {
             return Ok(answer);
         }
         let id = self.inner.destination(&request).await?;
-        let schedule = self.inner.in_slot(caller, &id, request.schedule.clone()).await?;
+        let schedule = Box::pin(self.inner.in_slot(caller, &id, request.schedule.clone())).await?;
         in_time(&schedule, self.now())?;
         let (set, origin) = self.inner.wanted(&id, &request).await?;
         if let Some(of) = request.redeploy.as_ref().filter(|_| request.exact) {
@@ -295,7 +295,7 @@ impl Inner {
         wanted: Request,
         set: Object,
     ) -> Result<DeploymentRecord, EngineError> {
-        let accepted = self.accept_if(caller, id, wanted, set, None).await?;
+        let accepted = Box::pin(self.accept_if(caller, id, wanted, set, None)).await?;
         accepted.ok_or_else(|| EngineError::bug("a request that was not accepted"))
     }
 
@@ -353,7 +353,7 @@ impl Inner {
         contents: Vec<Object>,
     ) -> Result<DeploymentRecord, StoreOrEngine> {
         let beside = Batch { objects: contents, ..Batch::default() };
-        self.ask_beside(caller, id, entry, events, beside).await
+        Box::pin(self.ask_beside(caller, id, entry, events, beside)).await
     }
 
     /// The same, with whatever else happens in the same transaction.

@@ -121,7 +121,8 @@ impl Engine {
             let at = self.now();
             let others = inner.slots_until(&environment, at).await?;
             let answer = SlotAnswer { by: caller.actor.clone(), at, reason: reason.clone() };
-            let slot = self.slot(id).await?.answered(act, answer, &others).map_err(refused)?;
+            let slot =
+                self.slot(id).await?.answered(act, answer, &others).map_err(|it| refused(&it))?;
             let mut puts = vec![put(SLOTS, id.0.as_bytes().to_vec(), &slot)?];
             if slot.is_gone() {
                 puts.push(Put { index: BY_END, key: end_key(&slot), value: None });
@@ -249,7 +250,7 @@ fn end_key(slot: &Slot) -> Vec<u8> {
     key
 }
 
-fn refused(refusal: SlotRefusal) -> EngineError {
+fn refused(refusal: &SlotRefusal) -> EngineError {
     match refusal {
         SlotRefusal::Own(..) => Fault::denied("own-slot", refusal.to_string()).into(),
         SlotRefusal::Stands { .. } | SlotRefusal::Overlaps { .. } => {

@@ -93,7 +93,7 @@ impl Engine {
                     return Ok(None);
                 }
                 watching.changes.mark_unchanged();
-                let update = watching.read().await?;
+                let update = Box::pin(watching.read()).await?;
                 if update.record.is_some() || !update.logs.is_empty() {
                     return Ok(Some((update, watching)));
                 }

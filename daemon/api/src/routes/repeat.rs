@@ -79,7 +79,8 @@ async fn clone(
     asked: Asked<Place, Nothing, Json<CloneRequest>>,
 ) -> Result<Accepted<DeploymentRecord>, Box<Problem>> {
     let (id, Json(request)): (EnvironmentId, _) = (asked.path.into(), asked.body);
-    Ok(accepted(api.engine().clone_environment(&asked.caller, &id, request).await?))
+    let cloned = api.engine().clone_environment(&asked.caller, &id, request);
+    Ok(accepted(Box::pin(cloned).await?))
 }
 
 async fn rehearse(

@@ -25,7 +25,7 @@ pub(super) fn check(entry: &Entry, world: &World<'_>, problems: &mut Vec<Problem
     let wait = entry.text("/spec/group/wait").and_then(|wait| wait.parse::<Every>().ok());
     if let Some(wait) = wait.filter(|wait| wait.ms() > GROUP_WAIT_MS_MAX) {
         let path = Path::of(["spec", "group", "wait"]);
-        problems.push(Problem::at_value(path, &wait.to_string(), "a day at most: `24h`"));
+        problems.push(Problem::at_value(path, wait.to_string(), "a day at most: `24h`"));
     }
     if wait.is_some() && entry.text("/spec/approver").is_some() {
         let path = Path::of(["spec", "group"]);

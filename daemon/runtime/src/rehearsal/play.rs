@@ -138,7 +138,7 @@ impl Stage {
         self.engine.apply(&caller(), vec![documents::rehearsed(staged)?], false).await?;
         let workloads = staged.workloads.iter().map(|it| (it.name.as_str(), &it.after));
         let set = documents::set(&staged.environment.application, workloads)?;
-        let id = self.deploy(set).await?;
+        let id = Box::pin(self.deploy(set)).await?;
         let (record, aborted_ms) = Box::pin(self.watch(&id)).await?;
         let ledger = self.world.settle();
         let decisions = self.rehearsed.decisions();
@@ -159,7 +159,7 @@ impl Stage {
         let workloads = workloads_of(current);
         let workloads = workloads.iter().map(|name| (*name, &none));
         let set = documents::set(&self.staged.environment.application, workloads)?;
-        let id = self.deploy(set).await?;
+        let id = Box::pin(self.deploy(set)).await?;
         let mut updates = pin!(self.engine.watch_record(&id));
         while let Some(update) = updates.next().await {
             let Some(record) = update?.record else { continue };
@@ -228,7 +228,7 @@ impl Stage {
                         if scenario.person.does == Steers::Aborts {
                             aborted_ms = Some(self.world.now_ms());
                         }
-                        self.steer(id, scenario.person.does).await?;
+                        Box::pin(self.steer(id, scenario.person.does)).await?;
                     }
                 }
             }
