@@ -1,5 +1,6 @@
 //! What waits at its gates makes way: it gives the environment up to one that goes
-//! back, or whose slot has begun, and its place to a newer version. What has begun to apply never does.
+//! back, or whose slot has begun, and its place to a newer version. What has begun to
+//! apply never does.
 
 use super::event::Event;
 use super::next::Intent;

@@ -117,6 +117,27 @@ async fn who_asks_for_ever_is_stopped() {
     assert_eq!((fault.code.as_str(), dead[0].attempts.len()), ("notifier-endless", 1));
 }
 
+/// Tells all that is still to be told, by a process that ends at a point, and by another
+/// one after it. Whether the first came to its end before.
+pub async fn told_over_a_crash(world: &Arc<World>, point: usize) -> bool {
+    let life = Life::ending_at(point);
+    let stage = Stage { world: world.clone(), engine: world.engine(&life) };
+    let started = async {
+        stage.engine.start().await.unwrap();
+        stage.all_told().await;
+    };
+    let ended = tokio::select! {
+        biased;
+        () = life.died() => false,
+        () = started => true,
+    };
+    stage.engine.abort();
+    let stage = Stage { world: world.clone(), engine: world.engine(&Life::long()) };
+    stage.engine.start().await.unwrap();
+    stage.all_told().await;
+    ended
+}
+
 /// A world in which all of a deployment is still to be told, and nobody lives.
 async fn all_still_to_be_told() -> Arc<World> {
     let stage = told_by_chat().await;
@@ -133,21 +154,7 @@ async fn i11_a_crash_anywhere_repeats_at_most_what_was_not_recorded() {
     let mut ended = false;
     for point in 1.. {
         let world = all_still_to_be_told().await;
-        let life = Life::ending_at(point);
-        let stage = Stage { world: world.clone(), engine: world.engine(&life) };
-        let started = async {
-            stage.engine.start().await.unwrap();
-            stage.all_told().await;
-        };
-        tokio::select! {
-            biased;
-            () = life.died() => {}
-            () = started => ended = true,
-        }
-        stage.engine.abort();
-        let stage = Stage { world: world.clone(), engine: world.engine(&Life::long()) };
-        stage.engine.start().await.unwrap();
-        stage.all_told().await;
+        ended |= told_over_a_crash(&world, point).await;
 
         let delivered = world.messages(Some(MessageStatus::Delivered)).await;
         assert_eq!(delivered.len(), TYPES.len(), "point {point}");

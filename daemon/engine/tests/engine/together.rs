@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::documents::{document, environment};
 use crate::fakes::environment::{Received, Receiver};
 use crate::fakes::life::Life;
+use crate::threads::told_over_a_crash;
 use crate::world::{Stage, World, assert_succeeded, keyed};
 
 const WAIT_MS: u64 = 300_000;
@@ -150,21 +151,7 @@ async fn i11_a_crash_anywhere_leaves_each_message_as_it_was() {
     let mut repeated = 0;
     for point in 1.. {
         let world = all_still_to_be_told().await;
-        let life = Life::ending_at(point);
-        let stage = Stage { world: world.clone(), engine: world.engine(&life) };
-        let started = async {
-            stage.engine.start().await.unwrap();
-            stage.all_told().await;
-        };
-        tokio::select! {
-            biased;
-            () = life.died() => {}
-            () = started => ended = true,
-        }
-        stage.engine.abort();
-        let stage = Stage { world: world.clone(), engine: world.engine(&Life::long()) };
-        stage.engine.start().await.unwrap();
-        stage.all_told().await;
+        ended |= told_over_a_crash(&world, point).await;
         each_is_told_once(&world).await;
         repeated += world.receivers().received.len() - 1;
         if ended {
