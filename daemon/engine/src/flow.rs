@@ -138,7 +138,7 @@ impl Engine {
         let hold = until_no_conflict(|| async {
             let entry = inner.environment(id).await?;
             let hold = entry.state.hold.clone().ok_or_else(|| EngineError::Conflict {
-                message: format!("nothing is held in {id}: nobody went back there last"),
+                message: format!("nothing is held in {id}: nobody went back there last, or that is still under way"),
             })?;
             let event = Event::HoldReleased {
                 deployment: hold.deployment.clone(),
