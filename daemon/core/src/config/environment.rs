@@ -13,6 +13,7 @@ use super::attestation::{self, AttestationRule};
 use super::check::{self, CheckChoice};
 use super::details::DetailsSpec;
 use super::drift::{DriftSpec, Every};
+use super::git::{DeliveryTarget, GitSpec};
 use crate::Name;
 use crate::rollout::Choice;
 
@@ -91,6 +92,13 @@ pub struct EnvironmentTypeSpec {
     /// how their containers were. Their records are kept for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<DetailsSpec>,
+    /// By which way deployments come to environments of this type: deployd applies them
+    /// to the cluster, or commits them to where they are pulled from.
+    #[serde(default, skip_serializing_if = "DeliveryTarget::is_cluster")]
+    pub target: DeliveryTarget,
+    /// Where they are pulled from, for `target: git`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitSpec>,
 }
 
 /// A templater and the platform's baseline for it.

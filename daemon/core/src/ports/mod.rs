@@ -6,12 +6,14 @@ mod catalog;
 mod checks;
 mod cluster;
 mod egress;
+mod forges;
 mod issuers;
 mod observed;
 mod plugins;
 mod references;
 mod registries;
 mod rehearsals;
+mod repositories;
 mod store;
 mod vault;
 mod world;
@@ -27,6 +29,7 @@ pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,
     Scheme, Security, TlsOptions, Use, UseOutcome, Uses,
 };
+pub use forges::{Forge, ForgeKind, Forges, Proposal, PullRequest, PullRequestState};
 pub use issuers::Issuers;
 pub use observed::{
     ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload, all_there,
@@ -40,6 +43,10 @@ pub use plugins::{
 pub use references::References;
 pub use registries::{Registries, RegistryAccess};
 pub use rehearsals::{Rehearsals, Rehearsed, Staged};
+pub use repositories::{
+    BlobId, Branch, CommitAuthor, CommitId, CommitRequest, CommitSummary, Committed, EDITED,
+    FilesAt, ForeignChange, ForeignEdit, KEY_TRAILER, Repositories, Revision, SshLogin,
+};
 pub use store::{
     Accepted, Append, Batch, Claim, FeedItem, FeedPosition, Fence, IdempotencyKey, Index, KeyRange,
     Object, Order, Page, Put, Store, StoreError, VerifyReport, WorkerId,
