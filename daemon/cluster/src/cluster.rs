@@ -10,6 +10,7 @@ use deployd_core::ports::{
     ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, ObservedWorkload, Readiness,
     SensitiveObjects, Snapshot, Target, WorkloadFault,
 };
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::client::{Clients, Session};
@@ -165,6 +166,15 @@ impl Cluster for KubeCluster {
     ) -> Result<Vec<Option<ObservedWorkload>>, Fault> {
         let session = self.session(target).await?;
         session.observe(&target.namespace, objects).await
+    }
+
+    async fn read(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<Option<Value>>, Fault> {
+        let session = self.session(target).await?;
+        session.read(&target.namespace, objects).await
     }
 
     async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {

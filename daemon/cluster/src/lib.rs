@@ -32,6 +32,7 @@ mod order;
 mod ownership;
 mod prepare;
 mod prune;
+mod read;
 mod request;
 mod retry;
 mod scrub;

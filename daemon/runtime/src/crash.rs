@@ -185,6 +185,14 @@ impl Cluster for Crashing<dyn Cluster> {
         self.0.observe(target, objects).await
     }
 
+    async fn read(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<Option<Value>>, Fault> {
+        self.0.read(target, objects).await
+    }
+
     async fn snapshot(&self, target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {
         self.0.snapshot(target, objects).await
     }

@@ -471,6 +471,14 @@ impl Cluster for Outside {
         Ok(Vec::new())
     }
 
+    async fn read(
+        &self,
+        _: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<Option<serde_json::Value>>, Fault> {
+        Ok(vec![None; objects.len()])
+    }
+
     async fn snapshot(&self, _: &Target, _: &[ObjectRef]) -> Result<Snapshot, Fault> {
         Ok(Snapshot::default())
     }

@@ -265,6 +265,16 @@ pub trait Cluster: Send + Sync + 'static {
         objects: &[ObjectRef],
     ) -> Result<Vec<Option<ObservedWorkload>>, Fault>;
 
+    /// These objects as they are, each with all that the API server has of it, in the
+    /// order given; none of one that is not there, or whose kind the cluster does not
+    /// know. Those that name no namespace are looked for in the target's. Values of
+    /// Secrets are left out.
+    async fn read(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<Option<Value>>, Fault>;
+
     /// How the pods of these objects are, in the target's namespace, and what
     /// was said about them; in a few requests, however many there are. Values of
     /// Secrets that the pods use are taken out of the lines of their logs.

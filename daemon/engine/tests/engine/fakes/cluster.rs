@@ -326,6 +326,28 @@ impl Cluster for Instance {
         Ok(objects.iter().map(seen).collect())
     }
 
+    async fn read(
+        &self,
+        target: &Target,
+        objects: &[ObjectRef],
+    ) -> Result<Vec<Option<Value>>, Fault> {
+        self.look("read", async { Ok::<(), Fault>(()) }).await?;
+        let mut cluster = self.world.cluster.lock().unwrap();
+        cluster.answers()?;
+        cluster.lets_in(target, self.world.now())?;
+        let found = |object: &ObjectRef| {
+            let mut object = object.clone();
+            object.namespace.get_or_insert_with(|| target.namespace.clone());
+            let mut found = cluster.objects.get(&object)?.clone();
+            if object.kind == "Secret" {
+                let fields = found.as_object_mut().unwrap();
+                fields.retain(|field, _| field != "data" && field != "stringData");
+            }
+            Some(found)
+        };
+        Ok(objects.iter().map(found).collect())
+    }
+
     async fn snapshot(&self, _target: &Target, objects: &[ObjectRef]) -> Result<Snapshot, Fault> {
         let cluster = self.world.cluster.lock().unwrap();
         cluster.answers()?;

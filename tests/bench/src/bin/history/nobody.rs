@@ -307,6 +307,10 @@ impl Cluster for Nobody {
         nobody()
     }
 
+    async fn read(&self, _: &Target, _: &[ObjectRef]) -> Result<Vec<Option<Value>>, Fault> {
+        nobody()
+    }
+
     async fn snapshot(&self, _: &Target, _: &[ObjectRef]) -> Result<Snapshot, Fault> {
         nobody()
     }
