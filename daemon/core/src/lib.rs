@@ -41,6 +41,7 @@ pub mod outbox;
 pub mod plan;
 pub mod policy;
 pub mod ports;
+pub mod pull;
 pub mod quarantine;
 pub mod rate;
 pub mod reference;

@@ -120,7 +120,8 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         Event::DeploymentYielded { .. } => "yielded",
         Event::DeploymentStarted { .. } => "started",
         Event::DeploymentPlanned { .. } => "planned",
-        Event::DeploymentSuperseded { .. } => "superseded",
+        // One that waits to be merged ends once that can't happen any more.
+        Event::DeploymentSuperseded { .. } if record.ended.is_some() => "superseded",
         Event::PauseRequested { .. } => "paused",
         Event::StepPending { step, .. }
             if record.work.as_ref()?.paused().is_some_and(|paused| paused.id == *step) =>

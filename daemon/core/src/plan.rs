@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{EffectLevel, WhenUnused, drain_ms_default, is_drain_ms_default};
+use crate::config::{EffectLevel, GitSpec, WhenUnused, drain_ms_default, is_drain_ms_default};
 use crate::exact::Pinned;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::policy::{PlannedPolicy, PolicyReport};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
+use crate::pull::PullPreview;
 use crate::rehearsal::RolloutPreview;
 use crate::rollout::Choice;
 use crate::rollout::checking::PlannedCheck;
@@ -76,6 +77,10 @@ pub struct Plan {
     /// What an earlier deployment has made is deployed as it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pinned>,
+    /// Where the environment is pulled from, by its own names; none where deployd
+    /// applies to the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<GitSpec>,
 }
 
 impl Plan {
@@ -400,6 +405,9 @@ pub struct Preview {
     /// How they would be rolled out, as far as that can be foreseen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutPreview>,
+    /// How it comes to the cluster, where the environment is pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullPreview>,
     /// What policies say of it now, as far as that can be told; none where there are
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

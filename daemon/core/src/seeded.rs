@@ -152,6 +152,12 @@ seeded_bugs! {
     /// Whom a message tells with its own is decided anew after a crash.
     GroupUndecided: "I11", "deployd-engine",
         "together::i11_a_crash_anywhere_leaves_each_message_as_it_was";
+    /// A pull request stays open although its deployment has ended.
+    RequestLeftOpen: "I6", "deployd-core",
+        "deployment::tests::pulled::who_is_superseded_while_it_waits_closes_its_request_first";
+    /// A commit that may have been made is not looked for before it is made again.
+    CommitMadeTwice: "I6", "deployd-engine",
+        "pulled::i6_a_crash_at_any_point_leaves_one_commit_and_no_half_tree";
     /// Another plan is executed than the one that was approved.
     PlanNotCompared: "I12", "deployd-engine", "requests::only_the_plan_that_was_seen_is_executed";
     /// The queue of an environment grows without end.

@@ -7,11 +7,13 @@ use deployd_core::audit::marks;
 use deployd_core::calendar::{Calendar, Calendars};
 use deployd_core::config::{
     ApplicationSpec, Batching, Document, DocumentKey, DocumentKind, EnvironmentSpec,
-    EnvironmentTypeSpec, GroupSpec, HookSpec, PolicySpec, ResourceDefinitionSpec, SubscriptionSpec,
+    EnvironmentTypeSpec, GitSpec, GroupSpec, HookSpec, PolicySpec, ResourceDefinitionSpec,
+    SubscriptionSpec,
 };
 use deployd_core::journal::{NewEvent, StreamId, Version};
 use deployd_core::matching;
 use deployd_core::ports::{Append, Batch, Index, PluginInfo, Put, StoreError};
+use deployd_core::pull;
 use deployd_core::set::DeploymentSet;
 use deployd_core::views::{Applied, AppliedDocument, DocumentChange, StoredDocument};
 use deployd_core::{Digest, EnvironmentId, Name, Timestamp};
@@ -353,6 +355,23 @@ impl Configuration {
         let flow = self.applications.get(&id.application).map(|spec| &spec.flow);
         let stage = flow.and_then(|flow| flow.iter().find(|it| it.environment == id.environment));
         stage.map(|stage| stage.batching).unwrap_or_default()
+    }
+
+    /// Where an environment is pulled from; none where deployd applies to its cluster.
+    pub(crate) fn pull(&self, id: &EnvironmentId) -> Result<Option<GitSpec>, EngineError> {
+        let Some(environment) = self.environments.get(id) else { return Ok(None) };
+        let name = &environment.environment_type;
+        let Some(spec) = self.environment_types.get(name) else { return Ok(None) };
+        if spec.target.is_cluster() {
+            return Ok(None);
+        }
+        let place = || format!("EnvironmentType {name}");
+        let git = spec.git.as_ref().ok_or_else(|| {
+            EngineError::invalid(place(), "`target: git` needs `git`: where it is pulled from")
+        })?;
+        pull::placed(git, id, name)
+            .map(Some)
+            .map_err(|error| EngineError::invalid(place(), error.to_string()))
     }
 
     /// Adds documents, over those of the same name.

@@ -10,6 +10,7 @@ use deployd_core::exact::{Pinned, changed, pinned_plan};
 use deployd_core::graph::{Node, Uid};
 use deployd_core::plan::{Manifests, Plan, Preview, changes};
 use deployd_core::ports::Provisioned;
+use deployd_core::pull;
 use deployd_core::rollout::jobs;
 use deployd_core::set::DeploymentSet;
 use deployd_core::{DeploymentId, Digest, Timestamp};
@@ -52,7 +53,7 @@ impl Inner {
         let gates = configuration.gates(id, errand);
         let policies = self.planned_policies(&configuration, id, errand).await?;
         let again = pinned_plan(&recorded.plan, recorded.pinned, take_over, previous, gates);
-        let plan = Plan { policies, ..again };
+        let plan = Plan { policies, pull: configuration.pull(id)?, ..again };
         Ok(Planned { plan, objects: Vec::new(), outputs: BTreeMap::new(), basis: None })
     }
 
@@ -72,7 +73,8 @@ impl Inner {
         let changes = changes(&before, &manifests);
         let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
         let jobs = jobs::foreseen(&manifests, workloads);
-        Ok(Preview { changes, manifests, jobs, ..Preview::default() })
+        let pull = plan.pull.as_ref().map(|git| pull::preview(git, &manifests, Vec::new()));
+        Ok(Preview { changes, manifests, jobs, pull, ..Preview::default() })
     }
 
     /// What is recorded of a deployment, as far as it is there to be repeated.

@@ -84,9 +84,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deployd_core::journal::{EventRecord, Head, Source, StreamHead, StreamId, Version};
 use deployd_core::ports::{
-    Attestations, Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Issuers, Notifiers,
-    PluginCatalog, Policies, Random, Receivers, References, Registries, Rehearsals, Sender, Store,
-    Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
+    Attestations, Checks, Clock, Cluster, Drivers, FeedItem, FeedPosition, Forges, Issuers,
+    Notifiers, PluginCatalog, Policies, Random, Receivers, References, Registries, Rehearsals,
+    Repositories, Sender, Store, Strategies, Templaters, Vault, VaultAdmin, VerifyReport, WorkerId,
 };
 use deployd_core::{Actor, Digest, ports::IdempotencyKey};
 
@@ -132,6 +132,10 @@ pub struct Ports {
     pub registries: Arc<dyn Registries>,
     /// Fetches what is attached by reference.
     pub references: Arc<dyn References>,
+    /// Reads and writes repositories that environments are pulled from.
+    pub repositories: Arc<dyn Repositories>,
+    /// Opens pull requests.
+    pub forges: Arc<dyn Forges>,
     /// Applies to clusters.
     pub cluster: Arc<dyn Cluster>,
     /// Sends to receivers.

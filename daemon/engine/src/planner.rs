@@ -16,6 +16,7 @@ use deployd_core::plan::{
 use deployd_core::ports::{
     Call, CallLog, DriverAction, DriverRequest, Object, PluginInfo, Provisioned, RenderInput, Scope,
 };
+use deployd_core::pull;
 use deployd_core::replay::PlanBasis;
 use deployd_core::resolve::{self, Context, Missing};
 use deployd_core::rollout::checking::PlannedCheck;
@@ -150,6 +151,7 @@ impl Inner {
             gates: configuration.gates(id, errand),
             teardown: false,
             pinned: None,
+            pull: configuration.pull(id)?,
         };
         let outputs = self.plan_resources(&mut plan, set, state, deployment).await?;
         self.plan_replacements(&mut plan, state).await?;
@@ -368,7 +370,8 @@ impl Inner {
         let changes = if problem.is_none() { changes(&before, &manifests) } else { Vec::new() };
         let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
         let jobs = jobs::foreseen(&manifests, workloads);
-        Ok(Preview { manifests, changes, problem, jobs, ..Preview::default() })
+        let pull = plan.pull.as_ref().map(|git| pull::preview(git, &manifests, Vec::new()));
+        Ok(Preview { manifests, changes, problem, jobs, pull, ..Preview::default() })
     }
 
     /// The templater's objects for a set.

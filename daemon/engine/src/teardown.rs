@@ -155,6 +155,8 @@ impl Inner {
         // Where objects are: what is borrowed to get there stays borrowed
         // until they are gone.
         let ways = [CLUSTER, NAMESPACE].map(|kind| ResourceKey::of_environment(kind).uid(id));
+        // Where its files are.
+        let pull = last.as_ref().and_then(|plan| plan.pull.clone());
         let mut borrowed = last.map(|plan| plan.borrowed).unwrap_or_default();
         borrowed.retain(|uid, _| ways.contains(uid));
         let plan = Plan {
@@ -177,6 +179,7 @@ impl Inner {
             gates: Vec::new(),
             teardown: true,
             pinned: None,
+            pull,
         };
         Ok(Planned { plan, objects: vec![set_object], outputs: BTreeMap::new(), basis: None })
     }

@@ -7,6 +7,7 @@
 //! `DEPLOYD_EFFECT_LOG` names a file that gets a line per effect that was begun:
 //! its name and its idempotency key.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,11 +17,12 @@ use deployd_core::drift::ObjectCheck;
 use deployd_core::journal::{EventRecord, Head, StreamId, Version};
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{
-    Accepted, Answer, ApplyRequest, Batch, Call, CallLog, Claim, Cluster, DriverPlan,
-    DriverRequest, Drivers, FeedItem, FeedPosition, IdempotencyKey, Index, KeyRange, LogLines,
-    ObjectRef, ObservedWorkload, Order, Outgoing, Page, Progress, Provisioned, Readiness, Removal,
-    Sender, SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport, WorkerId,
-    WorkloadFault,
+    Accepted, Answer, ApplyRequest, Batch, BlobId, Branch, Call, CallLog, Claim, Cluster,
+    CommitRequest, Committed, DriverPlan, DriverRequest, Drivers, FeedItem, FeedPosition, FilesAt,
+    Forge, Forges, IdempotencyKey, Index, KeyRange, LogLines, ObjectRef, ObservedWorkload, Order,
+    Outgoing, Page, Progress, Proposal, Provisioned, PullRequest, Readiness, Removal, Repositories,
+    Revision, Sender, SensitiveObjects, Snapshot, Store, StoreError, Target, VerifyReport,
+    WorkerId, WorkloadFault,
 };
 use deployd_core::{Digest, Fault, Timestamp};
 use deployd_engine::Ports;
@@ -78,6 +80,8 @@ pub(crate) fn effects(ports: Ports) -> Ports {
     Ports {
         drivers: Arc::new(Crashing(ports.drivers)),
         cluster: Arc::new(Crashing(ports.cluster)),
+        repositories: Arc::new(Crashing(ports.repositories)),
+        forges: Arc::new(Crashing(ports.forges)),
         sender: Arc::new(Crashing(ports.sender)),
         ..ports
     }
@@ -117,6 +121,63 @@ impl Drivers for Crashing<dyn Drivers> {
     ) -> Result<Removal, Fault> {
         let name = format!("destroy {}#{}", request.resource_type, request.id);
         effect(&name, &request.idempotency_key, self.0.destroy(call, request, token)).await
+    }
+}
+
+#[async_trait]
+impl Repositories for Crashing<dyn Repositories> {
+    async fn commit(&self, request: &CommitRequest, log: &CallLog) -> Result<Committed, Fault> {
+        effect("commit", &request.key, self.0.commit(request, log)).await
+    }
+
+    async fn files(
+        &self,
+        branch: &Branch,
+        revision: &Revision,
+        directory: &str,
+        log: &CallLog,
+    ) -> Result<FilesAt, Fault> {
+        self.0.files(branch, revision, directory, log).await
+    }
+
+    async fn contents(
+        &self,
+        branch: &Branch,
+        blobs: &[BlobId],
+        bytes_max: usize,
+        log: &CallLog,
+    ) -> Result<BTreeMap<BlobId, Vec<u8>>, Fault> {
+        self.0.contents(branch, blobs, bytes_max, log).await
+    }
+
+    async fn remove_branch(&self, branch: &Branch, log: &CallLog) -> Result<(), Fault> {
+        effect("remove-branch", &branch.name, self.0.remove_branch(branch, log)).await
+    }
+}
+
+#[async_trait]
+impl Forges for Crashing<dyn Forges> {
+    async fn propose(
+        &self,
+        forge: &Forge,
+        proposal: &Proposal,
+        log: &CallLog,
+    ) -> Result<PullRequest, Fault> {
+        effect("propose", &proposal.from, self.0.propose(forge, proposal, log)).await
+    }
+
+    async fn look(&self, forge: &Forge, number: u64, log: &CallLog) -> Result<PullRequest, Fault> {
+        self.0.look(forge, number, log).await
+    }
+
+    async fn close(
+        &self,
+        forge: &Forge,
+        number: u64,
+        comment: &str,
+        log: &CallLog,
+    ) -> Result<PullRequest, Fault> {
+        effect("close-request", "", self.0.close(forge, number, comment, log)).await
     }
 }
 

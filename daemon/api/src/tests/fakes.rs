@@ -15,7 +15,7 @@ use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
     Cluster, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers,
-    LogLevel, LogLines, NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing,
+    LogLevel, LogLines, NoGit, NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing,
     PluginCatalog, PluginInfo, PluginRef, Policies, Progress, Provisioned, Random, Readiness,
     Receivers, Recipe, References, Registries, RegistryAccess, Rehearsals, Rehearsed, Removal,
     RenderInput, Sender, SensitiveObjects, Snapshot, Staged, Strategies, StrategyContext, Target,
@@ -59,6 +59,8 @@ pub(super) fn ports(store: MemoryStore, sent: Sent) -> Ports {
         attestations: outside.clone(),
         registries: outside.clone(),
         references: outside.clone(),
+        repositories: Arc::new(NoGit),
+        forges: Arc::new(NoGit),
         cluster: outside.clone(),
         sender: outside.clone(),
         clock: outside.clone(),

@@ -1,7 +1,7 @@
 //! A plan, for people.
 
 use deployd_core::calendar::Decision;
-use deployd_core::config::WhenUnused;
+use deployd_core::config::{PullerKind, WhenUnused};
 use deployd_core::deployment::Deferral;
 use deployd_core::plan::{ChangeKind, ObjectChange, Plan, UnusedResource};
 use deployd_core::ports::DriverAction;
@@ -61,6 +61,7 @@ pub(super) fn show(
     for gate in &plan.gates {
         output.line(paint.tone(Tone::Warn, format!("  waits: {}", clean(&gate.message))))?;
     }
+    pulled(output, view)?;
     resources(output, plan)?;
     changes(output, &preview.changes, brief)?;
     jobs(output, &preview.jobs)?;
@@ -82,6 +83,35 @@ pub(super) fn show(
         return output.note("history, plans, sets, manifests and the journal stay");
     }
     output.note(format!("`{does} --expect-plan {digest}` executes this plan and no other"))
+}
+
+/// Where it is pulled from, and how it comes to the cluster.
+fn pulled(output: &mut Output, PlanView { plan, preview, .. }: &PlanView) -> Result<(), CliError> {
+    let Some(git) = &plan.pull else { return Ok(()) };
+    let place = format!("  pulled from {} ({}), {}", git.repository, git.branch, git.path);
+    output.line(clean(&place))?;
+    if let Some(puller) = &git.puller {
+        let kind = match puller.kind {
+            PullerKind::ArgoCd => "Argo CD, Application",
+            PullerKind::FluxKustomization => "Flux, Kustomization",
+            PullerKind::FluxHelmRelease => "Flux, HelmRelease",
+        };
+        output.line(clean(&format!("  by {kind} {}/{}", puller.namespace, puller.name)))?;
+    }
+    if let Some(request) = &git.pull_request {
+        output.line(clean(&format!("  by pull request at {}", request.project)))?;
+    }
+    let Some(pull) = &preview.pull else { return Ok(()) };
+    output.line(format!("  {}", pull.stepping.sentence()))?;
+    for delegated in &pull.delegated {
+        output.line(clean(&format!("  {delegated}")))?;
+    }
+    if !pull.direct.is_empty() {
+        let names: Vec<String> = pull.direct.iter().map(ToString::to_string).collect();
+        let text = format!("  applied by deployd itself, for its secrets: {}", names.join(", "));
+        output.line(clean(&text))?;
+    }
+    Ok(())
 }
 
 /// Jobs that run once, before and after the rollout.

@@ -13,11 +13,13 @@ pub fn label(step: &Step) -> String {
         StepKind::Provision { name, .. } => format!("provision {}", clean(name)),
         StepKind::Render => "render manifests".to_owned(),
         StepKind::Policies => "ask policies".to_owned(),
+        StepKind::Propose => "propose it to the branch, and wait until it is merged".to_owned(),
         StepKind::ApplyResources => "apply resources' objects".to_owned(),
         StepKind::Decide { .. } => "ask the strategy".to_owned(),
         StepKind::Rollout { action } => action_label(action),
         StepKind::Job { job } => format!("run Job {}", clean(&job.name)),
         StepKind::Undo { job, .. } => clean(&job.undoing()),
+        StepKind::Withdraw => "close the pull request".to_owned(),
         StepKind::Restore => "bring back what ran before".to_owned(),
         StepKind::Prune => "remove what is left over".to_owned(),
         StepKind::Destroy { uid } if step.inputs.is_some() => {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use deployd_core::config::DocumentKind;
+use deployd_core::config::{DocumentKind, GitSpec};
+use deployd_core::pull::placed;
 use serde_json::Value;
 
+use super::plugin::check_host;
 use super::{Entry, World};
 use crate::path::Path;
 use crate::problem::Problem;
@@ -35,6 +37,7 @@ pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Pr
         problems.push(Problem::unknown(path, name, what, known.iter().copied()));
     }
     attestations(entry, problems);
+    git(entry, problems);
     let templater = entry.value.pointer("/spec/templater");
     let has = |field| templater.is_some_and(|templater| templater.get(field).is_some());
     if has("baseline") && has("baselineFile") {
@@ -43,6 +46,38 @@ pub(super) fn check_type(entry: &Entry, world: &World<'_>, problems: &mut Vec<Pr
             "baseline and baselineFile",
             "at most one of them",
         ));
+    }
+}
+
+/// Where requests of a pulled environment may go to.
+const GIT_SCHEMES: [&str; 3] = ["https", "http", "tcp"];
+
+/// That it is said where a pulled environment is pulled from, and that this is a place.
+fn git(entry: &Entry, problems: &mut Vec<Problem>) {
+    let is_pulled = entry.text("/spec/target") == Some("git");
+    let found = entry.value.pointer("/spec/git");
+    let Some(found) = found else {
+        if is_pulled {
+            let expected = "`git` beside it: the repository that it is pulled from";
+            problems.push(Problem::at_value(Path::of(["spec", "target"]), "git", expected));
+        }
+        return;
+    };
+    if !is_pulled {
+        let expected = "`target: git` beside it, or no `git`";
+        problems.push(Problem::at_key(Path::of(["spec", "git"]), "git", expected));
+    }
+    let path = Path::of(["spec", "git", "hosts"]);
+    for (index, host) in entry.items("/spec/git/hosts").enumerate() {
+        check_host(&path.clone().then(index), host, &GIT_SCHEMES, problems);
+    }
+    // With names as they could be: which ones there are, is no matter here.
+    let (Ok(environment), Ok(of_type)) = ("app/env".parse(), "type".parse()) else { return };
+    let Ok(spec) = serde_json::from_value::<GitSpec>(found.clone()) else { return };
+    if let Err(invalid) = placed(&spec, &environment, &of_type) {
+        let path = Path::of(["spec", "git"]);
+        let path = invalid.field.split('.').fold(path, |path, field| path.then(field));
+        problems.push(Problem::at_value(path, invalid.found, invalid.expected));
     }
 }
 

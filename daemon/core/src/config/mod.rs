@@ -42,9 +42,7 @@ pub use environment::{
     DRAIN_MS_DEFAULT, EnvironmentSpec, EnvironmentTypeSpec, StrategyChoice, TemplaterChoice,
 };
 pub(crate) use environment::{drain_ms_default, is_drain_ms_default};
-pub use git::{
-    DeliveryTarget, GitSpec, PullRequestSpec, PullerKind, PullerSpec, SshSpec,
-};
+pub use git::{DeliveryTarget, GitSpec, PullRequestSpec, PullerKind, PullerSpec, SshSpec};
 pub use group::GroupSpec;
 pub use hook::{HookSpec, ReceiverChoice, RegistryChoice, Verification, VerificationScheme};
 pub use issuer::{ClaimValues, IdentityRule, IssuerSpec, LoginSpec, TokenAlgorithm};

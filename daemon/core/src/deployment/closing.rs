@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event::DestroyStep;
 use super::jobs;
+use super::pulled::withdraw;
 use super::state::{Deployment, EnvironmentState};
 use super::step::{Step, StepId, StepKind};
 use super::transition::push;
@@ -58,6 +59,7 @@ fn destroy_id(step: &DestroyStep) -> StepId {
 /// before the rollout are undone. So nothing is undone as long as something is there
 /// that came after it.
 pub(super) fn restore(state: &EnvironmentState, deployment: &mut Deployment) {
+    withdraw(deployment);
     let needed = !seeded(Bug::RestoreForgotten)
         && state.deployed.is_some()
         && deployment.has_applied()

@@ -14,6 +14,7 @@ use crate::drift::DriftSummary;
 use crate::graph::Uid;
 use crate::journal::Version;
 use crate::plan::Gate;
+use crate::pull::Published;
 use crate::{Actor, DeploymentId, Digest, Fault, Name, Timestamp};
 
 /// An event of an environment's stream.
@@ -77,6 +78,9 @@ pub enum Event {
         /// Whether policies judge what is rendered.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         policies: bool,
+        /// Whether what is rendered comes to its branch by a pull request.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        proposes: bool,
     },
     /// The documents that its plan was made from have changed while it waits at its
     /// gates: it is planned once more.
@@ -199,6 +203,9 @@ pub enum Event {
         /// found.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         observed: Option<Value>,
+        /// What it has brought to the branch that the environment is pulled from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        published: Option<Box<Published>>,
     },
     /// It did not work, this time.
     StepFailed {
@@ -208,6 +215,10 @@ pub enum Event {
         step: StepId,
         /// Why.
         fault: Fault,
+        /// What it has brought to the branch that the environment is pulled from, before
+        /// it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        published: Option<Box<Published>>,
     },
     /// deployd ended while the step ran: what came of it is not known.
     StepInterrupted {

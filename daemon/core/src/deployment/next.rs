@@ -3,6 +3,7 @@
 use super::approved::fault_code;
 use super::event::Event;
 use super::gates::gates;
+use super::pulled;
 use super::request::Request;
 use super::retry::is_due;
 use super::state::{Deployment, EnvironmentState, Outcome};
@@ -112,6 +113,7 @@ pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<
     let appends = |intents: &[Intent]| intents.iter().any(|it| matches!(it, Intent::Append(_)));
     if !appends(&intents) {
         intents.extend(makes_way(state, now, outlook));
+        intents.extend(pulled::makes_way(state, now, outlook));
         // What is to be done of it shows once it has made way, or has not.
         if appends(&intents) {
             return intents;
@@ -144,7 +146,11 @@ pub fn next(state: &EnvironmentState, now: Timestamp, outlook: &Outlook) -> Vec<
 fn is_closing(step: &Step) -> bool {
     matches!(
         step.kind,
-        StepKind::Restore | StepKind::Prune | StepKind::Destroy { .. } | StepKind::Undo { .. }
+        StepKind::Withdraw
+            | StepKind::Restore
+            | StepKind::Prune
+            | StepKind::Destroy { .. }
+            | StepKind::Undo { .. }
     )
 }
 
@@ -176,8 +182,9 @@ fn can_begin(active: &Deployment, step: &Step) -> bool {
         || step.kind == StepKind::Plan
         || (is_closing(step) && !active.is_teardown());
     // What is brought back must not meet what is still being applied.
-    let alone = !matches!(step.kind, StepKind::Restore | StepKind::Undo { .. })
-        || !active.steps.iter().any(|other| other.status == StepStatus::Running);
+    let alone =
+        !matches!(step.kind, StepKind::Withdraw | StepKind::Restore | StepKind::Undo { .. })
+            || !active.steps.iter().any(|other| other.status == StepStatus::Running);
     met && open_gate && alone && !active.holds(&step.id) && !waits_for_undoing(active, step)
 }
 
@@ -231,6 +238,9 @@ fn end(active: &Deployment, stopping: bool) -> Option<Event> {
     });
     if let Some(fault) = unknown {
         return ended(Outcome::NeedsOperator, Some(fault));
+    }
+    if active.superseded.is_some() && !active.is_restoring() {
+        return ended(Outcome::Superseded, None);
     }
     if let Some(reason) = &active.cancel {
         let message = if reason.is_empty() { "cancelled".to_owned() } else { reason.clone() };

@@ -21,6 +21,7 @@ use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::journal::Version;
 use crate::ports::{Index, KeyRange, Put};
+use crate::pull::Published;
 use crate::rollout::jobs::JobRun;
 use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 
@@ -86,6 +87,9 @@ pub struct EnvironmentHead {
     pub drift: Option<DriftState>,
     /// As in [`EnvironmentState`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Box<Published>>,
+    /// As in [`EnvironmentState`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
 }
 
@@ -103,6 +107,7 @@ impl EnvironmentHead {
             begun: state.begun.clone(),
             touched: state.touched,
             drift: state.drift.clone(),
+            published: state.published.clone(),
             hold: state.hold.clone(),
         }
     }
@@ -122,8 +127,8 @@ impl EnvironmentHead {
             (Some(_), record) => Some(record?.work?),
         };
         let queue = queue.into_iter().map(queued).collect();
-        let Self { accepted, deployed, applied, tracks, jobs, begun, touched, drift, hold, .. } =
-            self;
+        let Self { accepted, deployed, applied, tracks, jobs, begun, .. } = self;
+        let Self { touched, drift, published, hold, .. } = self;
         let resources = resources.into();
         Some(EnvironmentState {
             accepted,
@@ -137,6 +142,7 @@ impl EnvironmentHead {
             begun,
             touched,
             drift,
+            published,
             hold,
         })
     }

@@ -19,6 +19,7 @@ use crate::drift::DriftState;
 use crate::graph::Uid;
 use crate::plan::Gate;
 use crate::policy::PolicyReport;
+use crate::pull::Published;
 use crate::rollout::jobs::{JobRun, RolloutJob};
 use crate::{Actor, DeploymentId, Digest, Fault, Timestamp};
 
@@ -65,6 +66,10 @@ pub struct EnvironmentState {
     /// nothing, as long as there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftState>,
+    /// What was brought last to the branch that it is pulled from; none where it never
+    /// was pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Box<Published>>,
     /// That somebody went back here, as long as automation leaves it at that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
@@ -365,6 +370,9 @@ pub struct Deployment {
     /// That somebody wants it to end, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<String>,
+    /// The newer one that has taken its place while it waited to be merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<DeploymentId>,
     /// Why it can't succeed any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Fault>,
@@ -383,9 +391,13 @@ impl Deployment {
 
     /// Whether anything of its manifests may be in the cluster.
     pub fn has_applied(&self) -> bool {
-        self.steps.iter().any(|step| {
-            step.started.is_some()
-                && matches!(step.kind, StepKind::ApplyResources | StepKind::Rollout { .. })
+        self.steps.iter().any(|step| match step.kind {
+            StepKind::ApplyResources | StepKind::Rollout { .. } => step.started.is_some(),
+            // By then others bring it there.
+            StepKind::Propose | StepKind::Withdraw => {
+                step.published.as_ref().is_some_and(|published| published.changed)
+            }
+            _ => false,
         })
     }
 

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::action::Action;
 use crate::graph::Uid;
+use crate::pull::Published;
 use crate::rollout::jobs::RolloutJob;
 use crate::seeded::{Bug, seeded};
 use crate::{DeploymentId, Digest, Fault, Timestamp};
 
 /// Names a step within its deployment: `plan`, `provision:<uid>`, `render`,
-/// `policies`, `apply-resources`, `job:<name>`, `decide:1`, `rollout:1`, `undo:<name>`, `restore`,
-/// `prune`, `destroy:<uid>`.
+/// `policies`, `propose`, `apply-resources`, `job:<name>`, `decide:1`, `rollout:1`, `undo:<name>`,
+/// `withdraw`, `restore`, `prune`, `destroy:<uid>`.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -48,6 +49,8 @@ pub enum StepKind {
     Render,
     /// Has policies judge them, before anything is applied.
     Policies,
+    /// Proposes to a branch what is rendered, and waits until somebody has merged it.
+    Propose,
     /// Applies resources' objects and waits until they are ready.
     ApplyResources,
     /// Asks the strategy what to do.
@@ -72,6 +75,8 @@ pub enum StepKind {
         /// The step that has begun it.
         of: StepId,
     },
+    /// Closes the pull request that was opened.
+    Withdraw,
     /// Brings back what ran before.
     Restore,
     /// Removes objects that were applied and are not wanted any more.
@@ -163,6 +168,9 @@ pub struct Step {
     /// What came of it, by content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Digest>,
+    /// What it has brought to the branch that the environment is pulled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Box<Published>>,
     /// Why it failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -195,6 +203,7 @@ impl Step {
             started: None,
             ended: None,
             result: None,
+            published: None,
             fault: None,
             message: None,
         }

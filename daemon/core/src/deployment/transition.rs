@@ -11,6 +11,7 @@ use super::event::Event;
 use super::hold;
 use super::jobs;
 use super::observed::{failed, told};
+use super::pulled::{brought, push_propose, superseded};
 use super::record::{DeploymentRecord, record_of, record_queued};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
@@ -162,6 +163,7 @@ fn begin(queued: Queued, at: Timestamp) -> Deployment {
         rollout: None,
         held: None,
         cancel: None,
+        superseded: None,
         failure: None,
     }
 }
@@ -176,7 +178,16 @@ fn work(
     event: &Event,
 ) -> Result<Ended, String> {
     match event {
-        Event::DeploymentPlanned { plan, gates, resources, destroy, basis, policies, .. } => {
+        Event::DeploymentPlanned {
+            plan,
+            gates,
+            resources,
+            destroy,
+            basis,
+            policies,
+            proposes,
+            ..
+        } => {
             finish(deployment, &StepId("plan".to_owned()), at)?.result = *basis;
             deployment.plan = Some(*plan);
             deployment.gates.clone_from(gates);
@@ -206,7 +217,8 @@ fn work(
             } else {
                 "render"
             };
-            push(deployment, "apply-resources", StepKind::ApplyResources, after(judged));
+            let agreed = if *proposes { push_propose(deployment, judged) } else { judged };
+            push(deployment, "apply-resources", StepKind::ApplyResources, after(agreed));
             let decide = StepKind::Decide { observation: None };
             push(deployment, "decide:1", decide, after("apply-resources"));
         }
@@ -256,16 +268,19 @@ fn work(
             step.operation = Some(token.clone());
             step.message = Some(message.clone());
         }
-        Event::StepSucceeded { step, result, observed, .. } => {
+        Event::StepSucceeded { step, result, observed, published, .. } => {
+            brought(state, deployment, step, published.as_deref());
             let finished = finish(deployment, step, at)?;
             finished.result = *result;
             let finished = finished.clone();
             succeeded(state, deployment, &finished, observed.as_ref(), at)?;
         }
-        Event::StepFailed { step, fault, .. } if deployment.holds(step) => {
+        Event::StepFailed { step, fault, published, .. } if deployment.holds(step) => {
+            brought(state, deployment, step, published.as_deref());
             failed_while_held(deployment, step, fault, at)?;
         }
-        Event::StepFailed { step, fault, .. } => {
+        Event::StepFailed { step, fault, published, .. } => {
+            brought(state, deployment, step, published.as_deref());
             let failed = open_step(deployment, step)?;
             failed.fault = Some(fault.clone());
             match retry_at(fault, failed.attempts, &failed.key, at) {
@@ -335,6 +350,7 @@ fn work(
                     state.tracks.clear();
                     state.jobs.clear();
                     state.drift = None;
+                    state.published = None;
                 }
                 drift::deployed(state, &deployment.request);
             }
@@ -345,6 +361,9 @@ fn work(
                 return Err(format!("{by} does not wait"));
             }
             return Ok(Some((Outcome::Superseded, None)));
+        }
+        Event::DeploymentSuperseded { by, .. } if deployment.waits_for_merge() => {
+            superseded(state, deployment, by)?;
         }
         Event::DeploymentQueued { .. }
         | Event::DeploymentYielded { .. }
@@ -482,7 +501,12 @@ fn succeeded(
             deployment.policies = Some(report);
         }
         StepKind::Job { job } => jobs::ran(state, deployment, &step.id, job),
-        StepKind::ApplyResources | StepKind::Restore | StepKind::Undo { .. } => {}
+        // It was merged before it could be closed.
+        StepKind::Withdraw => restore(state, deployment),
+        StepKind::Propose
+        | StepKind::ApplyResources
+        | StepKind::Restore
+        | StepKind::Undo { .. } => {}
     }
     Ok(())
 }

@@ -98,6 +98,6 @@ fn comes_before(request: &Request, other: &Request) -> bool {
 }
 
 /// Whether something goes back, or mends what others have changed.
-fn goes_back(request: &Request) -> bool {
+pub(super) fn goes_back(request: &Request) -> bool {
     request.origin.errand() == Errand::Rollback
 }

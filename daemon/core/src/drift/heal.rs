@@ -118,6 +118,7 @@ pub fn healing(heal: Heal, report: &DriftReport, state: &DriftState, now: Timest
     let is_lost = |subject: &Subject| match subject {
         Subject::Resource { .. } => true,
         Subject::Object(object) => object.kind == "PersistentVolumeClaim",
+        Subject::File { .. } => false,
     };
     let lost = report.findings.iter().find(|finding| {
         matches!(finding.drift, Drift::Missing | Drift::Replaced { .. })

@@ -40,6 +40,11 @@ pub enum Subject {
     },
     /// An object of a cluster.
     Object(ObjectRef),
+    /// A file of the branch that the environment is pulled from.
+    File {
+        /// From the top of the repository.
+        path: String,
+    },
 }
 
 impl Subject {
@@ -65,6 +70,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Resource { name, .. } => write!(f, "resource {name}"),
             Self::Object(object) => object.fmt(f),
+            Self::File { path } => write!(f, "file {path}"),
         }
     }
 }
@@ -261,7 +267,7 @@ impl DriftReport {
         for Compared { subject, check } in checked {
             match subject {
                 Subject::Resource { .. } => summary.resources += 1,
-                Subject::Object(_) => summary.objects += 1,
+                Subject::Object(_) | Subject::File { .. } => summary.objects += 1,
             }
             match check {
                 Check::Compared(found) => {

@@ -8,6 +8,7 @@ mod cluster;
 mod egress;
 mod forges;
 mod issuers;
+mod no_git;
 mod observed;
 mod plugins;
 mod references;
@@ -31,6 +32,7 @@ pub use egress::{
 };
 pub use forges::{Forge, ForgeKind, Forges, Proposal, PullRequest, PullRequestState};
 pub use issuers::Issuers;
+pub use no_git::NoGit;
 pub use observed::{
     ObservedCondition, ObservedContainer, ObservedPod, ObservedWorkload, all_there,
 };

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use deployd_core::config::GitSpec;
 use deployd_core::deployment::{ActiveResource, Deployed, EnvironmentState, Shared};
 use deployd_core::drift::{Check, Compared, ObjectCheck, Subject, outputs};
 use deployd_core::graph::Uid;
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{Call, CallLog, Provisioned};
+use deployd_core::pull;
 use deployd_core::resolve::Missing;
 use deployd_core::set::DeploymentSet;
 use deployd_core::{Fault, Timestamp};
@@ -124,8 +126,21 @@ impl Inner {
         if manifests.objects.is_empty() {
             return Ok(Vec::new());
         }
+        let mut on_branch = Vec::new();
+        if let Some(git) = &plan.pull {
+            on_branch = match self.compare_branch(git, &entry.state, &manifests).await {
+                Ok(compared) => compared,
+                Err(error) => vec![Compared {
+                    subject: Subject::File { path: git.path.clone() },
+                    check: Check::Unknown(error.into_fault()),
+                }],
+            };
+        }
         let compared = async {
-            let all = manifests.of(|_| true);
+            let all = match &plan.pull {
+                Some(git) => committed(git, &manifests)?,
+                None => manifests.of(|_| true),
+            };
             let revealed = objects(&*self.ports.vault, all).await?;
             let (contents, log) = (Contents::default(), CallLog::default());
             let way = Way {
@@ -152,7 +167,10 @@ impl Inner {
             }
         };
         let fault = match tokio::time::timeout(COMPARE_MAX, compared).await {
-            Ok(Ok(checks)) => return Ok(checks.into_iter().map(of_object).collect()),
+            Ok(Ok(checks)) => {
+                on_branch.extend(checks.into_iter().map(of_object));
+                return Ok(on_branch);
+            }
             Ok(Err(error)) => error.into_fault(),
             Err(_) => late("comparing the objects", COMPARE_MAX),
         };
@@ -162,8 +180,17 @@ impl Inner {
             subject: Subject::Object(object),
             check: Check::Unknown(fault.clone()),
         };
-        Ok(known.into_iter().map(unknown).collect())
+        on_branch.extend(known.into_iter().map(unknown));
+        Ok(on_branch)
     }
+}
+
+/// All objects, as they are committed, or applied where they can't be.
+fn committed(git: &GitSpec, manifests: &Manifests) -> Result<Vec<Value>, EngineError> {
+    let files = pull::paths(&git.path, &manifests.namespace, manifests.objects.iter())
+        .map_err(|error| Fault::invalid("git-path-invalid", error.to_string()))?;
+    let direct = manifests.direct().map(|manifest| manifest.object.clone());
+    Ok(files.into_values().chain(direct).collect())
 }
 
 fn of_object(ObjectCheck { object, drift }: ObjectCheck) -> Compared {

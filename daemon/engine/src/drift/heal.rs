@@ -147,6 +147,7 @@ fn brings_more(recorded: &Plan, now: &Plan) -> Option<&'static str> {
         && now.templater == recorded.templater
         && now.strategy == recorded.strategy
         && now.environment_type == recorded.environment_type
+        && now.pull == recorded.pull
         && drivers(now) == drivers(recorded);
     if !is_same {
         return Some("documents or plugins have changed since it was deployed");

@@ -1,6 +1,7 @@
 //! Compares environments with what was deployed in them: when asked, and as
 //! often as their types say ([`schedule`]).
 
+mod branch;
 mod check;
 mod heal;
 mod schedule;

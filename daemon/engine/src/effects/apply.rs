@@ -24,7 +24,7 @@ use crate::records::{content, object};
 
 /// How long resources' objects may take to be ready: a database that has to
 /// get its volume and its image first.
-const RESOURCES_READY_MS: u64 = 10 * 60_000;
+pub(super) const RESOURCES_READY_MS: u64 = 10 * 60_000;
 
 /// The most objects of one deployment.
 const OBJECTS_MAX: usize = 5_000;
@@ -183,7 +183,7 @@ impl Work {
     }
 
     /// Waits until nobody wants this step to wait any more.
-    async fn left(&self) -> Result<Waited, EngineError> {
+    pub(super) async fn left(&self) -> Result<Waited, EngineError> {
         let mut leave = self.leave.clone();
         let left = leave.wait_for(|leave| *leave != Leave::Stay).await.map(|left| *left);
         match left {
@@ -199,6 +199,9 @@ impl Work {
     pub(super) async fn apply_resources(&self) -> Result<Ended, EngineError> {
         let plan = self.plan().await?;
         let manifests = self.rendered().await?;
+        if let Some(git) = &plan.pull {
+            return self.prepare_pulled(&plan, git, &manifests).await;
+        }
         let of_workload = |owner: &ObjectOwner| matches!(owner, ObjectOwner::Workload(_));
         let references = self.apply(&plan, &manifests, |owner| !of_workload(owner)).await?;
         // A route is ready only with the workload behind it: it must not be
@@ -225,6 +228,9 @@ impl Work {
             let message =
                 format!("stays as it was changed, since that can't be undone: {resource}");
             self.log.line(LogLevel::Warn, message);
+        }
+        if let Some(git) = &plan.pull {
+            return self.restore_pulled(&plan, git, &manifests).await;
         }
         if let Waited::Left = self.undo_stable().await? {
             return Ok(Ended::Left);
@@ -271,6 +277,10 @@ impl Work {
         surplus.extend(self.runs_of_others().await?);
         surplus.extend(self.of_destroyed_resources(&manifests.namespace).await?);
         let surplus: Vec<ObjectRef> = surplus.difference(&keep).cloned().collect();
+        if let Some(git) = &plan.pull {
+            let (namespace, kept) = (&manifests.namespace, self.whole(&manifests).await?);
+            return self.prune_pulled(&plan, git, namespace, kept, &surplus).await;
+        }
         let surplus = match seeded(Bug::WantedOnesPruned) {
             true => surplus.into_iter().chain(keep).collect(),
             false => surplus,
@@ -309,6 +319,11 @@ impl Work {
         surplus.extend(self.runs_of_others().await?);
         let of_resources = self.of_resources(&namespace, |_| true).await?;
         let surplus: Vec<ObjectRef> = surplus.difference(&of_resources).cloned().collect();
+        let plan = self.plan().await?;
+        if let Some(git) = &plan.pull {
+            let kept = self.objects_of_resources(|_| true).await?;
+            return self.prune_pulled(&plan, git, &namespace, kept, &surplus).await;
+        }
         self.prune_all(&namespace, surplus).await
     }
 
@@ -318,7 +333,14 @@ impl Work {
         let Some(namespace) = self.last_namespace().await? else { return Ok(Ended::Done(None)) };
         let its = self.of_resources(&namespace, |other| other == uid).await?;
         let of_others = self.of_resources(&namespace, |other| other != uid).await?;
-        self.prune_all(&namespace, its.difference(&of_others).cloned().collect()).await
+        let surplus: Vec<ObjectRef> = its.difference(&of_others).cloned().collect();
+        let plan = self.plan().await?;
+        // Where what was deployed stays, its files have gone with the objects before.
+        if let Some(git) = plan.pull.as_ref().filter(|_| plan.teardown) {
+            let kept = self.objects_of_resources(|other| other != uid).await?;
+            return self.prune_pulled(&plan, git, &namespace, kept, &surplus).await;
+        }
+        self.prune_all(&namespace, surplus).await
     }
 
     /// Removes objects; gives those that were there.
@@ -381,7 +403,7 @@ impl Work {
         self.of_resources(namespace, |uid| self.is_destroyed(uid)).await
     }
 
-    fn is_destroyed(&self, uid: &Uid) -> bool {
+    pub(super) fn is_destroyed(&self, uid: &Uid) -> bool {
         !self.deployment.is_restoring()
             && self.deployment.destroy.iter().any(|destroyed| destroyed.uid == *uid)
     }
@@ -391,19 +413,22 @@ impl Work {
         namespace: &str,
         wanted: impl Fn(&Uid) -> bool,
     ) -> Result<BTreeSet<ObjectRef>, EngineError> {
-        let mut found = BTreeSet::new();
+        let objects = self.objects_of_resources(wanted).await?;
+        let namespace = namespace.to_owned();
+        Ok(Manifests { namespace, objects, ..Manifests::default() }.references())
+    }
+
+    pub(super) async fn objects_of_resources(
+        &self,
+        wanted: impl Fn(&Uid) -> bool,
+    ) -> Result<Vec<Manifest>, EngineError> {
+        let mut found = Vec::new();
         for (_, active) in self.state.resources.iter().filter(|(uid, _)| wanted(uid)) {
             let provisioned: Provisioned =
                 content(&*self.engine.ports.store, "resource", active.provisioned).await?;
-            let objects = provisioned
-                .manifests
-                .into_iter()
-                .map(|object: Value| Manifest { owner: ObjectOwner::Environment, object })
-                .collect();
-            found.extend(
-                Manifests { namespace: namespace.to_owned(), objects, ..Manifests::default() }
-                    .references(),
-            );
+            let owner = ObjectOwner::Environment;
+            let objects = provisioned.manifests.into_iter();
+            found.extend(objects.map(|object| Manifest { owner: owner.clone(), object }));
         }
         Ok(found)
     }

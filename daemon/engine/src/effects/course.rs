@@ -21,7 +21,7 @@ use crate::records::object;
 /// traffic, or others go that had it. A strategy waits for what it has applied
 /// itself, and this is no wait then; it is for pods that only a division by their
 /// number needs, and for a strategy that has forgotten it.
-const MORE_READY_MS: u64 = 10 * 60_000;
+pub(super) const MORE_READY_MS: u64 = 10 * 60_000;
 
 /// What a rollout is about, and where it stands before the step that is done now.
 pub(super) struct Course {
@@ -39,8 +39,14 @@ pub(crate) fn ways(
     current: Option<&Manifests>,
 ) -> Result<BTreeMap<String, Way>, EngineError> {
     let choice = plan.strategy.as_ref().map(|strategy| strategy.traffic).unwrap_or_default();
-    rollout::ways(new, current, choice)
-        .map_err(|error| Fault::invalid("traffic-impossible", error.to_string()).into())
+    let mut ways = rollout::ways(new, current, choice)
+        .map_err(|error| Fault::invalid("traffic-impossible", error.to_string()))?;
+    let by_request = plan.pull.as_ref().is_some_and(|git| git.pull_request.is_some());
+    for way in ways.values_mut().filter(|_| by_request) {
+        let reason = "each of its steps would be a pull request that somebody has to merge";
+        way.no_tracks.get_or_insert_with(|| reason.to_owned());
+    }
+    Ok(ways)
 }
 
 /// What is applied before the other.
@@ -52,7 +58,7 @@ enum First {
 }
 
 impl Course {
-    fn overlay(&self, tracks: &Tracks, workloads: &[String]) -> Overlay {
+    pub(super) fn overlay(&self, tracks: &Tracks, workloads: &[String]) -> Overlay {
         rollout::desired(&self.new, self.current.as_deref(), tracks, &self.ways, workloads)
     }
 
@@ -170,6 +176,9 @@ impl Work {
         let course = self.course().await?;
         let after = course::then(&course.tracks, action)
             .map_err(|error| Fault::bug(error.code(), error.to_string()))?;
+        if let Some(git) = &course.plan.pull {
+            return self.follow_by_commit(git, &course, &after, action).await;
+        }
         let workloads = match action {
             Action::Apply { workloads, .. } | Action::Scale { workloads, .. } => workloads.clone(),
             _ => course.changed(&after),
@@ -274,6 +283,9 @@ impl Work {
         let course = self.course().await?;
         let references = course.of_track(track, workloads);
         let namespace = &course.new.namespace;
+        if let Waited::Left = self.await_pulled_track(&course, deadline_ms).await? {
+            return Ok(Ended::Left);
+        }
         Ok(self.await_ready(&course.plan, namespace, &references, deadline_ms).await?.then(None))
     }
 

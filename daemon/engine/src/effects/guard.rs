@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::apply::not_ready;
-use super::{Contents, Leave, Record, Work};
+use super::{Brought, Contents, Leave, Record, Work};
 use crate::environments::EnvironmentEntry;
 use crate::{EngineError, Inner};
 
@@ -51,12 +51,13 @@ pub(crate) async fn guard(
         log: CallLog::default(),
         leave: watch::channel(Leave::Stay).1,
         contents,
+        brought: Brought::default(),
     };
     let watched = Box::pin(work.watch_out());
     let fault = work.engine.logged_each(FLUSH_EVERY, &id, &step.0, &work.log, watched).await;
     work.log.line(LogLevel::Error, fault.message.clone());
     let lines = work.engine.lines(&id, &step.0, work.log.take()).await;
-    let event = Event::StepFailed { deployment: id, step, fault };
+    let event = Event::StepFailed { deployment: id, step, fault, published: None };
     Record { event, objects: Vec::new(), puts: Vec::new(), lines }
 }
 

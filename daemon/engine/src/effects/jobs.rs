@@ -8,6 +8,7 @@ use deployd_core::ports::{LogLevel, Object, ObjectRef, Store};
 use deployd_core::rollout::jobs::{self, JobRun, RolloutJob};
 
 use super::apply::Waited;
+use super::pulling::jobs_possible;
 use super::{Ended, Leave, Work};
 use crate::EngineError;
 use crate::records::{content, deployment, object};
@@ -41,6 +42,9 @@ impl Work {
             }
             _ => own(),
         };
+        let before = found.iter().filter(|job| job.when == jobs::When::Before);
+        let before: Vec<&str> = before.map(|job| job.name.as_str()).collect();
+        jobs_possible(plan, &before)?;
         Ok(Ended::Rendered(content, observed(&found)))
     }
 

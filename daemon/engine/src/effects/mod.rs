@@ -6,8 +6,12 @@ mod contents;
 mod course;
 mod guard;
 mod jobs;
+mod message;
 mod policies;
 mod provision;
+mod publish;
+mod pulled;
+mod pulling;
 mod reach;
 mod rollout;
 mod sensitive;
@@ -44,6 +48,7 @@ pub(crate) use contents::Contents;
 pub(crate) use course::ways;
 pub(crate) use guard::guard;
 pub(crate) use jobs::undone_on_the_way;
+pub(crate) use publish::Brought;
 pub(crate) use reach::Way;
 pub(crate) use rollout::{Rolled, check, workloads};
 pub(crate) use sensitive::objects;
@@ -104,6 +109,7 @@ pub(crate) struct Work {
     pub(crate) log: CallLog,
     pub(crate) leave: watch::Receiver<Leave>,
     pub(crate) contents: Arc<Contents>,
+    pub(crate) brought: Brought,
 }
 
 /// Whether a step that only watches should go on. What changes something is
@@ -129,8 +135,12 @@ pub(crate) async fn perform(
     leave: watch::Receiver<Leave>,
     contents: Arc<Contents>,
 ) -> Performed {
-    let failed =
-        |fault: Fault| Event::StepFailed { deployment: id.clone(), step: step.clone(), fault };
+    let failed = |fault: Fault| Event::StepFailed {
+        deployment: id.clone(),
+        step: step.clone(),
+        fault,
+        published: None,
+    };
     let state = entry.state.clone();
     let found = state
         .active
@@ -141,7 +151,9 @@ pub(crate) async fn perform(
         return Performed::Record(Box::new(failed(fault).into()));
     };
     let log = CallLog::default();
-    let work = Work { engine, environment, state, deployment, step: known, log, leave, contents };
+    let brought = Brought::default();
+    let work =
+        Work { engine, environment, state, deployment, step: known, log, leave, contents, brought };
     let result = work.engine.logged(id, &step.0, &work.log, Box::pin(work.run())).await;
     let now = work.engine.ports.clock.now();
     let ended = match result {
@@ -156,6 +168,7 @@ pub(crate) async fn perform(
     let lines = work.log.take();
     match outcome {
         Performed::Record(mut record) => {
+            work.attach(&mut record);
             // In one transaction with what came of it.
             record.lines = work.engine.lines(id, &step.0, lines).await;
             Performed::Record(record)
@@ -174,6 +187,8 @@ impl Work {
             StepKind::Provision { uid, .. } => self.provision(uid).await,
             StepKind::Render => self.render_step().await,
             StepKind::Policies => self.policies_step().await,
+            StepKind::Propose => self.propose().await,
+            StepKind::Withdraw => self.withdraw().await,
             StepKind::ApplyResources => self.apply_resources().await,
             StepKind::Decide { observation } => self.decide(observation.as_ref()).await,
             StepKind::Rollout { action } => self.act(action).await,
@@ -196,18 +211,30 @@ impl Work {
             Ended::Done(result) => {
                 puts.extend(self.snapshot().await?);
                 let digest = result.as_ref().map(|object| object.digest);
-                let event =
-                    Event::StepSucceeded { deployment, step, result: digest, observed: None };
+                let event = Event::StepSucceeded {
+                    deployment,
+                    step,
+                    result: digest,
+                    observed: None,
+                    published: None,
+                };
                 (event, result.into_iter().collect())
             }
             Ended::Rendered(manifests, observed) => {
                 let result = Some(manifests.digest);
-                let event = Event::StepSucceeded { deployment, step, result, observed };
+                let event =
+                    Event::StepSucceeded { deployment, step, result, observed, published: None };
                 (event, vec![manifests])
             }
             Ended::Observed(found) => {
                 let observed = Some(found);
-                let event = Event::StepSucceeded { deployment, step, result: None, observed };
+                let event = Event::StepSucceeded {
+                    deployment,
+                    step,
+                    result: None,
+                    observed,
+                    published: None,
+                };
                 (event, Vec::new())
             }
             Ended::Left => return Ok(Performed::Left),
@@ -259,6 +286,17 @@ impl Work {
             }
         };
         Ok(Performed::Record(Box::new(Record { event, objects, puts, lines: Vec::new() })))
+    }
+
+    /// Has what was brought to a branch recorded with what came of the step.
+    fn attach(&self, record: &mut Record) {
+        let Some((brought, files)) = self.brought.get() else { return };
+        if let Event::StepSucceeded { published, .. } | Event::StepFailed { published, .. } =
+            &mut record.event
+        {
+            *published = Some(Box::new(brought));
+            record.objects.extend(object(&files).ok());
+        }
     }
 
     async fn plan_step(&self) -> Result<Ended, EngineError> {
@@ -496,8 +534,18 @@ fn planned_event(
         }));
     }
     let (gates, policies) = (plan.gates.clone(), !plan.policies.is_empty());
+    let proposes = plan.pull.as_ref().is_some_and(|git| git.pull_request.is_some());
     let plan = digest;
-    Ok(Event::DeploymentPlanned { deployment, plan, gates, resources, destroy, basis, policies })
+    Ok(Event::DeploymentPlanned {
+        deployment,
+        plan,
+        gates,
+        resources,
+        destroy,
+        basis,
+        policies,
+        proposes: proposes && set.is_some(),
+    })
 }
 
 /// What tells a making of a resource from another: the same driver with the

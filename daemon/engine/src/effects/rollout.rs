@@ -1,6 +1,6 @@
 //! Asks the strategy what to do, and does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deployd_core::Fault;
 use deployd_core::deployment::{Action, StepStatus};
@@ -59,12 +59,13 @@ impl Work {
     }
 
     pub(super) async fn act(&self, action: &Action) -> Result<Ended, EngineError> {
+        let plan = self.plan().await?;
         match action {
             // What most rollouts do: exchange in place what runs, no tracks.
             Action::Apply { track, workloads, .. }
-                if track == STABLE && self.state.tracks.is_empty() =>
+                if track == STABLE && self.state.tracks.is_empty() && plan.pull.is_none() =>
             {
-                let (plan, manifests) = (self.plan().await?, self.rendered().await?);
+                let manifests = self.rendered().await?;
                 let references =
                     self.apply(&plan, &manifests, |owner| is_of(owner, workloads)).await?;
                 Ok(Ended::Done(Some(object(&references)?)))
@@ -186,10 +187,13 @@ pub(crate) fn workloads(rolled: &Rolled<'_>) -> Value {
                 .is_none_or(|previous| previous.delta.workloads.add.contains_key(&workload.name));
             let changed = current.is_none_or(|current| of(current, name) != objects);
             let way = ways.get(name);
+            // All of it is one commit: which comes first is up to who pulls it.
+            let none = BTreeSet::new();
+            let after = if plan.pull.is_some() { &none } else { &workload.after };
             json!({
                 "name": name,
                 "replicas": replicas,
-                "after": workload.after,
+                "after": after,
                 "current": previous.filter(|_| !added).map(|previous| &previous.deployment),
                 "changed": changed,
                 "recent": recent,

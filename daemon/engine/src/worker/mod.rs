@@ -375,7 +375,12 @@ impl Worker {
             format!("deployd itself failed in step {step}; please report it"),
         );
         let (deployment, step) = (flight.deployment.clone(), step.clone());
-        let event = Event::StepFailed { deployment: deployment.clone(), step: step.clone(), fault };
+        let event = Event::StepFailed {
+            deployment: deployment.clone(),
+            step: step.clone(),
+            fault,
+            published: None,
+        };
         Some((deployment, step, Performed::Record(Box::new(event.into()))))
     }
 }

@@ -70,7 +70,7 @@ impl Worker {
                     let message = format!("what came of the step can't be recorded: {error}");
                     let fault = Fault::bug(UNRECORDABLE, message);
                     let (deployment, step) = (deployment.clone(), step.clone());
-                    record = Event::StepFailed { deployment, step, fault }.into();
+                    record = Event::StepFailed { deployment, step, fault, published: None }.into();
                     continue;
                 }
                 // A rollout went on at a person's word, or something of it failed,

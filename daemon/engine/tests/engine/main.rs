@@ -47,6 +47,7 @@ mod lending;
 mod notifications;
 mod pods;
 mod policies;
+mod pulled;
 mod reach;
 mod references;
 mod rehearsing;

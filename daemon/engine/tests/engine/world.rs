@@ -26,6 +26,7 @@ use crate::fakes::cluster::ClusterWorld;
 use crate::fakes::drivers::DriverWorld;
 use crate::fakes::environment::{Chance, Receivers};
 use crate::fakes::life::Life;
+use crate::fakes::repositories::GitWorld;
 use crate::fakes::strikes::Strikes;
 use crate::history::{Seen, Trace};
 
@@ -45,6 +46,7 @@ pub struct World {
     pub components: Mutex<BTreeSet<Digest>>,
     pub drivers: Mutex<DriverWorld>,
     pub cluster: Mutex<ClusterWorld>,
+    pub git: Mutex<GitWorld>,
     pub receivers: Mutex<Receivers>,
     pub chance: Mutex<Chance>,
     /// What somebody else does right before the next call of a name.
@@ -87,6 +89,7 @@ impl World {
             components: Mutex::default(),
             drivers: Mutex::new(drivers),
             cluster: Mutex::default(),
+            git: Mutex::default(),
             receivers: Mutex::default(),
             chance: Mutex::new(Chance::new(seed)),
             meanwhile: Mutex::default(),
@@ -140,6 +143,10 @@ impl World {
 
     pub fn cluster(&self) -> MutexGuard<'_, ClusterWorld> {
         self.cluster.lock().unwrap()
+    }
+
+    pub fn git(&self) -> MutexGuard<'_, GitWorld> {
+        self.git.lock().unwrap()
     }
 
     pub fn receivers(&self) -> MutexGuard<'_, Receivers> {

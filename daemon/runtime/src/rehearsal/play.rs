@@ -9,7 +9,7 @@ use std::time::Duration;
 use deployd_cluster::{ClusterOptions, KubeCluster};
 use deployd_core::deployment::{DeploymentRecord, Outcome, Skip, StepId};
 use deployd_core::plan::Manifests;
-use deployd_core::ports::{Rehearsed, Staged, Strategies};
+use deployd_core::ports::{NoGit, Rehearsed, Staged, Strategies};
 use deployd_core::rehearsal::{Scenario, Steers};
 use deployd_core::rollout::ways;
 use deployd_core::set::DeploymentSet;
@@ -117,6 +117,8 @@ impl Stage {
             attestations: outside.clone(),
             registries: outside.clone(),
             references: outside.clone(),
+            repositories: Arc::new(NoGit),
+            forges: Arc::new(NoGit),
             cluster: Arc::new(cluster),
             sender: outside.clone(),
             clock: outside.clone(),

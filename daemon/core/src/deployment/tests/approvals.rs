@@ -22,6 +22,7 @@ pub(super) fn asks(step: &Step, plan: &[u8], rules: &[ApprovalRule]) -> Event {
                 resources,
                 destroy,
                 policies: false,
+                proposes: false,
             }
         }
         other => other,

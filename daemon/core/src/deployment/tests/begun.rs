@@ -19,6 +19,7 @@ fn made_of(step: &Step, inputs: &str, answer: fn(&Step) -> Event) -> Event {
                 inputs: Some(Digest::of(inputs.as_bytes())),
             }],
             destroy: vec![],
+            proposes: false,
         },
         _ => answer(step),
     }
@@ -98,6 +99,7 @@ fn what_is_there_goes_first_and_then_each_that_was_begun() {
                     destroy,
                     basis: None,
                     policies: false,
+                    proposes: false,
                 }
             }
             _ => well(step),

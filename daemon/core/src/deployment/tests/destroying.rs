@@ -20,6 +20,7 @@ fn destroying(step: &Step) -> Event {
                 destroy,
                 basis: None,
                 policies: false,
+                proposes: false,
             }
         }
         _ => well(step),
@@ -65,6 +66,7 @@ fn diamond(step: &Step) -> Event {
                 destroy,
                 basis: None,
                 policies: false,
+                proposes: false,
             }
         }
         _ => well(step),
@@ -127,6 +129,7 @@ fn i4_an_environment_that_is_about_to_go_accepts_nothing() {
 fn i7_a_destroy_that_fails_for_good_holds_up_only_what_it_needs() {
     let mut world = World::new(&|step| match &step.kind {
         StepKind::Destroy { uid } if uid.0 == "left" => Event::StepFailed {
+            published: None,
             deployment: DeploymentId("end".into()),
             step: step.id.clone(),
             fault: Fault::denied("data-is-there", "three tables"),

@@ -27,6 +27,7 @@ fn rendered(step: &Step) -> Event {
         step: step.id.clone(),
         result: Some(Digest::of(b"manifests")),
         observed: observed(&jobs),
+        published: None,
     }
 }
 
@@ -135,6 +136,7 @@ fn what_can_not_be_undone_is_only_ended() {
                 job("shape", When::Before, false),
                 job("fill", When::Before, false),
             ]),
+            published: None,
         },
         _ => failing_at("job:fill")(step),
     };

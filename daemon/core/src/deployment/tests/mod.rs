@@ -7,6 +7,7 @@ mod destroying;
 mod hold;
 mod jobs;
 mod policies;
+mod pulled;
 mod records;
 mod rollback;
 mod slots;
@@ -232,11 +233,12 @@ fn done(step: &Step) -> Event {
         step: step.id.clone(),
         result: Some(Digest::of(step.key.as_bytes())),
         observed: None,
+        published: None,
     }
 }
 
 fn failed(step: &Step, fault: Fault) -> Event {
-    Event::StepFailed { deployment: active(step), step: step.id.clone(), fault }
+    Event::StepFailed { deployment: active(step), step: step.id.clone(), fault, published: None }
 }
 
 fn planned(step: &Step, gates: Vec<Gate>, unsafe_to_repeat: bool) -> Event {
@@ -255,6 +257,7 @@ fn planned(step: &Step, gates: Vec<Gate>, unsafe_to_repeat: bool) -> Event {
         gates,
         resources: vec![resource("cluster", &[]), resource("db", &["cluster"])],
         destroy: vec![],
+        proposes: false,
     }
 }
 

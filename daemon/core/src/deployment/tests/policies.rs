@@ -14,6 +14,7 @@ fn judged(step: &Step) -> Event {
                 destroy: vec![],
                 basis: None,
                 policies: true,
+                proposes: false,
             }
         }
         (StepKind::Policies, _) => Event::StepSucceeded {
@@ -21,6 +22,7 @@ fn judged(step: &Step) -> Event {
             step: step.id.clone(),
             result: None,
             observed: Some(json!(PolicyReport { later: 7, ..PolicyReport::default() })),
+            published: None,
         },
         (_, well) => well,
     }

@@ -90,6 +90,7 @@ fn with_resources(step: &Step, count: usize) -> Event {
                 })
                 .collect(),
             destroy: vec![],
+            proposes: false,
         },
         _ => well(step),
     }

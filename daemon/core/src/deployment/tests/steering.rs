@@ -145,6 +145,7 @@ fn what_checks_have_found_is_what_the_strategy_observes() {
             step: step.id.clone(),
             result: None,
             observed: Some(json!([{"name": "errors", "verdict": "passed"}])),
+            published: None,
         },
         _ => well(step),
     };

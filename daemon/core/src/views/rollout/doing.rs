@@ -20,6 +20,8 @@ pub(super) fn doing(
                 | StepKind::Rollout { .. }
                 | StepKind::Job { .. }
                 | StepKind::Undo { .. }
+                | StepKind::Propose
+                | StepKind::Withdraw
                 | StepKind::Restore
                 | StepKind::Prune
         )
@@ -59,6 +61,8 @@ fn what(kind: &StepKind) -> String {
         StepKind::Rollout { action } => action.sentence(),
         StepKind::Job { job } => format!("run Job {}", job.name),
         StepKind::Undo { job, .. } => job.undoing(),
+        StepKind::Propose => "wait until the pull request is merged".to_owned(),
+        StepKind::Withdraw => "close the pull request".to_owned(),
         StepKind::Restore => "bring back what ran before".to_owned(),
         _ => "remove what is left over".to_owned(),
     }
@@ -90,6 +94,7 @@ fn waits_for(
         return (WaitsFor::Retry, Some(at.max(now)));
     }
     match &step.kind {
+        StepKind::Propose => (WaitsFor::Person, None),
         StepKind::Decide { .. } => (WaitsFor::Decision, None),
         StepKind::Rollout { action } => match action {
             Action::AwaitReady { deadline_ms, .. } => {

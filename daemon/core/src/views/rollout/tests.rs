@@ -125,6 +125,7 @@ fn at_work(done: &[Done<'_>]) -> Deployment {
         policies: None,
         held: None,
         cancel: None,
+        superseded: None,
         failure: None,
     }
 }

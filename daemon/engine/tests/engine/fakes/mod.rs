@@ -14,6 +14,7 @@ pub mod policies;
 pub mod programs;
 pub mod receivers;
 pub mod rehearsals;
+pub mod repositories;
 pub mod store;
 pub mod strategies;
 pub mod strikes;
@@ -57,6 +58,8 @@ impl Instance {
             attestations: this.clone(),
             registries: this.clone(),
             references: this.clone(),
+            repositories: this.clone(),
+            forges: this.clone(),
             cluster: this.clone(),
             sender: this.clone(),
             clock: this.clone(),

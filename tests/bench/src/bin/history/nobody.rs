@@ -12,7 +12,7 @@ use deployd_core::config::{IssuerSpec, PluginSpec, SignedBy};
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
     Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
-    Cluster, Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines,
+    Cluster, Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines, NoGit,
     NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
     PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, References,
     Registries, RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
@@ -51,6 +51,8 @@ pub(crate) fn engine(store: Arc<dyn Store>) -> Engine {
         attestations: nobody.clone(),
         registries: nobody.clone(),
         references: nobody.clone(),
+        repositories: Arc::new(NoGit),
+        forges: Arc::new(NoGit),
         cluster: nobody.clone(),
         sender: nobody.clone(),
         clock: nobody.clone(),

@@ -1,0 +1,239 @@
+//! Waits until what was committed runs: the one who pulls it has brought it to the
+//! cluster, or the objects there say so themselves.
+
+use std::time::Duration;
+
+use deployd_core::Fault;
+use deployd_core::config::{GitSpec, PullerSpec};
+use deployd_core::drift::Drift;
+use deployd_core::plan::{Manifest, Plan};
+use deployd_core::ports::{
+    ClusterAccess, CommitId, LogLevel, ObjectRef, Revision, SensitiveObjects, Target,
+};
+use deployd_core::pull::{self, Files, Published};
+use tokio::time::Instant;
+
+use super::Work;
+use super::apply::Waited;
+use crate::EngineError;
+
+/// Between looks at who pulls: Argo CD and Flux look at a repository every few minutes,
+/// and need seconds for what they have found.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a puller may take that is asked for nothing else: Argo CD looks at a
+/// repository every 3 minutes, Flux as often as it is told to, 10 minutes at most as a
+/// rule.
+const PULLED_MS: u64 = 15 * 60_000;
+
+/// What is looked at, and what was found so far.
+struct Look<'w> {
+    plan: &'w Plan,
+    git: &'w GitSpec,
+    published: Published,
+    files: Files,
+    /// The newest revision that others say to have brought, and whether it has what was
+    /// committed.
+    known: Option<(CommitId, bool)>,
+}
+
+impl Work {
+    /// Waits until what this environment has on its branch was pulled, as long as
+    /// anybody wants to know. At once where it is not pulled.
+    pub(super) async fn await_pulled(
+        &self,
+        plan: &Plan,
+        namespace: &str,
+        objects: &[Manifest],
+        deadline_ms: Option<u64>,
+    ) -> Result<Waited, EngineError> {
+        let Some(git) = &plan.pull else { return Ok(Waited::Ready) };
+        let Some((published, files)) = self.on_the_branch(git).await? else {
+            return Ok(Waited::Ready);
+        };
+        let deadline_ms = deadline_ms.unwrap_or(PULLED_MS).max(1);
+        let look = Look { plan, git, published, files, known: None };
+        tokio::select! {
+            biased;
+            pulled = self.pulled(look, namespace, objects, deadline_ms) => {
+                pulled.map(|()| Waited::Ready)
+            }
+            left = self.left() => left,
+        }
+    }
+
+    /// What is on the branch of this environment, as the last step has left it.
+    async fn on_the_branch(
+        &self,
+        git: &GitSpec,
+    ) -> Result<Option<(Published, Files)>, EngineError> {
+        if let Some(brought) = self.brought.get() {
+            return Ok(Some(brought));
+        }
+        match &self.state.published {
+            Some(published) if published.is_beside(&git.repository, &git.branch) => {
+                let files = self.engine.left(Some(published), git).await?;
+                Ok(Some(((**published).clone(), files)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn pulled(
+        &self,
+        mut look: Look<'_>,
+        namespace: &str,
+        objects: &[Manifest],
+        deadline_ms: u64,
+    ) -> Result<(), EngineError> {
+        let deadline = Instant::now() + Duration::from_millis(deadline_ms);
+        let mut told = String::new();
+        loop {
+            let found = match &look.git.puller {
+                Some(puller) => self.by_puller(&mut look, puller, namespace).await,
+                None => self.by_objects(&look, namespace, objects).await,
+            };
+            let waits = match found {
+                Ok(Pulled::There) => return Ok(()),
+                Ok(Pulled::Failed(fault)) => return Err(fault.into()),
+                Ok(Pulled::Waits(sentence)) => sentence,
+                // Who is away for a moment says nothing of what becomes of it.
+                Err(EngineError::Fault(fault)) if fault.is_transient() => fault.to_string(),
+                Err(error) => return Err(error),
+            };
+            if waits != told {
+                self.log.line(LogLevel::Info, waits.clone());
+                told = waits;
+            }
+            if Instant::now() + LOOK > deadline {
+                let message = format!(
+                    "commit {} was not brought to the cluster in {}: {told}",
+                    look.published.commit.short(),
+                    deployd_core::rehearsal::span(deadline_ms),
+                );
+                return Err(Fault::permanent("not-pulled", message).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What the object says by which somebody pulls.
+    async fn by_puller(
+        &self,
+        look: &mut Look<'_>,
+        spec: &PullerSpec,
+        namespace: &str,
+    ) -> Result<Pulled, EngineError> {
+        let target = match &spec.kubeconfig_secret {
+            Some(name) => Target {
+                name: format!("the cluster of {name}"),
+                access: ClusterAccess::Kubeconfig(self.engine.of_operator(name).await?),
+                namespace: spec.namespace.clone(),
+            },
+            None => self.reach(look.plan, namespace).await?.target,
+        };
+        let object = stub::reference(spec);
+        let found = self.engine.ports.cluster.read(&target, std::slice::from_ref(&object)).await?;
+        let Some(found) = found.into_iter().flatten().next() else {
+            let message = format!("{object} is not there, which is to bring it to the cluster");
+            return Ok(Pulled::Waits(message));
+        };
+        let state = stub::state(spec.kind, &found);
+        let ours = match state.revision() {
+            Some(revision) => Some(self.has_ours(look, &CommitId(revision.to_owned())).await?),
+            None => None,
+        };
+        Ok(stub::judge(&object, &state, &look.published.commit, ours))
+    }
+
+    /// Whether a commit has what was committed: it is that, or a later one, a merge or
+    /// the squashed one of the same content.
+    async fn has_ours(
+        &self,
+        look: &mut Look<'_>,
+        revision: &CommitId,
+    ) -> Result<bool, EngineError> {
+        if look.published.commit.0.starts_with(&revision.0) && revision.0.len() >= SHORTEST {
+            return Ok(true);
+        }
+        if let Some((known, has)) = &look.known
+            && known == revision
+        {
+            return Ok(*has);
+        }
+        let branch = self.engine.branch(look.git).await?;
+        let at = Revision::Commit(revision.clone());
+        let repositories = &self.engine.ports.repositories;
+        let found = repositories.files(&branch, &at, &look.git.path, &self.log).await?;
+        let has = look.files.iter().all(|(path, blob)| found.files.get(path) == Some(blob));
+        look.known = Some((revision.clone(), has));
+        Ok(has)
+    }
+
+    /// Without anybody to ask, the objects in the cluster tell: they are as committed.
+    async fn by_objects(
+        &self,
+        look: &Look<'_>,
+        namespace: &str,
+        objects: &[Manifest],
+    ) -> Result<Pulled, EngineError> {
+        let committed = pull::paths(&look.git.path, namespace, objects.iter())
+            .map_err(|error| Fault::invalid("git-path-invalid", error.to_string()))?;
+        let values = committed.into_values().collect();
+        let target = self.reach(look.plan, namespace).await?.target;
+        let checks = self
+            .engine
+            .ports
+            .cluster
+            .compare(&target, &SensitiveObjects::new(values), &self.log)
+            .await?;
+        let mut missing: Vec<&ObjectRef> = Vec::new();
+        for check in &checks {
+            match &check.drift {
+                Ok(drift) if drift.iter().all(|it| matches!(it, Drift::TakenOver { .. })) => {}
+                Ok(_) => missing.push(&check.object),
+                Err(fault) => return Err(fault.clone().into()),
+            }
+        }
+        Ok(match missing.first() {
+            None => Pulled::There,
+            Some(first) => Pulled::Waits(format!(
+                "{} of {} objects are not as committed yet, {first} among them",
+                missing.len(),
+                checks.len()
+            )),
+        })
+    }
+}
+
+/// Digits of a commit by which it is taken for the same.
+const SHORTEST: usize = 12;
+
+enum Pulled {
+    There,
+    Waits(String),
+    Failed(Fault),
+}
+mod stub {
+    use super::*;
+    pub(super) struct State;
+    impl State {
+        pub(super) fn revision(&self) -> Option<&str> {
+            None
+        }
+    }
+    pub(super) fn reference(_: &PullerSpec) -> ObjectRef {
+        ObjectRef {
+            api_version: String::new(),
+            kind: String::new(),
+            namespace: None,
+            name: String::new(),
+        }
+    }
+    pub(super) fn state(_: deployd_core::config::PullerKind, _: &serde_json::Value) -> State {
+        State
+    }
+    pub(super) fn judge(_: &ObjectRef, _: &State, _: &CommitId, _: Option<bool>) -> Pulled {
+        Pulled::There
+    }
+}
