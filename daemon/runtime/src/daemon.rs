@@ -13,6 +13,8 @@ use deployd_core::views::TokenScope;
 use deployd_core::{Actor, Name};
 use deployd_egress::{Broker, System};
 use deployd_engine::{Caller, Engine, EngineError, Ports};
+use deployd_forge::HttpForges;
+use deployd_git::GitRepositories;
 use deployd_host::compiler::Supervisor;
 use deployd_host::{Backoff, HostOptions, PluginHost};
 use deployd_store::{RedbStore, StoreOptions};
@@ -32,7 +34,7 @@ use crate::references::EgressReferences;
 use crate::registries::EgressRegistries;
 use crate::rehearsal::PracticeRehearsals;
 use crate::secrets;
-use crate::sender::EgressSender;
+use crate::sender::{EgressSender, Logged};
 use crate::settings::{Settings, SettingsError};
 use crate::world::{SystemClock, SystemRandom};
 
@@ -137,6 +139,12 @@ impl Daemon {
             notifiers: host.clone(),
             receivers: host.clone(),
             policies: host.clone(),
+            repositories: Arc::new(GitRepositories::new(
+                egress.clone(),
+                Arc::new(Logged),
+                random.clone(),
+            )),
+            forges: Arc::new(HttpForges::new(egress.clone(), Arc::new(Logged))),
             cluster,
             sender: Arc::new(EgressSender { egress: egress.clone(), vault: vault.clone() }),
             issuers: Arc::new(EgressIssuers::new(egress.clone())),

@@ -337,8 +337,15 @@ impl Work {
         let plan = self.plan().await?;
         // Where what was deployed stays, its files have gone with the objects before.
         if let Some(git) = plan.pull.as_ref().filter(|_| plan.teardown) {
-            let kept = self.objects_of_resources(|other| other != uid).await?;
-            return self.prune_pulled(&plan, git, &namespace, kept, &surplus).await;
+            let others = Manifests {
+                namespace: namespace.clone(),
+                objects: self.objects_of_resources(|other| other != uid).await?,
+                ..Manifests::default()
+            };
+            let kept = others.references();
+            let mut objects = self.objects_of_resources(|other| other == uid).await?;
+            objects.retain(|it| others.reference(&it.object).is_none_or(|it| !kept.contains(&it)));
+            return self.prune_resource_pulled(&plan, git, &namespace, &objects, &surplus).await;
         }
         self.prune_all(&namespace, surplus).await
     }

@@ -136,6 +136,40 @@ impl Work {
         }
     }
 
+    /// Takes the files of some objects from the branch, and touches no other.
+    pub(super) async fn unpublish(
+        &self,
+        plan: &Plan,
+        git: &GitSpec,
+        namespace: &str,
+        objects: &[Manifest],
+    ) -> Result<Came, EngineError> {
+        let going: BTreeSet<String> = objects
+            .iter()
+            .filter_map(|it| pull::path_of(&git.path, namespace, &it.object).ok())
+            .collect();
+        let left = self.ours_left().await?;
+        if !left.keys().any(|path| going.contains(path)) {
+            return Ok(Came::There);
+        }
+        let wanted = Wanted {
+            objects: Vec::new(),
+            namespace: namespace.to_owned(),
+            nth: 0,
+            take_over: false,
+        };
+        let proposal = git.pull_request.as_ref().map(|_| self.proposal_branch());
+        let mut request = self.commit_request(plan, git, &wanted, proposal).await?;
+        request.owned.retain(|path, _| going.contains(path));
+        if let Some(forge) = forge(git) {
+            return self.proposed(plan, git, &forge, &wanted, request).await;
+        }
+        let committed = self.commit(&request).await?;
+        let files = left.into_iter().filter(|(path, _)| !going.contains(path)).collect();
+        self.brought(git, committed.commit, files, committed.changed, None)?;
+        Ok(Came::There)
+    }
+
     async fn commit(&self, request: &CommitRequest) -> Result<Committed, EngineError> {
         let committed = self.engine.ports.repositories.commit(request, &self.log).await?;
         for edit in &committed.taken_over {
@@ -245,13 +279,24 @@ impl Work {
         forge: &Forge,
         wanted: Wanted,
     ) -> Result<Came, EngineError> {
+        let proposal = Some(self.proposal_branch());
+        let request = self.commit_request(plan, git, &wanted, proposal).await?;
+        self.proposed(plan, git, forge, &wanted, request).await
+    }
+
+    async fn proposed(
+        &self,
+        plan: &Plan,
+        git: &GitSpec,
+        forge: &Forge,
+        wanted: &Wanted,
+        request: CommitRequest,
+    ) -> Result<Came, EngineError> {
         let forges = &self.engine.ports.forges;
         let number = self.step.operation.as_deref().and_then(|token| token.parse().ok());
         let request = match number {
             Some(number) => forges.look(forge, number, &self.log).await?,
             None => {
-                let proposal = Some(self.proposal_branch());
-                let request = self.commit_request(plan, git, &wanted, proposal).await?;
                 let committed = self.commit(&request).await?;
                 if !committed.changed {
                     self.brought(git, committed.commit, committed.files, false, None)?;
@@ -269,7 +314,7 @@ impl Work {
         match &request.state {
             PullRequestState::Open => Ok(Came::Waits(self.waits(&request))),
             PullRequestState::Merged { .. } => {
-                self.merged(git, &wanted, request).await?;
+                self.merged(git, wanted, request).await?;
                 Ok(Came::There)
             }
             PullRequestState::Closed { by, .. } => {

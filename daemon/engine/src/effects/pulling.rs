@@ -153,6 +153,10 @@ impl Work {
         objects: &[Manifest],
         nth: usize,
     ) -> Result<Option<Ended>, EngineError> {
+        // All of it was merged before the rollout began.
+        if git.pull_request.is_some() {
+            return Ok(None);
+        }
         let wanted = Wanted {
             objects: objects.to_vec(),
             namespace: course.new.namespace.clone(),
@@ -198,11 +202,11 @@ impl Work {
         course: &Course,
         deadline_ms: u64,
     ) -> Result<Waited, EngineError> {
-        if course.plan.pull.is_none() {
-            return Ok(Waited::Ready);
-        }
-        let objects = self.all_with(course, &course.tracks).await?;
-        let objects: Vec<Manifest> = objects.into_values().collect();
+        let Some(git) = &course.plan.pull else { return Ok(Waited::Ready) };
+        let objects: Vec<Manifest> = match git.pull_request {
+            Some(_) => self.whole(&course.new).await?,
+            None => self.all_with(course, &course.tracks).await?.into_values().collect(),
+        };
         self.await_pulled(&course.plan, &course.new.namespace, &objects, Some(deadline_ms)).await
     }
 
@@ -287,6 +291,28 @@ impl Work {
             }
         }
         // Objects that others have applied are passed over.
+        let removed = match surplus.is_empty() {
+            true => Vec::new(),
+            false => self.prune_objects(plan, namespace, surplus).await?,
+        };
+        Ok(Ended::Done(Some(object(&removed)?)))
+    }
+}
+
+impl Work {
+    /// Takes the files of a resource that goes from the branch, and what was applied of it
+    /// from the cluster. Others may go at the same time: nothing else is touched.
+    pub(super) async fn prune_resource_pulled(
+        &self,
+        plan: &Plan,
+        git: &GitSpec,
+        namespace: &str,
+        objects: &[Manifest],
+        surplus: &[ObjectRef],
+    ) -> Result<Ended, EngineError> {
+        if let Came::Waits(ended) = self.unpublish(plan, git, namespace, objects).await? {
+            return Ok(ended);
+        }
         let removed = match surplus.is_empty() {
             true => Vec::new(),
             false => self.prune_objects(plan, namespace, surplus).await?,

@@ -22,11 +22,20 @@ const PATH: &str = "apps/shop/development";
 fn environment_type(with: &Value) -> deployd_core::config::Document {
     let mut spec = json!({
         "templater": {"plugin": "templater", "baseline": "the platform's"},
-        "strategy": {"plugin": "rolling", "config": {}},
+        "strategy": {"plugin": "rolling", "config": {"program": in_place(&["backend", "frontend"])}},
     });
     json_patch::merge(&mut spec, &pulled());
     json_patch::merge(&mut spec, with);
     documents::document(DocumentKind::EnvironmentType, "development", spec)
+}
+
+/// What `rolling` does where all of it is one commit.
+fn in_place(workloads: &[&str]) -> Value {
+    json!([
+        {"do": "apply", "track": "stable", "workloads": workloads},
+        {"do": "await-ready", "track": "stable", "workloads": workloads, "deadline-ms": 60_000},
+        {"do": "complete"},
+    ])
 }
 
 async fn stage(with: Value) -> Stage {
@@ -96,7 +105,7 @@ async fn committed_is_not_deployed_before_somebody_has_pulled_it() {
     stage.world.git().unpulled = true;
     let id = stage.announce("1").await;
     stage.until("a commit", |world| !ours(world).is_empty()).await;
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_secs(50)).await;
     let record = stage.engine.deployment(&id).await.unwrap();
     assert_eq!(record.outcome, None, "nobody has pulled it");
     stage.world.git().unpulled = false;
@@ -165,7 +174,9 @@ async fn what_nobody_wants_any_more_goes_in_the_same_commit() {
         "artifacts": [{"repository": "registry.test/shop/backend", "workload": "backend"}],
         "flow": [{"environment": "development"}],
     });
-    stage.apply(vec![documents::document(DocumentKind::Application, "shop", spec)]).await;
+    let config = json!({"strategy": {"config": {"program": in_place(&["backend"])}}});
+    let shop = documents::document(DocumentKind::Application, "shop", spec);
+    stage.apply(vec![shop, environment_type(&config)]).await;
     let id = stage.deploy().await;
     assert_succeeded(&stage.end_of(&id).await);
     assert!(!paths(&stage.world).contains(&format!("{PATH}/deployment-frontend.yaml")));
