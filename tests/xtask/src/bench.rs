@@ -10,6 +10,7 @@
 mod apply;
 mod blocks;
 mod deploy;
+mod git;
 mod go_peer;
 mod history;
 mod hooks;
@@ -46,6 +47,9 @@ pub(crate) enum Name {
     History,
     /// 10,000 deliveries of a forge for 1,000 applications, beside announcing the same.
     Hooks,
+    /// Deployments to a repository of 500 environments, beside a pipeline with the `git`
+    /// program.
+    Git,
     /// Whole deployments: many at once, one more in a long history, starts,
     /// memory.
     Deploy,
@@ -108,6 +112,7 @@ pub(crate) fn bench(root: &Path, name: Name, amount: Amount) -> anyhow::Result<(
         Name::Apply => apply::bench(root, blocks)?,
         // It has no contenders that take turns, and makes its report itself.
         Name::Deploy => return deploy::bench(root, environments, history),
+        Name::Git => git::bench(root, blocks)?,
         Name::PluginCall => plugin_call::bench(root, blocks)?,
         Name::Render => render::bench(root, blocks)?,
         Name::Provision => provision::bench(root, blocks)?,
