@@ -18,6 +18,9 @@ use crate::{address, retry};
 /// takes, in a script of three bytes a character, and what is told of its repositories.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Characters of why an answer can't be read.
+const REASON_CHARS_MAX: usize = 300;
+
 /// Characters of a page's address: more than browsers show.
 const PAGE_CHARS_MAX: usize = 2_000;
 
@@ -130,7 +133,7 @@ impl<'a> Client<'a> {
 
     /// A failure of what can't be read.
     pub(crate) fn malformed(&self, what: &str, reason: impl std::fmt::Display) -> Failure {
-        Failure::of_form(&self.place, what, one_line(&reason.to_string(), PAGE_CHARS_MAX))
+        Failure::of_form(&self.place, what, one_line(&reason.to_string(), REASON_CHARS_MAX))
     }
 
     /// A page of a pull request, as it may be shown to people.

@@ -5,11 +5,16 @@
 //! pulled.
 
 mod files;
+mod markdown;
+mod message;
 mod place;
 mod preview;
+mod proposal;
 mod published;
 
 pub use files::{Direct, PathInvalid, direct, path_of, paths, stays};
+pub use message::{SUBJECT_CHARS_MAX, commit_message, subject};
 pub use place::{PlaceInvalid, placed};
 pub use preview::{PullPreview, Stepping, preview};
+pub use proposal::{Proposed, body};
 pub use published::{Files, Published};
