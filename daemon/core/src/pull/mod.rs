@@ -4,6 +4,7 @@
 //! would be applied is committed, and what is waited for is waited for once it was
 //! pulled.
 
+pub mod delegation;
 mod files;
 mod markdown;
 mod message;
@@ -11,6 +12,7 @@ mod place;
 mod preview;
 mod proposal;
 mod published;
+pub mod puller;
 
 pub use files::{Direct, PathInvalid, direct, path_of, paths, stays};
 pub use message::{SUBJECT_CHARS_MAX, commit_message, subject};

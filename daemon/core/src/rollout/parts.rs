@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::name::{STABLE, TRACK_LABEL};
 use crate::plan::{Manifest, Manifests, ObjectOwner};
+use crate::pull::delegation::delegated;
 
 /// Kinds beside Deployment that run pods: whoever has one can't be copied whole.
 const RUNS: [&str; 5] = ["StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod"];
@@ -63,6 +64,9 @@ pub(super) fn namespace<'a>(manifests: &'a Manifests, object: &'a Value) -> &'a 
 impl<'a> Parts<'a> {
     /// The parts of a workload; or, for a person, why it can have no tracks.
     pub(super) fn of(manifests: &'a Manifests, workload: &str) -> Result<Self, String> {
+        if let Some(delegate) = delegated(manifests, workload) {
+            return Err(format!("it is {delegate}, whose steps these are"));
+        }
         let objects = || manifests.objects.iter().filter(|it| is_of(it, workload));
         let mut deployments = objects().filter(|it| is(&it.object, "apps", "Deployment"));
         let deployment = match (deployments.next(), deployments.next()) {

@@ -112,6 +112,22 @@ fn workloads_without_tracks_say_why() {
         // Others are not touched by it.
         assert_eq!(way(&manifests, "api").no_tracks, None);
     }
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let canary = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary",
+        "metadata": {"name": "web"}, "spec": {"targetRef": target}});
+    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "web"}, "spec": {"workloadRef": target}});
+    for (object, who) in [
+        (canary, "it is stepped by Flagger (Canary web)"),
+        (rollout, "it is stepped by Argo Rollouts (Rollout web)"),
+    ] {
+        let stepped = of_web(plain(), object);
+        let reason = way(&stepped, "web").no_tracks.unwrap_or_default();
+        assert!(reason.contains(who), "{reason}");
+        let found = ways(&plain(), Some(&stepped), Choice::Auto).unwrap();
+        let reason = found["web"].no_tracks.clone().unwrap();
+        assert!(reason.contains("what runs now") && reason.contains(who), "{reason}");
+    }
     let scaled = of_web(
         with(plain(), "Deployment", |it| {
             it["spec"].as_object_mut().unwrap().remove("replicas");
