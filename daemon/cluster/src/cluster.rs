@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deployd_core::Fault;
 use deployd_core::drift::ObjectCheck;
 use deployd_core::ports::{
-    ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, ObservedWorkload, Readiness,
+    Applier, ApplyRequest, CallLog, Cluster, LogLines, ObjectRef, ObservedWorkload, Readiness,
     SensitiveObjects, Snapshot, Target, WorkloadFault,
 };
 use serde_json::Value;
@@ -127,10 +127,11 @@ impl Cluster for KubeCluster {
         &self,
         target: &Target,
         objects: &SensitiveObjects,
+        applier: Applier,
         log: &CallLog,
     ) -> Result<Vec<ObjectCheck>, Fault> {
         let session = self.clients.session(target, &self.options).await?;
-        session.compare(&target.namespace, objects, log).await
+        session.compare(&target.namespace, objects, applier, log).await
     }
 
     async fn version(&self, target: &Target) -> Result<String, Fault> {

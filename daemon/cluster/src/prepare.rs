@@ -69,7 +69,16 @@ fn open(object: &Value, place: &str, drafts: &mut Vec<Draft>) -> Result<(), Faul
 
 impl Draft {
     /// Fills in what the kind and the target say, and marks the object as ours.
-    pub(crate) fn prepared(mut self, resource: &Resource, namespace: &str) -> Self {
+    pub(crate) fn prepared(self, resource: &Resource, namespace: &str) -> Self {
+        let mut draft = self.placed(resource, namespace);
+        if let Some(metadata) = draft.object.get_mut("metadata").and_then(Value::as_object_mut) {
+            label(metadata);
+        }
+        draft
+    }
+
+    /// Fills in what the kind and the target say.
+    pub(crate) fn placed(mut self, resource: &Resource, namespace: &str) -> Self {
         if resource.namespaced {
             self.reference.namespace.get_or_insert_with(|| namespace.to_owned());
         } else {
@@ -85,7 +94,6 @@ impl Draft {
                 metadata.remove(field);
             }
             metadata.remove("creationTimestamp");
-            label(metadata);
         }
         if self.reference.kind == "Secret" && self.reference.api_version == "v1" {
             encode(&mut self.object);

@@ -17,7 +17,7 @@ use deployd_core::drift::ObjectCheck;
 use deployd_core::journal::{EventRecord, Head, StreamId, Version};
 use deployd_core::outbox::{Message, MessageId, MessageStatus};
 use deployd_core::ports::{
-    Accepted, Answer, ApplyRequest, Batch, BlobId, Branch, Call, CallLog, Claim, Cluster,
+    Accepted, Answer, Applier, ApplyRequest, Batch, BlobId, Branch, Call, CallLog, Claim, Cluster,
     CommitRequest, Committed, DriverPlan, DriverRequest, Drivers, FeedItem, FeedPosition, FilesAt,
     Forge, Forges, IdempotencyKey, Index, KeyRange, LogLines, ObjectRef, ObservedWorkload, Order,
     Outgoing, Page, Progress, Proposal, Provisioned, PullRequest, Readiness, Removal, Repositories,
@@ -220,9 +220,10 @@ impl Cluster for Crashing<dyn Cluster> {
         &self,
         target: &Target,
         objects: &SensitiveObjects,
+        applier: Applier,
         log: &CallLog,
     ) -> Result<Vec<ObjectCheck>, Fault> {
-        self.0.compare(target, objects, log).await
+        self.0.compare(target, objects, applier, log).await
     }
 
     async fn version(&self, target: &Target) -> Result<String, Fault> {

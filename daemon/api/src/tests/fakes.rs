@@ -13,8 +13,8 @@ use deployd_core::config::{EffectLevel, IssuerSpec, PluginSpec, SignedBy};
 use deployd_core::drift::ObjectCheck;
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
-    Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
-    Cluster, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers,
+    Answer, Applier, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks,
+    Clock, Cluster, Decision, Delivery, DriverAction, DriverPlan, DriverRequest, Drivers, Issuers,
     LogLevel, LogLines, NoGit, NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing,
     PluginCatalog, PluginInfo, PluginRef, Policies, Progress, Provisioned, Random, Readiness,
     Receivers, Recipe, References, Registries, RegistryAccess, Rehearsals, Rehearsed, Removal,
@@ -447,6 +447,7 @@ impl Cluster for Outside {
         &self,
         target: &Target,
         objects: &SensitiveObjects,
+        _: Applier,
         _: &CallLog,
     ) -> Result<Vec<ObjectCheck>, Fault> {
         let of = |object: &serde_json::Value| {

@@ -2,8 +2,10 @@
 //! field along what our field manager owns.
 
 use deployd_core::drift::{Difference, Drift};
+use deployd_core::ports::Applier;
 use serde_json::{Map, Value};
 
+use super::leftover::leftover;
 use crate::FIELD_MANAGER;
 use crate::fields::{items, text, text_or_empty};
 
@@ -44,7 +46,7 @@ impl Managers<'_> {
     }
 
     /// Names of those who own something at, above or below a place.
-    fn of(&self, steps: &[&str]) -> Vec<String> {
+    pub(super) fn of(&self, steps: &[&str]) -> Vec<String> {
         let owns = |fields: &Value| {
             let mut at = fields;
             for step in steps {
@@ -74,17 +76,18 @@ pub(super) struct Sides<'a> {
     ours_live: &'a Value,
     ours_wanted: Option<&'a Value>,
     asked: &'a Value,
+    applier: Applier,
 }
 
 /// Where a comparison is: steps of managed fields, and what people read.
 #[derive(Clone, Default)]
-struct Place<'a> {
-    steps: Vec<&'a str>,
-    path: String,
+pub(super) struct Place<'a> {
+    pub(super) steps: Vec<&'a str>,
+    pub(super) path: String,
 }
 
 impl<'a> Place<'a> {
-    fn below(&self, step: &'a str) -> Self {
+    pub(super) fn below(&self, step: &'a str) -> Self {
         let mut steps = self.steps.clone();
         steps.push(step);
         let (sort, name) = step.split_once(':').unwrap_or(("", step));
@@ -107,15 +110,25 @@ fn keys_text(keys: &str) -> String {
 }
 
 impl<'a> Sides<'a> {
-    /// The live object, what an apply would make of it, and what would be applied.
-    pub(super) fn new(live: &'a Value, wanted: &'a Value, asked: &'a Value) -> Self {
+    /// The live object, what an apply would make of it, and what would be applied; and
+    /// who has applied the live one.
+    pub(super) fn new(
+        live: &'a Value,
+        wanted: &'a Value,
+        asked: &'a Value,
+        applier: Applier,
+    ) -> Self {
         let managers = managers(live);
-        let ours_live = managers.ours.unwrap_or(&Value::Null);
+        let ours_live = match applier {
+            Applier::Deployd => managers.ours.unwrap_or(&Value::Null),
+            // What deployd has applied before somebody else did is theirs now.
+            Applier::Puller => &Value::Null,
+        };
         let ours_wanted = self::managers(wanted).ours;
-        Self { live, wanted, managers, ours_live, ours_wanted, asked }
+        Self { live, wanted, managers, ours_live, ours_wanted, asked, applier }
     }
 
-    /// How they differ in what is ours, in the order of the fields.
+    /// How they differ in what is ours, or would be, in the order of the fields.
     pub(super) fn differences(&self) -> Vec<Drift> {
         let mut found = Vec::new();
         match self.ours_wanted {
@@ -123,6 +136,9 @@ impl<'a> Sides<'a> {
                 let live = (Some(self.live), self.ours_live);
                 let wanted = (Some(self.wanted), ours_wanted);
                 self.walk(&Place::default(), live, wanted, &mut found);
+                if self.applier == Applier::Puller {
+                    found.extend(leftover(self.live, ours_wanted, &self.managers));
+                }
             }
             // Nobody could say what would be ours: all that was asked for.
             None => self.plainly(String::new(), Some(self.live), self.asked, &mut found),
@@ -149,7 +165,10 @@ impl<'a> Sides<'a> {
                     Difference { recorded: wanted.cloned(), live: live.cloned(), hidden: false };
                 let (path, by) = (place.path.clone(), self.managers.of(&place.steps));
                 found.push(Drift::FieldDiffers { path, values, by });
-            } else if ours_live.is_null() && !ours_wanted.is_null() {
+            } else if self.applier == Applier::Deployd
+                && ours_live.is_null()
+                && !ours_wanted.is_null()
+            {
                 let by = self.managers.of(&place.steps);
                 if !by.is_empty() {
                     found.push(Drift::TakenOver { path: place.path.clone(), by });
@@ -199,7 +218,7 @@ impl<'a> Sides<'a> {
 }
 
 /// What is at a step of managed fields.
-fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
+pub(super) fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
     let (sort, name) = step.split_once(':')?;
     match sort {
         "f" => value.get(name),

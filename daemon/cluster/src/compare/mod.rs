@@ -1,10 +1,12 @@
 //! How objects that were deployed differ from those that are there. Nothing is
 //! changed: what is not plainly as it was applied is applied as a dry run, and the
 //! API server's own answer is compared with the object as it is ([`fields`]), so
-//! that defaults, webhooks and conversions look the same on both sides.
+//! that defaults, webhooks and conversions look the same on both sides. What others have
+//! applied that is not to be there any more is told from what they own ([`leftover`]).
 
 mod fields;
 mod hide;
+mod leftover;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::drift::{Drift, ObjectCheck};
-use deployd_core::ports::{CallLog, LogLevel, ObjectRef, SensitiveObjects};
+use deployd_core::ports::{Applier, CallLog, LogLevel, ObjectRef, SensitiveObjects};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
@@ -42,6 +44,7 @@ impl Session {
         &self,
         namespace: &str,
         objects: &SensitiveObjects,
+        applier: Applier,
         log: &CallLog,
     ) -> Result<Vec<ObjectCheck>, Fault> {
         let retry_budget = BUDGET.min(self.options.retry_budget);
@@ -60,7 +63,10 @@ impl Session {
             let ObjectRef { api_version, kind, .. } = &draft.reference;
             match session.resource(api_version, kind).await {
                 Ok(Some(resource)) => {
-                    let draft = draft.prepared(&resource, namespace);
+                    let draft = match applier {
+                        Applier::Deployd => draft.prepared(&resource, namespace),
+                        Applier::Puller => draft.placed(&resource, namespace),
+                    };
                     placed.push((place, resource, draft));
                 }
                 Err(fault) if is_about_all(&fault) => return Err(fault),
@@ -75,7 +81,7 @@ impl Session {
                 }
             }
         }
-        for (place, check) in session.compare_all(placed, &hide).await? {
+        for (place, check) in session.compare_all(placed, applier, &hide).await? {
             done(place, check);
         }
         let checks: Vec<ObjectCheck> = checks.into_iter().flatten().collect();
@@ -88,12 +94,18 @@ impl Session {
     async fn compare_all(
         &self,
         placed: Vec<Placed>,
+        applier: Applier,
         hide: &Hide,
     ) -> Result<Vec<(usize, ObjectCheck)>, Fault> {
         let (places, stage): (Vec<usize>, Vec<_>) =
             placed.into_iter().map(|(place, resource, draft)| (place, (resource, draft))).unzip();
         let stages = [stage];
-        let unchanged = self.unchanged(&stages, &HashSet::new()).await.pop().unwrap_or_default();
+        let unchanged = match applier {
+            Applier::Deployd => self.unchanged(&stages, &HashSet::new()).await.pop(),
+            // What others have applied is found by no label of ours.
+            Applier::Puller => None,
+        };
+        let unchanged = unchanged.unwrap_or_default();
         let [stage] = stages;
         // Who can't be reached for one object is not asked about the others.
         let ended: Mutex<Option<Fault>> = Mutex::default();
@@ -104,7 +116,7 @@ impl Session {
                     let is_over = || ended.lock().unwrap_or_else(PoisonError::into_inner).is_some();
                     let drift = match is_unchanged || is_over() {
                         true => Ok(Vec::new()),
-                        false => self.compare_one(&resource, &draft, hide).await,
+                        false => self.compare_one(&resource, &draft, applier, hide).await,
                     };
                     if let Err(fault) = &drift
                         && is_about_all(fault)
@@ -127,6 +139,7 @@ impl Session {
         &self,
         resource: &Resource,
         draft: &Draft,
+        applier: Applier,
         hide: &Hide,
     ) -> Result<Vec<Drift>, Fault> {
         let object = &draft.reference;
@@ -138,13 +151,15 @@ impl Session {
         if is_leaving(&live) {
             return Ok(vec![Drift::Missing]);
         }
-        if is_as_applied(&draft.object, &live) {
-            return Ok(Vec::new());
-        }
-        let managers = managers(&live);
-        if managers.ours.is_none() {
-            let by = managers.names();
-            return Ok(vec![Drift::Replaced { uid: uid(&live).to_owned(), by }]);
+        if applier == Applier::Deployd {
+            if is_as_applied(&draft.object, &live) {
+                return Ok(Vec::new());
+            }
+            let managers = managers(&live);
+            if managers.ours.is_none() {
+                let by = managers.names();
+                return Ok(vec![Drift::Replaced { uid: uid(&live).to_owned(), by }]);
+            }
         }
         let wanted = match self.rehearse(resource, draft).await {
             Ok(wanted) => wanted,
@@ -154,7 +169,7 @@ impl Session {
             Err(failure) if failure.code() == Some(422) => draft.object.clone(),
             Err(failure) => return Err(self.not_compared(failure, draft)),
         };
-        let drift = Sides::new(&live, &wanted, &draft.object).differences();
+        let drift = Sides::new(&live, &wanted, &draft.object, applier).differences();
         Ok(drift.into_iter().map(|found| hide.drift(&draft.object, found)).collect())
     }
 

@@ -4,12 +4,15 @@ mod custom;
 mod deployment;
 mod job;
 mod pod;
+mod puller;
 mod replicas;
 mod serving;
 mod statefulset;
+mod stepped;
 
 use std::collections::BTreeMap;
 
+use deployd_core::config::PullerKind;
 use serde_json::Value;
 
 use crate::fields::{group_of, kind, text_or_empty};
@@ -59,6 +62,15 @@ pub fn readiness(object: &Value, pods: &[&Value]) -> State {
         ("", "Namespace") => serving::namespace(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => serving::definition(object),
         ("apiregistration.k8s.io", "APIService") => serving::api_service(object),
+        ("argoproj.io", "Rollout") => stepped::rollout(object),
+        ("flagger.app", "Canary") => stepped::canary(object),
+        ("argoproj.io", "Application") => puller::readiness(PullerKind::ArgoCd, object),
+        ("kustomize.toolkit.fluxcd.io", "Kustomization") => {
+            puller::readiness(PullerKind::FluxKustomization, object)
+        }
+        ("helm.toolkit.fluxcd.io", "HelmRelease") => {
+            puller::readiness(PullerKind::FluxHelmRelease, object)
+        }
         (group, kind) if is_there_enough(group, kind) => State::Ready,
         _ => custom::readiness(object),
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deployd_core::Fault;
 use deployd_core::drift::{Difference, Drift, ObjectCheck};
-use deployd_core::ports::{Cluster, SensitiveObjects};
+use deployd_core::ports::{Applier, Cluster, SensitiveObjects};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::wire::Act;
 
 async fn compared(stage: &Stage, objects: Vec<Value>) -> Result<Vec<ObjectCheck>, Fault> {
     let objects = SensitiveObjects::new(objects);
-    stage.cluster.compare(&stage.target, &objects, &stage.log).await
+    stage.cluster.compare(&stage.target, &objects, Applier::Deployd, &stage.log).await
 }
 
 /// What differs, by name.
@@ -28,7 +28,7 @@ async fn drift(stage: &Stage, objects: &[Value]) -> Vec<(String, Drift)> {
     checks.into_iter().flat_map(of).collect()
 }
 
-fn differs(path: &str, recorded: Value, live: Value, by: &[&str]) -> Drift {
+pub(crate) fn differs(path: &str, recorded: Value, live: Value, by: &[&str]) -> Drift {
     let some = |value: Value| Some(value).filter(|value| !value.is_null());
     let values = Difference { recorded: some(recorded), live: some(live), hidden: false };
     let by = by.iter().map(|&name| name.to_owned()).collect();
@@ -36,7 +36,13 @@ fn differs(path: &str, recorded: Value, live: Value, by: &[&str]) -> Drift {
 }
 
 /// Changes an object by the tool of this name.
-async fn change(stage: &Stage, manager: &str, plural: &str, object: &Value, patch: Value) {
+pub(crate) async fn change(
+    stage: &Stage,
+    manager: &str,
+    plural: &str,
+    object: &Value,
+    patch: Value,
+) {
     let text = |field: &str| object[field].as_str().unwrap();
     let api = stage.api(text("apiVersion"), text("kind"), plural).await;
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };

@@ -23,6 +23,7 @@ mod many;
 mod observing;
 mod outages;
 mod pruning;
+mod pulled;
 mod reading;
 mod ready;
 mod secrets;

@@ -128,6 +128,15 @@ pub struct ApplyRequest {
     pub force: bool,
 }
 
+/// Who has applied objects that are in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applier {
+    /// deployd.
+    Deployd,
+    /// Somebody who pulls them from a repository: Argo CD, Flux, or another.
+    Puller,
+}
+
 /// Why a workload did not become ready.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -138,7 +147,7 @@ pub struct WorkloadFault {
     /// `init-container-failed`, `create-container-config-error`, `evicted`,
     /// `unschedulable`, `quota-exceeded`, `pods-refused` (by admission),
     /// `progress-deadline`, `not-ready`, `job-failed`, `pod-failed`,
-    /// `claim-lost`, `names-not-accepted`, `gone`.
+    /// `claim-lost`, `names-not-accepted`, `rollout-aborted`, `gone`.
     pub reason: String,
     /// A sentence for a person.
     pub message: String,
@@ -236,12 +245,17 @@ pub trait Cluster: Send + Sync + 'static {
     /// that does not settle it. Fields that the objects do not set are not
     /// compared; of values in Secrets only whether they differ is said.
     ///
+    /// What `applier` has applied and the objects do not set any more differs as well,
+    /// as far as the cluster tells who has applied what. Of what a puller applies it does
+    /// not matter whose a field is, nor who has made the object.
+    ///
     /// Returns each object in the order given. A fault is about all of them: the
     /// cluster can't be reached, or does not let us in.
     async fn compare(
         &self,
         target: &Target,
         objects: &SensitiveObjects,
+        applier: Applier,
         log: &CallLog,
     ) -> Result<Vec<ObjectCheck>, Fault>;
 

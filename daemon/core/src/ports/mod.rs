@@ -23,8 +23,8 @@ pub use attestations::Attestations;
 pub use catalog::{PluginCatalog, PluginInfo};
 pub use checks::{CheckAnswer, CheckOutcome, CheckRequest, Checks, Measurement, Verdict};
 pub use cluster::{
-    ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness, SensitiveObjects,
-    Snapshot, Target, UNAUTHORIZED, WorkloadFault,
+    Applier, ApplyRequest, Cluster, ClusterAccess, LogLines, ObjectRef, Readiness,
+    SensitiveObjects, Snapshot, Target, UNAUTHORIZED, WorkloadFault,
 };
 pub use egress::{
     Access, Connection, Destination, Egress, EgressError, EgressLimits, Exchange, Exchanged,

@@ -8,7 +8,7 @@ use deployd_core::deployment::{ActiveResource, Deployed, EnvironmentState, Share
 use deployd_core::drift::{Check, Compared, ObjectCheck, Subject, outputs};
 use deployd_core::graph::Uid;
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
-use deployd_core::ports::{Call, CallLog, Provisioned};
+use deployd_core::ports::{Applier, Call, CallLog, Provisioned};
 use deployd_core::pull;
 use deployd_core::resolve::Missing;
 use deployd_core::set::DeploymentSet;
@@ -137,11 +137,10 @@ impl Inner {
             };
         }
         let compared = async {
-            let all = match &plan.pull {
-                Some(git) => committed(git, &manifests)?,
-                None => manifests.of(|_| true),
+            let parts = match &plan.pull {
+                Some(git) => by_applier(git, &manifests)?,
+                None => vec![(Applier::Deployd, manifests.of(|_| true))],
             };
-            let revealed = objects(&*self.ports.vault, all).await?;
             let (contents, log) = (Contents::default(), CallLog::default());
             let way = Way {
                 engine: self,
@@ -156,15 +155,22 @@ impl Inner {
             // deployment, which may be about to take the cluster away.
             self.unchanged(&plan.environment, entry).await?;
             let mut reach = way.reach(&manifests.namespace).await?;
-            loop {
-                match self.ports.cluster.compare(&reach.target, &revealed, &log).await {
-                    Ok(checks) => return Ok::<_, EngineError>(checks),
-                    Err(fault) => {
-                        self.unchanged(&plan.environment, entry).await?;
-                        way.again(&mut reach, fault).await?;
+            let mut checks = Vec::new();
+            for (applier, all) in parts.into_iter().filter(|(_, all)| !all.is_empty()) {
+                let revealed = objects(&*self.ports.vault, all).await?;
+                let found = loop {
+                    let cluster = &self.ports.cluster;
+                    match cluster.compare(&reach.target, &revealed, applier, &log).await {
+                        Ok(found) => break found,
+                        Err(fault) => {
+                            self.unchanged(&plan.environment, entry).await?;
+                            way.again(&mut reach, fault).await?;
+                        }
                     }
-                }
+                };
+                checks.extend(found);
             }
+            Ok::<_, EngineError>(checks)
         };
         let fault = match tokio::time::timeout(COMPARE_MAX, compared).await {
             Ok(Ok(checks)) => {
@@ -185,12 +191,16 @@ impl Inner {
     }
 }
 
-/// All objects, as they are committed, or applied where they can't be.
-fn committed(git: &GitSpec, manifests: &Manifests) -> Result<Vec<Value>, EngineError> {
+/// All objects: as they are committed, and as deployd applies those that can't be.
+fn by_applier(
+    git: &GitSpec,
+    manifests: &Manifests,
+) -> Result<Vec<(Applier, Vec<Value>)>, EngineError> {
     let files = pull::paths(&git.path, &manifests.namespace, manifests.objects.iter())
         .map_err(|error| Fault::invalid("git-path-invalid", error.to_string()))?;
     let direct = manifests.direct().map(|manifest| manifest.object.clone());
-    Ok(files.into_values().chain(direct).collect())
+    let (pulled, direct) = (files.into_values().collect(), direct.collect());
+    Ok(vec![(Applier::Puller, pulled), (Applier::Deployd, direct)])
 }
 
 fn of_object(ObjectCheck { object, drift }: ObjectCheck) -> Compared {

@@ -8,7 +8,7 @@ use deployd_core::config::{GitSpec, PullerSpec};
 use deployd_core::drift::Drift;
 use deployd_core::plan::{Manifest, Plan};
 use deployd_core::ports::{
-    ClusterAccess, CommitId, LogLevel, ObjectRef, Revision, SensitiveObjects, Target,
+    Applier, ClusterAccess, CommitId, LogLevel, ObjectRef, Revision, SensitiveObjects, Target,
 };
 use deployd_core::pull::{self, Files, Published};
 use tokio::time::Instant;
@@ -185,7 +185,7 @@ impl Work {
             .engine
             .ports
             .cluster
-            .compare(&target, &SensitiveObjects::new(values), &self.log)
+            .compare(&target, &SensitiveObjects::new(values), Applier::Puller, &self.log)
             .await?;
         let mut missing: Vec<&ObjectRef> = Vec::new();
         for check in &checks {

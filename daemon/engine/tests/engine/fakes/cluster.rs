@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deployd_core::drift::{Difference, Drift, ObjectCheck};
 use deployd_core::ports::{
-    ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, ObservedWorkload,
+    Applier, ApplyRequest, CallLog, Cluster, ClusterAccess, LogLines, ObjectRef, ObservedWorkload,
     Readiness, SensitiveObjects, Snapshot, Target, UNAUTHORIZED, WorkloadFault,
 };
 use deployd_core::{Fault, Timestamp};
@@ -250,6 +250,7 @@ impl Cluster for Instance {
         &self,
         target: &Target,
         objects: &SensitiveObjects,
+        _applier: Applier,
         _log: &CallLog,
     ) -> Result<Vec<ObjectCheck>, Fault> {
         self.look("compare", async { Ok::<(), Fault>(()) }).await?;

@@ -11,11 +11,11 @@ use deployd_core::attestation::Statement;
 use deployd_core::config::{IssuerSpec, PluginSpec, SignedBy};
 use deployd_core::policy::Violation;
 use deployd_core::ports::{
-    Answer, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks, Clock,
-    Cluster, Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines, NoGit,
-    NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog, PluginInfo,
-    PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers, References,
-    Registries, RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
+    Answer, Applier, ApplyRequest, Attestations, Call, CallLog, CheckOutcome, CheckRequest, Checks,
+    Clock, Cluster, Decision, Delivery, DriverPlan, DriverRequest, Drivers, Issuers, LogLines,
+    NoGit, NotifierRequest, Notifiers, ObjectRef, ObservedWorkload, Outgoing, PluginCatalog,
+    PluginInfo, PluginRef, Policies, Progress, Provisioned, Random, Readiness, Receivers,
+    References, Registries, RegistryAccess, Rehearsals, Rehearsed, Removal, RenderInput, Sender,
     SensitiveObjects, Snapshot, Staged, Store, Strategies, StrategyContext, Target, Templaters,
     VaultAdmin, VaultError, WorkloadFault,
 };
@@ -288,6 +288,7 @@ impl Cluster for Nobody {
         &self,
         _: &Target,
         _: &SensitiveObjects,
+        _: Applier,
         _: &CallLog,
     ) -> Result<Vec<deployd_core::drift::ObjectCheck>, Fault> {
         nobody()
