@@ -58,6 +58,10 @@ pub(crate) fn check_branch(name: &str) -> Result<(), Fault> {
     if name.len() > BRANCH_BYTES_MAX {
         return wrong(&format!("it has more than {BRANCH_BYTES_MAX} bytes"));
     }
+    // An option, to those who type it.
+    if name.starts_with('-') {
+        return wrong("it begins with a hyphen");
+    }
     match gix_validate::reference::branch_name(reference(name).as_bytes().into()) {
         Ok(_) => Ok(()),
         Err(error) => wrong(&error.to_string()),

@@ -14,6 +14,9 @@ pub(crate) const SERVERS: [&str; 3] = ["bind9", "bind9-dnsutils", "postgresql-15
 /// and what knows how each does.
 pub(crate) const TRAFFIC: [&str; 2] = ["nginx", "prometheus"];
 
+/// Servers of repositories: Git's own, and what it is reached by over SSH.
+pub(crate) const REPOSITORIES: [&str; 3] = ["git", "openssh-client", "openssh-server"];
+
 /// What people look at the page with, and what drives it.
 pub(crate) const BROWSER: [&str; 2] = ["chromium", "chromium-driver"];
 

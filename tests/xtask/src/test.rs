@@ -152,6 +152,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 programs.retain(|program| !APART.contains(&program.package.as_str()));
                 tally.begin("the daemon");
                 apt::need(&apt::SERVERS, "tests of drivers")?;
+                apt::need(&apt::REPOSITORIES, "tests of repositories")?;
                 tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
                 tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
                 tools::openbao(root).context("installing what the tests need")?;
