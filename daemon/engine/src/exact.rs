@@ -73,7 +73,7 @@ impl Inner {
         let changes = changes(&before, &manifests);
         let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
         let jobs = jobs::foreseen(&manifests, workloads);
-        let pull = plan.pull.as_ref().map(|git| pull::preview(git, &manifests, Vec::new()));
+        let pull = plan.pull.as_ref().map(|git| pull::preview(git, plan, &manifests));
         Ok(Preview { changes, manifests, jobs, pull, ..Preview::default() })
     }
 

@@ -370,7 +370,7 @@ impl Inner {
         let changes = if problem.is_none() { changes(&before, &manifests) } else { Vec::new() };
         let workloads = plan.workloads.iter().map(|workload| workload.name.as_str());
         let jobs = jobs::foreseen(&manifests, workloads);
-        let pull = plan.pull.as_ref().map(|git| pull::preview(git, &manifests, Vec::new()));
+        let pull = plan.pull.as_ref().map(|git| pull::preview(git, plan, &manifests));
         Ok(Preview { manifests, changes, problem, jobs, pull, ..Preview::default() })
     }
 

@@ -104,7 +104,8 @@ fn pulled(output: &mut Output, PlanView { plan, preview, .. }: &PlanView) -> Res
     let Some(pull) = &preview.pull else { return Ok(()) };
     output.line(format!("  {}", pull.stepping.sentence()))?;
     for delegated in &pull.delegated {
-        output.line(clean(&format!("  {delegated}")))?;
+        let text = format!("  stepped by {}, by {}", delegated.by, delegated.object);
+        output.line(clean(&text))?;
     }
     if !pull.direct.is_empty() {
         let names: Vec<String> = pull.direct.iter().map(ToString::to_string).collect();

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::delegation::{Delegate, delegated};
 use crate::config::GitSpec;
-use crate::plan::Manifests;
+use crate::plan::{Manifests, Plan};
 use crate::ports::ObjectRef;
 
 /// How a deployment of a pulled environment comes to the cluster.
@@ -16,7 +17,7 @@ pub struct PullPreview {
     /// Workloads that somebody else brings step by step, each with who does and by which
     /// object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub delegated: Vec<String>,
+    pub delegated: Vec<Delegate>,
     /// What deployd applies itself, since values of secrets are in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub direct: Vec<ObjectRef>,
@@ -43,11 +44,13 @@ impl Stepping {
 }
 
 /// How manifests come to the cluster.
-pub fn preview(git: &GitSpec, manifests: &Manifests, delegated: Vec<String>) -> PullPreview {
+pub fn preview(git: &GitSpec, plan: &Plan, manifests: &Manifests) -> PullPreview {
     let stepping = match git.pull_request {
         Some(_) => Stepping::AtOnce,
         None => Stepping::Commits,
     };
     let direct = manifests.direct().filter_map(|it| manifests.reference(&it.object)).collect();
+    let workloads = plan.workloads.iter();
+    let delegated = workloads.filter_map(|it| delegated(manifests, &it.name)).collect();
     PullPreview { stepping, delegated, direct }
 }

@@ -1,16 +1,18 @@
 //! Waits until what was committed runs: the one who pulls it has brought it to the
 //! cluster, or the objects there say so themselves.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deployd_core::Fault;
 use deployd_core::config::{GitSpec, PullerSpec};
 use deployd_core::drift::Drift;
 use deployd_core::plan::{Manifest, Plan};
 use deployd_core::ports::{
     Applier, ClusterAccess, CommitId, LogLevel, ObjectRef, Revision, SensitiveObjects, Target,
 };
+use deployd_core::pull::puller::{self, PullerState, Verdict};
 use deployd_core::pull::{self, Files, Published};
+use deployd_core::{Fault, FaultClass};
 use tokio::time::Instant;
 
 use super::Work;
@@ -32,9 +34,8 @@ struct Look<'w> {
     git: &'w GitSpec,
     published: Published,
     files: Files,
-    /// The newest revision that others say to have brought, and whether it has what was
-    /// committed.
-    known: Option<(CommitId, bool)>,
+    /// Revisions that others say to have brought, and whether they have what was committed.
+    known: BTreeMap<CommitId, bool>,
 }
 
 impl Work {
@@ -52,7 +53,7 @@ impl Work {
             return Ok(Waited::Ready);
         };
         let deadline_ms = deadline_ms.unwrap_or(PULLED_MS).max(1);
-        let look = Look { plan, git, published, files, known: None };
+        let look = Look { plan, git, published, files, known: BTreeMap::new() };
         tokio::select! {
             biased;
             pulled = self.pulled(look, namespace, objects, deadline_ms) => {
@@ -94,9 +95,9 @@ impl Work {
                 None => self.by_objects(&look, namespace, objects).await,
             };
             let waits = match found {
-                Ok(Pulled::There) => return Ok(()),
-                Ok(Pulled::Failed(fault)) => return Err(fault.into()),
-                Ok(Pulled::Waits(sentence)) => sentence,
+                Ok(Verdict::There) => return Ok(()),
+                Ok(Verdict::Failed(fault)) => return Err(fault.into()),
+                Ok(Verdict::Waiting(sentence)) => sentence,
                 // Who is away for a moment says nothing of what becomes of it.
                 Err(EngineError::Fault(fault)) if fault.is_transient() => fault.to_string(),
                 Err(error) => return Err(error),
@@ -123,7 +124,7 @@ impl Work {
         look: &mut Look<'_>,
         spec: &PullerSpec,
         namespace: &str,
-    ) -> Result<Pulled, EngineError> {
+    ) -> Result<Verdict, EngineError> {
         let target = match &spec.kubeconfig_secret {
             Some(name) => Target {
                 name: format!("the cluster of {name}"),
@@ -132,18 +133,37 @@ impl Work {
             },
             None => self.reach(look.plan, namespace).await?.target,
         };
-        let object = stub::reference(spec);
-        let found = self.engine.ports.cluster.read(&target, std::slice::from_ref(&object)).await?;
-        let Some(found) = found.into_iter().flatten().next() else {
-            let message = format!("{object} is not there, which is to bring it to the cluster");
-            return Ok(Pulled::Waits(message));
+        let object = puller::reference(spec);
+        let Some(found) = self.one(&target, &object).await? else {
+            return Ok(puller::absent(&object));
         };
-        let state = stub::state(spec.kind, &found);
-        let ours = match state.revision() {
-            Some(revision) => Some(self.has_ours(look, &CommitId(revision.to_owned())).await?),
-            None => None,
-        };
-        Ok(stub::judge(&object, &state, &look.published.commit, ours))
+        let mut state = PullerState::of(spec.kind, &found, &look.git.repository);
+        if let Some(source) = puller::source(spec.kind, &found)
+            && let Some(source) = self.one(&target, &source).await?
+        {
+            state = state.with_source(&source);
+        }
+        let mut ours = BTreeMap::new();
+        for revision in state.revisions() {
+            let has = self.has_ours(look, &CommitId(revision.to_owned())).await;
+            match has {
+                Ok(has) => drop(ours.insert(revision.to_owned(), has)),
+                // A commit that is nowhere has nothing of ours.
+                Err(EngineError::Fault(fault)) if fault.class == FaultClass::Invalid => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let now = self.engine.ports.clock.now();
+        Ok(puller::judge(&state, |revision| ours.get(revision).copied(), now))
+    }
+
+    async fn one(
+        &self,
+        target: &Target,
+        object: &ObjectRef,
+    ) -> Result<Option<serde_json::Value>, EngineError> {
+        let found = self.engine.ports.cluster.read(target, std::slice::from_ref(object)).await?;
+        Ok(found.into_iter().flatten().next())
     }
 
     /// Whether a commit has what was committed: it is that, or a later one, a merge or
@@ -156,9 +176,7 @@ impl Work {
         if look.published.commit.0.starts_with(&revision.0) && revision.0.len() >= SHORTEST {
             return Ok(true);
         }
-        if let Some((known, has)) = &look.known
-            && known == revision
-        {
+        if let Some(has) = look.known.get(revision) {
             return Ok(*has);
         }
         let branch = self.engine.branch(look.git).await?;
@@ -166,7 +184,8 @@ impl Work {
         let repositories = &self.engine.ports.repositories;
         let found = repositories.files(&branch, &at, &look.git.path, &self.log).await?;
         let has = look.files.iter().all(|(path, blob)| found.files.get(path) == Some(blob));
-        look.known = Some((revision.clone(), has));
+        // Each is looked at once; a few at most while something is waited for.
+        look.known.insert(revision.clone(), has);
         Ok(has)
     }
 
@@ -176,7 +195,7 @@ impl Work {
         look: &Look<'_>,
         namespace: &str,
         objects: &[Manifest],
-    ) -> Result<Pulled, EngineError> {
+    ) -> Result<Verdict, EngineError> {
         let committed = pull::paths(&look.git.path, namespace, objects.iter())
             .map_err(|error| Fault::invalid("git-path-invalid", error.to_string()))?;
         let values = committed.into_values().collect();
@@ -196,8 +215,8 @@ impl Work {
             }
         }
         Ok(match missing.first() {
-            None => Pulled::There,
-            Some(first) => Pulled::Waits(format!(
+            None => Verdict::There,
+            Some(first) => Verdict::Waiting(format!(
                 "{} of {} objects are not as committed yet, {first} among them",
                 missing.len(),
                 checks.len()
@@ -208,32 +227,3 @@ impl Work {
 
 /// Digits of a commit by which it is taken for the same.
 const SHORTEST: usize = 12;
-
-enum Pulled {
-    There,
-    Waits(String),
-    Failed(Fault),
-}
-mod stub {
-    use super::*;
-    pub(super) struct State;
-    impl State {
-        pub(super) fn revision(&self) -> Option<&str> {
-            None
-        }
-    }
-    pub(super) fn reference(_: &PullerSpec) -> ObjectRef {
-        ObjectRef {
-            api_version: String::new(),
-            kind: String::new(),
-            namespace: None,
-            name: String::new(),
-        }
-    }
-    pub(super) fn state(_: deployd_core::config::PullerKind, _: &serde_json::Value) -> State {
-        State
-    }
-    pub(super) fn judge(_: &ObjectRef, _: &State, _: &CommitId, _: Option<bool>) -> Pulled {
-        Pulled::There
-    }
-}
