@@ -7,10 +7,13 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::adopted;
 use crate::rendered::Rendered;
 
 /// What `{% extends "baseline" %}` names.
 const SHIPPED: &str = "baseline";
+/// What `{% extends "adopted" %}` names: for workloads that were taken over.
+const ADOPTED: &str = "adopted";
 const PLATFORM: &str = "platform";
 
 /// Renders the baseline to YAML documents.
@@ -19,6 +22,11 @@ pub(crate) fn render(own: Option<&str>, context: &impl Serialize) -> Result<Rend
     let mut name = SHIPPED;
     if let Some(own) = own {
         name = PLATFORM;
+        // Read only by who may name it: reading it takes as long as a rendering.
+        if own.contains(ADOPTED) {
+            let text = include_str!("../adopted.yaml.j2");
+            environment.add_template(ADOPTED, text).map_err(|error| describe(&error))?;
+        }
         environment.add_template(PLATFORM, own).map_err(|error| describe(&error))?;
     }
     let mut rendered = Rendered::new();
@@ -44,13 +52,19 @@ fn environment<'a>() -> Result<Environment<'a>, Error> {
     environment.add_filter("merge", |Serde(one): Serde<Value>, Serde(two): Serde<Value>| {
         Serde(merge(one, two))
     });
+    environment.add_filter(
+        "adopted",
+        |Serde(workload): Serde<Value>, Serde(kept): Serde<Value>| {
+            adopted::objects(workload, kept).map(Serde)
+        },
+    );
     environment.add_template(SHIPPED, include_str!("../baseline.yaml.j2"))?;
     Ok(environment)
 }
 
 /// Objects are merged, key by key; null deletes; anything else replaces
 /// (RFC 7386).
-fn merge(target: Value, patch: Value) -> Value {
+pub(crate) fn merge(target: Value, patch: Value) -> Value {
     let Value::Object(patch) = patch else {
         return patch;
     };
@@ -72,6 +86,7 @@ fn merge(target: Value, patch: Value) -> Value {
 fn describe(error: &Error) -> Fault {
     let mut message = match (error.name(), error.line()) {
         (Some(SHIPPED), Some(line)) => format!("line {line} of the shipped baseline: "),
+        (Some(ADOPTED), Some(line)) => format!("line {line} of the baseline \"adopted\": "),
         (_, Some(line)) => format!("line {line}: "),
         _ => String::new(),
     };

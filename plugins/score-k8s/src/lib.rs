@@ -14,6 +14,9 @@
 //! {% endblock %}
 //! ```
 //!
+//! Workloads that were taken over from a cluster look as they did there by
+//! `{% extends "adopted" %}` (`adopted.yaml.j2`), and by the environment's values.
+//!
 //! Blocks: `labels`, `service_spec_extra`, `deployment_spec_extra`,
 //! `security_context` (of the pod), `pod_spec_extra`, `container`, `job_spec_extra`,
 //! `workload_extra` (documents after each workload), `extra` (documents at the end).
@@ -90,6 +93,7 @@
 //! `$(NAME)` in commands, arguments and variables means to Kubernetes what it
 //! always does.
 
+mod adopted;
 mod baseline;
 mod container;
 mod job;

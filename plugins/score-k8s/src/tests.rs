@@ -4,6 +4,7 @@ use super::*;
 use deployd_plugin_sdk::testing::{self, FakeHost};
 use serde_json::json;
 
+mod adopted;
 mod baselines;
 mod workloads;
 

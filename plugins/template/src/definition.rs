@@ -1,8 +1,8 @@
 //! What a definition's inputs say, and what they become.
 
-use crate::{Rendered, Template, tree};
+use crate::{NOT_GENERATED, Rendered, Template, tree};
 use deployd_plugin_sdk::driver::Request;
-use deployd_plugin_sdk::{Fault, Recipe, name};
+use deployd_plugin_sdk::{Fault, Host, Recipe, Secret as _, name};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -17,18 +17,39 @@ pub(crate) struct Inputs {
     manifests: Vec<Value>,
 }
 
-/// What a generated secret is made of.
+/// A secret: generated, of so many characters, or one that the operator has set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SecretInput {
     length: u32,
     alphabet: String,
+    /// The name that the grant gives an operator's secret.
+    granted: Option<String>,
+}
+
+impl SecretInput {
+    /// Its reference: of the operator's secret, or of one that is generated for this
+    /// resource and stays. Fails where the grant has no secret of that name.
+    pub(crate) fn reference(&self, name: &str, host: &impl Host) -> Result<String, Fault> {
+        match &self.granted {
+            Some(granted) => Ok(host.open_secret(granted)?.reference()),
+            None => host.generate_secret(name, &self.into()),
+        }
+    }
+
+    /// What stands for it in a plan, which opens and generates nothing.
+    pub(crate) fn planned(&self, name: &str) -> String {
+        match &self.granted {
+            Some(granted) => format!("{NOT_GENERATED}granted-{granted}\u{27e7}"),
+            None => format!("{NOT_GENERATED}{name}\u{27e7}"),
+        }
+    }
 }
 
 impl Default for SecretInput {
     fn default() -> Self {
         let Recipe { length, alphabet } = Recipe::default();
-        Self { length, alphabet }
+        Self { length, alphabet, granted: None }
     }
 }
 

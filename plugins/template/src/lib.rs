@@ -31,6 +31,10 @@
 //! `application`, `environment`, `environment_type`, `secrets.NAME` (a reference)
 //! and, in manifests, `outputs.NAME`. Filters beside minijinja's own:
 //! `dns_label`, `short`, `b64encode`.
+//!
+//! A secret is generated once and stays, or is one that the operator has set:
+//! `secrets: { password: { granted: shop-db } }`, where `shop-db` is the name that the
+//! grant of the plugin's document gives it. Its value is never seen here.
 
 mod definition;
 mod tree;
@@ -91,7 +95,7 @@ impl Driver for Template {
             definition::render(request, &planned_secrets(&request.inputs))?.fingerprint();
         let mut secrets = BTreeMap::new();
         for (name, recipe) in &request.inputs.secrets {
-            secrets.insert(name.clone(), host.generate_secret(name, &recipe.into())?);
+            secrets.insert(name.clone(), recipe.reference(name, host)?);
         }
         let rendered = definition::render(request, &secrets)?;
         let mut provisioned = Provisioned::new(State { fingerprint });
@@ -116,8 +120,7 @@ impl Driver for Template {
 }
 
 fn planned_secrets(inputs: &Inputs) -> BTreeMap<String, String> {
-    let names = inputs.secrets.keys();
-    names.map(|name| (name.clone(), format!("{NOT_GENERATED}{name}\u{27e7}"))).collect()
+    inputs.secrets.iter().map(|(name, secret)| (name.clone(), secret.planned(name))).collect()
 }
 
 /// `Secret redis-k3j2n5xq`.

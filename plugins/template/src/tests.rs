@@ -159,3 +159,30 @@ fn the_last_newline_of_a_file_stays() {
     let rendered = outputs(json!({"a": 1}), json!({"file": "a = {{ params.a }}\n"})).unwrap();
     assert_eq!(rendered["file"], "a = 1\n");
 }
+
+#[test]
+fn a_secret_of_the_operator_is_referred_to_and_never_generated() {
+    let inputs = || {
+        json!({
+            "secrets": {"db.password": {"granted": "shop-db"}},
+            "manifests": [{
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "db"},
+                "stringData": {"db.password": "{{ secrets['db.password'] }}"},
+            }],
+        })
+    };
+    let host = FakeHost::new().grant_secret("shop-db", "s3cr3t");
+    let made = provision(&host, json!({}), inputs()).unwrap();
+    assert_eq!(made.manifests[0]["stringData"]["db.password"], "⟦secret:granted/shop-db⟧");
+    assert!(host.generated().is_empty());
+    let mut again = request(json!({}), inputs());
+    again.state = Some(made.state);
+    assert_eq!(Template::plan(&again, &FakeHost::new()).unwrap().action, Action::None);
+    let other = json!({"secrets": {"db.password": {"granted": "other"}},
+        "manifests": inputs()["manifests"]});
+    again.inputs = request(json!({}), other).inputs;
+    assert_eq!(Template::plan(&again, &host).unwrap().action, Action::Update);
+    assert!(provision(&FakeHost::new(), json!({}), inputs()).is_err(), "it is not granted");
+}
