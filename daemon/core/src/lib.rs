@@ -6,6 +6,7 @@
 //! it depends on nobody.
 
 pub mod access;
+pub mod adopt;
 pub mod advice;
 pub mod announcement;
 pub mod approval;

@@ -10,7 +10,7 @@ use crate::plan::{Manifests, Plan};
 use crate::ports::ObjectRef;
 
 /// Fields of metadata that a server writes.
-const OF_SERVERS: [&str; 7] = [
+pub(crate) const OF_SERVERS: [&str; 7] = [
     "creationTimestamp",
     "deletionTimestamp",
     "generation",
@@ -22,7 +22,7 @@ const OF_SERVERS: [&str; 7] = [
 
 /// Labels and annotations that templaters add: names of what is compared, and a
 /// checksum of what is compared itself.
-const OWN: [&str; 4] = [
+pub(crate) const OWN: [&str; 4] = [
     "deployd.dev/application",
     "deployd.dev/environment",
     "deployd.dev/workload",

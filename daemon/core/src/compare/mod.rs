@@ -33,6 +33,7 @@ use crate::subject::Subject;
 use crate::{DeploymentId, Digest, EnvironmentId, Timestamp};
 
 pub use fields::{FieldChange, fields};
+pub(crate) use manifests::{OF_SERVERS, OWN};
 
 /// A part of a comparison.
 #[derive(
