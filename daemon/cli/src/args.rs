@@ -1,5 +1,6 @@
 //! The command line: every command, its arguments and its help.
 
+mod adopt;
 mod approvals;
 mod archives;
 mod attestations;
@@ -26,6 +27,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use adopt::{AdoptArgs, AdoptOptions};
 pub use approvals::{
     ApprovalsCommand, ApprovalsDelegateArgs, ApprovalsListArgs, ApprovalsShowArgs,
     ApprovalsUndelegateArgs, ApprovalsWithdrawArgs, ApproveArgs, RefuseArgs, ReviewsCloseArgs,
@@ -232,6 +234,8 @@ pub enum ClientCommand {
     Export(ExportArgs),
     /// Import a deployment of another installation, or list those that were
     Import(ImportArgs),
+    /// Take over what runs already: propose Score files and definitions for Kubernetes objects
+    Adopt(AdoptArgs),
     /// List environments and what runs in them
     #[command(visible_alias = "envs")]
     Environments,

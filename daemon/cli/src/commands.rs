@@ -1,5 +1,6 @@
 //! What the client's commands do.
 
+pub mod adopt;
 mod approvals;
 mod archives;
 mod artifacts;
@@ -175,7 +176,13 @@ async fn dispatch(context: &mut Context<'_>, command: ClientCommand) -> Result<u
         ClientCommand::Rehearse(args) => rehearse::rehearse(context, args).await,
         ClientCommand::Replay(args) => replay::replay(context, args).await,
         ClientCommand::Export(args) => archives::export(context, args).await,
-        ClientCommand::Import(args) => archives::import(context, args).await,
+        ClientCommand::Import(args) if args.manifests.is_empty() => {
+            archives::import(context, args).await
+        }
+        // Whoever makes the binary has plugins, and does it.
+        ClientCommand::Import(_) | ClientCommand::Adopt(_) => {
+            Err(CliError::Usage("expected a binary that renders what is proposed".to_owned()))
+        }
         ClientCommand::Environments => environments::environments(context).await,
         ClientCommand::Environment(args) => environments::environment(context, args).await,
         ClientCommand::Resources(args) => environments::resources(context, args).await,

@@ -16,7 +16,7 @@ mod testing;
 
 pub use args::{Cli, ClientCommand, Command, Globals};
 pub use client::{Client, ClientOptions};
-pub use commands::{policy_test, run, tell};
+pub use commands::{adopt, policy_test, run, tell};
 pub use error::CliError;
 pub use live::{Style, follow};
 pub use output::Output;

@@ -24,6 +24,14 @@ pub const DEPTH_MAX: usize = 64;
 /// Values in one file, those that aliases repeat counted each time.
 pub const NODES_MAX: usize = 100_000;
 
+/// Documents in one file of manifests: a chart with all its definitions of resources
+/// has a few hundred.
+pub const MANIFEST_DOCUMENTS_MAX: usize = 2_000;
+
+/// Values in one file of manifests. Schemas of custom resources have tens of thousands
+/// each, and a namespace comes as one file.
+pub const MANIFEST_NODES_MAX: usize = 500_000;
+
 /// Bytes of text that aliases may repeat in one file, keys included.
 pub const ALIASED_BYTES_MAX: usize = 1024 * 1024;
 

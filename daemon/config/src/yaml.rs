@@ -12,7 +12,7 @@ mod tags;
 
 use saphyr_parser::{Event, Parser};
 
-use crate::limits::{DEPTH_MAX, DOCUMENTS_MAX};
+use crate::limits::{DEPTH_MAX, DOCUMENTS_MAX, NODES_MAX};
 use crate::node::{Node, Position};
 use crate::path::Path;
 use crate::problem::Problem;
@@ -27,13 +27,33 @@ pub(crate) struct Parsed {
     pub(crate) problems: Vec<Problem>,
 }
 
+/// How much of a file is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Documents.
+    pub(crate) documents: usize,
+    /// Values, those that aliases repeat counted each time.
+    pub(crate) nodes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { documents: DOCUMENTS_MAX, nodes: NODES_MAX }
+    }
+}
+
+/// Reads a file of documents.
+pub(crate) fn parse(text: &str) -> (Vec<Parsed>, Option<Problem>) {
+    parse_within(text, Limits::default())
+}
+
 /// Reads a file. The problem at the end is why the rest of it can't be read; a
 /// file with too many documents is refused as a whole.
-pub(crate) fn parse(text: &str) -> (Vec<Parsed>, Option<Problem>) {
+pub(crate) fn parse_within(text: &str, limits: Limits) -> (Vec<Parsed>, Option<Problem>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = &*json::whole_characters(text);
     let mut documents = Vec::new();
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(limits.nodes);
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
@@ -50,9 +70,9 @@ pub(crate) fn parse(text: &str) -> (Vec<Parsed>, Option<Problem>) {
             Event::SequenceEnd | Event::MappingEnd => builder.close(),
             Event::DocumentEnd => {
                 documents.extend(builder.finish());
-                if documents.len() > DOCUMENTS_MAX {
+                if documents.len() > limits.documents {
                     let at = documents.last().map_or(at, |last: &Parsed| last.root.at);
-                    let expected = format!("at most {DOCUMENTS_MAX} documents in a file");
+                    let expected = format!("at most {} documents in a file", limits.documents);
                     let problem = Problem::at_value(Path::default(), "more documents", expected);
                     return (Vec::new(), Some(problem.placed(at)));
                 }

@@ -1,5 +1,6 @@
 //! Settings, wiring, signals, shutdown: the only crate that knows all the others.
 
+mod adopt;
 mod attestations;
 mod audit;
 mod catalog;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use deployd_core::config::{Grant, PluginKind};
-use deployd_core::ports::PluginRef;
+use deployd_core::ports::{PluginRef, Vault};
 use deployd_host::{Audit, Backoff, HostOptions, PluginHost, Registration, Reveal};
 
 use crate::catalog::shipped;
@@ -22,10 +22,15 @@ pub(crate) struct Offline {
 
 impl Offline {
     pub(crate) fn new() -> anyhow::Result<Self> {
+        Self::with(Arc::new(NoSecrets))
+    }
+
+    /// A host whose plugins see the names of these secrets, as far as they are granted.
+    pub(crate) fn with(vault: Arc<dyn Vault>) -> anyhow::Result<Self> {
         let state = tempfile::tempdir().context("making a folder for what is compiled")?;
         let host = PluginHost::new(HostOptions {
             state_dir: state.path().to_owned(),
-            vault: Arc::new(NoSecrets),
+            vault,
             audit: Arc::new(Nobody),
             egress: None,
             backoff: Backoff::default(),
@@ -36,14 +41,25 @@ impl Offline {
 
     /// Loads a plugin that is shipped, or that is in a file with its manifest beside it.
     pub(crate) async fn load(&self, kind: PluginKind, named: &str) -> anyhow::Result<PluginRef> {
+        self.load_as(named, kind, named, &Grant::default()).await
+    }
+
+    /// The same under a name and with a grant of its own.
+    pub(crate) async fn load_as(
+        &self,
+        name: &str,
+        kind: PluginKind,
+        named: &str,
+        grant: &Grant,
+    ) -> anyhow::Result<PluginRef> {
         let (component, manifest) = component(named)?;
         let loaded = Box::pin(self.host.register(Registration {
-            name: named,
+            name,
             kind,
             component,
             manifest: &manifest,
             digest: None,
-            grant: &Grant::default(),
+            grant,
             config: None,
         }))
         .await?;

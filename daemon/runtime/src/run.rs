@@ -4,15 +4,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use deployd_cli::args::{HookCommand, PolicyCommand};
-use deployd_cli::{Cli, ClientCommand, Command, Output};
+use deployd_cli::args::{AdoptArgs, HookCommand, PolicyCommand};
+use deployd_cli::{Cli, ClientCommand, Command, Output, exit};
 use deployd_host::compiler::Supervisor;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::confinement::{self, Lasts};
 use crate::daemon::{Daemon, STORE};
 use crate::settings::Settings;
-use crate::{demo, doctor, hook_test, logging, policy_test};
+use crate::{adopt, demo, doctor, hook_test, logging, policy_test};
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -53,6 +53,13 @@ pub fn run() -> anyhow::Result<ExitCode> {
             }
             (_, Command::Client(ClientCommand::Policy(PolicyCommand::Test(args)))) => {
                 policy_test::run(&globals, &args).await
+            }
+            (_, Command::Client(ClientCommand::Adopt(args))) => adopt::run(&globals, &args).await,
+            (_, Command::Client(ClientCommand::Import(args))) if !args.manifests.is_empty() => {
+                match AdoptArgs::of_import(&args) {
+                    Some(args) => adopt::run(&globals, &args).await,
+                    None => Ok(ExitCode::from(exit::USAGE)),
+                }
             }
             (_, Command::Client(command)) => {
                 let mut output = Output::standard(&globals);

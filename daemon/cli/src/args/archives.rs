@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use deployd_core::EnvironmentId;
 use deployd_core::subject::Subject;
 
 /// Take a past deployment along, or verify what was taken along.
@@ -55,18 +56,43 @@ Examples:
     },
 }
 
-/// Import a deployment.
+/// Import a deployment, or take over what runs already.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The archive is verified wholly before anything of it is kept. What is imported is shown, compared and
 replayed by its id; it is in no history, inventory or figure of this installation. Importing the same
 again changes nothing.
 
+With --manifests, Score files and definitions are proposed for what runs already: the same as
+`deployd adopt`, whose help says more.
+
 Examples:
   deployd import shop-production-12.tar
-  deployd import")]
+  deployd import
+  kustomize build . | deployd import --manifests - --environment shop/production --out proposal")]
 pub struct ImportArgs {
     /// What `deployd export` has written; without it, lists what was imported
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Files and directories of Kubernetes manifests to take over; - for standard input
+    #[arg(
+        long,
+        value_name = "PATH",
+        num_args = 1..,
+        requires = "environment",
+        conflicts_with = "file"
+    )]
+    pub manifests: Vec<String>,
+    /// The application and environment to propose for them
+    #[arg(long, value_name = "APP/ENV", requires = "manifests")]
+    pub environment: Option<EnvironmentId>,
+    /// The namespace they are in [default: the one that they name]
+    #[arg(long, value_name = "NAME", requires = "manifests")]
+    pub namespace: Option<String>,
+    /// Write the proposal into this directory
+    #[arg(long, value_name = "DIR", requires = "manifests")]
+    pub out: Option<PathBuf>,
+    /// Write over files that are there
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }

@@ -35,7 +35,7 @@ pub(super) fn documents(
         }
         let mut below = Vec::new();
         if Path::new(path).is_dir() {
-            walk(Path::new(path), DEPTH_MAX, &mut below)?;
+            walk(Path::new(path), &mut below)?;
             found.extend(below.iter().cloned());
             if below.is_empty() {
                 return Err(CliError::Input(format!(
@@ -83,7 +83,12 @@ pub(super) fn beside(files: &[SourceFile]) -> Result<Vec<BesideFile>, CliError> 
     Ok(sent)
 }
 
-fn walk(directory: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), CliError> {
+/// Paths of YAML and JSON below a directory, in order.
+pub(super) fn walk(directory: &Path, found: &mut Vec<String>) -> Result<(), CliError> {
+    walk_within(directory, DEPTH_MAX, found)
+}
+
+fn walk_within(directory: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), CliError> {
     let failed = |error| CliError::file(directory, error);
     if depth == 0 {
         return Err(CliError::Input(format!("{}: is too deep", directory.display())));
@@ -98,7 +103,7 @@ fn walk(directory: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), C
         let path = entry.path();
         // A link to a directory may lead back here.
         if entry.file_type().map_err(failed)?.is_dir() {
-            walk(&path, depth.saturating_sub(1), found)?;
+            walk_within(&path, depth.saturating_sub(1), found)?;
         } else if has_documents(&path) && path.is_file() {
             found.push(slashed(&path)?);
         }

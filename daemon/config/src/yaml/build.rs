@@ -7,7 +7,7 @@ use saphyr_parser::{ScalarStyle, Tag};
 use serde_json::Value;
 
 use super::{Parsed, tags};
-use crate::limits::{ALIASED_BYTES_MAX, DEPTH_MAX, ERRORS_MAX, NODES_MAX};
+use crate::limits::{ALIASED_BYTES_MAX, DEPTH_MAX, ERRORS_MAX};
 use crate::node::{Data, Entry, Node, Position};
 use crate::path::Path;
 use crate::problem::Problem;
@@ -70,10 +70,16 @@ pub(super) struct Builder {
     problems: Vec<Problem>,
     /// Of the whole file, aliases counted as what they stand for.
     nodes: usize,
+    nodes_max: usize,
     aliased_bytes: usize,
 }
 
 impl Builder {
+    /// One that takes so many values.
+    pub(super) fn new(nodes_max: usize) -> Self {
+        Self { nodes_max, ..Self::default() }
+    }
+
     /// Takes the document that has ended; none if it is empty.
     pub(super) fn finish(&mut self) -> Option<Parsed> {
         self.anchors.clear();
@@ -251,10 +257,10 @@ impl Builder {
 
     fn count(&mut self, at: Position, nodes: usize) -> Result<(), Fatal> {
         self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes <= NODES_MAX {
+        if self.nodes <= self.nodes_max {
             return Ok(());
         }
-        let expected = format!("at most {NODES_MAX} in a file, aliases written out");
+        let expected = format!("at most {} in a file, aliases written out", self.nodes_max);
         Err(self.fatal(at, "more values".to_owned(), expected))
     }
 
