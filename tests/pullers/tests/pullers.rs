@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use deployd_core::Timestamp;
 use deployd_core::config::PullerKind;
@@ -57,7 +58,7 @@ impl Stage {
         self.repository().commit("main")
     }
 
-    fn map(&self, name: &str) -> Option<Value> {
+    fn map(&self, name: &str) -> Option<Arc<Value>> {
         self.practice.objects().get("configmaps", "shop", name)
     }
 
