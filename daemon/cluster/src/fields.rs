@@ -57,7 +57,11 @@ pub(crate) fn holds(object: &Value, kind: &str) -> bool {
 
 /// Whether the controller has seen the object as it is now.
 pub(crate) fn observed(object: &Value) -> bool {
-    count(object, "/status/observedGeneration") >= count(object, "/metadata/generation")
+    let seen = "/status/observedGeneration";
+    // Argo Rollouts writes it as a text.
+    let written = || text(object, seen).and_then(|text| text.parse().ok());
+    let seen = number(object, seen).or_else(written).unwrap_or(0);
+    seen >= count(object, "/metadata/generation")
 }
 
 pub(crate) fn name(object: &Value) -> &str {

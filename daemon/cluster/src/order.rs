@@ -70,6 +70,7 @@ pub(crate) fn runs_pods(api_version: &str, kind: &str) -> bool {
         "apps" => WORKLOADS.contains(&kind),
         "batch" => matches!(kind, "Job" | "CronJob"),
         "" => matches!(kind, "Pod" | "ReplicationController"),
+        "argoproj.io" => kind == "Rollout",
         _ => false,
     }
 }

@@ -12,11 +12,13 @@ const DAEMON_GENERATION: &str = "deprecated.daemonset.template.generation";
 const POD_GENERATION: &str = "pod-template-generation";
 const REVISION_HASH: &str = "controller-revision-hash";
 const TEMPLATE_HASH: &str = "pod-template-hash";
+/// The same of a Rollout's replica sets.
+const ROLLOUT_HASH: &str = "rollouts-pod-template-hash";
 
 /// An object's current version.
 #[derive(Debug, Default)]
 pub(crate) struct Family<'a> {
-    /// Its replica set, for deployments.
+    /// Its replica set, for deployments and rollouts.
     pub(crate) replica_set: Option<&'a Value>,
     /// Its pods, without those on their way out.
     pub(crate) pods: Vec<&'a Value>,
@@ -37,11 +39,14 @@ pub(crate) fn family<'a>(
         return Family::default();
     }
     let mut family = Family::default();
-    let owner = if kind(object) == "Deployment" {
-        family.replica_set = current_replica_set(object, replica_sets);
-        family.replica_set.map(uid).unwrap_or_default()
-    } else {
-        uid(object)
+    family.replica_set = match kind(object) {
+        "Deployment" => current_replica_set(object, replica_sets),
+        "Rollout" => replica_set_of_rollout(object, replica_sets),
+        _ => None,
+    };
+    let owner = match kind(object) {
+        "Deployment" | "Rollout" => family.replica_set.map(uid).unwrap_or_default(),
+        _ => uid(object),
     };
     family.pods = pods
         .filter(|pod| is_owned_by(pod, owner) && !is_leaving(pod) && is_current(object, pod))
@@ -64,6 +69,17 @@ fn current_replica_set<'a>(
     let wanted = deployment.pointer("/spec/template").map(without_hash);
     let same = |set: &&&Value| set.pointer("/spec/template").map(without_hash) == wanted;
     owned.iter().find(same).copied()
+}
+
+/// A rollout says by its hash which version is its current one.
+fn replica_set_of_rollout<'a>(
+    rollout: &Value,
+    mut replica_sets: impl Iterator<Item = &'a Value>,
+) -> Option<&'a Value> {
+    let current = text(rollout, "/status/currentPodHash")?;
+    let is_it =
+        |set: &&Value| is_owned_by(set, uid(rollout)) && label(set, ROLLOUT_HASH) == Some(current);
+    replica_sets.find(is_it)
 }
 
 /// A template without the label that the controller adds to it.
@@ -145,6 +161,25 @@ mod tests {
         old["metadata"]["labels"] = json!({REVISION_HASH: "old"});
         let pods = [new.clone(), old];
         assert_eq!(family(&object, [].iter(), pods.iter()).pods, [&new]);
+    }
+
+    #[test]
+    fn rollouts_know_the_hash_of_their_current_version() {
+        let set = |uid: &str, owner: &str| {
+            json!({"kind": "ReplicaSet", "metadata": {"name": uid, "uid": uid,
+                "labels": {ROLLOUT_HASH: uid}, "ownerReferences": [{"uid": owner}]}})
+        };
+        let rollout = |observed: &str| {
+            json!({"kind": "Rollout", "metadata": {"uid": "r", "generation": 2},
+                "status": {"observedGeneration": observed, "currentPodHash": "new"}})
+        };
+        let sets = [set("old", "r"), set("new", "other"), set("new", "r")];
+        let pods = [pod("a", "old"), pod("b", "new")];
+        let object = rollout("2");
+        let found = family(&object, sets.iter(), pods.iter());
+        assert_eq!((found.replica_set, found.pods), (Some(&sets[2]), vec![&pods[1]]));
+        let unseen = rollout("1");
+        assert!(family(&unseen, sets.iter(), pods.iter()).pods.is_empty());
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Wait<'_> {
             }
             if tracked.runs_pods() {
                 let namespace = namespace.unwrap_or_default().to_owned();
-                if tracked.object.kind == "Deployment" {
+                if matches!(tracked.object.kind.as_str(), "Deployment" | "Rollout") {
                     explained.insert((Role::ReplicaSets, namespace.clone()));
                 }
                 if tracked.object.kind != "Pod" {
