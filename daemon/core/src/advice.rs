@@ -60,6 +60,22 @@ const BY_CODE: &[(&str, &str)] = &[
         "Another custom resource definition has these names already: only one of both can be installed.",
     ),
     (
+        "rollout-aborted",
+        "Who brings the version step by step has gone back from it: the message has why; its analysis and its events have more (`kubectl argo rollouts get rollout`, `kubectl describe canary`).",
+    ),
+    (
+        "puller-sync-failed",
+        "Who pulls the repository could not bring the commit: the message has its own words. What was committed has to change, or what refuses it in the cluster.",
+    ),
+    (
+        "puller-degraded",
+        "All was brought to the cluster, and is not well there: the message names what; look at its pods and events.",
+    ),
+    (
+        "puller-invalid",
+        "Who pulls the repository has settings with which it brings nothing: mend its object (Application, Kustomization, HelmRelease or its source).",
+    ),
+    (
         "plan-changed",
         "Something has changed since the plan was made: plan again, look at it, and deploy with its digest.",
     ),

@@ -23,7 +23,10 @@ pub(super) fn state(object: &Value, repository: &str) -> PullerState {
         _ => last_brought(object, place),
     };
     let busy = last.busy(object);
-    let is_of_now = compared.is_none() || last.revision.is_none() || last.revision == compared;
+    // What can't be read is told without its revision, and came after the last sync.
+    let is_unread = compared.is_none() && has_condition(object, "ComparisonError");
+    let is_of_now =
+        !is_unread && (compared.is_none() || last.revision.is_none() || last.revision == compared);
     let attempted = match &busy {
         Some(_) => revision("/operation/sync").or(last.revision.clone()).or(compared),
         None if last.has_failed() && is_of_now => last.revision.clone().or(compared),
@@ -153,6 +156,10 @@ fn health(status: &str) -> Health {
         "Missing" => Health::Missing,
         _ => Health::Unknown,
     }
+}
+
+fn has_condition(object: &Value, wanted: &str) -> bool {
+    list(object, "/status/conditions").iter().any(|it| text(it, "/type") == Some(wanted))
 }
 
 fn trouble(object: &Value, has_failed: bool) -> Option<Trouble> {

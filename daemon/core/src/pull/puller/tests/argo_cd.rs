@@ -220,6 +220,15 @@ fn what_becomes_of_what_was_committed() {
             ("waiting", &["ComparisonError: Failed to load target state"]),
         ),
         (
+            "manifests that can't be generated, after a sync that has failed",
+            condition(
+                with(failed(), &[("/status/sync", json!({"status": "Unknown"}))]),
+                "ComparisonError",
+                "Failed to load target state",
+            ),
+            ("waiting", &["it is kept from more by ComparisonError: Failed to load"]),
+        ),
+        (
             "settings that can't be",
             condition(before(), "InvalidSpecError", "application destination is not permitted"),
             ("failed", &["puller-invalid", "destination is not permitted"]),
