@@ -98,7 +98,7 @@ pub struct EnvironmentTypeSpec {
     pub target: DeliveryTarget,
     /// Where they are pulled from, for `target: git`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git: Option<GitSpec>,
+    pub git: Option<Box<GitSpec>>,
 }
 
 /// A templater and the platform's baseline for it.

@@ -28,7 +28,6 @@ pub enum DeliveryTarget {
 
 impl DeliveryTarget {
     /// Whether it is the default.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
     pub fn is_cluster(&self) -> bool {
         *self == Self::Cluster
     }

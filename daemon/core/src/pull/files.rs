@@ -15,8 +15,13 @@ pub enum PathInvalid {
     #[error("an object without apiVersion, kind or name can't be a file")]
     Nameless,
     /// Two would be in the same file.
-    #[error("{0} and {1} would be the same file, {2}")]
-    Twice(ObjectRef, ObjectRef, String),
+    #[error("{} and {} would be the same file, {path}", of.0, of.1)]
+    Twice {
+        /// The two.
+        of: Box<(ObjectRef, ObjectRef)>,
+        /// The file.
+        path: String,
+    },
 }
 
 /// Why deployd applies an object itself, although its environment is pulled.
@@ -111,7 +116,7 @@ pub fn paths<'m>(
             && let (Some(one), Some(other)) =
                 (ObjectRef::of(&manifest.object), ObjectRef::of(&other))
         {
-            return Err(PathInvalid::Twice(one, other, path));
+            return Err(PathInvalid::Twice { of: Box::new((one, other)), path });
         }
     }
     Ok(found)
@@ -242,6 +247,6 @@ mod tests {
             ]
         );
         let twice = [all[3].clone(), all[3].clone()];
-        assert!(matches!(paths("d", "shop", twice.iter()), Err(PathInvalid::Twice(..))));
+        assert!(matches!(paths("d", "shop", twice.iter()), Err(PathInvalid::Twice { .. })));
     }
 }

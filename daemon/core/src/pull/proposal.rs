@@ -247,9 +247,9 @@ fn rollout(proposed: &Proposed<'_>) -> Vec<String> {
     let Some(git) = &plan.pull else { return Vec::new() };
     let PullPreview { stepping, delegated, direct } = preview(git, plan, after);
     let mut lines = vec![stepping.sentence().to_owned()];
-    lines.extend(delegated.iter().map(|it| {
-        format!("{} steps by {}", it.by, code(&it.object.to_string()))
-    }));
+    lines.extend(
+        delegated.iter().map(|it| format!("{} steps by {}", it.by, code(&it.object.to_string()))),
+    );
     lines.extend(direct.iter().map(|object| {
         let object = code(&object.to_string());
         format!("{object} has values of secrets, is in no file, and is applied by deployd")

@@ -32,7 +32,8 @@ async fn a_deployment_is_a_commit_that_argo_cd_brings_and_a_person_goes_back_by_
     let first = stage.deployed('1').await;
     let second = stage.deployed('2').await;
     assert!(stage.image_of("backend").ends_with(&"2".repeat(64)));
-    let log = pulling.git(&["log", "--format=%(trailers:key=Deployd-Deployment,valueonly)", "main"]);
+    let log =
+        pulling.git(&["log", "--format=%(trailers:key=Deployd-Deployment,valueonly)", "main"]);
     let named: Vec<&str> = log.lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(named, [second.as_str(), first.as_str()], "one commit for each");
     assert_eq!(pulling.git(&["show", "main:apps/shop/OWNERS"]), "ana\n");
