@@ -33,55 +33,52 @@ pub(crate) async fn explain(
     let mut rewritten = BTreeSet::new();
     for edit in edits {
         let left = order.owned.get(&edit.path).copied();
-        let (commit, seen) = changed_by(&history, tip, &mut snapshot, &edit.path, left);
+        let commit = changed_by(&history, tip, &mut snapshot, &edit.path, left);
         edit.commit = commit.map(Commit::summary);
-        if !seen {
+        let Some(left) = left.filter(|_| history.is_whole(tip)) else { continue };
+        let ours = Found::Entry(EntryKind::Plain, left);
+        // Merges have ours on either side.
+        let mut commits = history.from(tip);
+        if !commits.any(|commit| at(&mut snapshot, commit, &edit.path).as_ref() == Some(&ours)) {
             rewritten.insert(edit.path.clone());
         }
     }
     Ok(rewritten)
 }
 
-/// The commit since which a path is as it is, along first parents; and whether what we have
-/// left there was there before, or may have been.
+/// What is at a path in a commit, if that is known.
+fn at(snapshot: &mut Snapshot, commit: &Commit, path: &str) -> Option<Found> {
+    match snapshot.find_all(commit.tree, [path]) {
+        Ok(Looked::All(found)) => found.into_values().next(),
+        Ok(Looked::Missing(_)) | Err(_) => None,
+    }
+}
+
+/// The commit with which a path became what it is, along first parents: a merge changes
+/// what it does not have from there.
 fn changed_by<'a>(
     history: &'a History,
     tip: ObjectId,
     snapshot: &mut Snapshot,
     path: &str,
     left: Option<ObjectId>,
-) -> (Option<&'a Commit>, bool) {
-    let mut is = |commit: &Commit| match snapshot.find_all(commit.tree, [path]) {
-        Ok(Looked::All(found)) => found.into_values().next(),
-        Ok(Looked::Missing(_)) | Err(_) => None,
-    };
+) -> Option<&'a Commit> {
     let ours = |found: &Found| match left {
         Some(left) => *found == Found::Entry(EntryKind::Plain, left),
         None => *found == Found::Nothing,
     };
-    let Some(mut commit) = history.get(tip) else { return (None, true) };
-    let Some(mut now) = is(commit) else { return (None, true) };
-    let mut by = None;
+    let mut commit = history.get(tip)?;
+    let mut now = at(snapshot, commit, path)?;
     loop {
-        // A merge changes what it does not have from any of its parents.
-        let before = commit.parents.first().map(|parent| history.get(*parent));
-        let before_is = match before {
-            None => Some(Found::Nothing),
-            Some(None) => None,
-            Some(Some(parent)) => is(parent),
+        let parent = match commit.parents.first() {
+            None => return (!ours(&now)).then_some(commit),
+            Some(parent) => history.get(*parent)?,
         };
-        let Some(before_is) = before_is else { return (by, true) };
-        if before_is != now && by.is_none() {
-            by = Some(commit);
+        let before = at(snapshot, parent, path)?;
+        if before != now {
+            return Some(commit);
         }
-        if ours(&before_is) && by.is_some() {
-            return (by, true);
-        }
-        match before {
-            Some(Some(parent)) => commit = parent,
-            _ => return (by, left.is_none()),
-        }
-        now = before_is;
+        (commit, now) = (parent, before);
     }
 }
 
@@ -98,11 +95,11 @@ pub(crate) fn fault(
         lines.push(format!("and {more} more"));
     }
     let count = match edits.len() {
-        1 => "1 file".to_owned(),
-        count => format!("{count} files"),
+        1 => "1 file is".to_owned(),
+        count => format!("{count} files are"),
     };
     let message = format!(
-        "{count} on the branch {branch} of {place} not as deployd has left them: {}. Bring what is to stay \
+        "{count} not on the branch {branch} of {place} as deployd has left them: {}. Bring what is to stay \
          to where it belongs (the application's set, the environment's values), or deploy with \
          `takeOverFields: true` to overwrite it, or roll back",
         lines.join("; ")

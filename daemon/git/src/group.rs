@@ -28,6 +28,8 @@ const MOVED_TRIES: u32 = 60;
 /// How often a connection may break: what passes at once passes in that time, and
 /// everything else is for whoever asked to try again.
 const BROKEN_TRIES: u32 = 3;
+/// How many orders in a row are refused by themselves before nobody else is tried.
+const STREAK: u32 = 3;
 /// The first wait after a failure, and the longest.
 const WAIT_FIRST: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -76,16 +78,53 @@ impl Target {
         self.proposal.as_deref().unwrap_or(&self.base)
     }
 
-    /// Has all orders be on the branch, or says for each why it is not.
-    pub(crate) async fn serve(&self, mut orders: Vec<Pending>, log: &CallLog) -> Vec<Answer> {
+    /// Has all orders be on the branch, or says for each why it is not. What is refused of
+    /// several is tried by halves, so that it holds up no other; unless so many have been
+    /// refused by themselves, with the same words, that it is the branch and not the order.
+    pub(crate) async fn serve(&self, orders: Vec<Pending>, log: &CallLog) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(orders.len());
+        let mut open = vec![orders];
+        let mut streak: Option<(Fault, u32)> = None;
+        while let Some(orders) = open.pop() {
+            if let Some((fault, STREAK)) = &streak {
+                answers.extend(all(&orders, fault));
+                continue;
+            }
+            match self.together(orders, log).await {
+                Ok(served) => {
+                    streak = match served.first() {
+                        Some(Some(Err(fault))) if of_the_branch(fault) => {
+                            let count = match streak {
+                                Some((before, count)) if before == *fault => count + 1,
+                                _ => 1,
+                            };
+                            Some((fault.clone(), count))
+                        }
+                        _ => None,
+                    };
+                    answers.extend(served);
+                }
+                Err(mut orders) => {
+                    let second = orders.split_off(orders.len() / 2);
+                    open.extend([second, orders]);
+                }
+            }
+        }
+        answers
+    }
+
+    /// The same for several at once; gives them back when the server refuses them.
+    async fn together(
+        &self,
+        mut orders: Vec<Pending>,
+        log: &CallLog,
+    ) -> Result<Vec<Answer>, Vec<Pending>> {
         let (mut moved, mut broken) = (0, 0);
         loop {
             let fault = match self.attempt(&orders, log).await {
-                Ok(Attempt::Answered(answers)) => return answers,
-                Ok(Attempt::Refused(_)) if orders.len() > 1 => {
-                    return self.one_by_one(orders, log).await;
-                }
-                Ok(Attempt::Refused(fault)) => return all(&orders, &fault),
+                Ok(Attempt::Answered(answers)) => return Ok(answers),
+                Ok(Attempt::Refused(_)) if orders.len() > 1 => return Err(orders),
+                Ok(Attempt::Refused(fault)) => return Ok(all(&orders, &fault)),
                 Ok(Attempt::Moved(reason)) => {
                     moved += 1;
                     broken = 0;
@@ -105,24 +144,14 @@ impl Target {
                     broken += 1;
                     fault
                 }
-                Err(fault) => return all(&orders, &fault),
+                Err(fault) => return Ok(all(&orders, &fault)),
             };
             if moved >= MOVED_TRIES || broken >= BROKEN_TRIES {
-                return all(&orders, &fault);
+                return Ok(all(&orders, &fault));
             }
             log.line(LogLevel::Info, format!("{fault}; trying again"));
             tokio::time::sleep(self.wait(moved.max(broken))).await;
         }
-    }
-
-    /// Each order by itself, so that what is refused of one holds up no other.
-    async fn one_by_one(&self, orders: Vec<Pending>, log: &CallLog) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(orders.len());
-        for order in orders {
-            let answer = Box::pin(self.serve(vec![order], log)).await;
-            answers.push(answer.into_iter().next().flatten());
-        }
-        answers
     }
 
     /// Twice as long after each failure, and up to twice as long by chance, so that those
@@ -154,7 +183,7 @@ impl Target {
             return Ok(Attempt::Answered(answers));
         }
         let head = match base {
-            Some(id) => Some(reader.commit(id, Some(&self.base)).await?),
+            Some(id) => Some(reader.head_commit(id, &self.base).await?),
             None => None,
         };
         let chain = self.chain(&mut reader, head.as_ref(), &left).await?;
@@ -355,6 +384,11 @@ impl Target {
 enum Pushed {
     Done,
     Not(Attempt),
+}
+
+/// Whether it may be none of a single order's.
+fn of_the_branch(fault: &Fault) -> bool {
+    [fault::PROTECTED, fault::UNREACHABLE, fault::DENIED].contains(&fault.code.as_str())
 }
 
 fn all(orders: &[Pending], fault: &Fault) -> Vec<Answer> {

@@ -41,8 +41,13 @@ impl History {
         })
     }
 
+    /// Whether all is known that came to the tip.
+    pub(crate) fn is_whole(&self, tip: ObjectId) -> bool {
+        self.reaches(tip, 0)
+    }
+
     /// All commits up to a tip that are known, those nearest to it first.
-    fn from(&self, tip: ObjectId) -> impl Iterator<Item = &Commit> {
+    pub(crate) fn from(&self, tip: ObjectId) -> impl Iterator<Item = &Commit> {
         let (mut open, mut seen) = (VecDeque::from([tip]), HashSet::from([tip]));
         std::iter::from_fn(move || {
             loop {

@@ -36,6 +36,12 @@ impl ObjectId {
     /// Stands for none, where a branch is made or removed.
     pub(crate) const ZERO: Self = Self([0; ID_BYTES]);
 
+    /// The tree without entries, which need not be stored anywhere.
+    pub(crate) const EMPTY_TREE: Self = Self([
+        0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60, 0xe5, 0x4b, 0xf8, 0xd6, 0x92,
+        0x88, 0xfb, 0xee, 0x49, 0x04,
+    ]);
+
     /// The name of an object with this content; none when the content was made to have
     /// the same name as another one.
     pub(crate) fn of(kind: Kind, content: &[u8]) -> Option<Self> {
@@ -99,6 +105,7 @@ mod tests {
     fn names_are_those_of_git() {
         let empty = ObjectId::of(Kind::Tree, b"").unwrap();
         assert_eq!(empty.to_string(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+        assert_eq!(empty, ObjectId::EMPTY_TREE);
         let hello = ObjectId::of(Kind::Blob, b"hello\n").unwrap();
         assert_eq!(hello.to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
         assert_eq!(ObjectId::from_hex(hello.to_string().as_bytes()), Some(hello));

@@ -110,7 +110,7 @@ impl Repositories for GitRepositories {
             Revision::Head => {
                 let (head, _) = reader.head(&branch.name).await?;
                 let head = head.ok_or_else(|| no_branch(branch))?;
-                reader.commit(head, Some(&branch.name)).await?
+                reader.head_commit(head, &branch.name).await?
             }
             Revision::Commit(id) => reader.commit(read_id(&id.0)?, None).await?,
         };

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deployd_core::Fault;
+use tokio::sync::Semaphore;
 
 use crate::cache::{Cache, Owner};
 use crate::commit::Commit;
@@ -18,6 +19,8 @@ use crate::transport::{Route, Service, Session};
 const KEPT_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Servers whose capabilities are remembered, and branches whose heads are.
 const REMEMBERED: usize = 10_000;
+/// Fetches at the same time, of all repositories together.
+const FETCHES_MAX: usize = 16;
 /// How many objects are asked for at once: some hundred KiB of request.
 const WANTS_MAX: usize = 4_000;
 
@@ -28,6 +31,16 @@ pub(crate) struct Memory {
     capabilities: Mutex<HashMap<Owner, Capabilities>>,
     /// By repository and branch: the last head that was seen.
     heads: Mutex<HashMap<(Owner, String), ObjectId>>,
+    turns: Turns,
+}
+
+/// Who may fetch: each may need as much memory as an answer may have, and more.
+struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(FETCHES_MAX))
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -139,7 +152,7 @@ impl<'a> Reader<'a> {
     /// Where a branch is, and whether it is the one that `HEAD` is.
     pub(crate) async fn head(&mut self, branch: &str) -> Result<(Option<ObjectId>, bool), Fault> {
         let name = branch.to_owned();
-        self.ask(|_| head_request(branch), |answer| read_heads(answer, &name)).await
+        self.ask(|server| head_request(branch, server), |answer| read_heads(answer, &name)).await
     }
 
     /// Fetches, and keeps what may be needed again.
@@ -148,6 +161,8 @@ impl<'a> Reader<'a> {
         fetch: Fetch<'_>,
         keep: Keep,
     ) -> Result<Vec<Object>, Fault> {
+        // Never closed; and a turn is not kept for longer than an answer may take.
+        let _turn = self.repository.memory.turns.0.acquire().await;
         let pack = self.ask(|server| fetch.request(server), read_fetched).await?;
         let objects = blocking(move || pack::read(&pack, keep)).await??;
         self.repository.keep(objects.iter().cloned());
@@ -164,6 +179,19 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<Object>, Fault> {
         let keep = Keep { blobs: false, bytes_max: KEPT_BYTES_MAX };
         self.fetch(Fetch { wants, have, depth, filter }, keep).await
+    }
+
+    /// The commit that a branch is at. A server may not have it any more, or not yet on each
+    /// of its machines: that passes.
+    pub(crate) async fn head_commit(
+        &mut self,
+        id: ObjectId,
+        branch: &str,
+    ) -> Result<Commit, Fault> {
+        self.commit(id, Some(branch)).await.map_err(|fault| match fault.code.as_str() {
+            fault::NOT_FOUND => fault::unreachable(fault.message),
+            _ => fault,
+        })
     }
 
     /// A commit; its trees are fetched with it if they are not too many. `branch` is the one

@@ -78,8 +78,7 @@ impl Snapshot {
         if let Some(held) = self.held.get(&id) {
             return Ok(Arc::clone(held));
         }
-        // The one without entries need not be stored anywhere.
-        let kept = if ObjectId::of(Kind::Tree, b"") == Some(id) {
+        let kept = if id == ObjectId::EMPTY_TREE {
             Some(Arc::from(Vec::new()))
         } else {
             self.memory.get(&self.owner, id, Kind::Tree)

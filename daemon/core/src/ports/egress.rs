@@ -431,7 +431,8 @@ impl From<EgressError> for Fault {
 /// A byte stream to a granted host. Closed, and recorded, when it is dropped.
 #[async_trait]
 pub trait Connection: Send + Sync {
-    /// At most so many bytes; none at the end of the stream.
+    /// At most so many bytes; none at the end of the stream. A read that is given up while it
+    /// waits has taken nothing.
     async fn read(&mut self, max: usize) -> Result<Vec<u8>, EgressError>;
 
     /// Writes all of them.

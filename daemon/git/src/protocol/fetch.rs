@@ -16,6 +16,10 @@ pub(crate) struct Capabilities {
     pub(crate) filter: bool,
     /// Whether it can leave history out.
     pub(crate) shallow: bool,
+    /// Whether it wants to be told how objects are named.
+    format: bool,
+    /// Whether it wants to know who asks.
+    agent: bool,
 }
 
 impl Capabilities {
@@ -31,6 +35,9 @@ impl Capabilities {
                 version = true;
             } else if let Some(format) = line.strip_prefix(b"object-format=") {
                 check_format(format)?;
+                found.format = true;
+            } else if line.starts_with(b"agent=") {
+                found.agent = true;
             } else if line == b"fetch" {
                 fetch = true;
             } else if let Some(features) = line.strip_prefix(b"fetch=") {
@@ -39,7 +46,7 @@ impl Capabilities {
                 let (filter, shallow) = features.by_ref().fold((false, false), |found, one| {
                     (found.0 || one == b"filter", found.1 || one == b"shallow")
                 });
-                found = Self { filter, shallow };
+                found = Self { filter, shallow, ..found };
             }
         }
         if !version || !fetch {
@@ -65,18 +72,23 @@ pub(super) fn check_format(format: &[u8]) -> Result<(), Fault> {
     )))
 }
 
-fn command(name: &str) -> Vec<u8> {
+/// A command. Old servers take nothing that they have not offered.
+fn command(name: &str, server: Capabilities) -> Vec<u8> {
     let mut request = Vec::new();
     push(&mut request, format!("command={name}\n").as_bytes());
-    push(&mut request, format!("agent={AGENT}\n").as_bytes());
-    push(&mut request, b"object-format=sha1\n");
+    if server.agent {
+        push(&mut request, format!("agent={AGENT}\n").as_bytes());
+    }
+    if server.format {
+        push(&mut request, b"object-format=sha1\n");
+    }
     push_delimiter(&mut request);
     request
 }
 
 /// Asks where a branch is, and which branch `HEAD` is.
-pub(crate) fn head_request(branch: &str) -> Vec<u8> {
-    let mut request = command("ls-refs");
+pub(crate) fn head_request(branch: &str, server: Capabilities) -> Vec<u8> {
+    let mut request = command("ls-refs", server);
     push(&mut request, b"symrefs\n");
     push(&mut request, format!("ref-prefix {}\n", reference(branch)).as_bytes());
     push(&mut request, b"ref-prefix HEAD\n");
@@ -131,7 +143,7 @@ pub(crate) struct Fetch<'a> {
 impl Fetch<'_> {
     /// The request. What the server can't do is left out of it: it sends more then.
     pub(crate) fn request(&self, server: Capabilities) -> Vec<u8> {
-        let mut request = command("fetch");
+        let mut request = command("fetch", server);
         push(&mut request, b"ofs-delta\n");
         push(&mut request, b"no-progress\n");
         let have = self.have.filter(|_| server.shallow);
@@ -191,7 +203,7 @@ mod tests {
         let answer =
             told(&["version 2\n", "ls-refs=unborn\n", "fetch=shallow wait-for-done filter\n"]);
         let found = Capabilities::read(&answer).unwrap();
-        assert_eq!(found, Capabilities { filter: true, shallow: true });
+        assert!(found.filter && found.shallow && !found.agent && !found.format);
         let plain = Capabilities::read(&told(&["version 2", "fetch"])).unwrap();
         assert_eq!(plain, Capabilities::default());
         let other = told(&["version 2\n", "fetch=shallow\n", "object-format=sha256\n"]);
@@ -207,12 +219,23 @@ mod tests {
         let fetch =
             Fetch { wants: &[want], have: Some(want), depth: Some(1), filter: Filter::Blobs };
         let text = |server| String::from_utf8(fetch.request(server)).unwrap();
-        let all = text(Capabilities { filter: true, shallow: true });
-        for part in ["deepen 1\n", "filter blob:none\n", "have aaaa", "shallow aaaa", "done\n"] {
+        let all = text(Capabilities { filter: true, shallow: true, format: true, agent: true });
+        for part in [
+            "object-format=sha1",
+            "agent=",
+            "deepen 1\n",
+            "filter blob:none\n",
+            "have aaaa",
+            "shallow aaaa",
+            "done\n",
+        ] {
             assert!(all.contains(part), "{part}: {all}");
         }
         let little = text(Capabilities::default());
-        assert!(!little.contains("deepen") && !little.contains("filter"), "{little}");
+        assert!(
+            !["deepen", "filter", "agent", "object-format"].iter().any(|one| little.contains(one)),
+            "{little}"
+        );
     }
 
     #[test]

@@ -238,6 +238,9 @@ fn broken(place: &str, ending: &Ending, error: &russh::Error) -> Fault {
         return fault::of_egress(error);
     }
     match error {
+        russh::Error::UnknownKey => fault::denied(format!(
+            "{place} shows no host key of its own, but a certificate; expected one of the keys that are trusted"
+        )),
         russh::Error::NoCommonAlgo { .. } => fault::invalid(format!(
             "{place} and deployd have no way to speak SSH in common: {error}; are keys of the host trusted of \
              a kind that it has?"

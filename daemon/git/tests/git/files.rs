@@ -2,7 +2,9 @@
 
 use deployd_core::ports::{BlobId, Branch, CallLog, CommitId, Repositories as _, Revision};
 
-use crate::support::{Stage, after, blob, us};
+use fixtures::git_server::git_with;
+
+use crate::support::{Stage, after, blob, git_import, us};
 
 #[tokio::test]
 async fn files_and_contents_are_read_at_any_commit() {
@@ -72,7 +74,6 @@ async fn what_is_not_there_is_said() {
 
 #[tokio::test]
 async fn a_large_repository_is_read_by_what_is_needed_of_it() {
-    use crate::support::git_import;
     let stage = Stage::new();
     // Contents that no pack makes small: more than is taken at once.
     git_import::large(&stage, 70);
@@ -97,12 +98,46 @@ async fn a_branch_is_found_among_ten_thousand() {
     for number in 0..10_000 {
         updates.push_str(&format!("create refs/heads/b/{number} {head}\n"));
     }
-    fixtures::git_server::git_with(&stage.bare, &["update-ref", "--stdin"], updates.as_bytes())
-        .unwrap();
+    git_with(&stage.bare, &["update-ref", "--stdin"], updates.as_bytes()).unwrap();
     stage.bare(&["pack-refs", "--all"]);
     let done = stage.commit(&stage.request("1", &[("a", "1\n")])).await.unwrap();
     assert_eq!(stage.bare(&["rev-parse", "main"]), done.commit.0);
     let listed =
         stage.git.files(&stage.main(), &Revision::Head, "", &CallLog::default()).await.unwrap();
     assert_eq!(listed.files.len(), 2);
+}
+
+#[tokio::test]
+async fn objects_that_are_deltas_of_deltas_are_read() {
+    const COMMITS: usize = 150;
+    let stage = Stage::new();
+    let mut stream = String::new();
+    for number in 0..COMMITS {
+        stream.push_str("commit refs/heads/main\n");
+        let seconds = 1_790_000_000 + number;
+        stream.push_str(&format!("committer Jane <jane@example.com> {seconds} +0000\ndata 1\nx\n"));
+        let files = if number == 0 { 100 } else { 1 };
+        for file in 0..files {
+            let file = (file + number) % 100;
+            let text = format!("{}\n{number}\n", "line\n".repeat(200));
+            stream.push_str(&format!("M 644 inline dir/f{file:03}\ndata {}\n{text}\n", text.len()));
+        }
+    }
+    git_with(&stage.bare, &["fast-import", "--quiet"], stream.as_bytes()).unwrap();
+    stage.bare(&["repack", "-adfq", "--depth=200", "--window=50"]);
+    let git = us(&stage.egress);
+    let log = CallLog::default();
+    for back in [0, 1, 75, COMMITS - 1] {
+        let revision = stage.bare(&["rev-parse", &format!("main~{back}")]);
+        let at = Revision::Commit(CommitId(revision.clone()));
+        let found = git.files(&stage.main(), &at, "dir", &log).await.unwrap();
+        let listed: Vec<String> =
+            found.files.iter().map(|(path, id)| format!("100644 blob {}\t{path}", id.0)).collect();
+        assert_eq!(listed, stage.listed(&revision), "{back}");
+        let blobs: Vec<BlobId> = found.files.into_values().collect();
+        let contents = git.contents(&stage.main(), &blobs, 10_000_000, &log).await.unwrap();
+        for (id, content) in contents {
+            assert_eq!(blob(std::str::from_utf8(&content).unwrap()), id);
+        }
+    }
 }
