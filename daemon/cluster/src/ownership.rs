@@ -38,21 +38,20 @@ pub(crate) fn family<'a>(
     if kind(object) != "Job" && !observed(object) {
         return Family::default();
     }
-    let mut family = Family::default();
-    family.replica_set = match kind(object) {
+    let replica_set = match kind(object) {
         "Deployment" => current_replica_set(object, replica_sets),
         "Rollout" => replica_set_of_rollout(object, replica_sets),
         _ => None,
     };
     let owner = match kind(object) {
-        "Deployment" | "Rollout" => family.replica_set.map(uid).unwrap_or_default(),
+        "Deployment" | "Rollout" => replica_set.map(uid).unwrap_or_default(),
         _ => uid(object),
     };
-    family.pods = pods
-        .filter(|pod| is_owned_by(pod, owner) && !is_leaving(pod) && is_current(object, pod))
-        .collect();
-    family.pods.sort_by_key(|pod| text_or_empty(pod, "/metadata/name"));
-    family
+    let is_own =
+        |pod: &&Value| is_owned_by(pod, owner) && !is_leaving(pod) && is_current(object, pod);
+    let mut pods: Vec<&Value> = pods.filter(is_own).collect();
+    pods.sort_by_key(|pod| text_or_empty(pod, "/metadata/name"));
+    Family { replica_set, pods }
 }
 
 fn current_replica_set<'a>(

@@ -22,7 +22,7 @@ impl Bearer {
     /// Applies all, those first that others need; then takes away what is not among them
     /// any more. What fails is told with its object, and nothing is taken away.
     pub(crate) async fn bring(&mut self, mut objects: Vec<Value>) -> Result<(), (Id, String)> {
-        objects.sort_by_key(|object| rank(object));
+        objects.sort_by_key(rank);
         let mut brought = BTreeSet::new();
         for object in &objects {
             let id = Id::of(object, &self.namespace);

@@ -1,5 +1,8 @@
 //! What the stand-ins do to a cluster, and how deployd reads what they say.
 
+// Clippy allows these in tests, but not in what tests share.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;

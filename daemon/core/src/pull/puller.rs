@@ -213,11 +213,9 @@ impl PullerState {
         if !self.health_message.is_empty() {
             said.push_str(&format!(" ({})", self.health_message));
         }
-        for more in [&self.busy, &self.trouble.as_ref().map(Trouble::sentence)] {
-            if let Some(more) = more {
-                said.push_str("; ");
-                said.push_str(more);
-            }
+        for more in self.busy.iter().chain(&self.trouble.as_ref().map(Trouble::sentence)) {
+            said.push_str("; ");
+            said.push_str(more);
         }
         said
     }

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::*;
 
+/// A name, an object, and what is expected of it: a case, and what is said of it.
+type Case<'a> = (&'a str, Value, (&'a str, &'a [&'a str]));
+
 /// What was committed.
 const OURS: &str = "3f2a1b4c5d6e7f8091a2b3c4d5e6f708192a3b4c";
 /// What was there before.

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::{BEFORE, LATER, OURS, expect, now, ours, with};
+use super::{BEFORE, Case, LATER, OURS, expect, now, ours, with};
 
 const REPOSITORY: &str = "https://git.example.com/platform/environments.git";
 
@@ -114,7 +114,7 @@ fn what_becomes_of_what_was_committed() {
             ),
         ],
     );
-    let table: &[(&str, Value, (&str, &[&str]))] = &[
+    let table: &[Case<'_>] = &[
         ("brought and healthy", application(), ("there", &[])),
         (
             "not seen yet",

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::{BEFORE, LATER, OURS, expect, now, ours, with};
+use super::{BEFORE, Case, LATER, OURS, expect, now, ours, with};
 
 fn revision(commit: &str) -> Value {
     json!(format!("main@sha1:{commit}"))
@@ -60,7 +60,7 @@ fn before() -> Value {
 #[test]
 fn what_becomes_of_what_was_committed() {
     let suspend = ("/spec/suspend", json!(true));
-    let table: &[(&str, Value, (&str, &[&str]))] = &[
+    let table: &[Case<'_>] = &[
         ("brought and healthy", kustomization(), ("there", &[])),
         (
             "not fetched yet",
@@ -320,7 +320,7 @@ fn what_becomes_of_a_chart() {
         ("/status/history/0/chartVersion", json!(chart(BEFORE))),
         ("/status/lastAttemptedRevision", json!(chart(BEFORE))),
     ];
-    let table: &[(&str, Value, (&str, &[&str]))] = &[
+    let table: &[Case<'_>] = &[
         ("brought and healthy", release(), ("there", &[])),
         (
             "with files of values",
