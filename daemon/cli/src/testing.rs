@@ -223,6 +223,7 @@ pub(crate) fn at_work(steps: Vec<Step>) -> DeploymentRecord {
         rollout: None,
         policies: None,
         held: None,
+        superseded: None,
         cancel: None,
         failure: None,
     };
