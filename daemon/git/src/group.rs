@@ -354,8 +354,8 @@ impl Target {
         commit: &Commit,
         order: &Order,
     ) -> Result<Committed, Fault> {
+        let tree = reader.commit(commit.id, None).await?.tree;
         let snapshot = self.repository().snapshot();
-        let tree = commit.tree;
         let paths: Vec<String> = order.files().map(|(path, _)| path.to_owned()).collect();
         let look = move |snapshot: &mut crate::snapshot::Snapshot| {
             Ok(match snapshot.find_all(tree, paths.iter().map(String::as_str))? {

@@ -12,10 +12,10 @@
 //! while they are decompressed. Its trees know the modes that Git knows today, and would
 //! write others anew. And pushing it does not have.
 //!
-//! - [`protocol`], [`packet`], [`pack`], [`tree`], [`commit`]: formats, without connections;
-//! - [`order`], [`edit`], [`chain`]: what a request means for some trees, without connections;
-//! - [`transport`], [`repository`], [`history`], [`foreign`]: what is asked of servers;
-//! - [`lanes`], [`group`]: who is served when, and what is tried again.
+//! - `protocol`, `packet`, `pack`, `tree`, `commit`: formats, without connections;
+//! - `order`, `edit`, `chain`: what a request means for some trees, without connections;
+//! - `transport`, `repository`, `history`, `foreign`: what is asked of servers;
+//! - `lanes`, `group`: who is served when, and what is tried again.
 
 mod address;
 mod cache;

@@ -161,12 +161,17 @@ impl<'a> Reader<'a> {
         fetch: Fetch<'_>,
         keep: Keep,
     ) -> Result<Vec<Object>, Fault> {
+        let objects = self.fetch_once(fetch, keep).await?;
+        self.repository.keep(objects.iter().cloned());
+        Ok(objects)
+    }
+
+    /// Fetches what is needed now.
+    async fn fetch_once(&mut self, fetch: Fetch<'_>, keep: Keep) -> Result<Vec<Object>, Fault> {
         // Never closed; and a turn is not kept for longer than an answer may take.
         let _turn = self.repository.memory.turns.0.acquire().await;
         let pack = self.ask(|server| fetch.request(server), read_fetched).await?;
-        let objects = blocking(move || pack::read(&pack, keep)).await??;
-        self.repository.keep(objects.iter().cloned());
-        Ok(objects)
+        blocking(move || pack::read(&pack, keep)).await?
     }
 
     /// Fetches trees and commits, and no contents of files.
@@ -234,8 +239,10 @@ impl<'a> Reader<'a> {
         tip: ObjectId,
         depth: u32,
     ) -> Result<Vec<Commit>, Fault> {
-        let objects = self.fetch_trees(&[tip], None, Some(depth), Filter::Trees).await?;
-        Ok(read_commits(&objects))
+        let keep = Keep { blobs: false, bytes_max: KEPT_BYTES_MAX };
+        let fetch = Fetch { wants: &[tip], have: None, depth: Some(depth), filter: Filter::Trees };
+        // A commit that is kept is taken for one whose trees have been fetched with it.
+        Ok(read_commits(&self.fetch_once(fetch, keep).await?))
     }
 
     /// The same with their trees, which the snapshot holds from then on.

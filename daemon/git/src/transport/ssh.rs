@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deployd_core::Fault;
 use deployd_core::ports::{Security, SshLogin};
-use russh::client::{self, Handle};
+use russh::client::{self, AuthResult, Handle};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred};
 
@@ -102,10 +102,21 @@ impl SshSession {
         let fingerprint = key.public_key().fingerprint(HashAlg::Sha256);
         let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
         let let_in = handle.authenticate_publickey(target.user, key).await.map_err(failed)?;
-        if !let_in.success() {
+        if let AuthResult::Failure { remaining_methods, .. } = let_in {
+            // Who refuses a key says what else is taken. Without that, the connection has ended.
+            if remaining_methods.is_empty() {
+                return Err(ending.take().map_or_else(
+                    || {
+                        fault::unreachable(format!(
+                            "{place} ended the connection while the key {fingerprint} logged in"
+                        ))
+                    },
+                    fault::of_egress,
+                ));
+            }
             return Err(fault::denied(format!(
-                "{place} does not let the key {fingerprint} in as {:?}; is it known there, and has it the \
-                 right to {} the repository?",
+                "{place} does not let the key {fingerprint} in as {:?}; is it known there, and has it \
+                 the right to {} the repository?",
                 target.user,
                 service.verb()
             )));

@@ -8,6 +8,7 @@ use deployd_core::ports::{
     Access, CallLog, Connection, Destination, Egress, EgressError, Exchange, Exchanged,
     Repositories as _, Scheme, Security,
 };
+use fixtures::sshd::Sshd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -124,6 +125,42 @@ async fn a_connection_that_is_cut_after_any_number_of_bytes() {
     let expected: Vec<String> =
         (1..=number).rev().map(|number| format!("k{number}")).chain(["0".to_owned()]).collect();
     assert_eq!(keys.lines().collect::<Vec<_>>(), expected);
+    stage.sound();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_of_ssh_that_is_cut() {
+    let stage = Stage::new();
+    let server = Sshd::start(&stage.folder.path().join("ssh"), true).unwrap();
+    let cutter = Cutter::before(([127, 0, 0, 1], server.port).into()).await;
+    let mut branch = crate::ssh::branch(&stage, &server, cutter.port);
+    branch.repository =
+        format!("ssh://{}@127.0.0.1:{}{}", server.user, cutter.port, stage.bare.display());
+    let mut done = stage.commit(&stage.request("0", &[("a/x", "0\n")])).await.unwrap();
+    let (mut cuts, mut number) = (0, 0);
+    for direction in [0, 1] {
+        // Shaking hands takes some 3,000 bytes, and the commit about as many.
+        for bytes in (0..6_500).step_by(640) {
+            number += 1;
+            let text = format!("{number}\n");
+            let files = [("a/x", text.as_str())];
+            let mut one = after(&done, request(branch.clone(), &format!("k{number}"), &files));
+            cutter.cut_after(direction, bytes);
+            let first = us(&stage.egress).commit(&one, &CallLog::default()).await;
+            cuts += usize::from(cutter.mend());
+            done = match first {
+                Ok(done) => done,
+                Err(fault) => {
+                    assert!(fault.is_transient(), "{fault}");
+                    one.again = true;
+                    us(&stage.egress).commit(&one, &CallLog::default()).await.unwrap()
+                }
+            };
+            assert_eq!(stage.made_by(&format!("k{number}")), 1);
+        }
+    }
+    assert!(cuts > 0);
+    assert_eq!(stage.bare(&["rev-list", "--count", "main"]), (number + 1).to_string());
     stage.sound();
 }
 

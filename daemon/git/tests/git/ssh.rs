@@ -9,13 +9,14 @@ use fixtures::sshd::{self, Sshd};
 
 use crate::support::{Stage, after, request, us};
 
-fn branch(stage: &Stage, server: &Sshd) -> Branch {
+/// `main`, with a grant for this port.
+pub fn branch(stage: &Stage, server: &Sshd, port: u16) -> Branch {
     Branch {
         repository: server.url(&stage.bare),
         name: "main".to_owned(),
         grants: Arc::new([HostGrant {
             host: "127.0.0.1".to_owned(),
-            port: server.port,
+            port,
             scheme: "tcp".to_owned(),
             private_address: true,
             ..HostGrant::default()
@@ -31,7 +32,7 @@ fn branch(stage: &Stage, server: &Sshd) -> Branch {
 async fn branches_are_read_and_written_over_ssh() {
     let stage = Stage::new();
     let server = Sshd::start(&stage.folder.path().join("ssh"), true).unwrap();
-    let branch = branch(&stage, &server);
+    let branch = branch(&stage, &server, server.port);
     let large = "x".repeat(300_000);
     let first = request(branch.clone(), "1", &[("a/b", "1\n"), ("large", &large)]);
     let first = stage.commit(&first).await.unwrap();
@@ -61,7 +62,7 @@ async fn wrong_keys_of_either_side_let_nobody_in() {
     let server = Sshd::start(&stage.folder.path().join("ssh"), true).unwrap();
     let other = sshd::key(stage.folder.path(), "other").unwrap();
     let public = std::fs::read_to_string(other.with_extension("pub")).unwrap();
-    let right = branch(&stage, &server);
+    let right = branch(&stage, &server, server.port);
     let login = right.ssh.clone().unwrap();
     let with = |login: SshLogin| Branch { ssh: Some(login), ..right.clone() };
     let host = with(SshLogin { host_keys: vec![sshd::short(&public)], ..login.clone() });
@@ -91,7 +92,7 @@ async fn wrong_keys_of_either_side_let_nobody_in() {
 async fn a_server_that_hands_no_version_on_is_told_what_to_do() {
     let stage = Stage::new();
     let server = Sshd::start(&stage.folder.path().join("ssh"), false).unwrap();
-    let branch = branch(&stage, &server);
+    let branch = branch(&stage, &server, server.port);
     stage.commit(&stage.request("1", &[("a", "1\n")])).await.unwrap();
     let fault =
         stage.git.files(&branch, &Revision::Head, "", &CallLog::default()).await.unwrap_err();
