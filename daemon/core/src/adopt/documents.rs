@@ -136,7 +136,8 @@ pub(super) fn finish(mut draft: Draft<'_>) -> Result<Adoption, AdoptError> {
             &own(environment, "secrets"),
             PluginKind::Driver,
             "template",
-            Grant { secrets: granted, ..Grant::default() },
+            // It asks for both; the definitions here have none generated.
+            Grant { secrets: granted, generate_secrets: true, ..Grant::default() },
         ));
     }
     let plugins = plugins.into_iter().collect::<Result<_, _>>().map_err(misnamed)?;

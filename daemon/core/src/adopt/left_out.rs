@@ -53,6 +53,22 @@ pub(super) fn why(object: &Value) -> Option<&'static str> {
     None
 }
 
+/// Whether a claim is one that a StatefulSet among the sources has made of a template,
+/// as `data-cache-0`.
+pub(super) fn is_of_a_template(claim: &Value, sources: &[super::Source]) -> bool {
+    let Some((stem, number)) = name(claim).rsplit_once('-') else { return false };
+    is(claim, "", "PersistentVolumeClaim")
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && sources.iter().map(|source| &source.object).any(|object| {
+            is(object, "apps", "StatefulSet")
+                && items(object, "/spec/volumeClaimTemplates").iter().any(|template| {
+                    let template = text(template, "/metadata/name").unwrap_or_default();
+                    stem == format!("{template}-{}", name(object))
+                })
+        })
+}
+
 /// Why an object can't be carried over, and what to do; none where it can.
 pub(super) fn impossible(object: &Value) -> Option<(&'static str, &'static str)> {
     let is_terminating = object.pointer("/metadata/deletionTimestamp").is_some();

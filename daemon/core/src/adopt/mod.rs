@@ -289,9 +289,13 @@ impl<'a> Draft<'a> {
 
     /// What is not ours to say, and the namespace itself.
     fn leave_out(&mut self) {
-        for source in std::mem::take(&mut self.open) {
+        let all = std::mem::take(&mut self.open);
+        for source in all.iter().cloned() {
             if let Some(why) = left_out::why(&source.object) {
                 self.place(&source, Place::LeftOut { why: why.to_owned() });
+            } else if left_out::is_of_a_template(&source.object, &all) {
+                let why = "a StatefulSet makes it of its template".to_owned();
+                self.place(&source, Place::LeftOut { why });
             } else if let Some((why, advice)) = left_out::impossible(&source.object) {
                 let (why, advice) = (why.to_owned(), advice.to_owned());
                 self.place(&source, Place::NotCarriedOver { why, advice });

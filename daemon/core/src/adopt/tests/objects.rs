@@ -256,6 +256,21 @@ fn what_others_make_is_left_out_with_the_reason() {
 }
 
 #[test]
+fn claims_of_templates_are_left_to_their_stateful_sets() {
+    let mut cache = deployment("cache", json!({"containers": [{"name": "main", "image": "x"}]}));
+    cache["kind"] = json!("StatefulSet");
+    cache["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+    let claim = |name: &str| json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}});
+    let places = |name: &str| {
+        place_of(&proposal(&[cache.clone(), claim(name)]), "PersistentVolumeClaim").clone()
+    };
+    assert!(matches!(places("data-cache-0"), Place::LeftOut { .. }));
+    for other in ["data-cache", "data-cache-x", "data-other-0"] {
+        assert!(matches!(places(other), Place::Definition { .. }), "{other}");
+    }
+}
+
+#[test]
 fn live_objects_lose_what_servers_have_added() {
     let mut live = simple(
         "web",
