@@ -7,6 +7,7 @@
 // Of clippy's exceptions for tests, code shared by several tests gets none.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod adopt;
 mod archives;
 mod attestations;
 mod browser;
