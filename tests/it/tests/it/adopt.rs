@@ -22,7 +22,15 @@ async fn what_is_proposed_renders_what_there_was() {
         let written = out.path().display().to_string();
         let [of, at] = ["--environment", "--namespace"];
         let said = deployd([
-            "import", "--manifests", &manifests, "--out", &written, of, environment, at, namespace,
+            "import",
+            "--manifests",
+            &manifests,
+            "--out",
+            &written,
+            of,
+            environment,
+            at,
+            namespace,
         ])
         .await;
         assert_eq!(said.code, Some(0), "{said:?}");
