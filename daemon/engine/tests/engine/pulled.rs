@@ -205,6 +205,8 @@ async fn a_pull_request_is_merged_by_somebody_who_is_recorded() {
     stage.until("a request", |world| world.git().requests.len() == 1).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(ours(&stage.world).is_empty(), "nothing before it is merged");
+    let body = stage.world.git().requests[0].body.clone();
+    assert!(body.contains("shop/development") && body.contains("backend"), "{body}");
     assert!(!in_the_branch(&stage.world, "backend"));
     stage.world.git().merge(1, "ana");
     stage.world.pull();

@@ -93,7 +93,7 @@ fn files_that_are_there_are_left_alone() {
     let mut args = args(Path::new("-"), "shop/live", None);
     args.options.out = Some(out.path().to_owned());
     let fault = Fault::invalid("x", "x");
-    let mut write = |args: &AdoptArgs| conclude(args, &proposal, Err(&fault), &mut output());
+    let write = |args: &AdoptArgs| conclude(args, &proposal, Err(&fault), &mut output());
     assert_eq!(write(&args).unwrap(), exit::NOT_ALL_COMPARED);
     assert_eq!(write(&args).unwrap(), exit::NOT_ALL_COMPARED, "the same again is no change");
     let application = out.path().join("config/application.yaml");
