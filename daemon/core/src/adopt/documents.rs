@@ -52,7 +52,7 @@ pub(super) fn definition(
     id: &str,
     environment: &EnvironmentId,
     inputs: BTreeMap<String, Value>,
-    driver: String,
+    driver: &str,
 ) -> Envelope<ResourceDefinitionSpec> {
     let criteria = Criteria {
         application: Some(environment.application.to_string()),
@@ -89,7 +89,7 @@ pub(super) fn finish(mut draft: Draft<'_>) -> Result<Adoption, AdoptError> {
             "",
             environment,
             BTreeMap::from([("kubeconfig_secret".to_owned(), json!(cluster_secret))]),
-            own(environment, "cluster"),
+            &own(environment, "cluster"),
         ),
         definition(
             draft.names.0.unique(&own(environment, "namespace")).parse().map_err(misnamed)?,
@@ -97,7 +97,7 @@ pub(super) fn finish(mut draft: Draft<'_>) -> Result<Adoption, AdoptError> {
             "",
             environment,
             namespace(&draft),
-            driver(environment, ""),
+            &driver(environment, ""),
         ),
     ];
     definitions.append(&mut draft.definitions);

@@ -470,10 +470,10 @@ impl<'a> Draft<'a> {
             self.note(&source, field, why, advice);
         }
         let Ok(name) = definition.parse::<Name>() else { return };
-        let found = documents::definition(name, carried.resource_type, &id, environment, inputs, {
-            let driver = if is(&source.object, "", "Secret") { "secrets" } else { "" };
-            documents::driver(environment, driver)
-        });
+        let driver = if is(&source.object, "", "Secret") { "secrets" } else { "" };
+        let driver = documents::driver(environment, driver);
+        let resource_type = carried.resource_type;
+        let found = documents::definition(name, resource_type, &id, environment, inputs, &driver);
         self.definitions.push(found);
         let asked = Resource {
             resource_type: carried.resource_type.to_owned(),

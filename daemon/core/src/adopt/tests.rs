@@ -1,5 +1,7 @@
 //! What becomes of objects, as tables, and that no value of a secret gets out.
 
+#![expect(clippy::needless_pass_by_value, reason = "json!(…) reads better without a & before it")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -361,9 +361,8 @@ fn images_of_registries_are_announced_for_their_containers() {
 
 #[test]
 fn a_check_tells_fields_and_what_is_not_there() {
-    let objects = everything();
-    let adoption = proposal(&objects);
-    let mut rendered: Vec<Value> = objects.clone();
+    let mut rendered = everything();
+    let adoption = proposal(&rendered);
     rendered[0]["spec"].as_object_mut().unwrap().remove("replicas");
     rendered[0]["metadata"]["labels"] = json!({"deployd.dev/workload": "web"});
     rendered[0]["metadata"]["namespace"] = json!("shop");
