@@ -174,7 +174,7 @@ async fn check(engine: Arc<Inner>, id: EnvironmentId, drift: DriftSpec) -> Ended
     let checked = async {
         let _turn = engine.drift.begin(&id)?;
         let report = engine.look_for_drift(&caller, &id).await?;
-        engine.heal_by_itself(&id, report, drift.heal).await
+        Box::pin(engine.heal_by_itself(&id, report, drift.heal)).await
     };
     match checked.await {
         Ok(()) => return None,

@@ -257,6 +257,26 @@ impl Work {
         }
     }
 
+    /// Files that earlier manifests had, and that went with the last commit: a revision
+    /// that still has one is older than that.
+    pub(super) async fn gone(
+        &self,
+        git: &GitSpec,
+        namespace: &str,
+        files: &Files,
+    ) -> Result<BTreeSet<String>, EngineError> {
+        let mut gone = BTreeSet::new();
+        let deployed = self.state.deployed.iter().map(|deployed| deployed.manifests);
+        for digest in self.state.applied.iter().copied().chain(deployed) {
+            let manifests = self.manifests_at(digest).await?;
+            for manifest in manifests.objects.iter().filter(|it| !pull::stays(&it.object)) {
+                gone.extend(pull::path_of(&git.path, namespace, &manifest.object).ok());
+            }
+        }
+        gone.retain(|path| !files.contains_key(path));
+        Ok(gone)
+    }
+
     /// Files of objects that stay in the cluster although nobody asks for them any more:
     /// whoever pulls the branch would take them away with their files.
     async fn kept(&self, git: &GitSpec, namespace: &str) -> Result<BTreeSet<String>, EngineError> {

@@ -1,7 +1,7 @@
 //! Waits until what was committed runs: the one who pulls it has brought it to the
 //! cluster, or the objects there say so themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use deployd_core::config::{GitSpec, PullerSpec};
@@ -34,6 +34,8 @@ struct Look<'w> {
     git: &'w GitSpec,
     published: Published,
     files: Files,
+    /// Files that were ours before and are to be there no longer.
+    gone: BTreeSet<String>,
     /// Revisions that others say to have brought, and whether they have what was committed.
     known: BTreeMap<CommitId, bool>,
 }
@@ -53,7 +55,8 @@ impl Work {
             return Ok(Waited::Ready);
         };
         let deadline_ms = deadline_ms.unwrap_or(PULLED_MS).max(1);
-        let look = Look { plan, git, published, files, known: BTreeMap::new() };
+        let gone = self.gone(git, namespace, &files).await?;
+        let look = Look { plan, git, published, files, gone, known: BTreeMap::new() };
         tokio::select! {
             biased;
             pulled = self.pulled(look, namespace, objects, deadline_ms) => {
@@ -183,7 +186,8 @@ impl Work {
         let at = Revision::Commit(revision.clone());
         let repositories = &self.engine.ports.repositories;
         let found = repositories.files(&branch, &at, &look.git.path, &self.log).await?;
-        let has = look.files.iter().all(|(path, blob)| found.files.get(path) == Some(blob));
+        let has = look.files.iter().all(|(path, blob)| found.files.get(path) == Some(blob))
+            && !look.gone.iter().any(|path| found.files.contains_key(path));
         // Each is looked at once; a few at most while something is waited for.
         look.known.insert(revision.clone(), has);
         Ok(has)
