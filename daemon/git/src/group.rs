@@ -30,9 +30,12 @@ const MOVED_TRIES: u32 = 60;
 const BROKEN_TRIES: u32 = 3;
 /// How many orders in a row are refused by themselves before nobody else is tried.
 const STREAK: u32 = 3;
-/// The first wait after a failure, and the longest.
+/// The first wait after a failure.
 const WAIT_FIRST: Duration = Duration::from_millis(20);
-const WAIT_MAX: Duration = Duration::from_secs(2);
+/// The longest, where others are quicker: who pushes all the time does not wait for us.
+const WAIT_MOVED_MAX: Duration = Duration::from_millis(320);
+/// The longest, where connections break.
+const WAIT_BROKEN_MAX: Duration = Duration::from_secs(2);
 /// How much earlier than its order a commit may have been made, by the server's clock or
 /// by that of whoever pushed before us.
 const CLOCKS_APART_SECONDS: u64 = 3_600;
@@ -150,14 +153,18 @@ impl Target {
                 return Ok(all(&orders, &fault));
             }
             log.line(LogLevel::Info, format!("{fault}; trying again"));
-            tokio::time::sleep(self.wait(moved.max(broken))).await;
+            let (failures, longest) = match broken {
+                0 => (moved, WAIT_MOVED_MAX),
+                _ => (broken, WAIT_BROKEN_MAX),
+            };
+            tokio::time::sleep(self.wait(failures, longest)).await;
         }
     }
 
     /// Twice as long after each failure, and up to twice as long by chance, so that those
     /// who have collided do not collide again.
-    fn wait(&self, failures: u32) -> Duration {
-        let longest = WAIT_FIRST.saturating_mul(1 << failures.min(10)).min(WAIT_MAX);
+    fn wait(&self, failures: u32, longest: Duration) -> Duration {
+        let longest = WAIT_FIRST.saturating_mul(1 << failures.min(10)).min(longest);
         let mut chance = [0; 2];
         self.random.fill(&mut chance);
         longest.mul_f64(0.5 + f64::from(u16::from_le_bytes(chance)) / f64::from(u16::MAX) / 2.0)

@@ -16,7 +16,9 @@ async fn sixteen_writers_and_one_with_git_itself() {
     stage.pushed_by_jane("first", &[("jane", Some("0"))]);
     let over = Arc::new(AtomicBool::new(false));
     let (clone, done) = (stage.clone_of("jane"), Arc::clone(&over));
-    // Pushes until all others are through; each push that is refused is tried again.
+    // Pushes whenever somebody else has, until all others are through; what is refused is
+    // tried again.
+    let bare = stage.bare.clone();
     let jane = tokio::task::spawn_blocking(move || {
         let mut pushed = 0;
         while !done.load(Ordering::Relaxed) {
@@ -26,6 +28,10 @@ async fn sixteen_writers_and_one_with_git_itself() {
                 git(&clone, &["pull", "--quiet", "--rebase"]).unwrap();
             }
             pushed += 1;
+            let mine = git(&clone, &["rev-parse", "HEAD"]).unwrap();
+            while !done.load(Ordering::Relaxed)
+                && git(&bare, &["rev-parse", "main"]).unwrap() == mine
+            {}
         }
         pushed
     });
