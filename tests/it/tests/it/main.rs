@@ -39,8 +39,6 @@ mod patient;
 mod people;
 mod policies;
 mod program;
-mod pulled;
-mod pulling;
 mod receiver;
 mod repeats;
 mod rollouts;
