@@ -46,7 +46,7 @@ impl Inner {
         at: Timestamp,
     ) -> Result<Vec<Compared>, EngineError> {
         let mut checked = self.observe_all(&entry.state).await;
-        checked.extend(self.compare_objects(entry, deployed, at).await?);
+        checked.extend(Box::pin(self.compare_objects(entry, deployed, at)).await?);
         Ok(checked)
     }
 
