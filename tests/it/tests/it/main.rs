@@ -39,6 +39,8 @@ mod patient;
 mod people;
 mod policies;
 mod program;
+mod pulled;
+mod pulling;
 mod receiver;
 mod repeats;
 mod rollouts;

@@ -10,6 +10,7 @@ use sha2::Sha256;
 
 use crate::callbacks::Suite;
 use crate::client::{Answer, Client};
+use crate::pulling::Pulling;
 use crate::sample::{document, request};
 use crate::services::Services;
 use crate::stage::{SIGNING_SECRET, Stage};
@@ -27,8 +28,16 @@ const DELIVERED: &str = "sha256:6c62fb45fe66bfb1ea9a66abc38f6a0cc974292b0f5b3c1e
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
+/// By which way deployments come to staging.
+#[derive(Clone, Copy, PartialEq)]
+enum Target {
+    Pushed,
+    Pulled,
+}
+
 struct Story {
     stage: Stage,
+    _pulling: Option<Pulling>,
     services: Services,
     suite: Suite,
     ana: Client,
@@ -60,8 +69,9 @@ fn production(approvals: Value, region: &str) -> Value {
 }
 
 impl Story {
-    /// A shop of three stages, in all of which a first version runs.
-    async fn begin() -> Self {
+    /// A shop of three stages, in all of which a first version runs. Staging is pushed to,
+    /// or Argo CD pulls it from a repository.
+    async fn begin(target: Target) -> Self {
         let stage = Stage::set().await;
         let (services, suite) = (Services::start().await, Suite::start().await);
         for (name, value) in [("forge", FORGE_SECRET), ("bot", "token-of-the-bot")] {
@@ -74,6 +84,14 @@ impl Story {
             "url": format!("http://127.0.0.1:{}/run", suite.port), "secret": "suite",
             "poll_ms": 100,
         }}});
+        let mut pulling = None;
+        if target == Target::Pulled {
+            let mut begun = Pulling::begin(&stage).await;
+            begun.by_argo_cd(&stage, "staging").await;
+            staging["target"] = json!("git");
+            staging["git"] = begun.spec();
+            pulling = Some(begun);
+        }
         let of = |name: &str| {
             document("Environment", name, json!({"application": "shop", "type": name}))
         };
@@ -127,7 +145,7 @@ impl Story {
             stage.client.with_token(made["secret"].as_str().unwrap())
         };
         let (ana, bob, cem) = (person("ana").await, person("bob").await, person("cem").await);
-        let story = Self { stage, services, suite, ana, bob, cem };
+        let story = Self { stage, _pulling: pulling, services, suite, ana, bob, cem };
         // Nothing goes anywhere before both are known.
         story.version(&["backend", "frontend"], '1').await;
         story.staged(1, "passed").await;
@@ -232,7 +250,15 @@ fn frozen(from: i64, to: i64) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_canary() {
-    let story = Story::begin().await;
+    to_production(Story::begin(Target::Pushed).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_where_argo_cd_pulls_staging() {
+    to_production(Story::begin(Target::Pulled).await).await;
+}
+
+async fn to_production(story: Story) {
     let Story { stage, services, .. } = &story;
     let all = json!(["deployment.*", "approval.*"]);
     let url = |path: &str| services.url(path);
@@ -313,7 +339,15 @@ async fn from_a_package_of_github_to_production_by_a_suite_two_people_and_a_cana
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_is_not_agreed_to_or_is_something_else_gets_nowhere() {
-    let story = Story::begin().await;
+    gets_nowhere(Story::begin(Target::Pushed).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_gets_nowhere_where_argo_cd_pulls_staging() {
+    gets_nowhere(Story::begin(Target::Pulled).await).await;
+}
+
+async fn gets_nowhere(story: Story) {
     let Story { stage, .. } = &story;
     let two = |expires: &str| json!([{"name": "release", "count": 2, "groups": ["sre"], "expires": expires}]);
     story.apply(&[production(two("8h"), "north")]).await;
