@@ -94,13 +94,13 @@ pub(crate) fn fault(
     if let Some(more) = edits.len().checked_sub(NAMED).filter(|more| *more > 0) {
         lines.push(format!("and {more} more"));
     }
-    let count = match edits.len() {
-        1 => "1 file is".to_owned(),
-        count => format!("{count} files are"),
+    let (count, them) = match edits.len() {
+        1 => ("1 file is".to_owned(), "it"),
+        count => (format!("{count} files are"), "them"),
     };
     let message = format!(
-        "{count} not on the branch {branch} of {place} as deployd has left them: {}. Bring what is to stay \
-         to where it belongs (the application's set, the environment's values), or deploy with \
+        "{count} not on the branch {branch} of {place} as deployd has left {them}: {}. Bring what \
+         is to stay to where it belongs (the application's set, the environment's values), or deploy with \
          `takeOverFields: true` to overwrite it, or roll back",
         lines.join("; ")
     );

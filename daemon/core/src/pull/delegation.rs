@@ -31,6 +31,17 @@ pub enum Stepper {
     Flagger,
 }
 
+impl Stepper {
+    /// Who steps workloads by this object, if anybody does.
+    pub fn of(object: &ObjectRef) -> Option<Self> {
+        match (group_of(&object.api_version), object.kind.as_str()) {
+            ("argoproj.io", "Rollout") => Some(Self::ArgoRollouts),
+            ("flagger.app", "Canary") => Some(Self::Flagger),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Stepper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -59,17 +70,18 @@ pub fn delegated(manifests: &Manifests, workload: &str) -> Option<Delegate> {
         .collect();
     manifests.objects.iter().find_map(|manifest| {
         let object = &manifest.object;
-        let (by, target) = match (group(object), text(object, "/kind")) {
-            ("argoproj.io", "Rollout") => (Stepper::ArgoRollouts, "/spec/workloadRef"),
-            ("flagger.app", "Canary") => (Stepper::Flagger, "/spec/targetRef"),
-            _ => return None,
+        let reference = manifests.reference(object)?;
+        let by = Stepper::of(&reference)?;
+        let target = match by {
+            Stepper::ArgoRollouts => "/spec/workloadRef",
+            Stepper::Flagger => "/spec/targetRef",
         };
         let is_whole = by == Stepper::ArgoRollouts && is_own(&manifest.owner);
         let is_of_one = || own.iter().any(|it| is_target(manifests, object, target, it));
         if !is_whole && !is_of_one() {
             return None;
         }
-        Some(Delegate { by, object: manifests.reference(object)? })
+        Some(Delegate { by, object: reference })
     })
 }
 

@@ -1,8 +1,8 @@
 //! Which file an object is in, and which objects are in none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::plan::{Manifest, Manifests};
 use crate::ports::ObjectRef;
@@ -173,12 +173,27 @@ impl Manifests {
     pub fn direct(&self) -> impl Iterator<Item = &Manifest> {
         self.objects.iter().filter(|manifest| direct(&manifest.object).is_some())
     }
+
+    /// The namespaces of those that are committed, too, and so may not be there yet when
+    /// deployd needs them. They are bare: what they have comes with the commit, and is
+    /// its alone.
+    pub fn namespaces_of_direct(&self) -> Vec<Value> {
+        let needed: BTreeSet<String> =
+            self.direct().filter_map(|it| self.reference(&it.object)?.namespace).collect();
+        let committed = self.objects.iter().filter_map(|it| ObjectRef::of(&it.object));
+        committed
+            .filter(|it| it.kind == "Namespace" && it.api_version == "v1")
+            .filter(|it| needed.contains(&it.name))
+            .map(|it| {
+                json!({"apiVersion": it.api_version, "kind": it.kind,
+                    "metadata": {"name": it.name}})
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::plan::ObjectOwner;
 
@@ -219,10 +234,12 @@ mod tests {
     fn what_has_secrets_is_in_no_file_and_what_needs_one_has_its_namespace() {
         let mut secret = object("v1", "Secret", "db", None);
         secret["stringData"] = json!({"url": "postgres://⟦secret:u1/password⟧@db"});
+        let mut labelled = object("v1", "Namespace", "shop", None);
+        labelled["metadata"]["labels"] = json!({"team": "shop"});
         let all = [
             secret,
             object("v1", "Secret", "plain", None),
-            object("v1", "Namespace", "shop", None),
+            labelled,
             object("apps/v1", "Deployment", "web", None),
             object("example.com/v1", "Widget", "w", None),
         ];
@@ -246,6 +263,15 @@ mod tests {
                 ("d/widget.example.com-w.yaml", None),
             ]
         );
+        let manifests = Manifests {
+            namespace: "shop".to_owned(),
+            objects: all.clone(),
+            ..Manifests::default()
+        };
+        let bare = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        assert_eq!(manifests.namespaces_of_direct(), [bare]);
+        let without = Manifests { objects: all[1..].to_vec(), ..manifests };
+        assert_eq!(without.namespaces_of_direct(), Vec::<Value>::new(), "nobody needs one");
         let twice = [all[3].clone(), all[3].clone()];
         assert!(matches!(paths("d", "shop", twice.iter()), Err(PathInvalid::Twice { .. })));
     }

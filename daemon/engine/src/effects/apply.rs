@@ -10,6 +10,7 @@ use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan, not_undone};
 use deployd_core::ports::{
     ApplyRequest, LogLevel, Object, ObjectRef, Provisioned, Readiness, WorkloadFault,
 };
+use deployd_core::pull::delegation::Stepper;
 use deployd_core::rollout::{self, jobs};
 use deployd_core::secret::misplaced;
 use deployd_core::seeded::{Bug, seeded};
@@ -459,9 +460,11 @@ impl Waited {
     }
 }
 
-/// Whether workloads have to find it ready.
-fn is_waited_for(reference: &ObjectRef) -> bool {
+/// Whether workloads have to find it ready: what leads to them, or steps them, is ready
+/// with them.
+pub(super) fn is_waited_for(reference: &ObjectRef) -> bool {
     !matches!(reference.kind.as_str(), "Ingress" | "HTTPRoute" | "GRPCRoute" | "TLSRoute")
+        && Stepper::of(reference).is_none()
 }
 
 /// One fault of all that is not ready: the first one's reason, everybody's story.

@@ -7,6 +7,7 @@ use deployd_core::Fault;
 use deployd_core::deployment::{Action, StepKind, StepStatus};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{LogLevel, ObjectRef};
+use deployd_core::pull::delegation::delegated;
 use deployd_core::rollout::course::Came;
 use deployd_core::rollout::{self, Overlay, STABLE, Tracks, Version, Via, Way, course};
 use deployd_core::seeded::{Bug, seeded};
@@ -281,7 +282,13 @@ impl Work {
         deadline_ms: u64,
     ) -> Result<Ended, EngineError> {
         let course = self.course().await?;
-        let references = course.of_track(track, workloads);
+        let mut references = course.of_track(track, workloads);
+        // Who steps a workload has an object for it, whosever that is.
+        for delegate in workloads.iter().filter_map(|it| delegated(&course.new, it)) {
+            if !references.contains(&delegate.object) {
+                references.push(delegate.object);
+            }
+        }
         let namespace = &course.new.namespace;
         if let Waited::Left = self.await_pulled_track(&course, deadline_ms).await? {
             return Ok(Ended::Left);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deployd_core::config::{GitSpec, PullerSpec};
 use deployd_core::drift::Drift;
-use deployd_core::plan::{Manifest, Plan};
+use deployd_core::plan::{Manifest, ObjectOwner, Plan};
 use deployd_core::ports::{
     Applier, ClusterAccess, CommitId, LogLevel, ObjectRef, Revision, SensitiveObjects, Target,
 };
@@ -16,7 +16,7 @@ use deployd_core::{Fault, FaultClass};
 use tokio::time::Instant;
 
 use super::Work;
-use super::apply::Waited;
+use super::apply::{Waited, is_waited_for};
 use crate::EngineError;
 
 /// Between looks at who pulls: Argo CD and Flux look at a repository every few minutes,
@@ -36,6 +36,8 @@ struct Look<'w> {
     files: Files,
     /// Files that were ours before and are to be there no longer.
     gone: BTreeSet<String>,
+    /// Whether who pulls says how what was brought is doing, and not only that it was.
+    tells_health: bool,
     /// Revisions that others say to have brought, and whether they have what was committed.
     known: BTreeMap<CommitId, bool>,
 }
@@ -56,14 +58,30 @@ impl Work {
         };
         let deadline_ms = deadline_ms.unwrap_or(PULLED_MS).max(1);
         let gone = self.gone(git, namespace, &files).await?;
-        let look = Look { plan, git, published, files, gone, known: BTreeMap::new() };
+        let known = BTreeMap::new();
+        let mut look = Look { plan, git, published, files, gone, tells_health: false, known };
+        let deadline = Instant::now() + Duration::from_millis(deadline_ms);
         tokio::select! {
             biased;
-            pulled = self.pulled(look, namespace, objects, deadline_ms) => {
-                pulled.map(|()| Waited::Ready)
-            }
-            left = self.left() => left,
+            pulled = self.pulled(&mut look, namespace, objects, deadline_ms) => pulled?,
+            left = self.left() => return left,
         }
+        if look.tells_health {
+            return Ok(Waited::Ready);
+        }
+        // Workloads are waited for by the step after; the rest is by nobody else.
+        let others = objects.iter().filter(|it| !matches!(it.owner, ObjectOwner::Workload(_)));
+        let others: Vec<ObjectRef> = others
+            .filter_map(|it| {
+                let mut reference = ObjectRef::of(&it.object)?;
+                reference.namespace.get_or_insert_with(|| namespace.to_owned());
+                Some(reference)
+            })
+            .filter(is_waited_for)
+            .collect();
+        let left = deadline.saturating_duration_since(Instant::now()).max(LOOK);
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        self.await_ready(plan, namespace, &others, left_ms).await
     }
 
     /// What is on the branch of this environment, as the last step has left it.
@@ -85,7 +103,7 @@ impl Work {
 
     async fn pulled(
         &self,
-        mut look: Look<'_>,
+        look: &mut Look<'_>,
         namespace: &str,
         objects: &[Manifest],
         deadline_ms: u64,
@@ -94,8 +112,8 @@ impl Work {
         let mut told = String::new();
         loop {
             let found = match &look.git.puller {
-                Some(puller) => self.by_puller(&mut look, puller, namespace).await,
-                None => self.by_objects(&look, namespace, objects).await,
+                Some(puller) => self.by_puller(look, puller, namespace).await,
+                None => self.by_objects(look, namespace, objects).await,
             };
             let waits = match found {
                 Ok(Verdict::There) => return Ok(()),
@@ -146,6 +164,7 @@ impl Work {
         {
             state = state.with_source(&source);
         }
+        look.tells_health = state.awaits_health;
         let mut ours = BTreeMap::new();
         for revision in state.revisions() {
             let has = self.has_ours(look, &CommitId(revision.to_owned())).await;
@@ -183,9 +202,18 @@ impl Work {
             return Ok(*has);
         }
         let branch = self.engine.branch(look.git).await?;
-        let at = Revision::Commit(revision.clone());
+        // Commits are asked for by all of their digits: charts name but the first ones,
+        // which are the branch's last commit's or nobody's that we know.
+        let at = match revision.0.len() < DIGITS {
+            true => Revision::Head,
+            false => Revision::Commit(revision.clone()),
+        };
         let repositories = &self.engine.ports.repositories;
         let found = repositories.files(&branch, &at, &look.git.path, &self.log).await?;
+        if !found.commit.commit.0.starts_with(&revision.0) {
+            let message = format!("no commit is known that begins with {revision}");
+            return Err(Fault::invalid("git-not-found", message).into());
+        }
         let has = look.files.iter().all(|(path, blob)| found.files.get(path) == Some(blob))
             && !look.gone.iter().any(|path| found.files.contains_key(path));
         // Each is looked at once; a few at most while something is waited for.
@@ -231,3 +259,6 @@ impl Work {
 
 /// Digits of a commit by which it is taken for the same.
 const SHORTEST: usize = 12;
+
+/// Digits of a whole one, by SHA-1.
+const DIGITS: usize = 40;

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deployd_core::Fault;
 use deployd_core::config::GitSpec;
 use deployd_core::deployment::{Action, StepKind};
 use deployd_core::plan::{Manifest, Manifests, ObjectOwner, Plan};
 use deployd_core::ports::{LogLevel, ObjectRef};
 use deployd_core::pull;
 use deployd_core::rollout::{self, Tracks};
+use deployd_core::{Fault, FaultClass};
 use serde_json::Value;
 
 use super::apply::{RESOURCES_READY_MS, Waited};
@@ -58,16 +58,42 @@ impl Work {
         Ok(waited.then(Some(object(&applied)?)))
     }
 
-    /// Applies those objects of manifests that can't be committed.
+    /// Applies those objects of manifests that can't be committed, and makes the
+    /// namespaces for them that nobody has pulled yet.
     async fn apply_direct(
         &self,
         plan: &Plan,
         manifests: &Manifests,
         wanted: impl Fn(&ObjectOwner) -> bool,
     ) -> Result<Vec<ObjectRef>, EngineError> {
+        let missing = self.missing_namespaces(plan, manifests).await?;
+        self.apply_objects(plan, &manifests.namespace, missing, true).await?;
         let direct = manifests.direct().filter(|it| wanted(&it.owner));
         let objects: Vec<Value> = direct.map(|it| it.object.clone()).collect();
         self.apply_objects(plan, &manifests.namespace, objects, true).await
+    }
+
+    /// Namespaces that are only in the commit so far, but needed before it is pulled.
+    async fn missing_namespaces(
+        &self,
+        plan: &Plan,
+        manifests: &Manifests,
+    ) -> Result<Vec<Value>, EngineError> {
+        let namespaces = manifests.namespaces_of_direct();
+        if namespaces.is_empty() {
+            return Ok(Vec::new());
+        }
+        let target = self.reach(plan, &manifests.namespace).await?.target;
+        let references: Vec<ObjectRef> = namespaces.iter().filter_map(ObjectRef::of).collect();
+        match self.engine.ports.cluster.read(&target, &references).await {
+            Ok(found) => {
+                let found = namespaces.into_iter().zip(found);
+                Ok(found.filter(|(_, found)| found.is_none()).map(|(it, _)| it).collect())
+            }
+            // Who may not look at namespaces may not make any either.
+            Err(fault) if fault.class == FaultClass::Denied => Ok(Vec::new()),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// Has the branch be as tracks are after an action.
