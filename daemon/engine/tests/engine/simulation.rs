@@ -282,7 +282,7 @@ impl Simulation {
         self.calm();
         self.restart(true).await;
         let stage = Stage { world: self.world.clone(), engine: self.engine.clone() };
-        self.idle().await;
+        Box::pin(self.idle()).await;
         stage.all_told().await;
         self.engine.stop().await;
         let replayed = check(&self.world, &all()).await;
