@@ -31,6 +31,7 @@ pub mod environment_report;
 pub mod exact;
 pub mod fault;
 pub mod flow;
+pub mod found;
 pub mod graph;
 pub mod ids;
 pub mod image;

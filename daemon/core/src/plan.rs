@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::{EffectLevel, GitSpec, WhenUnused, drain_ms_default, is_drain_ms_default};
 use crate::exact::Pinned;
+use crate::found::Found;
 use crate::graph::{Node, ResourceGraph, ResourceKey, Uid};
 use crate::policy::{PlannedPolicy, PolicyReport};
 use crate::ports::{DriverAction, ObjectRef, PluginRef};
@@ -396,6 +397,13 @@ pub struct Preview {
     pub manifests: Manifests,
     /// Against what was applied last.
     pub changes: Vec<ObjectChange>,
+    /// What is in the cluster already where nothing was deployed yet: the first deployment
+    /// takes it over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
+    /// Why nobody could look what is there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_looked: Option<Fault>,
     /// Why the templater's manifests are not among them, if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Fault>,

@@ -37,6 +37,7 @@ mod exact;
 mod expiry;
 mod export;
 mod flow;
+mod found;
 mod hooks;
 mod import;
 mod imported;

@@ -118,6 +118,7 @@ impl Builder<'_> {
                     commit: CommitId(commit.to_string()),
                     files,
                     changed: false,
+                    past: false,
                     taken_over: Vec::new(),
                 }),
                 None => Verdict::Wrong(fault::not_found(format!(
@@ -146,6 +147,7 @@ impl Builder<'_> {
             commit: CommitId(commit.id.to_string()),
             files,
             changed: true,
+            past: false,
             taken_over: differences.edits,
         };
         self.tip = Some(commit);

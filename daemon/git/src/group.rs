@@ -332,13 +332,23 @@ impl Target {
             return Ok(answers);
         };
         let since = earliest.saturating_sub(CLOCKS_APART_SECONDS);
-        let keys: Vec<&str> = sought.iter().map(|(_, order)| order.request.key.as_str()).collect();
+        let all = |order: &'_ Order| -> Vec<String> {
+            let request = &order.request;
+            request.later.iter().chain([&request.key]).cloned().collect()
+        };
+        let keys: Vec<String> = sought.iter().flat_map(|(_, order)| all(order)).collect();
         for tip in [proposal, base].into_iter().flatten() {
             let history = history::since(reader, tip, since, &keys).await?;
             for (index, order) in &sought {
-                let Some(found) = history.by_key(tip, &order.request.key) else { continue };
+                let request = &order.request;
+                let mut later = request.later.iter().filter_map(|key| history.by_key(tip, key));
+                let (found, past) = match (later.next(), history.by_key(tip, &request.key)) {
+                    (Some(found), _) => (found, true),
+                    (None, Some(found)) => (found, false),
+                    (None, None) => continue,
+                };
                 if let Some(answer) = answers.get_mut(*index).filter(|answer| answer.is_none()) {
-                    *answer = Some(Ok(self.as_committed(reader, found, order).await?));
+                    *answer = Some(Ok(self.as_committed(reader, found, order, past).await?));
                 }
             }
         }
@@ -360,6 +370,7 @@ impl Target {
         reader: &mut Reader<'_>,
         commit: &Commit,
         order: &Order,
+        past: bool,
     ) -> Result<Committed, Fault> {
         let tree = reader.commit(commit.id, None).await?.tree;
         let snapshot = self.repository().snapshot();
@@ -382,6 +393,7 @@ impl Target {
             commit: CommitId(commit.id.to_string()),
             files: found.into_iter().filter_map(plain).collect(),
             changed: true,
+            past,
             taken_over: Vec::new(),
         })
     }

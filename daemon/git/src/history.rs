@@ -68,7 +68,7 @@ pub(crate) async fn since(
     reader: &mut Reader<'_>,
     tip: ObjectId,
     since: u64,
-    keys: &[&str],
+    keys: &[String],
 ) -> Result<History, Fault> {
     let mut history = History::default();
     for depth in DEPTHS {

@@ -162,6 +162,11 @@ impl Flux {
         self.bearer.api.merge(&self.id, "", &json!({"spec": {"suspend": suspended}})).await;
     }
 
+    /// Whether it waits until what it has applied is healthy.
+    pub async fn set_waiting(&self, waits: bool) {
+        self.bearer.api.merge(&self.id, "", &json!({"spec": {"wait": waits}})).await;
+    }
+
     async fn failed(&self, commit: &str, reason: &str, message: &str) {
         self.reconciling("False", (reason, message), commit, message).await;
     }

@@ -86,14 +86,29 @@ fn line(drift: &Drift) -> String {
     }
 }
 
+/// What an object gets that somebody else has applied: `.spec.replicas: 3, was 1`.
+pub(super) fn becomes(drift: &Drift) -> String {
+    match drift {
+        Drift::FieldDiffers { path, values, .. } if values.hidden => {
+            format!("{path}: another value (hidden)")
+        }
+        Drift::FieldDiffers { path, values, .. } => {
+            format!("{path}: {}, was {}", shown(&values.recorded), shown(&values.live))
+        }
+        other => line(other),
+    }
+}
+
+fn shown(value: &Option<Value>) -> String {
+    value.as_ref().map_or("nothing".to_owned(), Value::to_string)
+}
+
 /// `3 instead of 1`.
 fn between(values: &Difference) -> String {
     if values.hidden {
         return "another value (hidden)".to_owned();
     }
-    let text =
-        |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
-    format!("{} instead of {}", text(&values.live), text(&values.recorded))
+    format!("{} instead of {}", shown(&values.live), shown(&values.recorded))
 }
 
 fn whom(by: &[String]) -> String {

@@ -3,12 +3,14 @@
 use deployd_core::calendar::Decision;
 use deployd_core::config::{PullerKind, WhenUnused};
 use deployd_core::deployment::Deferral;
-use deployd_core::plan::{ChangeKind, ObjectChange, Plan, UnusedResource};
+use deployd_core::found::Found;
+use deployd_core::plan::{ChangeKind, ObjectChange, Plan, Preview, UnusedResource};
 use deployd_core::ports::DriverAction;
 use deployd_core::rehearsal::RolloutPreview;
 use deployd_core::rollout::jobs::{ForeseenJob, When};
 use deployd_core::views::PlanView;
 
+use super::drift::becomes;
 use super::policies;
 use crate::error::CliError;
 use crate::output::{Output, Paint, Table, Tone, clean, counted, lasted};
@@ -64,6 +66,7 @@ pub(super) fn show(
     pulled(output, view)?;
     resources(output, plan)?;
     changes(output, &preview.changes, brief)?;
+    found(output, preview, brief)?;
     jobs(output, &preview.jobs)?;
     if let Some(rollout) = &preview.rollout {
         foreseen(output, rollout)?;
@@ -83,6 +86,32 @@ pub(super) fn show(
         return output.note("history, plans, sets, manifests and the journal stay");
     }
     output.note(format!("`{does} --expect-plan {digest}` executes this plan and no other"))
+}
+
+/// What the first deployment would take over, and what it would change of it.
+fn found(output: &mut Output, preview: &Preview, brief: bool) -> Result<(), CliError> {
+    let paint = output.paint;
+    if let Some(fault) = &preview.not_looked {
+        let text = format!("not looked what is there already: {}", fault.message);
+        return output.line(paint.tone(Tone::Warn, clean(&text)));
+    }
+    if preview.found.is_empty() {
+        return Ok(());
+    }
+    let (same, others): (Vec<&Found>, Vec<&Found>) =
+        preview.found.iter().partition(|it| it.differs.is_empty());
+    output.line(format!(
+        "Taken over: {} that stay as they are, {} changed",
+        counted(same.len() as u64, "object"),
+        others.len()
+    ))?;
+    for it in others.iter().filter(|_| !brief) {
+        output.line(format!("  {}", clean(&it.object.to_string())))?;
+        for drift in &it.differs {
+            output.line(format!("    {}", clean(&becomes(drift))))?;
+        }
+    }
+    Ok(())
 }
 
 /// Where it is pulled from, and how it comes to the cluster.

@@ -122,7 +122,7 @@ impl<'a> Sides<'a> {
         let ours_live = match applier {
             Applier::Deployd => managers.ours.unwrap_or(&Value::Null),
             // What deployd has applied before somebody else did is theirs now.
-            Applier::Puller => &Value::Null,
+            Applier::Puller | Applier::Others => &Value::Null,
         };
         let ours_wanted = self::managers(wanted).ours;
         Self { live, wanted, managers, ours_live, ours_wanted, asked, applier }

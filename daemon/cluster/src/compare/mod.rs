@@ -65,7 +65,7 @@ impl Session {
                 Ok(Some(resource)) => {
                     let draft = match applier {
                         Applier::Deployd => draft.prepared(&resource, namespace),
-                        Applier::Puller => draft.placed(&resource, namespace),
+                        Applier::Puller | Applier::Others => draft.placed(&resource, namespace),
                     };
                     placed.push((place, resource, draft));
                 }
@@ -103,7 +103,7 @@ impl Session {
         let unchanged = match applier {
             Applier::Deployd => self.unchanged(&stages, &HashSet::new()).await.pop(),
             // What others have applied is found by no label of ours.
-            Applier::Puller => None,
+            Applier::Puller | Applier::Others => None,
         };
         let unchanged = unchanged.unwrap_or_default();
         let [stage] = stages;

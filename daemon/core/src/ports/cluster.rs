@@ -135,6 +135,8 @@ pub enum Applier {
     Deployd,
     /// Somebody who pulls them from a repository: Argo CD, Flux, or another.
     Puller,
+    /// Whoever it was, before deployd does.
+    Others,
 }
 
 /// Why a workload did not become ready.
@@ -246,8 +248,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// compared; of values in Secrets only whether they differ is said.
     ///
     /// What `applier` has applied and the objects do not set any more differs as well,
-    /// as far as the cluster tells who has applied what. Of what a puller applies it does
-    /// not matter whose a field is, nor who has made the object.
+    /// as far as the cluster tells who has applied what. Of what a puller or others apply it
+    /// does not matter whose a field is, nor who has made the object; what others have set
+    /// beside it stays, and is no difference.
     ///
     /// Returns each object in the order given. A fault is about all of them: the
     /// cluster can't be reached, or does not let us in.

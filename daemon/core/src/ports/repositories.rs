@@ -89,14 +89,17 @@ pub struct CommitRequest {
     pub message: String,
     /// Recognises the commit. Of two requests with the same key, one makes a commit.
     pub key: String,
+    /// Keys of those that follow it in the same step: once one of them was made, this
+    /// one is past, whether it was made or had nothing to change.
+    pub later: Vec<String>,
     /// Who makes it.
     pub author: CommitAuthor,
     /// When.
     pub at: Timestamp,
     /// What it is signed with: a private key, as OpenSSH writes it.
     pub signing_key: Option<SecretValue>,
-    /// Whether it may have been made already, and not be known: then it is looked for
-    /// among what came to the branch since `at`.
+    /// Whether it may have been made already, and not be known: then it, and those that
+    /// follow it, are looked for among what came to the branch since `at`.
     pub again: bool,
 }
 
@@ -119,6 +122,9 @@ pub struct Committed {
     pub files: BTreeMap<String, BlobId>,
     /// Whether a commit was made of it, by this request or an earlier one with its key.
     pub changed: bool,
+    /// Whether it is past: the commit is one of those that follow it, and nothing was
+    /// done.
+    pub past: bool,
     /// What was taken over from others.
     pub taken_over: Vec<ForeignEdit>,
 }

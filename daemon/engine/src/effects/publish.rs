@@ -51,16 +51,32 @@ pub(super) struct Wanted {
     pub(super) objects: Vec<Manifest>,
     /// The namespace of those that name none.
     pub(super) namespace: String,
-    /// Of one step there may be several commits; 0 for the first.
-    pub(super) nth: usize,
+    /// Which commit of its step it is.
+    pub(super) nth: Nth,
     /// Whether what others have changed of our files is taken over.
     pub(super) take_over: bool,
+}
+
+/// Which of the commits of a step, which come one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nth {
+    /// 0 for the first.
+    pub(super) place: usize,
+    /// How many there may be.
+    pub(super) of: usize,
+}
+
+impl Nth {
+    /// The only one.
+    pub(super) const ONLY: Self = Self { place: 0, of: 1 };
 }
 
 /// What came of it.
 pub(super) enum Came {
     /// It is on the branch.
     There,
+    /// A later commit of the same step is: this one was there, and was waited for.
+    Past,
     /// Somebody has to merge it.
     Waits(Ended),
 }
@@ -129,6 +145,9 @@ impl Work {
             None => {
                 let request = self.commit_request(plan, git, &wanted, None).await?;
                 let committed = self.commit(&request).await?;
+                if committed.past {
+                    return Ok(Came::Past);
+                }
                 let (commit, changed) = (committed.commit.clone(), committed.changed);
                 self.brought(git, commit, committed.files, changed, None)?;
                 Ok(Came::There)
@@ -155,7 +174,7 @@ impl Work {
         let wanted = Wanted {
             objects: Vec::new(),
             namespace: namespace.to_owned(),
-            nth: 0,
+            nth: Nth::ONLY,
             take_over: false,
         };
         let proposal = git.pull_request.as_ref().map(|_| self.proposal_branch());
@@ -235,12 +254,17 @@ impl Work {
             owned,
             take_over: wanted.take_over || plan.take_over_fields,
             message: self.message(plan).await?,
-            key: format!("{}-{}", self.step.key, wanted.nth),
+            key: self.commit_key(wanted.nth.place),
+            later: (wanted.nth.place + 1..wanted.nth.of).map(|it| self.commit_key(it)).collect(),
             author: git.author.clone().unwrap_or_else(deployd),
             at,
             signing_key,
             again: self.step.attempts > 1 && !seeded(Bug::CommitMadeTwice),
         })
+    }
+
+    fn commit_key(&self, place: usize) -> String {
+        format!("{}-{place}", self.step.key)
     }
 
     /// Our files, as this step, or the last one that has brought any, has left them.
@@ -424,11 +448,11 @@ impl Work {
         let wanted = Wanted {
             objects: self.whole(&manifests).await?,
             namespace: manifests.namespace.clone(),
-            nth: 0,
+            nth: Nth::ONLY,
             take_over: false,
         };
         match self.publish(&plan, git, wanted).await? {
-            Came::There => Ok(Ended::Done(None)),
+            Came::There | Came::Past => Ok(Ended::Done(None)),
             Came::Waits(ended) => Ok(ended),
         }
     }
@@ -457,7 +481,7 @@ impl Work {
                 let wanted = Wanted {
                     objects: self.whole(&manifests).await?,
                     namespace: manifests.namespace.clone(),
-                    nth: 0,
+                    nth: Nth::ONLY,
                     take_over: false,
                 };
                 self.merged(git, &wanted, request).await?;

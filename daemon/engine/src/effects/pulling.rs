@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::apply::{RESOURCES_READY_MS, Waited};
 use super::course::{Course, MORE_READY_MS};
-use super::publish::{Came, Wanted};
+use super::publish::{Came, Nth, Wanted};
 use super::{Ended, Work};
 use crate::EngineError;
 use crate::records::object;
@@ -47,7 +47,7 @@ impl Work {
         let wanted = Wanted {
             objects: objects.clone(),
             namespace: manifests.namespace.clone(),
-            nth: 0,
+            nth: Nth::ONLY,
             take_over: false,
         };
         if let Came::Waits(ended) = self.publish(plan, git, wanted).await? {
@@ -121,7 +121,7 @@ impl Work {
             return Ok(Ended::Done(Some(object(&references)?)));
         }
         let objects: Vec<Manifest> = objects.into_values().collect();
-        if let Some(ended) = self.bring(git, course, &objects, 0).await? {
+        if let Came::Waits(ended) = self.bring(git, course, &objects, Nth::ONLY).await? {
             return Ok(ended);
         }
         let waited = match action {
@@ -144,14 +144,17 @@ impl Work {
         let names: Vec<String> = course.plan.workloads.iter().map(|it| it.name.clone()).collect();
         let (new, current) = (&course.new, course.current.as_deref());
         let phases = rollout::shifting(new, current, &course.tracks, after, &course.ways, &names);
-        for (nth, phase) in phases.into_iter().enumerate() {
+        let of = phases.len();
+        for (place, phase) in phases.into_iter().enumerate() {
             let put: Vec<ObjectRef> =
                 phase.apply.iter().filter_map(|it| new.reference(&it.object)).collect();
             there.extend(put.iter().cloned().zip(phase.apply));
             there.retain(|reference, _| !phase.remove.contains(reference));
             let objects: Vec<Manifest> = there.values().cloned().collect();
-            if let Some(ended) = self.bring(git, course, &objects, nth).await? {
-                return Ok(Some(ended));
+            match self.bring(git, course, &objects, Nth { place, of }).await? {
+                Came::There => {}
+                Came::Past => continue,
+                Came::Waits(ended) => return Ok(Some(ended)),
             }
             let (plan, namespace) = (&course.plan, &new.namespace);
             if let Waited::Left = self.await_pulled(plan, namespace, &objects, None).await? {
@@ -171,17 +174,17 @@ impl Work {
         Ok(None)
     }
 
-    /// One commit of a rollout; what is left to wait for, if somebody has to merge it.
+    /// One commit of a rollout.
     async fn bring(
         &self,
         git: &GitSpec,
         course: &Course,
         objects: &[Manifest],
-        nth: usize,
-    ) -> Result<Option<Ended>, EngineError> {
+        nth: Nth,
+    ) -> Result<Came, EngineError> {
         // All of it was merged before the rollout began.
         if git.pull_request.is_some() {
-            return Ok(None);
+            return Ok(Came::There);
         }
         let wanted = Wanted {
             objects: objects.to_vec(),
@@ -189,10 +192,7 @@ impl Work {
             nth,
             take_over: self.step.kind == StepKind::Restore,
         };
-        match self.publish(&course.plan, git, wanted).await? {
-            Came::There => Ok(None),
-            Came::Waits(ended) => Ok(Some(ended)),
-        }
+        self.publish(&course.plan, git, wanted).await
     }
 
     /// All objects that are to be there with these tracks. What nobody asks for any more
@@ -258,21 +258,23 @@ impl Work {
             }
             let objects = self.all_with(&course, &tracks).await?;
             let objects: Vec<Manifest> = objects.into_values().collect();
-            self.bring(git, &course, &objects, 0).await?;
-            if let Waited::Left =
-                self.await_pulled(plan, namespace, &objects, Some(MORE_READY_MS)).await?
-            {
-                return Ok(Ended::Left);
-            }
-            if let Waited::Left = self.drain(&course.plan).await? {
-                return Ok(Ended::Left);
+            let first = Nth { place: 0, of: 2 };
+            if let Came::There = self.bring(git, &course, &objects, first).await? {
+                if let Waited::Left =
+                    self.await_pulled(plan, namespace, &objects, Some(MORE_READY_MS)).await?
+                {
+                    return Ok(Ended::Left);
+                }
+                if let Waited::Left = self.drain(&course.plan).await? {
+                    return Ok(Ended::Left);
+                }
             }
         }
         let objects = self.whole(manifests).await?;
         let wanted = Wanted {
             objects: objects.clone(),
             namespace: namespace.clone(),
-            nth: 1,
+            nth: Nth { place: 1, of: 2 },
             take_over: true,
         };
         if let Came::Waits(ended) = self.publish(plan, git, wanted).await? {
@@ -303,7 +305,7 @@ impl Work {
             let wanted = Wanted {
                 objects: kept.clone(),
                 namespace: namespace.to_owned(),
-                nth: 0,
+                nth: Nth::ONLY,
                 take_over: restoring,
             };
             if let Came::Waits(ended) = self.publish(plan, git, wanted).await? {

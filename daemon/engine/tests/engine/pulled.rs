@@ -19,7 +19,7 @@ use crate::world::{Stage, World, assert_succeeded, caller, deployment_of, develo
 
 const PATH: &str = "apps/shop/development";
 
-fn environment_type(with: &Value) -> deployd_core::config::Document {
+pub fn environment_type(with: &Value) -> deployd_core::config::Document {
     let mut spec = json!({
         "templater": {"plugin": "templater", "baseline": "the platform's"},
         "strategy": {"plugin": "rolling", "config": {"program": in_place(&["backend", "frontend"])}},
@@ -38,7 +38,7 @@ fn in_place(workloads: &[&str]) -> Value {
     ])
 }
 
-async fn stage(with: Value) -> Stage {
+pub async fn stage(with: Value) -> Stage {
     let stage = Stage::new().await;
     stage.apply(vec![environment_type(&with)]).await;
     stage
@@ -55,7 +55,7 @@ fn published(record: &DeploymentRecord) -> Vec<Published> {
 }
 
 /// Commits of ours on the branch, the newest first.
-fn ours(world: &World) -> Vec<String> {
+pub fn ours(world: &World) -> Vec<String> {
     let git = world.git();
     let log = git.log("main").into_iter().filter(|commit| !commit.key.is_empty());
     log.map(|commit| commit.id.0.clone()).collect()
@@ -262,9 +262,7 @@ async fn a_newer_version_closes_the_request_of_the_older_one() {
 }
 
 /// A second version, committed in a process that ends at a point.
-async fn crashing(point: Option<usize>) -> (Stage, Life, DeploymentId) {
-    let first = stage(json!({})).await;
-    assert_succeeded(&first.deployed("1").await);
+pub async fn crashing(first: Stage, point: Option<usize>) -> (Stage, Life, DeploymentId) {
     first.all_told().await;
     first.engine.stop().await;
     let world = first.world;
@@ -293,6 +291,13 @@ async fn crashing(point: Option<usize>) -> (Stage, Life, DeploymentId) {
 }
 
 impl Stage {
+    /// A shop that runs its first version.
+    async fn first() -> Self {
+        let stage = stage(json!({})).await;
+        assert_succeeded(&stage.deployed("1").await);
+        stage
+    }
+
     async fn second(&self) -> DeploymentId {
         let artifacts = ["frontend", "backend"].map(|w| artifact(w, "2")).to_vec();
         let announced = self.engine.announce(&keyed("two", "two"), artifacts).await.unwrap();
@@ -302,13 +307,13 @@ impl Stage {
 
 #[tokio::test(start_paused = true)]
 async fn i6_a_crash_at_any_point_leaves_one_commit_and_no_half_tree() {
-    let (calm, life, _) = crashing(None).await;
+    let (calm, life, _) = crashing(Stage::first().await, None).await;
     let expected = calm.world.git().head("main").unwrap().files.clone();
     assert!(in_the_branch(&calm.world, &image("frontend", "2")));
     let points = life.passed();
     assert!(points > 30, "{points}");
     for point in 1..=points {
-        let (stage, life, id) = crashing(Some(point)).await;
+        let (stage, life, id) = crashing(Stage::first().await, Some(point)).await;
         let at = format!("point {point}, {}", life.last());
         let record = stage.engine.deployment(&id).await.unwrap();
         assert_eq!(record.outcome, Some(Outcome::Succeeded), "{at}: {:#?}", record.fault);

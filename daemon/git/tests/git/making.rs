@@ -138,6 +138,29 @@ async fn a_key_makes_one_commit_also_when_nobody_remembers() {
 }
 
 #[tokio::test]
+async fn what_others_of_its_step_follow_is_past_whether_it_was_made_or_not() {
+    use deployd_core::ports::Repositories as _;
+    let stage = Stage::new();
+    let first = stage.commit(&stage.request("1", &[("a", "1\n")])).await.unwrap();
+    let second = after(&first, stage.request("2", &[("a", "2\n")]));
+    let second = stage.commit(&second).await.unwrap();
+    for key in ["1", "0"] {
+        let mut again = stage.request(key, &[("a", "1\n")]);
+        (again.again, again.later) = (true, vec!["3".to_owned(), "2".to_owned()]);
+        for egress in [None, Some(us(&stage.egress))] {
+            let found = match &egress {
+                Some(anew) => anew.commit(&again, &Default::default()).await.unwrap(),
+                // The same process remembers by itself.
+                None => stage.commit(&again).await.unwrap(),
+            };
+            assert!(found.past, "{key}");
+            assert_eq!((&found.commit, &found.files), (&second.commit, &second.files), "{key}");
+        }
+    }
+    assert_eq!(stage.bare(&["rev-parse", "main"]), second.commit.0, "nothing was made");
+}
+
+#[tokio::test]
 async fn a_key_is_found_behind_many_commits_of_others() {
     use deployd_core::ports::Repositories as _;
     let stage = Stage::new();

@@ -168,6 +168,7 @@ pub fn request(branch: Branch, key: &str, files: &[(&str, &str)]) -> CommitReque
         take_over: false,
         message: format!("shop: {key}\n\nDeployd-Application: shop\n"),
         key: key.to_owned(),
+        later: Vec::new(),
         author: CommitAuthor {
             name: "deployd".to_owned(),
             email: "deployd@example.com".to_owned(),

@@ -1,9 +1,12 @@
 //! What runs already is taken over: what is proposed for it is valid, renders the same
 //! objects, and tells no value of a secret.
 
-use serde_json::Value;
+use pullers::Api;
+use serde_json::{Value, json};
 
 use crate::program::{deployd, root};
+use crate::rollouts::run;
+use crate::stage::Stage;
 
 /// Folders of `tests/fixtures/adopt`: where they go to, their namespaces, and what comes
 /// of the comparison.
@@ -49,4 +52,38 @@ async fn what_is_proposed_renders_what_there_was() {
         let compared = told["compared"].as_array().unwrap();
         assert!(compared.iter().all(|it| it["outcome"] == "identical"), "{told:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_plan_of_what_runs_already_changes_nothing_of_it() {
+    let stage = Stage::set().await;
+    let api = Api::new(&stage.practice.url(), stage.practice.token());
+    let folder = root().join("tests/fixtures/adopt/kustomize");
+    let manifests = folder.join("manifests.yaml");
+    let text = std::fs::read_to_string(&manifests).unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    for object in &objects {
+        api.apply("kubectl", object, "orders").await.unwrap();
+    }
+    let proposal = folder.join("proposal").display().to_string();
+    stage.secret("orders-production-cluster", &stage.practice.kubeconfig()).await;
+    let said = run(&stage, ["apply", "-f", &proposal]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let said = run(&stage, ["plan", "orders/production"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("No object changes.\nTaken over: 2 objects that stay"), "{said:?}");
+
+    // Somebody has meanwhile changed what is to be taken over.
+    let mut changed = objects.iter().find(|it| it["kind"] == "Deployment").unwrap().clone();
+    changed["spec"]["minReadySeconds"] = json!(7);
+    changed["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(17);
+    api.apply("kubectl", &changed, "orders").await.unwrap();
+    let said = run(&stage, ["plan", "orders/production"]).await;
+    assert!(said.out.contains("1 changed"), "{said:?}");
+    assert!(said.out.contains("terminationGracePeriodSeconds"), "{said:?}");
+    let said = run(&stage, ["deploy", "orders/production"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let live = stage.practice.objects().get("deployments.apps", "orders", "orders").unwrap();
+    let spec = live.pointer("/spec/template/spec").unwrap();
+    assert_ne!(spec["terminationGracePeriodSeconds"], 17, "{live:#}");
 }

@@ -4,8 +4,9 @@ use fixtures::forges::{ForgeServer, Kind, Standing, Way};
 use serde_json::{Value, json};
 
 use crate::pulling::Pulling;
+use crate::rollouts::run;
 use crate::sample::{document, request};
-use crate::stage::Stage;
+use crate::stage::{ENVIRONMENT, Stage};
 use crate::wait::until;
 
 /// The sample's environment type, pulled.
@@ -113,4 +114,48 @@ async fn what_was_changed_in_the_repository_is_drift_and_a_conflict() {
     let message = record["fault"]["message"].as_str().unwrap();
     assert!(message.contains("Jane") && message.contains("takeOverFields"), "{message}");
     assert!(pulling.git(&["log", "--format=%s", "-1", "main"]).contains("more of it"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_is_a_commit_for_each_step_that_flux_brings() {
+    let stage = Stage::set().await;
+    let mut pulling = Pulling::begin(&stage).await;
+    pulling.by_flux(&stage, "development").await;
+    pulled(&stage, pulling.spec()).await;
+    stage.deployed('1').await;
+    let before = pulling.git(&["rev-parse", "main:apps"]);
+    let path = "/v1/documents/EnvironmentType/development";
+    let mut found = stage.client.get(path).await.ok()["document"]["spec"].clone();
+    found["strategy"] = json!({"plugin": "canary", "config": {"steps": [
+        {"weight": 50}, {"pause": {"message": "look at it"}},
+    ]}});
+    let canary =
+        document("Plugin", "canary", json!({"kind": "strategy", "source": {"shipped": "canary"}}));
+    let documents = [canary, document("EnvironmentType", "development", found)];
+    stage.client.post("/v1/documents:apply", &request(&documents)).await.ok();
+
+    let said = run(&stage, ["plan", ENVIRONMENT]).await;
+    assert!(said.out.contains("each step is a commit"), "{said:?}");
+    let id = stage.announce('2').await;
+    stage.paused(&id).await;
+    let step = pulling.git(&["show", "main:apps/shop/development/deployment-frontend-canary.yaml"]);
+    assert!(step.contains(&"2".repeat(64)), "{step}");
+    assert!(stage.image_of("frontend-canary").ends_with(&"2".repeat(64)), "it was pulled");
+    assert!(stage.image_of("frontend").ends_with(&"1".repeat(64)), "not touched yet");
+    let said = run(&stage, ["abort", ENVIRONMENT, "-m", "latency"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let record = stage.ended(&id).await;
+    assert_ne!(record["outcome"], "succeeded", "{record:#}");
+    assert_eq!(pulling.git(&["rev-parse", "main:apps"]), before, "by commits");
+
+    let id = stage.announce('3').await;
+    stage.paused(&id).await;
+    let said = run(&stage, ["promote", ENVIRONMENT, "-m", "seen enough"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let record = stage.ended(&id).await;
+    assert_eq!(record["outcome"], "succeeded", "{record:#}");
+    assert!(stage.image_of("frontend").ends_with(&"3".repeat(64)));
+    let files = pulling.git(&["ls-tree", "-r", "--name-only", "main"]);
+    assert!(!files.contains("canary"), "nothing is left of it: {files}");
+    pulling.git(&["fsck", "--strict"]);
 }

@@ -1,10 +1,11 @@
-//! A repository that environments are pulled from, and Argo CD that does so by itself.
+//! A repository that environments are pulled from, and Argo CD or Flux that do so by
+//! themselves.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fixtures::git_server::{GitServer, git};
-use pullers::{Api, ArgoCd, Repository, install};
+use pullers::{Api, ArgoCd, Flux, Repository, install};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -13,7 +14,7 @@ use crate::stage::Stage;
 /// How the daemon logs in, `deployd:t0ken`.
 const LOGIN: &str = "ZGVwbG95ZDp0MGtlbg==";
 
-/// How often Argo CD looks here; the real one does every three minutes.
+/// How often they look here; the real ones do every few minutes.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A repository that is served, and of which one directory is pulled.
@@ -21,6 +22,8 @@ pub(crate) struct Pulling {
     server: GitServer,
     /// The repository, bare.
     pub(crate) repository: PathBuf,
+    /// As the environment type names who pulls.
+    puller: Option<Value>,
     pulls: Option<JoinHandle<()>>,
 }
 
@@ -41,7 +44,7 @@ impl Pulling {
         pushed(stage.folder(), &repository);
         server.let_in(&[LOGIN]);
         stage.secret("git-token", "t0ken").await;
-        Self { server, repository, pulls: None }
+        Self { server, repository, puller: None, pulls: None }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -57,39 +60,50 @@ impl Pulling {
 
     /// Argo CD pulls an environment of the shop from now on, whenever something is new.
     pub(crate) async fn by_argo_cd(&mut self, stage: &Stage, environment: &str) {
-        let api = Api::new(&stage.practice.url(), stage.practice.token());
-        install(&api).await;
-        let argo_cd =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}});
-        api.apply("kubectl", &argo_cd, "").await.unwrap();
+        let api = cluster(stage, "argocd").await;
         let (name, path) = (format!("shop-{environment}"), format!("apps/shop/{environment}"));
         let from = Repository::at(&self.repository);
         let url = self.url();
-        let mut argo_cd = ArgoCd::start(&api, &name, (from, &url, &path), &name).await;
+        let argo_cd = ArgoCd::start(&api, &name, (from, &url, &path), &name).await;
+        self.by(By::ArgoCd(argo_cd), "argo-cd", "argocd", path);
+    }
+
+    /// Flux does, and does not wait until what it has applied is healthy.
+    pub(crate) async fn by_flux(&mut self, stage: &Stage, environment: &str) {
+        let api = cluster(stage, "flux-system").await;
+        let (name, path) = (format!("shop-{environment}"), format!("apps/shop/{environment}"));
+        let from = Repository::at(&self.repository);
+        let url = self.url();
+        let flux = Flux::start(&api, &name, (from, &url, "main", &path), &name).await;
+        flux.set_waiting(false).await;
+        self.by(By::Flux(flux), "flux-kustomization", "flux-system", path);
+    }
+
+    fn by(&mut self, mut by: By, kind: &str, namespace: &str, path: String) {
+        self.puller = Some(json!({"kind": kind, "name": "{application}-{environment}",
+            "namespace": namespace}));
         let (repository, mut brought) = (self.repository.clone(), String::new());
         self.pulls = Some(tokio::spawn(async move {
             loop {
                 let head = git(&repository, &["rev-parse", "main"]).unwrap();
                 let is_there = git(&repository, &["cat-file", "-e", &format!("main:{path}")]);
                 if head != brought && is_there.is_ok() {
-                    argo_cd.sync("main").await;
-                    brought = head;
+                    brought = by.sync(&head).await;
                 }
                 tokio::time::sleep(LOOK).await;
             }
         }));
     }
 
-    /// The `git` of an environment type, by Argo CD if it pulls.
+    /// The `git` of an environment type, by whoever pulls.
     pub(crate) fn spec(&self) -> Value {
         let mut spec = json!({
             "repository": self.url(),
             "path": "apps/{application}/{environment}",
             "hosts": [self.host()],
         });
-        if self.pulls.is_some() {
-            spec["puller"] = json!({"kind": "argo-cd", "name": "{application}-{environment}",
-                "namespace": "argocd"});
+        if let Some(puller) = &self.puller {
+            spec["puller"] = puller.clone();
         }
         spec
     }
@@ -98,6 +112,31 @@ impl Pulling {
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         git(&self.repository, arguments).unwrap()
     }
+}
+
+/// Who pulls.
+enum By {
+    ArgoCd(ArgoCd),
+    Flux(Flux),
+}
+
+impl By {
+    /// Brings a commit; gives it.
+    async fn sync(&mut self, commit: &str) -> String {
+        match self {
+            Self::ArgoCd(argo_cd) => argo_cd.sync(commit).await,
+            Self::Flux(flux) => flux.sync(commit).await,
+        }
+    }
+}
+
+/// The stage's cluster, with the kinds of both and a namespace for one.
+async fn cluster(stage: &Stage, namespace: &str) -> Api {
+    let api = Api::new(&stage.practice.url(), stage.practice.token());
+    install(&api).await;
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    api.apply("kubectl", &object, "").await.unwrap();
+    api
 }
 
 /// Somebody has pushed something of their own.

@@ -89,7 +89,7 @@ impl Stage {
     }
 
     /// Waits until the rollout waits for a person.
-    async fn paused(&self, id: &str) -> Value {
+    pub(crate) async fn paused(&self, id: &str) -> Value {
         until("the rollout pauses", || async {
             let record = self.deployment(id).await;
             assert!(record["outcome"].is_null(), "{record:#}");

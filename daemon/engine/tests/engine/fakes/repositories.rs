@@ -44,7 +44,7 @@ pub struct GitWorld {
     pub faults: Vec<Fault>,
     /// Nobody pulls.
     pub unpulled: bool,
-    /// Somebody changes these files each time before they are pulled.
+    /// What was pulled last, by its files.
     pulled: BTreeMap<String, ObjectRef>,
 }
 
@@ -144,11 +144,15 @@ impl Repositories for Instance {
                 }
                 let onto = request.proposal.as_ref().unwrap_or(&request.branch.name);
                 let is_there = request.again || request.proposal.is_some();
-                if let Some(known) = git.find(onto, &request.key).filter(|_| is_there) {
+                let later = request.later.iter().find_map(|key| git.find(onto, key));
+                let past = later.is_some();
+                let known = later.or_else(|| git.find(onto, &request.key));
+                if let Some(known) = known.filter(|_| is_there) {
                     let (commit, files) = (known.id.clone(), blobs(&known.files));
                     let files = files.into_iter().filter(|(p, _)| request.files.contains_key(p));
                     let files = files.collect();
-                    return Ok(Committed { commit, files, changed: true, taken_over: Vec::new() });
+                    let taken_over = Vec::new();
+                    return Ok(Committed { commit, files, changed: true, past, taken_over });
                 }
                 let head = git.head(&request.branch.name);
                 let there = head.map(|head| head.files.clone()).unwrap_or_default();
@@ -166,7 +170,13 @@ impl Repositories for Instance {
                     && let Some(head) = head
                 {
                     let commit = head.id.clone();
-                    return Ok(Committed { commit, files, changed: false, taken_over });
+                    return Ok(Committed {
+                        commit,
+                        files,
+                        changed: false,
+                        past: false,
+                        taken_over,
+                    });
                 }
                 if request.proposal.is_some() {
                     let base = git.branches.get(&request.branch.name).copied();
@@ -175,7 +185,7 @@ impl Repositories for Instance {
                     }
                 }
                 let commit = git.push(onto, wanted, &request.key, &request.message);
-                Ok(Committed { commit, files, changed: true, taken_over })
+                Ok(Committed { commit, files, changed: true, past: false, taken_over })
             })
             .await?;
         self.world.pull();

@@ -100,6 +100,7 @@ impl Ours {
             message: format!(
                 "app-{environment}: deploy {version}\n\nDeployd-Environment: app-{environment}/staging\n"
             ),
+            later: Vec::new(),
             key: format!("{environment}-{version}-{}", self.count),
             author: CommitAuthor { name: "deployd".into(), email: "deployd@example.com".into() },
             at: Timestamp(1_795_230_000_000 + self.count as u64),
