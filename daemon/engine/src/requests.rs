@@ -280,7 +280,7 @@ impl Inner {
             Some(pinned) => self.exact_preview(&planned.plan, pinned, &entry.state).await?,
             None => self.preview(&planned, &set, &entry.state).await?,
         };
-        Box::pin(self.look(&planned, &entry.state, &mut preview)).await;
+        Box::pin(self.look(&planned, &set, &entry.state, &mut preview)).await;
         let digest = Digest::of_json(&planned.plan).map_err(EngineError::bug)?;
         let calendar = self.calendar_says(id, errand).await?;
         let report = Box::pin(self.foreseen_policies(&planned.plan, &set, &preview, errand));

@@ -44,6 +44,22 @@ impl Drivers for PluginHost {
         exports!(plugin, Driver).provision(session, request, token).await
     }
 
+    async fn foresee(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+    ) -> Result<Option<Provisioned>, Fault> {
+        let (plugin, mut session) = self.session(call, PluginKind::Driver, "provision")?;
+        if !plugin.grants.hosts.is_empty() {
+            return Ok(None);
+        }
+        session.uid = Some(&request.uid);
+        match exports!(plugin, Driver).provision(session, request, None).await? {
+            Progress::Done(provisioned) => Ok(Some(provisioned)),
+            Progress::Pending { .. } => Ok(None),
+        }
+    }
+
     async fn observe(
         &self,
         call: Call<'_>,

@@ -105,6 +105,14 @@ impl Drivers for Crashing<dyn Drivers> {
         effect(&name, &request.idempotency_key, self.0.provision(call, request, token)).await
     }
 
+    async fn foresee(
+        &self,
+        call: Call<'_>,
+        request: &DriverRequest,
+    ) -> Result<Option<Provisioned>, Fault> {
+        self.0.foresee(call, request).await
+    }
+
     async fn observe(
         &self,
         call: Call<'_>,

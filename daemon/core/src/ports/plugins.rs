@@ -189,6 +189,18 @@ pub trait Drivers: Send + Sync + 'static {
         token: Option<&str>,
     ) -> Result<Progress<Provisioned>, Fault>;
 
+    /// What provision would return, of a driver that can do nothing outside: one that may
+    /// connect to nobody. Changes nothing, and generates no secret: a reference to one may
+    /// be to what is not there yet. None of other drivers, and while it would take longer
+    /// than one call.
+    async fn foresee(
+        &self,
+        _call: Call<'_>,
+        _request: &DriverRequest,
+    ) -> Result<Option<Provisioned>, Fault> {
+        Ok(None)
+    }
+
     /// What is there, in the form of outputs.
     async fn observe(
         &self,

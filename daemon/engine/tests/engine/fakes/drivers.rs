@@ -19,6 +19,8 @@ use crate::history::Seen;
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     pub outputs: Value,
+    /// What is known of them before it is made.
+    pub plan_outputs: Option<Value>,
     /// Names of secret outputs; each is a canary.
     pub secrets: Vec<&'static str>,
     /// Objects that belong to it.
@@ -166,7 +168,8 @@ impl Drivers for Instance {
             Some(state) if place(state) != place(&request.inputs) => DriverAction::Replace,
             Some(_) => DriverAction::None,
         };
-        Ok(DriverPlan { action, summary: Vec::new(), outputs: json!({}) })
+        let outputs = script.plan_outputs.clone().unwrap_or_else(|| json!({}));
+        Ok(DriverPlan { action, summary: Vec::new(), outputs })
     }
 
     async fn provision(
