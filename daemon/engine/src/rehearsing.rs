@@ -58,7 +58,7 @@ impl Inner {
             return Err(EngineError::invalid("deploy.environment", format!("expected {id}")));
         }
         let deploy = DeployRequest { environment: Some(id.clone()), ..deploy };
-        let mut view = self.shown(id, &deploy, Errand::Deployment).await?;
+        let mut view = Box::pin(self.shown(id, &deploy, Errand::Deployment)).await?;
         if let Some(problem) = view.preview.problem {
             return Err(problem.with_reason("there is nothing to rehearse").into());
         }

@@ -120,7 +120,9 @@ fn describe(output: &mut Output, record: &DeploymentRecord) -> Result<(), CliErr
                 _ => Tone::Busy,
             };
             let fault = step.fault.as_ref().filter(|_| step.status != StepStatus::Succeeded);
-            let note = fault.map(|fault| fault.message.clone()).or_else(|| step.message.clone());
+            let published = step.published.as_ref().map(|published| published.sentence());
+            let note = fault.map(|fault| fault.message.clone());
+            let note = note.or(published).or_else(|| step.message.clone());
             table.toned([
                 (label(step), Tone::Plain),
                 (step.status.as_str().to_owned(), tone),
