@@ -99,6 +99,30 @@ pub async fn apply(
     send(client, &all).await
 }
 
+/// Has all environments pulled from a repository from now on, which is served over HTTP on
+/// this machine.
+///
+/// # Errors
+///
+/// When the daemon does not take it.
+pub async fn pulled(client: &Client, repository: &str, port: u16) -> anyhow::Result<()> {
+    let hosts =
+        json!([{"host": "127.0.0.1", "port": port, "scheme": "http", "privateAddress": true}]);
+    let strategy = json!({"plugin": "rolling", "config": {"deadline_ms": 180_000}});
+    let environment_type = document(
+        "EnvironmentType",
+        "bench",
+        json!({
+            "templater": {"plugin": "score-k8s"},
+            "strategy": strategy,
+            "target": "git",
+            "git": {"repository": repository, "path": "apps/{application}/{environment}",
+                "hosts": hosts},
+        }),
+    );
+    send(client, &[environment_type]).await
+}
+
 /// How often canaries are checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Checked {

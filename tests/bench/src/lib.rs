@@ -7,6 +7,7 @@ pub mod documents;
 pub mod figures;
 pub mod history;
 pub mod host;
+pub mod rounds;
 pub mod surroundings;
 pub mod webhook;
 

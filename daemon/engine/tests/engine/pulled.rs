@@ -261,6 +261,28 @@ async fn a_newer_version_closes_the_request_of_the_older_one() {
     assert_succeeded(&stage.end_of(&second).await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_steps_a_workload_is_waited_for_with_it_whosever_object_says_so() {
+    for stage in [stage(json!({})).await, Stage::new().await] {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {"name": "steps-of-frontend"},
+            "spec": {"workloadRef":
+                {"apiVersion": "apps/v1", "kind": "Deployment", "name": "frontend"}},
+        });
+        stage.world.drivers().script("postgres").manifests.push(rollout);
+        assert_succeeded(&stage.deployed("1").await);
+        let calls = stage.world.cluster().calls.clone();
+        let waits: Vec<&Vec<String>> =
+            calls.iter().filter(|(call, _)| *call == "await").map(|(_, names)| names).collect();
+        let with_it: Vec<&&Vec<String>> =
+            waits.iter().filter(|names| names.iter().any(|it| it == "steps-of-frontend")).collect();
+        assert!(!with_it.is_empty(), "{waits:?}");
+        assert!(with_it.iter().all(|names| names.iter().any(|it| it == "frontend")), "{waits:?}");
+    }
+}
+
 /// A second version, committed in a process that ends at a point.
 pub async fn crashing(first: Stage, point: Option<usize>) -> (Stage, Life, DeploymentId) {
     first.all_told().await;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Answer;
+use crate::crashes_pulled::Pulled;
 use crate::daemon::{Start, free_port};
 use crate::patient::{Patient, pause};
 use crate::program::{Build, deployd};
@@ -29,14 +30,14 @@ const LANES: usize = 2;
 const PRACTICE_TOKEN: &str = "practice";
 
 /// A file in the data directory, with a line for each effect that was begun.
-const EFFECTS: &str = "effects.log";
+pub(crate) const EFFECTS: &str = "effects.log";
 
 /// Names one point, to try no other.
 const ONLY: &str = "DEPLOYD_TEST_CRASH";
 
 /// Where the crashes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum During {
+pub(crate) enum During {
     /// First start, secrets, documents.
     SetUp,
     /// From the announcement of the images to the end.
@@ -45,10 +46,10 @@ enum During {
 
 /// A place to end at, as `DEPLOYD_CRASH_AT` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Point {
-    kind: &'static str,
-    side: &'static str,
-    number: u64,
+pub(crate) struct Point {
+    pub(crate) kind: &'static str,
+    pub(crate) side: &'static str,
+    pub(crate) number: u64,
 }
 
 impl std::fmt::Display for Point {
@@ -90,24 +91,36 @@ impl Points {
 
 /// What one point after the other is tried on: addresses that stay, so that a
 /// data directory that was prepared once fits to all of them.
-struct Lane {
-    folder: TempDir,
+pub(crate) struct Lane {
+    pub(crate) folder: TempDir,
     cluster: PracticeOptions,
     receiver: Receiver,
     port: u16,
+    /// Where the environment is pulled from, if it is.
+    pulled: Option<Pulled>,
 }
 
 impl Lane {
     /// Prepares a data directory with everything applied, and nothing deployed.
     async fn prepare() -> Self {
+        Self::with(|_| None).await
+    }
+
+    /// The same with an environment that is pulled, from a server in a folder.
+    pub(crate) async fn with(pulled: impl FnOnce(&Path) -> Option<Pulled>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cluster = PracticeOptions::new().ports(free_port(), free_port()).token(PRACTICE_TOKEN);
-        let lane = Self { folder, cluster, receiver: Receiver::start().await, port: free_port() };
+        let pulled = pulled(folder.path());
+        let receiver = Receiver::start().await;
+        let lane = Self { folder, cluster, receiver, port: free_port(), pulled };
         let prepared = lane.folder.path().join("prepared");
         std::fs::create_dir(&prepared).unwrap();
         let practice = lane.practice().await;
         let mut session = Session::begin(lane.start(&prepared), None);
         session.set_up(&practice, &lane.receiver).await;
+        if let Some(pulled) = &lane.pulled {
+            session.patient.post("/v1/documents:apply", "pulled", &pulled.documents()).await.ok();
+        }
         assert!(session.patient.daemon.stop().await.success(), "{}", session.patient.daemon.log());
         lane
     }
@@ -146,6 +159,7 @@ impl Lane {
         self.receiver.clear();
         let folder = self.folder(during);
         let practice = self.practice().await;
+        let _pulls = self.pulled.as_ref().map(|pulled| pulled.begin(&practice));
         let mut session = Session::begin(self.start(&folder), Some(point));
         if during == During::SetUp {
             session.set_up(&practice, &self.receiver).await;
@@ -154,6 +168,9 @@ impl Lane {
             }
         }
         session.deploy(&practice, &self.receiver).await;
+        if let Some(pulled) = &self.pulled {
+            pulled.check();
+        }
         assert!(session.patient.crashes <= 1, "it is killed only once");
         session.patient.crashes > 0
     }
@@ -375,7 +392,7 @@ async fn sweep(during: During, points: Points) -> usize {
 }
 
 /// Tries a point; when that fails or hangs, says which, and how to repeat it.
-async fn guarded(lane: &Arc<Lane>, during: During, point: &Point) -> bool {
+pub(crate) async fn guarded(lane: &Arc<Lane>, during: During, point: &Point) -> bool {
     let (running, at) = (lane.clone(), point.clone());
     let run = tokio::spawn(async move { running.run(during, &at).await });
     let abort = run.abort_handle();

@@ -19,6 +19,7 @@ mod commands;
 mod confinement;
 mod conformance;
 mod crashes;
+mod crashes_pulled;
 mod daemon;
 mod demo;
 mod dependencies;

@@ -1,14 +1,16 @@
-//! `cargo xtask bench git`: how deployments come to a repository of 500 environments.
+//! `cargo xtask bench git`: deployments to 500 environments that are pulled from one
+//! repository.
 //!
-//! | contender | how it comes there |
+//! | contender | what it does |
 //! | --- | --- |
-//! | deployd | the daemon's own client of Git, asked for all 500 at once |
+//! | deployd | whole deployments by the daemon, asked for all at once: planned, rendered, committed, pulled to the practice cluster, and running |
 //! | clone, copy, commit, push | a shell with the `git` program, one after the other |
 //!
 //! Both make one commit for each deployment, over HTTP to `git http-backend`.
 
 use super::blocks::Measured;
 use super::report::Report;
+use crate::plugins;
 use anyhow::{Context, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,15 +20,17 @@ const PIPELINE: f64 = 10.0;
 
 /// Builds the program, and measures.
 pub(crate) fn bench(root: &Path, blocks: usize) -> anyhow::Result<Report> {
-    let programs = super::programs(root, &["git-commits"])?;
-    let output = Command::new(programs.join("git-commits"))
+    plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
+    let programs = super::programs(root, &["git-deployments", "deployd"])?;
+    let output = Command::new(programs.join("git-deployments"))
+        .arg(programs.join("deployd"))
         .arg(blocks.to_string())
         .stderr(Stdio::inherit())
         .output()
-        .context("git-commits can't be run")?;
-    ensure!(output.status.success(), "git-commits ended with {}", output.status);
+        .context("git-deployments can't be run")?;
+    ensure!(output.status.success(), "git-deployments ended with {}", output.status);
     let measured: Measured =
-        serde_json::from_slice(&output.stdout).context("what git-commits says")?;
+        serde_json::from_slice(&output.stdout).context("what git-deployments says")?;
     let mut report = Report::new("git", "deployd", &measured)?;
     let names: Vec<String> = measured.contenders().map(str::to_owned).collect();
     for name in names {

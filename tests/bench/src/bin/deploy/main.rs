@@ -20,16 +20,12 @@ use deployd_cli::Style;
 use deployd_core::EnvironmentId;
 use deployd_core::deployment::Outcome;
 use deployd_core::set::DeploymentSet;
-use deployd_core::views::DeployRequest;
 use deployd_practice::{Practice, PracticeOptions};
-use futures::StreamExt;
 
 use bench::daemon::{Daemon, Usage};
 use bench::documents;
+use bench::rounds::{AT_ONCE, ROUND_MAX, accept_all, deploy_all, request};
 use report::Report;
-
-/// Requests on their way at the same time: as many as a busy platform has.
-const AT_ONCE: usize = 64;
 
 /// Deployments that are measured one by one, in each of two histories.
 const ONE_MORE: usize = 41;
@@ -39,9 +35,6 @@ const STARTS: usize = 7;
 
 /// How long an idle daemon is left alone before its memory is looked at.
 const REST: Duration = Duration::from_secs(3);
-
-/// The longest that all deployments of a round may take.
-const ROUND_MAX: Duration = Duration::from_secs(900);
 
 fn main() -> anyhow::Result<()> {
     // An error means that there is a provider already, which is as good.
@@ -88,49 +81,6 @@ async fn bench(deployd: &Path, environments: usize, history: usize) -> anyhow::R
     one_more(&mut report, deployd, folder.path(), &practice, history).await?;
     practice.shutdown();
     Ok(report)
-}
-
-/// Deploys to all environments, and waits until all of it has succeeded.
-async fn deploy_all(
-    daemon: &Daemon,
-    all: &[EnvironmentId],
-    set: &DeploymentSet,
-) -> anyhow::Result<()> {
-    let before = daemon.usage().await?;
-    accept_all(daemon, all, set).await?;
-    let began = Instant::now();
-    loop {
-        let now = before.until(&daemon.usage().await?);
-        ensure!(now.not_succeeded == 0, "{} deployments did not succeed", now.not_succeeded);
-        if now.succeeded >= all.len() as u64 {
-            return Ok(());
-        }
-        ensure!(began.elapsed() < ROUND_MAX, "only {} have ended", now.succeeded);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn accept_all(
-    daemon: &Daemon,
-    all: &[EnvironmentId],
-    set: &DeploymentSet,
-) -> anyhow::Result<()> {
-    let requests = all.iter().map(|id| async move {
-        daemon.client.deploy(&request(id, set)).await.with_context(|| id.to_string())
-    });
-    let mut accepted = futures::stream::iter(requests).buffer_unordered(AT_ONCE);
-    while let Some(answer) = accepted.next().await {
-        answer?;
-    }
-    Ok(())
-}
-
-fn request(id: &EnvironmentId, set: &DeploymentSet) -> DeployRequest {
-    DeployRequest {
-        environment: Some(id.clone()),
-        set: Some(set.clone()),
-        ..DeployRequest::default()
-    }
 }
 
 /// Starts after a clean stop, and after SIGKILL in the middle of deployments.
