@@ -401,7 +401,8 @@ pub struct Preview {
     /// takes it over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
-    /// Why nobody could look what is there already.
+    /// Why nobody could look what is there already: none of it, or the first object of
+    /// which that holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_looked: Option<Fault>,
     /// Why the templater's manifests are not among them, if they are not.

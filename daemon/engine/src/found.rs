@@ -36,7 +36,9 @@ impl Inner {
         preview: &mut Preview,
     ) {
         let is_first = state.deployed.is_none() && state.resources.is_empty();
-        if !is_first || preview.problem.is_some() {
+        // What is pinned has the objects of its resources among its own.
+        let is_whole = planned.plan.pinned.is_some();
+        if !is_first || is_whole || preview.problem.is_some() {
             return;
         }
         preview.manifests.objects.extend(self.made_foreseen(planned, set).await);
@@ -46,7 +48,11 @@ impl Inner {
         let Some(cluster) = cluster(planned) else { return };
         let look = self.looked_at(planned, cluster, &preview.manifests);
         match tokio::time::timeout(LOOK_MAX, look).await {
-            Ok(Ok(checks)) => preview.found = found(checks, &mut preview.changes),
+            Ok(Ok(checks)) => {
+                preview.not_looked =
+                    checks.iter().find_map(|check| check.drift.as_ref().err().cloned());
+                preview.found = found(checks, &mut preview.changes);
+            }
             Ok(Err(error)) => preview.not_looked = Some(error.into_fault()),
             Err(_) => {
                 let message = format!("the cluster has not answered in {} s", LOOK_MAX.as_secs());

@@ -281,10 +281,14 @@ impl Target {
         }
         match result {
             Ok(()) => {
-                let (count, name) = (chain.commits, &self.repository().name);
+                let name = &self.repository().name;
+                let count = match chain.commits {
+                    1 => "1 commit".to_owned(),
+                    count => format!("{count} commits"),
+                };
                 log.line(
                     LogLevel::Info,
-                    format!("pushed {count} commits with {bytes} bytes to {branch} of {name}"),
+                    format!("pushed {count} with {bytes} bytes to {branch} of {name}"),
                 );
                 Ok(Pushed::Done)
             }

@@ -92,8 +92,8 @@ pub(super) fn show(
 fn found(output: &mut Output, preview: &Preview, brief: bool) -> Result<(), CliError> {
     let paint = output.paint;
     if let Some(fault) = &preview.not_looked {
-        let text = format!("not looked what is there already: {}", fault.message);
-        return output.line(paint.tone(Tone::Warn, clean(&text)));
+        let text = format!("what is new may be there already: {}", fault.message);
+        output.line(paint.tone(Tone::Warn, clean(&text)))?;
     }
     if preview.found.is_empty() {
         return Ok(());

@@ -2,7 +2,6 @@
 
 use deployd_core::plan::{ChangeKind, ObjectChange, Preview};
 use deployd_core::views::DeployRequest;
-
 use serde_json::json;
 
 use crate::world::{Stage, assert_succeeded, request};
@@ -50,6 +49,17 @@ async fn a_first_plan_says_what_is_there_already_and_what_would_change_of_it() {
         .map(|it| it.object.name.as_str())
         .collect();
     assert_eq!(differs, ["frontend"]);
+
+    // What can't be looked at is new as far as anybody knows, and that is said.
+    stage.world.cluster().unseen.insert("backend".to_owned());
+    let preview = planned(&stage).await;
+    assert_eq!(preview.not_looked.unwrap().code, "forbidden");
+    let backend = preview.changes.iter().filter(|change| change.object.name == "backend");
+    assert!(
+        backend.clone().count() > 0 && backend.into_iter().all(|it| it.change == ChangeKind::Add)
+    );
+    assert!(!preview.found.is_empty(), "the rest is known");
+    stage.world.cluster().unseen.clear();
 
     // Who has deployed knows what is there.
     assert_succeeded(&stage.deployed("1").await);

@@ -283,6 +283,27 @@ async fn template_provisions_with_a_generated_secret() {
     assert_eq!(stage.vault.value("uid-1", "password").unwrap().len(), 24);
 }
 
+#[tokio::test]
+async fn what_a_driver_would_make_is_foreseen_without_an_effect_if_it_reaches_nobody() {
+    let stage = Stage::new();
+    let plugin = load(&stage, "template").await;
+    let (scope, log) = (scope(), CallLog::default());
+    let call = Call { plugin: &plugin, scope: &scope, log: &log };
+    let inputs = json!({
+        "secrets": {"password": {"length": 24}},
+        "outputs": {"password": "{{ secrets.password }}"},
+        "manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}],
+    });
+    let asked = DriverRequest { inputs, ..request() };
+    let foreseen = stage.host.foresee(call, &asked).await.unwrap().unwrap();
+    assert_eq!(stage.vault.value("uid-1", "password"), None, "nothing is generated");
+    let Progress::Done(made) = stage.host.provision(call, &asked, None).await.unwrap() else {
+        panic!("nothing to wait for")
+    };
+    assert_eq!(foreseen, made, "it is what is made then");
+    assert_eq!(foreseen.manifests.len(), 1);
+}
+
 /// What stands in a plan for an output that is not there yet.
 const LATER: &str = "(known after provisioning: resources.other.output)";
 

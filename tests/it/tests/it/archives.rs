@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::compiled;
 use crate::daemon::{Daemon, Start};
 use crate::program::{Build, Said, deployd, ended};
 use crate::stage::{ENVIRONMENT, Stage};
@@ -57,7 +58,9 @@ async fn i12_what_was_deployed_here_is_made_again_there_when_nothing_is_left_of_
 
     // Another installation, to which nothing was ever applied.
     let folder = tempfile::tempdir().unwrap();
-    let there = Start::new(Build::Plain, folder.path()).ready().await;
+    let start = Start::new(Build::Plain, folder.path());
+    compiled::give(&start.data);
+    let there = start.ready().await;
     let said = run(&there, &["import", &other]).await;
     ends(&said, 6);
     assert!(said.err.contains(".zst"), "{said:?}");

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Answer;
+use crate::compiled;
 use crate::crashes_pulled::Pulled;
 use crate::daemon::{Start, free_port};
 use crate::patient::{Patient, pause};
@@ -116,7 +117,9 @@ impl Lane {
         let prepared = lane.folder.path().join("prepared");
         std::fs::create_dir(&prepared).unwrap();
         let practice = lane.practice().await;
-        let mut session = Session::begin(lane.start(&prepared), None);
+        let start = lane.start(&prepared);
+        compiled::give(&start.data);
+        let mut session = Session::begin(start, None);
         session.set_up(&practice, &lane.receiver).await;
         if let Some(pulled) = &lane.pulled {
             session.patient.post("/v1/documents:apply", "pulled", &pulled.documents()).await.ok();

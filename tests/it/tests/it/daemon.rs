@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
+use crate::compiled;
 use crate::program::Build;
 use crate::wait::until;
 
@@ -222,6 +223,7 @@ impl Drop for Daemon {
         // Fails only when it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        compiled::keep(&self.start.data);
     }
 }
 

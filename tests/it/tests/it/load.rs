@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
+use crate::compiled;
 use crate::daemon::{Daemon, Start};
 use crate::program::Build;
 use crate::receiver::Receiver;
@@ -52,6 +53,7 @@ impl Yard {
         let folder = tempfile::tempdir().unwrap();
         let practice = Practice::start(PracticeOptions::new()).await.unwrap();
         let start = change(Start::new(Build::Plain, folder.path()).without_limits());
+        compiled::give(&start.data);
         let daemon = start.ready().await;
         apply(&daemon.client(), &practice, url).await;
         (Self { start, receiver, _practice: practice, _folder: folder }, daemon)

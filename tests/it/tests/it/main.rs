@@ -16,6 +16,7 @@ mod client;
 mod clock;
 mod clusters;
 mod commands;
+mod compiled;
 mod confinement;
 mod conformance;
 mod crashes;

@@ -9,14 +9,30 @@ use crate::sample::{document, request};
 use crate::stage::{ENVIRONMENT, Stage};
 use crate::wait::until;
 
-/// The sample's environment type, pulled.
-async fn pulled(stage: &Stage, spec: Value) {
+/// The sample's environment type, with a change.
+async fn changed(stage: &Stage, change: impl FnOnce(&mut Value)) -> Value {
     let path = "/v1/documents/EnvironmentType/development";
     let mut found = stage.client.get(path).await.ok()["document"]["spec"].clone();
-    found["target"] = json!("git");
-    found["git"] = spec;
-    let document = document("EnvironmentType", "development", found);
-    stage.client.post("/v1/documents:apply", &request(&[document])).await.ok();
+    change(&mut found);
+    document("EnvironmentType", "development", found)
+}
+
+/// The same, pulled.
+async fn pulled(stage: &Stage, spec: Value) {
+    let document = changed(stage, |found| {
+        found["target"] = json!("git");
+        found["git"] = spec;
+    });
+    stage.client.post("/v1/documents:apply", &request(&[document.await])).await.ok();
+}
+
+/// The sample, whose environment Argo CD pulls.
+async fn by_argo_cd() -> (Stage, Pulling) {
+    let stage = Stage::set().await;
+    let mut pulling = Pulling::begin(&stage).await;
+    pulling.by_argo_cd(&stage, "development").await;
+    pulled(&stage, pulling.spec()).await;
+    (stage, pulling)
 }
 
 fn published(record: &Value) -> Vec<Value> {
@@ -26,10 +42,7 @@ fn published(record: &Value) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_a_commit_that_argo_cd_brings_and_a_person_goes_back_by_another() {
-    let stage = Stage::set().await;
-    let mut pulling = Pulling::begin(&stage).await;
-    pulling.by_argo_cd(&stage, "development").await;
-    pulled(&stage, pulling.spec()).await;
+    let (stage, pulling) = by_argo_cd().await;
     let first = stage.deployed('1').await;
     let second = stage.deployed('2').await;
     assert!(stage.image_of("backend").ends_with(&"2".repeat(64)));
@@ -54,9 +67,7 @@ async fn a_deployment_is_a_commit_that_argo_cd_brings_and_a_person_goes_back_by_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_opened_with_the_plan_and_whoever_merges_it_has_agreed() {
-    let stage = Stage::set().await;
-    let mut pulling = Pulling::begin(&stage).await;
-    pulling.by_argo_cd(&stage, "development").await;
+    let (stage, pulling) = by_argo_cd().await;
     let forge = ForgeServer::start(Kind::Gitea, &pulling.repository, "acme/environments").unwrap();
     stage.secret("forge-token", &forge.token).await;
     let mut spec = pulling.spec();
@@ -91,10 +102,7 @@ async fn a_pull_request_is_opened_with_the_plan_and_whoever_merges_it_has_agreed
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_in_the_repository_is_drift_and_a_conflict() {
-    let stage = Stage::set().await;
-    let mut pulling = Pulling::begin(&stage).await;
-    pulling.by_argo_cd(&stage, "development").await;
-    pulled(&stage, pulling.spec()).await;
+    let (stage, pulling) = by_argo_cd().await;
     stage.deployed('1').await;
     let work = stage.folder().join("theirs");
     let url = pulling.repository.to_str().unwrap().to_owned();
@@ -124,14 +132,13 @@ async fn a_canary_is_a_commit_for_each_step_that_flux_brings() {
     pulled(&stage, pulling.spec()).await;
     stage.deployed('1').await;
     let before = pulling.git(&["rev-parse", "main:apps"]);
-    let path = "/v1/documents/EnvironmentType/development";
-    let mut found = stage.client.get(path).await.ok()["document"]["spec"].clone();
-    found["strategy"] = json!({"plugin": "canary", "config": {"steps": [
-        {"weight": 50}, {"pause": {"message": "look at it"}},
-    ]}});
-    let canary =
-        document("Plugin", "canary", json!({"kind": "strategy", "source": {"shipped": "canary"}}));
-    let documents = [canary, document("EnvironmentType", "development", found)];
+    let stepping = changed(&stage, |found| {
+        found["strategy"] = json!({"plugin": "canary", "config": {"steps": [
+            {"weight": 50}, {"pause": {"message": "look at it"}},
+        ]}});
+    });
+    let canary = json!({"kind": "strategy", "source": {"shipped": "canary"}});
+    let documents = [document("Plugin", "canary", canary), stepping.await];
     stage.client.post("/v1/documents:apply", &request(&documents)).await.ok();
 
     let said = run(&stage, ["plan", ENVIRONMENT]).await;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
+use crate::compiled;
 use crate::daemon::{Daemon, Start};
 use crate::program::Build;
 use crate::receiver::Receiver;
@@ -47,6 +48,8 @@ impl Stage {
         let practice = Practice::start(options).await.unwrap();
         let receiver = Receiver::start().await;
         let start = change(Start::new(Build::Plain, folder.path()));
+        let turn = compiled::turn().await;
+        compiled::give(&start.data);
         let daemon = start.ready().await;
         let client = daemon.client();
         let stage = Self { daemon, start, client, practice, receiver, folder };
@@ -54,6 +57,8 @@ impl Stage {
         stage.secret("ci-webhook", SIGNING_SECRET).await;
         let documents = sample::documents(stage.receiver.url());
         stage.client.post("/v1/documents:apply", &documents).await.ok();
+        compiled::keep(&stage.start.data);
+        drop(turn);
         stage
     }
 

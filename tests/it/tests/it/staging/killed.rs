@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::proxy::{self, Trap};
 use super::{ADDRESS, ENVIRONMENT, HOST, Servers, database};
+use crate::compiled;
 use crate::daemon::Start;
 use crate::patient::Patient;
 use crate::program::Build;
@@ -47,6 +48,7 @@ impl Lane {
         let [postgresql, dns] = servers.ports();
         let ports = [proxy::to(postgresql, trap.clone()).await, proxy::to(dns, trap.clone()).await];
         let start = Start::new(Build::Plain, folder.path());
+        compiled::give(&start.data);
         let mut patient = Patient::new(start.spawn(), start);
         patient.secret("demo-cluster", &practice.kubeconfig()).await;
         patient.secret("ci-webhook", SIGNING_SECRET).await;
