@@ -3,8 +3,8 @@
 //!
 //! Production code asks [`seeded`] where a bug could be. Without the cargo
 //! feature `seeded-bugs` the answer is a constant `false`, and nothing of the
-//! bug is left in the program. With the feature, the environment variable
-//! `DEPLOYD_SEEDED_BUG` switches one of them on. `cargo xtask seeded-bugs` runs
+//! bug is left in the program. With the feature, which programs of tests have, the
+//! environment variable `DEPLOYD_SEEDED_BUG` switches one of them on. `cargo xtask seeded-bugs` runs
 //! each named test with its bug, when it must fail, and without, when it must
 //! pass.
 

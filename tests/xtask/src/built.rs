@@ -3,13 +3,20 @@
 //! Whatever is wanted of it, cargo is always asked for the whole workspace, and
 //! told which targets: a package that is built by itself asks less of its
 //! dependencies than all packages do together, and so has most of them compiled
-//! once more.
+//! once more. They are built once for all parts, with the places where a test ends
+//! the daemon and the bugs that tests must catch: neither is there unless a variable
+//! says so. The daemon as people run it, without both, is built for itself.
 
-use crate::command::cargo;
+use crate::command::{cargo, run};
 use anyhow::{Context, bail};
 use serde_json::Value;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// What programs of tests have and what people run has not.
+pub(crate) const FEATURES: [&str; 2] =
+    ["--features", "deployd/crash-points,deployd-core/seeded-bugs"];
 
 /// A program of tests.
 pub(crate) struct TestProgram {
@@ -41,11 +48,10 @@ impl TestProgram {
     }
 }
 
-/// Builds programs of tests; `which` says which targets and features, all when
-/// it is empty.
+/// Builds programs of tests; `which` says which targets, all when it is empty.
 pub(crate) fn tests(root: &Path, which: &[&str]) -> anyhow::Result<Vec<TestProgram>> {
     let mut command = cargo(root);
-    command.args(["test", "--workspace", "--no-run"]).args(which);
+    command.args(["test", "--workspace", "--no-run"]).args(which).args(FEATURES);
     command.args(["--message-format", "json-render-diagnostics"]);
     let output = command.stderr(Stdio::inherit()).output().context("the tests can't be built")?;
     if !output.status.success() {
@@ -69,6 +75,22 @@ pub(crate) fn tests(root: &Path, which: &[&str]) -> anyhow::Result<Vec<TestProgr
             program: program.into(),
         });
     }
+    Ok(programs)
+}
+
+/// Builds all programs of tests, and the daemon twice: the one that can be ended at
+/// any write and effect, and last the one that people run.
+pub(crate) fn with_daemons(root: &Path) -> anyhow::Result<Vec<TestProgram>> {
+    let programs = tests(root, &[])?;
+    let kept = root.join("target/crash-points");
+    fs::create_dir_all(&kept)?;
+    fs::copy(root.join("target/debug/deployd"), kept.join("deployd"))
+        .context("keeping the daemon with crash points")?;
+    let mut plain = cargo(root);
+    // The test is a small one: with any at all, cargo asks as much of dependencies as
+    // for all tests, and compiles none of them once more.
+    plain.args(["build", "--workspace", "--bin", "deployd", "--test", "vault"]);
+    run(&mut plain)?;
     Ok(programs)
 }
 

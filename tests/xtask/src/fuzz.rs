@@ -65,21 +65,18 @@ pub(crate) fn fuzz(root: &Path, target: Option<&str>, seconds: u32) -> anyhow::R
     Ok(())
 }
 
-/// Builds all targets.
-pub(crate) fn build(root: &Path) -> anyhow::Result<()> {
-    let program = cargo_fuzz(root)?;
-    run(&mut cargo_fuzz_command(root, &program, "build")).context("the targets can't be built")
-}
-
-/// The same for all targets among the tests, once they are built: two at a time,
-/// and less urgent than everything else, so that other tests run beside them.
-/// Gives what came of each: a line is printed when it ended well, and the end of
-/// what the fuzzer has said is the error when it did not.
+/// The same for all targets among the tests, two at a time: built and run less
+/// urgently than everything else, so that they take what other tests leave while
+/// they wait. Gives what came of each: a line is printed when it ended well, and the
+/// end of what the fuzzer has said is the error when it did not.
 pub(crate) fn briefly(
     root: &Path,
     seconds: u32,
 ) -> anyhow::Result<Vec<(&'static str, anyhow::Result<()>)>> {
     let program = cargo_fuzz(root)?;
+    // Once for all, or each target would wait for the one before.
+    said(root, &cargo_fuzz_command(root, &program, "build"))
+        .context("the targets can't be built")?;
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut outcomes = Vec::new();
@@ -99,20 +96,26 @@ pub(crate) fn briefly(
 }
 
 fn quietly(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
-    let urgent = command(root, program, target, seconds)?;
+    let said = said(root, &command(root, program, target, seconds)?)?;
+    let inputs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    println!("{target}: {} inputs in {seconds} s", inputs.context("it ran nothing")?.trim());
+    Ok(())
+}
+
+/// Runs a command when nothing else wants the processor; gives what it says on
+/// standard error, whose end is the error when it fails.
+fn said(root: &Path, urgent: &Command) -> anyhow::Result<String> {
     let mut command = Command::new("nice");
     command.args(["-n", "19"]).arg(urgent.get_program()).args(urgent.get_args());
     command.envs(urgent.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.current_dir(root).output().context("nice can't be run")?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
         let lines: Vec<&str> = said.lines().collect();
         let end: Vec<&str> = lines.iter().rev().take(TOLD_MAX).rev().copied().collect();
         bail!("{}\n{}", output.status, end.join("\n"));
     }
-    let inputs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-    println!("{target}: {} inputs in {seconds} s", inputs.context("it ran nothing")?.trim());
-    Ok(())
+    Ok(said)
 }
 
 fn command(root: &Path, program: &Path, target: &str, seconds: u32) -> anyhow::Result<Command> {

@@ -26,10 +26,8 @@ type Sound = Mutex<BTreeMap<(String, String), bool>>;
 /// has two processors.
 const AT_A_TIME: usize = 2;
 
-/// Which targets they are in. Everybody's core is the same one, so one feature
-/// reaches all.
-const WHERE: [&str; 7] =
-    ["--lib", "--test", "engine", "--test", "store", "--features", "deployd-core/seeded-bugs"];
+/// Which targets they are in.
+const WHERE: [&str; 5] = ["--lib", "--test", "engine", "--test", "store"];
 
 /// Runs the named tests of all bugs, or of one. Fails when a bug is not caught,
 /// when a test fails without its bug, and when there is no such test.
@@ -97,7 +95,7 @@ fn verdict(seeded: &Seeded, tests: &Tests, sound: &Sound) -> anyhow::Result<Opti
     })
 }
 
-/// Builds the tests with the feature, and lists those of the packages.
+/// Builds the tests, and lists those of the packages.
 fn build(root: &Path, packages: &BTreeSet<&str>) -> anyhow::Result<Tests> {
     let mut tests = Tests::new();
     for program in built::tests(root, &WHERE)? {

@@ -1,12 +1,12 @@
 //! `cargo xtask test`: installs what the tests need, and runs all of them.
 
+use crate::built::TestProgram;
 use crate::command::{cargo, run};
 use crate::sim::Simulated;
 use crate::tally::Tally;
 use crate::{apt, built, clients, fuzz, plugins, promises, seeded_bugs, sim, tools, wit_check};
 use anyhow::Context;
 use clap::ValueEnum;
-use std::fs;
 use std::path::Path;
 
 /// A part of the tests.
@@ -81,32 +81,24 @@ const OF_HTTP: [&str; 2] = ["conformance::", "hostile::"];
 /// Packages that have a part of their own.
 const APART: [&str; 3] = ["deployd-cluster", "deployd-practice", "it"];
 
+/// Black-box tests that run at the same time: they wait for daemons that wait for a
+/// cluster, so that two would leave CI's two processors idle.
+const BLACK_BOX_AT_A_TIME: &str = "3";
+
 /// What a black-box test with a clock that jumps needs.
 const CLOCK_PACKAGES: [&str; 1] = ["libfaketime"];
 
-/// Builds the daemon twice: one that can be ended at any write and effect, and
-/// the one that people run.
-fn build_daemons(root: &Path) -> anyhow::Result<()> {
-    build_daemon(root, &["--features", "deployd/crash-points"])?;
-    let kept = root.join("target/crash-points");
-    fs::create_dir_all(&kept)?;
-    fs::copy(root.join("target/debug/deployd"), kept.join("deployd"))
-        .context("keeping the daemon with crash points")?;
-    build_daemon(root, &[])
-}
-
-/// Builds the daemon, beside the tests that run it: so that both are built of
-/// what is there from the other tests (see [`built`]).
-fn build_daemon(root: &Path, features: &[&str]) -> anyhow::Result<()> {
-    let mut command = cargo(root);
-    command.args(["build", "--workspace", "--bin", "deployd", "--test", "it"]).args(features);
-    run(&mut command)
+/// The programs of the black-box tests, with the daemons that they run.
+fn black_box(root: &Path) -> anyhow::Result<Vec<TestProgram>> {
+    let mut programs = built::with_daemons(root)?;
+    programs.retain(|program| program.package == "it");
+    Ok(programs)
 }
 
 /// What comes of fuzzing, target by target.
 type Fuzzed = anyhow::Result<Vec<(&'static str, anyhow::Result<()>)>>;
 
-/// Fuzzes beside the tests that wait for disks and for other processes.
+/// Fuzzes beside other tests.
 fn fuzz_beside(root: &Path) -> std::thread::JoinHandle<Fuzzed> {
     let root = root.to_owned();
     std::thread::spawn(move || fuzz::briefly(&root, FUZZ_SECONDS))
@@ -134,6 +126,10 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
     }
     let mut fuzzing = None;
     for part in ALL.into_iter().filter(|part| wanted(*part)) {
+        // From there on tests wait for disks, clocks and each other.
+        if part == Part::Practice && wanted(Part::Fuzz) && !long {
+            fuzzing = Some(fuzz_beside(root));
+        }
         match part {
             Part::Lints => {
                 tally.begin("formatting and lints");
@@ -166,6 +162,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 }
                 let mut examples = cargo(root);
                 examples.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+                examples.args(built::FEATURES);
                 tally.tests("examples in documentation", &mut examples)?;
                 if long {
                     tally.begin("the simulation");
@@ -198,10 +195,6 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             }
             Part::BlackBox => {
                 tally.begin("the daemon as its users run it");
-                if wanted(Part::Fuzz) && !long {
-                    fuzz::build(root)?;
-                    fuzzing = Some(fuzz_beside(root));
-                }
                 apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
                 apt::need(&apt::SERVERS, "tests of the sample's staging")?;
                 apt::need(&apt::TRAFFIC, "tests of rollouts")?;
@@ -209,14 +202,13 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                 tools::openbao(root)?;
                 tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
                 tools::npm(root, "oidc-provider", &[OIDC_PROVIDER])?;
-                build_daemons(root)?;
                 let mut skipped = Vec::new();
                 for test in OF_HTTP {
                     skipped.extend(["--skip", test]);
                 }
-                for program in built::tests(root, &["--test", "it"])? {
+                for program in black_box(root)? {
                     let mut command = program.command();
-                    command.args(&skipped);
+                    command.args(&skipped).args(["--test-threads", BLACK_BOX_AT_A_TIME]);
                     if long {
                         command.env("DEPLOYD_TEST_KILLS", LONG_KILLS);
                     }
@@ -226,8 +218,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             Part::Http => {
                 tally.begin("the HTTP interface");
                 tools::python(root, "schemathesis", &[SCHEMATHESIS])?;
-                build_daemon(root, &[])?;
-                for program in built::tests(root, &["--test", "it"])? {
+                for program in black_box(root)? {
                     tally.tests("the HTTP interface", program.command().args(OF_HTTP))?;
                 }
             }
@@ -238,7 +229,6 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                         beside.join().map_err(|_| anyhow::anyhow!("a thread has panicked"))??
                     }
                     None => {
-                        fuzz::build(root)?;
                         let seconds = if long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
                         fuzz::briefly(root, seconds)?
                     }

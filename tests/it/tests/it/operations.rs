@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::compiled;
 use crate::daemon::{Start, free_port};
 use crate::program::{Build, deployd};
 use crate::sample;
@@ -228,6 +229,7 @@ async fn a_backup_made_while_it_works_is_a_whole_daemon_elsewhere() {
     for file in ["secrets.key", "admin-token"] {
         std::fs::copy(stage.daemon.data().join(file), start.data.join(file)).unwrap();
     }
+    compiled::give(&start.data);
     let daemon = start.ready().await;
     let client = daemon.client();
     let history = client.get("/v1/deployments").await.ok();

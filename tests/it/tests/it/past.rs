@@ -10,6 +10,7 @@ use deployd_practice::{Practice, PracticeOptions};
 use deployd_store::{Entries, RedbStore, StoreOptions, indexes_of};
 use serde_json::Value;
 
+use crate::compiled;
 use crate::program::Build;
 
 /// What a daemon keeps of a deployment for a time, and the history has not: logs, and
@@ -45,6 +46,7 @@ async fn a_generated_history_is_what_a_daemon_writes() {
     let practice = Practice::start(PracticeOptions::new().pace(Duration::ZERO)).await.unwrap();
     let environment = documents::environments(MANY, 1).unwrap().remove(0);
 
+    compiled::give(&data);
     let daemon = Daemon::start(&Build::Plain.path(), &data).await.unwrap();
     documents::apply(&daemon.client, &practice.kubeconfig(), MANY, 1).await.unwrap();
     daemon.stop().await.unwrap();
