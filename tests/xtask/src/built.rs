@@ -6,17 +6,19 @@
 //! once more. They are built once for all parts, with the places where a test ends
 //! the daemon and the bugs that tests must catch: neither is there unless a variable
 //! says so. The daemon as people run it, without both, is built for itself.
+//!
+//! They are compiled by clippy's driver, which is the compiler that lints what it
+//! compiles: `cargo clippy` would go over everything, dependencies too, once more.
 
 use crate::command::{cargo, run};
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What programs of tests have and what people run has not.
-pub(crate) const FEATURES: [&str; 2] =
-    ["--features", "deployd/crash-points,deployd-core/seeded-bugs"];
+const FEATURES: [&str; 2] = ["--features", "deployd/crash-points,deployd-core/seeded-bugs"];
 
 /// A program of tests.
 pub(crate) struct TestProgram {
@@ -48,19 +50,57 @@ impl TestProgram {
     }
 }
 
+/// What came of a build.
+#[derive(Default)]
+struct Built {
+    programs: Vec<TestProgram>,
+    /// What was warned of, as it is told to people.
+    warnings: Vec<String>,
+}
+
 /// Builds programs of tests; `which` says which targets, all when it is empty.
 pub(crate) fn tests(root: &Path, which: &[&str]) -> anyhow::Result<Vec<TestProgram>> {
+    Ok(build(root, which)?.programs)
+}
+
+/// Builds them all, for what the compiler and clippy have to say of them.
+///
+/// # Errors
+///
+/// When they warn of anything.
+pub(crate) fn lints(root: &Path) -> anyhow::Result<()> {
+    let warnings = build(root, &[])?.warnings;
+    ensure!(warnings.is_empty(), "{} warnings\n{}", warnings.len(), warnings.join("\n"));
+    Ok(())
+}
+
+/// A command of cargo's that works on what tests are built as.
+pub(crate) fn linting(root: &Path, arguments: &[&str]) -> anyhow::Result<Command> {
+    let asked = Command::new("rustc")
+        .current_dir(root)
+        .args(["--print", "sysroot"])
+        .output()
+        .context("rustc can't be run")?;
+    let sysroot = String::from_utf8(asked.stdout)?;
+    let driver = Path::new(sysroot.trim()).join("bin/clippy-driver");
+    ensure!(driver.exists(), "{} is not there; install clippy", driver.display());
     let mut command = cargo(root);
-    command.args(["test", "--workspace", "--no-run"]).args(which).args(FEATURES);
-    command.args(["--message-format", "json-render-diagnostics"]);
+    command.args(arguments).args(FEATURES).env("RUSTC_WORKSPACE_WRAPPER", driver);
+    Ok(command)
+}
+
+fn build(root: &Path, which: &[&str]) -> anyhow::Result<Built> {
+    let mut command = linting(root, &["test", "--workspace", "--no-run"])?;
+    command.args(which).args(["--message-format", "json"]);
     let output = command.stderr(Stdio::inherit()).output().context("the tests can't be built")?;
-    if !output.status.success() {
-        bail!("the tests could not be built: {command:?}");
-    }
-    let mut programs = Vec::new();
+    let mut built = Built::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
         let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+        if let Some(rendered) = text("/message/rendered") {
+            eprintln!("{rendered}");
+            built.warnings.push(rendered.to_owned());
+        }
         let is_test = message.pointer("/profile/test") == Some(&Value::Bool(true));
         let (Some(program), Some(manifest), Some(target), true) =
             (text("/executable"), text("/manifest_path"), text("/target/name"), is_test)
@@ -68,14 +108,15 @@ pub(crate) fn tests(root: &Path, which: &[&str]) -> anyhow::Result<Vec<TestProgr
             continue;
         };
         let manifest = Path::new(manifest);
-        programs.push(TestProgram {
+        built.programs.push(TestProgram {
             package: package_of(manifest)?,
             target: target.to_owned(),
             folder: manifest.parent().unwrap_or(root).to_path_buf(),
             program: program.into(),
         });
     }
-    Ok(programs)
+    ensure!(output.status.success(), "the tests could not be built: {command:?}");
+    Ok(built)
 }
 
 /// Builds all programs of tests, and the daemon twice: the one that can be ended at

@@ -10,6 +10,14 @@ mod demo;
 mod fuzz;
 mod plugins;
 mod promises;
+#[allow(
+    dead_code,
+    unexpected_cfgs,
+    unreachable_pub,
+    reason = "the core's own file: the table is wanted, and not all of the core built for it"
+)]
+#[path = "../../../daemon/core/src/seeded.rs"]
+mod seeded;
 mod seeded_bugs;
 mod sim;
 mod tally;

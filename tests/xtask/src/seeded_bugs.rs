@@ -2,8 +2,8 @@
 //! named for a bug must fail with it and pass without it.
 
 use crate::built::{self, TestProgram};
+use crate::seeded::{ALL, Seeded};
 use anyhow::{Context, anyhow, bail};
-use deployd_core::seeded::{ALL, Seeded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;

@@ -134,9 +134,7 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
             Part::Lints => {
                 tally.begin("formatting and lints");
                 tally.check("formatting", run(cargo(root).args(["fmt", "--all", "--check"])));
-                let mut clippy = cargo(root);
-                clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
-                tally.check("lints", run(&mut clippy));
+                tally.check("lints", built::lints(root));
             }
             Part::Contracts => {
                 tally.begin("contracts");
@@ -160,9 +158,8 @@ pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()>
                     tally
                         .tests(&format!("{}, {}", program.package, program.target), &mut command)?;
                 }
-                let mut examples = cargo(root);
-                examples.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
-                examples.args(built::FEATURES);
+                let doc = ["test", "--workspace", "--doc", "--no-fail-fast"];
+                let mut examples = built::linting(root, &doc)?;
                 tally.tests("examples in documentation", &mut examples)?;
                 if long {
                     tally.begin("the simulation");

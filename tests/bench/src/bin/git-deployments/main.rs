@@ -73,10 +73,12 @@ async fn measured(deployd: &Path, blocks: usize) -> anyhow::Result<Measured> {
         eprint!("\r   block {}/{blocks}         ", block + 1);
         let version = block + 2;
         let before = commits(&repository)?;
+        pack(&repository)?;
         let began = Instant::now();
         deploy_all(&daemon, &all, &documents::set(many, version)?).await?;
         measured.add("deployd", each(began, ENVIRONMENTS as u32));
         ensure!(commits(&repository)? == before + ENVIRONMENTS, "one commit for each deployment");
+        pack(&repository)?;
         let began = Instant::now();
         for environment in (0..SHELL).map(|at| (block * SHELL + at) % ENVIRONMENTS) {
             shell.deploy(environment, version)?;
@@ -98,6 +100,13 @@ fn each(began: Instant, count: u32) -> Vec<Duration> {
 fn commits(repository: &Path) -> anyhow::Result<usize> {
     let counted = git(repository, &["rev-list", "--count", "main"])?;
     counted.trim().parse().context("the number of commits")
+}
+
+/// What a forge does now and then, and the server of tests never by itself: before each
+/// contender, so that both find what they would find there.
+fn pack(repository: &Path) -> anyhow::Result<()> {
+    git(repository, &["gc", "--quiet"])?;
+    Ok(())
 }
 
 /// A first commit, as somebody has pushed it.
