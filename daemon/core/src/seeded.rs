@@ -3,10 +3,10 @@
 //!
 //! Production code asks [`seeded`] where a bug could be. Without the cargo
 //! feature `seeded-bugs` the answer is a constant `false`, and nothing of the
-//! bug is left in the program. With the feature, which programs of tests have, the
-//! environment variable `DEPLOYD_SEEDED_BUG` switches one of them on. `cargo xtask seeded-bugs` runs
-//! each named test with its bug, when it must fail, and without, when it must
-//! pass.
+//! bug is left in the program. With the feature, which programs of tests have,
+//! the environment variable `DEPLOYD_SEEDED_BUG` switches one of them on.
+//! `cargo xtask seeded-bugs` runs each named test with its bug, when it must
+//! fail, and without, when it must pass.
 
 /// A bug, the promise that it breaks, and who notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

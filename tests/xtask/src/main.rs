@@ -23,6 +23,7 @@ mod sim;
 mod tally;
 mod test;
 mod tools;
+mod watched;
 mod wit_check;
 
 use anyhow::Context;

@@ -1,8 +1,9 @@
 //! What the parts of the tests have come to: counted, timed, and said again at
 //! the end, where it is looked for.
 
-use crate::command::each_line;
+use crate::watched;
 use anyhow::bail;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ impl Tally {
     /// Says what runs from now on, and how long what ran before it has taken.
     pub(crate) fn begin(&mut self, what: &str) {
         self.end();
-        eprintln!("\n== {what}");
+        println!("\n== {what}");
         self.running = Some((what.to_owned(), Instant::now()));
     }
 
@@ -70,14 +71,20 @@ impl Tally {
         }
     }
 
-    /// Runs tests: a program of them, or a command of cargo's.
+    /// Runs tests: a program of them, or a command of cargo's. What they say is kept
+    /// below the project's root.
     ///
     /// # Errors
     ///
     /// When they can't be run. That some fail is counted.
-    pub(crate) fn tests(&mut self, what: &str, command: &mut Command) -> anyhow::Result<()> {
-        eprintln!("\n-- {what}");
-        if !each_line(command, |line| self.line(line))? {
+    pub(crate) fn tests(
+        &mut self,
+        root: &Path,
+        what: &str,
+        command: &mut Command,
+    ) -> anyhow::Result<()> {
+        println!("\n-- {what}");
+        if !watched::run(command, &watched::kept(root, what), |line| self.line(line))? {
             self.broken.push(what.to_owned());
         }
         Ok(())

@@ -51,6 +51,24 @@ const ALL: [Part; 10] = [
     Part::Fuzz,
 ];
 
+impl Part {
+    /// What it is called where it is said what runs.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Lints => "formatting and lints",
+            Self::Contracts => "contracts",
+            Self::Daemon => "the daemon",
+            Self::Practice => "the practice cluster",
+            Self::Cluster => "the client of clusters",
+            Self::Plugins => "plugins",
+            Self::SeededBugs => "seeded bugs",
+            Self::BlackBox => "the daemon as its users run it",
+            Self::Http => "the HTTP interface",
+            Self::Fuzz => "fuzzing",
+        }
+    }
+}
+
 /// Parts for which nothing of the daemon is built, which has the plugins inside.
 const WITHOUT_PLUGINS: [Part; 3] = [Part::Contracts, Part::Plugins, Part::Fuzz];
 
@@ -104,137 +122,155 @@ fn fuzz_beside(root: &Path) -> std::thread::JoinHandle<Fuzzed> {
     std::thread::spawn(move || fuzz::briefly(&root, FUZZ_SECONDS))
 }
 
-/// Runs the tests of one package.
-fn package(root: &Path, name: &str, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut programs = built::tests(root, &[])?;
-    programs.retain(|program| program.package == name);
-    for program in programs {
-        tally.tests(&format!("{name}, {}", program.target), &mut program.command())?;
-    }
-    Ok(())
-}
-
 /// Runs the tests, all or some parts, each for longer if so wanted; an error when
-/// any fails.
+/// any fails. A part that can't be run keeps no other from running.
 pub(crate) fn test(root: &Path, only: &[Part], long: bool) -> anyhow::Result<()> {
     let wanted = |part: Part| only.is_empty() || only.contains(&part);
-    let mut tally = Tally::default();
     let needs_plugins =
         ALL.into_iter().any(|part| wanted(part) && !WITHOUT_PLUGINS.contains(&part));
     if needs_plugins {
         plugins::build(&root.join("plugins"), &root.join("target/plugins"))?;
     }
-    let mut fuzzing = None;
+    let mut run = Run { root, long, tally: Tally::default(), fuzzing: None };
     for part in ALL.into_iter().filter(|part| wanted(*part)) {
         // From there on tests wait for disks, clocks and each other.
         if part == Part::Practice && wanted(Part::Fuzz) && !long {
-            fuzzing = Some(fuzz_beside(root));
+            run.fuzzing = Some(fuzz_beside(root));
         }
-        match part {
-            Part::Lints => {
-                tally.begin("formatting and lints");
-                tally.check("formatting", run(cargo(root).args(["fmt", "--all", "--check"])));
-                tally.check("lints", built::lints(root));
-            }
-            Part::Contracts => {
-                tally.begin("contracts");
-                tally.check("contracts", wit_check::run(&root.join("wit"), false));
-                tally.check("promises", promises::check(root));
-            }
-            Part::Daemon => {
-                let mut programs = built::tests(root, &[])?;
-                programs.retain(|program| !APART.contains(&program.package.as_str()));
-                tally.begin("the daemon");
-                apt::need(&apt::SERVERS, "tests of drivers")?;
-                apt::need(&apt::REPOSITORIES, "tests of repositories")?;
-                tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
-                tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
-                tools::openbao(root).context("installing what the tests need")?;
-                for program in programs {
-                    let mut command = program.command();
-                    if long {
-                        command.env("DEPLOYD_LONG", "1");
-                    }
-                    tally
-                        .tests(&format!("{}, {}", program.package, program.target), &mut command)?;
-                }
-                let doc = ["test", "--workspace", "--doc", "--no-fail-fast"];
-                let mut examples = built::linting(root, &doc)?;
-                tally.tests("examples in documentation", &mut examples)?;
-                if long {
-                    tally.begin("the simulation");
-                    let core = sim::many(root, Simulated::Core, 0, LONG_SEEDS);
-                    tally.check("the simulation", core);
-                    let rollouts = sim::many(root, Simulated::Rollouts, 0, LONG_SEEDS);
-                    tally.check("the simulation of rollouts", rollouts);
-                }
-            }
-            Part::Practice => {
-                tally.begin("the practice cluster");
-                clients::install(root).context("installing what the tests need")?;
-                package(root, "deployd-practice", &mut tally)?;
-            }
-            Part::Cluster => {
-                tally.begin("the client of clusters");
-                package(root, "deployd-cluster", &mut tally)?;
-            }
-            Part::Plugins => {
-                tally.begin("plugins");
-                apt::need(&apt::SERVERS, "tests of drivers")?;
-                tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
-                let mut command = cargo(&root.join("plugins"));
-                command.args(["test", "--workspace", "--no-fail-fast"]);
-                tally.tests("plugins", &mut command)?;
-            }
-            Part::SeededBugs => {
-                tally.begin("seeded bugs");
-                tally.check("seeded bugs", seeded_bugs::seeded_bugs(root, None));
-            }
-            Part::BlackBox => {
-                tally.begin("the daemon as its users run it");
-                apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
-                apt::need(&apt::SERVERS, "tests of the sample's staging")?;
-                apt::need(&apt::TRAFFIC, "tests of rollouts")?;
-                apt::need(&apt::BROWSER, "tests of the page")?;
-                tools::openbao(root)?;
-                tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
-                tools::npm(root, "oidc-provider", &[OIDC_PROVIDER])?;
-                let mut skipped = Vec::new();
-                for test in OF_HTTP {
-                    skipped.extend(["--skip", test]);
-                }
-                for program in black_box(root)? {
-                    let mut command = program.command();
-                    command.args(&skipped).args(["--test-threads", BLACK_BOX_AT_A_TIME]);
-                    if long {
-                        command.env("DEPLOYD_TEST_KILLS", LONG_KILLS);
-                    }
-                    tally.tests("the daemon as its users run it", &mut command)?;
-                }
-            }
-            Part::Http => {
-                tally.begin("the HTTP interface");
-                tools::python(root, "schemathesis", &[SCHEMATHESIS])?;
-                for program in black_box(root)? {
-                    tally.tests("the HTTP interface", program.command().args(OF_HTTP))?;
-                }
-            }
-            Part::Fuzz => {
-                tally.begin("fuzzing");
-                let results = match fuzzing.take() {
-                    Some(beside) => {
-                        beside.join().map_err(|_| anyhow::anyhow!("a thread has panicked"))??
-                    }
-                    None => {
-                        let seconds = if long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
-                        fuzz::briefly(root, seconds)?
-                    }
-                };
-                for (target, result) in results {
-                    tally.check(&format!("fuzzing {target}"), result);
-                }
-            }
+        run.tally.begin(part.title());
+        if let Err(error) = run.part(part) {
+            run.tally.check(part.title(), Err(error));
         }
     }
-    tally.report()
+    run.tally.report()
+}
+
+/// The tests as they are run.
+struct Run<'a> {
+    root: &'a Path,
+    long: bool,
+    tally: Tally,
+    fuzzing: Option<std::thread::JoinHandle<Fuzzed>>,
+}
+
+impl Run<'_> {
+    /// Runs a part. What fails in it is counted; the error is what kept it, or the rest
+    /// of it, from running.
+    fn part(&mut self, part: Part) -> anyhow::Result<()> {
+        match part {
+            Part::Lints => {
+                let formatted = run(cargo(self.root).args(["fmt", "--all", "--check"]));
+                self.tally.check("formatting", formatted);
+                self.tally.check("lints", built::lints(self.root));
+            }
+            Part::Contracts => {
+                let contracts = wit_check::run(&self.root.join("wit"), false);
+                self.tally.check("contracts", contracts);
+                self.tally.check("promises", promises::check(self.root));
+            }
+            Part::Daemon => self.daemon()?,
+            Part::Practice => {
+                clients::install(self.root).context("installing what the tests need")?;
+                self.package("deployd-practice")?;
+            }
+            Part::Cluster => self.package("deployd-cluster")?,
+            Part::Plugins => {
+                apt::need(&apt::SERVERS, "tests of drivers")?;
+                tools::python(self.root, "seaweedfs", &[SEAWEEDFS])?;
+                let mut command = cargo(&self.root.join("plugins"));
+                command.args(["test", "--workspace", "--no-fail-fast"]);
+                self.tally.tests(self.root, "plugins", &mut command)?;
+            }
+            Part::SeededBugs => {
+                self.tally.check("seeded bugs", seeded_bugs::seeded_bugs(self.root, None));
+            }
+            Part::BlackBox => self.black_box()?,
+            Part::Http => {
+                tools::python(self.root, "schemathesis", &[SCHEMATHESIS])?;
+                for program in black_box(self.root)? {
+                    let mut command = program.command();
+                    self.tally.tests(self.root, part.title(), command.args(OF_HTTP))?;
+                }
+            }
+            Part::Fuzz => self.fuzz()?,
+        }
+        Ok(())
+    }
+
+    fn daemon(&mut self) -> anyhow::Result<()> {
+        let root = self.root;
+        apt::need(&apt::SERVERS, "tests of drivers")?;
+        apt::need(&apt::REPOSITORIES, "tests of repositories")?;
+        tools::python(root, "seaweedfs", &[SEAWEEDFS])?;
+        tools::python(root, "aiosmtpd", &[AIOSMTPD])?;
+        tools::openbao(root).context("installing what the tests need")?;
+        let mut programs = built::tests(root, &[])?;
+        programs.retain(|program| !APART.contains(&program.package.as_str()));
+        for program in programs {
+            let mut command = program.command();
+            if self.long {
+                command.env("DEPLOYD_LONG", "1");
+            }
+            let what = format!("{}, {}", program.package, program.target);
+            self.tally.tests(root, &what, &mut command)?;
+        }
+        let doc = ["test", "--workspace", "--doc", "--no-fail-fast"];
+        let mut examples = built::linting(root, &doc)?;
+        self.tally.tests(root, "examples in documentation", &mut examples)?;
+        if self.long {
+            self.tally.begin("the simulation");
+            let core = sim::many(root, Simulated::Core, 0, LONG_SEEDS);
+            self.tally.check("the simulation", core);
+            let rollouts = sim::many(root, Simulated::Rollouts, 0, LONG_SEEDS);
+            self.tally.check("the simulation of rollouts", rollouts);
+        }
+        Ok(())
+    }
+
+    fn black_box(&mut self) -> anyhow::Result<()> {
+        apt::need(&CLOCK_PACKAGES, "a test with a clock that jumps")?;
+        apt::need(&apt::SERVERS, "tests of the sample's staging")?;
+        apt::need(&apt::TRAFFIC, "tests of rollouts")?;
+        apt::need(&apt::BROWSER, "tests of the page")?;
+        tools::openbao(self.root)?;
+        tools::python(self.root, "aiosmtpd", &[AIOSMTPD])?;
+        tools::npm(self.root, "oidc-provider", &[OIDC_PROVIDER])?;
+        for program in black_box(self.root)? {
+            let mut command = program.command();
+            command.args(OF_HTTP.iter().flat_map(|test| ["--skip", test]));
+            command.args(["--test-threads", BLACK_BOX_AT_A_TIME]);
+            if self.long {
+                command.env("DEPLOYD_TEST_KILLS", LONG_KILLS);
+            }
+            self.tally.tests(self.root, Part::BlackBox.title(), &mut command)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the tests of one package.
+    fn package(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut programs = built::tests(self.root, &[])?;
+        programs.retain(|program| program.package == name);
+        for program in programs {
+            let what = format!("{name}, {}", program.target);
+            self.tally.tests(self.root, &what, &mut program.command())?;
+        }
+        Ok(())
+    }
+
+    fn fuzz(&mut self) -> anyhow::Result<()> {
+        let results = match self.fuzzing.take() {
+            Some(beside) => {
+                beside.join().map_err(|_| anyhow::anyhow!("a thread has panicked"))??
+            }
+            None => {
+                let seconds = if self.long { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
+                fuzz::briefly(self.root, seconds)?
+            }
+        };
+        for (target, result) in results {
+            self.tally.check(&format!("fuzzing {target}"), result);
+        }
+        Ok(())
+    }
 }

@@ -8,6 +8,7 @@ mod action;
 mod approved;
 mod begun;
 mod closing;
+mod decided;
 mod drift;
 mod event;
 mod gates;

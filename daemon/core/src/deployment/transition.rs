@@ -6,17 +6,17 @@ use super::action::Action;
 use super::approved::approved;
 use super::begun::{forget_begun, remember_begun};
 use super::closing::{push_closing, restore};
+use super::decided::decided;
 use super::drift;
 use super::event::Event;
 use super::hold;
 use super::jobs;
-use super::observed::{failed, told};
+use super::observed::failed;
 use super::pulled::{brought, push_propose, superseded};
 use super::record::{DeploymentRecord, record_of, record_queued};
 use super::retry::{ATTEMPTS_MAX, retry_at};
 use super::state::{
-    ActiveResource, Deployed, Deployment, EnvironmentState, Outcome, Phase, Queued, ROUNDS_MAX,
-    Rollout,
+    ActiveResource, Deployed, Deployment, EnvironmentState, Outcome, Phase, Queued,
 };
 use super::steered::{failed_while_held, steered};
 use super::step::{Step, StepId, StepKind, StepStatus};
@@ -539,79 +539,4 @@ pub(super) fn observe(deployment: &mut Deployment, observation: Value) {
     let round = deployment.rollout.as_ref().map_or(0, |rollout| rollout.round).saturating_add(1);
     let kind = StepKind::Decide { observation: Some(observation) };
     push(deployment, &format!("decide:{round}"), kind, Vec::new());
-}
-
-/// What a decision of the strategy leads to.
-fn decided(
-    state: &EnvironmentState,
-    deployment: &mut Deployment,
-    step: &StepId,
-    own: &Value,
-    action: &Value,
-    progress: u8,
-    message: &str,
-) {
-    let round = deployment.rollout.as_ref().map_or(0, |rollout| rollout.round).saturating_add(1);
-    deployment.rollout = Some(Rollout {
-        round,
-        state: own.clone(),
-        progress: progress.min(100),
-        message: message.to_owned(),
-    });
-    if deployment.is_stopping() {
-        return;
-    }
-    let failure = match serde_json::from_value::<Action>(action.clone()) {
-        Ok(_) if round >= ROUNDS_MAX => Some(Fault::bug(
-            "rollout-without-end",
-            format!("the strategy has not come to an end in {ROUNDS_MAX} rounds"),
-        )),
-        Ok(Action::Complete {}) => {
-            jobs::completed(deployment, step);
-            None
-        }
-        Ok(Action::RollBack { reason }) => Some(roll_back_fault(deployment, reason)),
-        Ok(action) => {
-            let kind = StepKind::Rollout { action };
-            push(deployment, &format!("rollout:{round}"), kind, vec![step.clone()]);
-            None
-        }
-        Err(error) => Some(
-            Fault::bug(
-                "strategy-action-unknown",
-                format!("the strategy asks for an action that deployd does not know: {error}"),
-            )
-            .with_detail(action.clone()),
-        ),
-    };
-    if let Some(fault) = failure {
-        deployment.failure.get_or_insert(fault);
-        restore(state, deployment);
-    }
-}
-
-/// Why a rollout is rolled back: the strategy's words, with the fault of the
-/// action that made it decide so as the detail.
-fn roll_back_fault(deployment: &Deployment, reason: String) -> Fault {
-    let newest = |fault: fn(&Step) -> Option<Fault>| deployment.steps.iter().rev().find_map(fault);
-    let met = newest(|step| match &step.kind {
-        StepKind::Rollout { .. } => step.fault.clone(),
-        _ => None,
-    });
-    let told = newest(|step| match &step.kind {
-        StepKind::Decide { observation } => told(observation.as_ref()?),
-        _ => None,
-    });
-    // What the strategy was told is of a step, or of none while a person had stopped
-    // it; the step knows more.
-    let cause = match (met, told) {
-        (Some(met), Some(told)) if met.message != told.message => Some(told),
-        (None, told) => told,
-        (met, _) => met,
-    };
-    match cause {
-        Some(cause) if reason.contains(&cause.message) => Fault { message: reason, ..cause },
-        Some(cause) => cause.with_reason(reason),
-        None => Fault::permanent("rolled-back", reason),
-    }
 }

@@ -36,12 +36,15 @@ pub(crate) async fn turn() -> Option<MutexGuard<'static, ()>> {
 }
 
 /// Copies the files that are not there yet, each as a whole or not at all. Others
-/// write to both folders, or take them away, at the same time.
+/// write to both folders, or take them away, at the same time: what can't be copied
+/// is compiled once more.
 fn copy(from: &Path, to: &Path) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let Ok(entries) = fs::read_dir(from) else { return };
     // As the daemon wants it: what is in there is run as it is found.
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(to).unwrap();
+    if fs::DirBuilder::new().recursive(true).mode(0o700).create(to).is_err() {
+        return;
+    }
     for entry in entries.flatten() {
         let target = to.join(entry.file_name());
         // What is being written, and how often something was used.
@@ -54,9 +57,7 @@ fn copy(from: &Path, to: &Path) {
         } else if !passing && !target.exists() {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let beside = to.join(format!("{}-{number}.new", std::process::id()));
-            if fs::copy(entry.path(), &beside).is_ok() {
-                fs::rename(&beside, &target).unwrap();
-            }
+            let _ = fs::copy(entry.path(), &beside).and_then(|_| fs::rename(&beside, &target));
         }
     }
 }
