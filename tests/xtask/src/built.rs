@@ -119,19 +119,20 @@ fn build(root: &Path, which: &[&str]) -> anyhow::Result<Built> {
     Ok(built)
 }
 
+/// What is built of a daemon. The test is a small one: with any at all, cargo asks as
+/// much of dependencies as for all tests, and compiles none of them once more.
+const DAEMON: [&str; 6] = ["build", "--workspace", "--bin", "deployd", "--test", "vault"];
+
 /// Builds all programs of tests, and the daemon twice: the one that can be ended at
 /// any write and effect, and last the one that people run.
 pub(crate) fn with_daemons(root: &Path) -> anyhow::Result<Vec<TestProgram>> {
     let programs = tests(root, &[])?;
-    let kept = root.join("target/crash-points");
+    run(&mut linting(root, &DAEMON)?)?;
+    let (built, kept) = (root.join("target/debug/deployd"), root.join("target/crash-points"));
     fs::create_dir_all(&kept)?;
-    fs::copy(root.join("target/debug/deployd"), kept.join("deployd"))
-        .context("keeping the daemon with crash points")?;
-    let mut plain = cargo(root);
-    // The test is a small one: with any at all, cargo asks as much of dependencies as
-    // for all tests, and compiles none of them once more.
-    plain.args(["build", "--workspace", "--bin", "deployd", "--test", "vault"]);
-    run(&mut plain)?;
+    fs::copy(&built, kept.join("deployd"))
+        .with_context(|| format!("keeping the daemon with crash points, {}", built.display()))?;
+    run(cargo(root).args(DAEMON))?;
     Ok(programs)
 }
 
