@@ -50,8 +50,8 @@ enum Job {
     },
     /// Install what the tests need, and run all of them.
     Test {
-        /// Only these parts.
-        #[arg(long, value_enum)]
+        /// Only these parts, with commas between them.
+        #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<test::Part>,
         /// For hours: every pair of faults, more seeds, kills and fuzzing.
         #[arg(long)]

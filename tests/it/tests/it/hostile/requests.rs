@@ -1,11 +1,13 @@
 //! Requests that are too large, too many, or none.
 
+use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::raw::{connect, rest, sent, status};
 use super::{GROWTH_MAX, Target, over};
-use crate::wait::GUARD;
+use crate::client::Client;
+use crate::wait::{GUARD, until};
 
 /// What an endless body sends before it gives up by itself.
 const ENDLESS: usize = 1 << 30;
@@ -75,9 +77,12 @@ async fn i13_bodies_of_many_clients_share_a_bounded_memory() {
         }));
     }
     target.client.get("/readyz").await.ok();
-    let mut refused = 0;
+    let mut streams = Vec::new();
     for client in clients {
-        let mut stream = over("a client has sent", client).await;
+        streams.push(over("a client has sent", client).await);
+    }
+    let mut refused = 0;
+    for mut stream in streams {
         let mut answer = [0; 64];
         if let Ok(read) = stream.try_read(&mut answer) {
             let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
@@ -86,6 +91,12 @@ async fn i13_bodies_of_many_clients_share_a_bounded_memory() {
         let _ = stream.shutdown().await;
     }
     assert!(refused >= 100, "{refused} of 400 were refused");
+    // Others are refused, too, until the daemon has seen who has gone.
+    until("there is room again", || async {
+        let write = target.client.request(Method::PUT, "/v1/secrets/other").body("value");
+        (Client::send(write).await.status != 503).then_some(())
+    })
+    .await;
     target.holds((128 << 20) + GROWTH_MAX).await;
 }
 
