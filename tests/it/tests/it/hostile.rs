@@ -7,7 +7,6 @@ mod raw;
 mod requests;
 mod slow;
 
-use reqwest::Method;
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -58,8 +57,7 @@ impl Target {
         let client = self.daemon.client();
         client.get("/readyz").await.ok();
         client.get("/v1/whoami").await.ok();
-        let write = client.request(Method::PUT, "/v1/secrets/other").body("value");
-        Client::send(write).await.ok();
+        client.put("/v1/secrets/other", "value").await.ok();
     }
 
     /// Nothing of it has hurt: others are served, and memory is what it was, but

@@ -1,12 +1,10 @@
 //! Requests that are too large, too many, or none.
 
-use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::raw::{connect, rest, sent, status};
 use super::{GROWTH_MAX, Target, over};
-use crate::client::Client;
 use crate::wait::{GUARD, until};
 
 /// What an endless body sends before it gives up by itself.
@@ -93,8 +91,8 @@ async fn i13_bodies_of_many_clients_share_a_bounded_memory() {
     assert!(refused >= 100, "{refused} of 400 were refused");
     // Others are refused, too, until the daemon has seen who has gone.
     until("there is room again", || async {
-        let write = target.client.request(Method::PUT, "/v1/secrets/other").body("value");
-        (Client::send(write).await.status != 503).then_some(())
+        let written = target.client.put("/v1/secrets/other", "value").await;
+        (written.status != 503).then_some(())
     })
     .await;
     target.holds((128 << 20) + GROWTH_MAX).await;
