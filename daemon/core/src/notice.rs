@@ -5,18 +5,19 @@ use serde_json::{Value, json};
 
 use crate::approval::rules;
 use crate::config::ApprovalRule;
-use crate::deployment::{Deployment, DeploymentRecord, Event, Outcome};
+use crate::deployment::{Deployment, DeploymentRecord, Event, Outcome, StepId, StepKind};
 use crate::journal::{StreamId, Version};
 use crate::seeded::{Bug, seeded};
 use crate::{EnvironmentId, Timestamp};
 
 /// Types of notices, for documentation and for checking subscriptions.
-pub const TYPES: [&str; 30] = [
+pub const TYPES: [&str; 32] = [
     "deployment.queued",
     "deployment.deferred",
     "deployment.yielded",
     "deployment.started",
     "deployment.planned",
+    "deployment.proposed",
     "deployment.paused",
     "deployment.succeeded",
     "deployment.failed",
@@ -29,6 +30,7 @@ pub const TYPES: [&str; 30] = [
     "teardown.yielded",
     "teardown.started",
     "teardown.planned",
+    "teardown.proposed",
     "teardown.succeeded",
     "teardown.failed",
     "teardown.cancelled",
@@ -128,6 +130,7 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         {
             "paused"
         }
+        Event::StepPending { step, .. } if is_proposed(record.work.as_ref()?, step) => "proposed",
         Event::DeploymentEnded { outcome: Outcome::RolledBack, .. }
             if seeded(Bug::NoticeForgotten) =>
         {
@@ -148,6 +151,8 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         }
         Event::DeploymentYielded { to, .. } => json!({"to": to,
             "message": format!("waits until {to} has gone back, and is planned again then")}),
+        // Who is to merge it finds the pull request in this.
+        Event::StepPending { message, .. } if what == "proposed" => json!({ "message": message }),
         _ => json!({}),
     };
     json_patch::merge(&mut data, &more);
@@ -155,6 +160,14 @@ fn of_deployment(event: &Event, record: &DeploymentRecord) -> Option<(String, Va
         json_patch::merge(&mut data, &json!({ "message": message }));
     }
     Some((format!("{kind}.{what}"), data))
+}
+
+/// Whether a step that waits has opened a pull request: to roll out, to go back, or to
+/// take away what is left. Such steps wait for nothing else.
+fn is_proposed(work: &Deployment, id: &StepId) -> bool {
+    work.step(id).is_some_and(|step| {
+        matches!(step.kind, StepKind::Propose | StepKind::Restore | StepKind::Prune)
+    })
 }
 
 /// What every notice of a deployment says of it.

@@ -93,7 +93,7 @@ fn state(event: &str) -> Option<&'static str> {
     Some(match event.strip_prefix("deployment.")? {
         "queued" | "deferred" | "yielded" => "queued",
         "started" | "planned" => "in_progress",
-        "paused" => "pending",
+        "paused" | "proposed" => "pending",
         "succeeded" => "success",
         "failed" | "rolled-back" => "failure",
         "needs-operator" => "error",

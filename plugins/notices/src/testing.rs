@@ -6,12 +6,13 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 /// Types of events that the daemon tells of, and one of a later daemon.
-pub const TYPES: [&str; 31] = [
+pub const TYPES: [&str; 33] = [
     "deployment.queued",
     "deployment.deferred",
     "deployment.yielded",
     "deployment.started",
     "deployment.planned",
+    "deployment.proposed",
     "deployment.paused",
     "deployment.succeeded",
     "deployment.failed",
@@ -24,6 +25,7 @@ pub const TYPES: [&str; 31] = [
     "teardown.yielded",
     "teardown.started",
     "teardown.planned",
+    "teardown.proposed",
     "teardown.succeeded",
     "teardown.failed",
     "teardown.cancelled",

@@ -173,6 +173,7 @@ fn meaning(event: &str, data: &Data) -> (String, Mood) {
             ("is planned and waits for its time", Mood::Busy)
         }
         "deployment.planned" => ("is planned", Mood::Busy),
+        "deployment.proposed" => ("waits for its pull request to be merged", Mood::Asks),
         "deployment.paused" => ("waits for somebody", Mood::Asks),
         "deployment.succeeded" => ("has succeeded", Mood::Good),
         "deployment.failed" => ("has failed", Mood::Bad),
@@ -191,6 +192,7 @@ fn meaning(event: &str, data: &Data) -> (String, Mood) {
         "teardown.yielded" => ("is not taken away before it has gone back", Mood::Neutral),
         "teardown.started" => ("is being taken away", Mood::Busy),
         "teardown.planned" => ("is being taken away: the plan is made", Mood::Busy),
+        "teardown.proposed" => ("is gone once its pull request is merged", Mood::Asks),
         "teardown.succeeded" => ("is gone", Mood::Neutral),
         "teardown.failed" => ("could not be taken away", Mood::Bad),
         "teardown.cancelled" => ("is not taken away after all", Mood::Neutral),

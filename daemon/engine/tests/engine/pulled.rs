@@ -204,6 +204,14 @@ async fn a_pull_request_is_merged_by_somebody_who_is_recorded() {
     let id = stage.announce("1").await;
     stage.until("a request", |world| world.git().requests.len() == 1).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
+    stage.all_told().await;
+    let received: Vec<Value> =
+        stage.world.receivers().received.iter().map(|received| received.event()).collect();
+    let asked: Vec<&Value> =
+        received.iter().filter(|event| event["type"] == "deployment.proposed").collect();
+    let [asked] = asked[..] else { panic!("told once, however long it waits: {received:#?}") };
+    let message = asked["data"]["message"].as_str().unwrap();
+    assert!(message.contains("https://forge.test/"), "{message}");
     assert!(ours(&stage.world).is_empty(), "nothing before it is merged");
     let body = stage.world.git().requests[0].body.clone();
     assert!(body.contains("shop/development") && body.contains("backend"), "{body}");

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use super::turns::rollback;
 use super::*;
+use crate::journal::StreamId;
+use crate::notice::notice;
 use crate::ports::CommitId;
 use crate::pull::Published;
 
@@ -102,6 +104,11 @@ fn nothing_is_applied_before_it_is_merged() {
     world.until_it_waits();
     assert!(!world.steps_of("one").iter().any(|step| step == "apply-resources"));
     assert_eq!(world.kept_state(), world.state);
+    let (at, event) = world.history.last().unwrap();
+    let (stream, version) = (StreamId("s".into()), Version(world.history.len() as u64));
+    let told = notice(&environment(), &stream, version, *at, event, world.last.as_ref()).unwrap();
+    assert_eq!(told.notice_type, "deployment.proposed");
+    assert_eq!(told.data["message"], "waits for pull request #12");
     *request.borrow_mut() = Request::Merged;
     world.now = Timestamp(LATER_MS);
     assert_eq!(world.run(), Outcome::Succeeded);
