@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use deployd_core::Digest;
 use deployd_core::journal::StreamId;
@@ -59,6 +60,19 @@ pub const GROUP_REQUESTS_MAX: usize = 256;
 
 /// Bytes in one commit: the request that passes it is the group's last.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// Requests in a group from which the next group waits for company: so many at once
+/// are no single client, which would wait for itself. PostgreSQL has the same as
+/// `commit_siblings`.
+pub const COMPANY_FROM: usize = 8;
+
+/// How long company is waited for, again and again while somebody comes: a tenth of
+/// what a commit takes, or less, so that whoever is in the group hardly notices. A
+/// commit copies the pages that all its requests touch once, and syncs twice.
+pub const LINGER: Duration = Duration::from_millis(1);
+
+/// How often, at most: the first of a group waits no longer than half a commit.
+pub const LINGERS_MAX: usize = 8;
 
 /// Requests that may wait: four full groups, less than a second of work even on
 /// a slow disk. Whoever comes then is told to come back.

@@ -44,6 +44,8 @@ pub struct StoreStats {
     pub committed: u64,
     /// Requests answered without one: refused, replayed, or nothing to do.
     pub uncommitted: u64,
+    /// Times that a commit waited for company, as it does where many ask at once.
+    pub lingers: u64,
     /// Requests that wait now.
     pub queued: u64,
     /// The length of the file.
@@ -140,6 +142,7 @@ impl RedbStore {
             heads: heads.clone(),
             room: Room::new(free, options.reserve_bytes, options.quota_bytes, meter.clone()),
             findings: findings.clone(),
+            last_group: 0,
         };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -183,6 +186,7 @@ impl RedbStore {
             commits: self.counts.commits.load(Ordering::Relaxed),
             committed: self.counts.committed.load(Ordering::Relaxed),
             uncommitted: self.counts.uncommitted.load(Ordering::Relaxed),
+            lingers: self.counts.lingers.load(Ordering::Relaxed),
             queued: queued as u64,
             bytes: self.meter.bytes(),
             bytes_written: self.meter.written(),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::apply::{self, feed_end};
 use crate::error::{Failure, damaged};
 use crate::heads::Heads;
-use crate::limits::{GROUP_BYTES_MAX, GROUP_REQUESTS_MAX};
+use crate::limits::{COMPANY_FROM, GROUP_BYTES_MAX, GROUP_REQUESTS_MAX, LINGER, LINGERS_MAX};
 use crate::request::{Answer, Command, Request, Share};
 use crate::room::Room;
 use crate::sealed::Findings;
@@ -30,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) committed: AtomicU64,
     /// Requests answered without one: refused, replayed, nothing to do.
     pub(crate) uncommitted: AtomicU64,
+    /// Times that company was waited for.
+    pub(crate) lingers: AtomicU64,
 }
 
 /// The writer's end of the queue, and what it writes to.
@@ -41,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) heads: Heads,
     pub(crate) room: Room,
     pub(crate) findings: Findings,
+    /// Requests in the group before this one.
+    pub(crate) last_group: usize,
 }
 
 /// Says that the store has stopped if the writer ends in any other way than by
@@ -67,16 +71,36 @@ impl Writer {
         self.watermark.stop("it was closed");
     }
 
-    /// What waits already, up to the limits of a group.
+    /// What waits already, up to the limits of a group; where many ask, also those
+    /// that come while some still do.
     fn group(&mut self, first: Request) -> Vec<Request> {
-        let mut bytes = first.bytes;
-        let mut group = vec![first];
-        while group.len() < GROUP_REQUESTS_MAX && bytes < GROUP_BYTES_MAX {
-            let Ok(request) = self.queue.try_recv() else { break };
-            bytes = bytes.saturating_add(request.bytes);
-            group.push(request);
+        let mut group = Group { bytes: first.bytes, requests: vec![first] };
+        self.take_waiting(&mut group);
+        if self.last_group >= COMPANY_FROM {
+            for _ in 0..LINGERS_MAX {
+                let before = group.requests.len();
+                if group.is_full() {
+                    break;
+                }
+                self.counts.lingers.fetch_add(1, Ordering::Relaxed);
+                // Nobody else runs on this thread.
+                std::thread::sleep(LINGER);
+                self.take_waiting(&mut group);
+                if group.requests.len() == before {
+                    break;
+                }
+            }
         }
-        group
+        self.last_group = group.requests.len();
+        group.requests
+    }
+
+    fn take_waiting(&mut self, group: &mut Group) {
+        while !group.is_full() {
+            let Ok(request) = self.queue.try_recv() else { break };
+            group.bytes = group.bytes.saturating_add(request.bytes);
+            group.requests.push(request);
+        }
     }
 
     /// Writes a group and answers it; stops the store when that fails.
@@ -232,6 +256,18 @@ impl Writer {
     fn failed(&self, failure: &Failure) -> Abandoned {
         let text = failure.to_string();
         Abandoned::Failed(if failure.is_damage() { self.findings.describe(&text) } else { text })
+    }
+}
+
+/// Requests that are committed together.
+struct Group {
+    requests: Vec<Request>,
+    bytes: usize,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.requests.len() >= GROUP_REQUESTS_MAX || self.bytes >= GROUP_BYTES_MAX
     }
 }
 

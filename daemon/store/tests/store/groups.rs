@@ -62,6 +62,30 @@ async fn what_waits_is_committed_together() {
     assert_eq!(store.feed(FeedPosition(0), 99).await.unwrap().len(), 65);
 }
 
+#[tokio::test]
+async fn a_client_alone_waits_for_nobody_and_many_for_each_other() {
+    let disk = Disk::default();
+    let store = open(&disk, &StoreOptions::default());
+    for n in 0..20 {
+        accept(&store, n).await.unwrap();
+    }
+    assert_eq!(store.stats().lingers, 0);
+    let mut first = accept(&store, 20);
+    hold(&disk, &mut first).await;
+    let many = 20 + limits::COMPANY_FROM as u64;
+    let mut others: Vec<_> = (21..=many).map(|n| accept(&store, n)).collect();
+    until_queued(&store, &mut others, limits::COMPANY_FROM as u64).await;
+    disk.let_go();
+    first.await.unwrap();
+    join_all(others).await;
+    assert_eq!(store.stats().lingers, 0);
+    // Once, since nobody comes; then never again.
+    for n in 100..103 {
+        accept(&store, n).await.unwrap();
+        assert_eq!(store.stats().lingers, 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_at_once_far_fewer_are_commits() {
     let directory = tempfile::tempdir().unwrap();
