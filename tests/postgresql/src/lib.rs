@@ -157,6 +157,11 @@ impl Server {
         self.port
     }
 
+    /// The folder with its files.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()

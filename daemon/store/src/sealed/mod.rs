@@ -17,7 +17,7 @@ mod layout;
 mod sums;
 
 use std::io;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deployd_core::seeded::{Bug, seeded};
@@ -139,6 +139,44 @@ impl<B: StorageBackend> Sealed<B> {
         }
         Ok(sound)
     }
+
+    /// Writes those of a run's blocks that are not there already.
+    ///
+    /// With each commit redb writes which pages are free, of the whole file, to the place
+    /// where the commit before the last one had it: most of these blocks are as they
+    /// were, and of a file of 19 GB they are 2.6 MB.
+    fn write_changed(&self, run: &layout::Run, bytes: &[u8], sums: &[u64]) -> io::Result<()> {
+        let known = self.inner().sums.of(&self.backend, run.first, run.count())?;
+        let mut there = vec![0; BLOCK as usize];
+        let mut changed: Option<Range<usize>> = None;
+        let blocks = bytes.chunks(BLOCK as usize).zip(known.iter().zip(sums)).zip(0_usize..);
+        for ((block, (known, sum)), number) in blocks {
+            let start = number * BLOCK as usize;
+            // Equal checksums are a reason to look, not a proof.
+            let is_there = known == sum
+                && self.backend.read(run.place + start as u64, &mut there).is_ok()
+                && there == block;
+            match (&mut changed, is_there) {
+                (Some(range), false) => range.end = start + block.len(),
+                (None, false) => changed = Some(start..start + block.len()),
+                (Some(_), true) => self.write_range(run, bytes, changed.take())?,
+                (None, true) => {}
+            }
+        }
+        self.write_range(run, bytes, changed)
+    }
+
+    fn write_range(
+        &self,
+        run: &layout::Run,
+        bytes: &[u8],
+        range: Option<Range<usize>>,
+    ) -> io::Result<()> {
+        let Some(range) = range else { return Ok(()) };
+        let place = run.place + range.start as u64;
+        let Some(bytes) = bytes.get(range) else { return Ok(()) };
+        self.backend.write(place, bytes)
+    }
 }
 
 impl<B: StorageBackend> StorageBackend for Sealed<B> {
@@ -185,11 +223,11 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
         }
         for run in layout::runs(offset, data.len())? {
             let Some(bytes) = data.get(run.range.clone()) else { continue };
-            self.backend.write(run.place, bytes)?;
             let sums = (run.first..)
                 .zip(bytes.chunks(BLOCK as usize))
                 .map(|(block, bytes)| sums::sum(block, bytes))
                 .collect::<Vec<_>>();
+            self.write_changed(&run, bytes, &sums)?;
             self.inner().sums.set(&self.backend, run.first, &sums)?;
         }
         Ok(())
@@ -231,4 +269,52 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
 /// A call that redb never makes.
 fn misuse(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::metered::Metered;
+
+    #[test]
+    fn blocks_that_are_there_already_are_not_written_again() {
+        let (backend, meter) = Metered::new(InMemoryBackend::new(), None).unwrap();
+        let (sealed, findings) = Sealed::open(backend).unwrap();
+        let block = BLOCK as usize;
+        sealed.set_len(9 * BLOCK).unwrap();
+        let written = |bytes: &[u8]| {
+            let before = meter.written();
+            sealed.write(BLOCK, bytes).unwrap();
+            let mut there = vec![0; bytes.len()];
+            sealed.read(BLOCK, &mut there).unwrap();
+            assert!(there == bytes);
+            (meter.written() - before) as usize / block
+        };
+        let mut bytes: Vec<u8> = (0..8 * block).map(|n| (n / block) as u8).collect();
+        assert_eq!(written(&bytes), 8);
+        assert_eq!(written(&bytes), 0);
+        for number in [0, 3, 4, 7] {
+            bytes[number * block + 9] = 99;
+        }
+        assert_eq!(written(&bytes), 4);
+        assert_eq!(findings.count(), 0);
+    }
+
+    #[test]
+    fn what_has_changed_on_the_disk_is_written_again() {
+        let (backend, meter) = Metered::new(InMemoryBackend::new(), None).unwrap();
+        let (sealed, _) = Sealed::open(backend).unwrap();
+        sealed.set_len(2 * BLOCK).unwrap();
+        let bytes = vec![7; BLOCK as usize];
+        sealed.write(BLOCK, &bytes).unwrap();
+        sealed.backend.write(layout::place(1), &[8; 3]).unwrap();
+        let before = meter.written();
+        sealed.write(BLOCK, &bytes).unwrap();
+        assert_eq!(meter.written() - before, BLOCK);
+        let mut there = vec![0; BLOCK as usize];
+        sealed.read(BLOCK, &mut there).unwrap();
+        assert_eq!(there, bytes);
+    }
 }

@@ -8,7 +8,12 @@
 //! | SQLite | the same tables, in the process of who asks, also prepared; 1 GiB of pages and mapped memory |
 //!
 //! All give whole answers: records are read, differences worked out. Before times
-//! are taken, answers of all three are compared.
+//! are taken, answers of all three are compared. They take three turns; before each
+//! one's turn its file is read, since not all three may fit in memory together, and
+//! whoever was read last would have an advantage.
+//!
+//! What one more deployment costs is measured with three daemons that have the same
+//! documents and a short, a longer and the whole history, in turns.
 //!
 //! Our store has the daemon's 64 MiB of pages, and everything that a daemon writes
 //! but the logs, which go after three months: the journal with its chains, steps,
@@ -65,12 +70,9 @@ pub(crate) fn bench(
         }
         report.mostly_at_most(&measured, &ours, LOOK_UP_MS)?;
     }
-    // What was made before is not made again, and nothing is measured of that.
-    if measured.facts.contains_key("deployments in the whole history") {
-        let short = "one more, short history";
-        for long in ["one more, longer history", "one more, whole history"] {
-            report.no_slower(&measured, long, short, FLAT)?;
-        }
+    let short = "one more, short history";
+    for long in ["one more, longer history", "one more, whole history"] {
+        report.no_slower(&measured, long, short, FLAT)?;
     }
     for start in ["start to ready, ms", "start to ready after SIGKILL, ms"] {
         let took = measured.facts.get(start).and_then(|ms| ms.parse().ok());

@@ -9,22 +9,20 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its answer goes to xtask")]
 
 mod nobody;
+mod one_more;
 mod ours;
 mod peers;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use bench::Measured;
 use bench::daemon::Daemon;
-use bench::history::grow::grow;
 use bench::history::names::{ENVIRONMENTS, Numbers, Place};
-use bench::{Measured, documents};
-use deployd_core::{DeploymentId, EnvironmentId};
+use deployd_core::DeploymentId;
 use deployd_engine::Engine;
-use deployd_practice::{Practice, PracticeOptions};
 use deployd_store::{RedbStore, StoreOptions};
 use peers::Peers;
 use postgresql_server::{Options, Server};
@@ -48,28 +46,15 @@ const CONTENDERS: [[&str; 3]; 6] = [
 /// Questions of a kind in a block: enough for a 99th percentile.
 const PER_BLOCK: usize = 200;
 
-/// Deployments that are measured one by one.
-const ONE_MORE: usize = 21;
-
-/// Of them in a block.
-const PER_TURN: usize = 3;
-
-/// When they are measured: how they are called, and the fact that says how many
-/// deployments there were.
-const ONE_MORE_AFTER: [(&str, &str); 3] = [
-    ("one more, short history", "deployments in the short history"),
-    ("one more, longer history", "deployments in the longer history"),
-    ("one more, whole history", "deployments in the whole history"),
-];
+/// Turns with a contender's file in memory. All three may be larger than memory is, and
+/// whoever was read last would find more of it there.
+const TURNS: usize = 3;
 
 /// Answers that are compared, of each question.
 const COMPARED: u64 = 10;
 
 /// What an operator gives PostgreSQL, whose defaults are for tiny machines.
 const SETTINGS: &str = "shared_buffers = 1GB\neffective_cache_size = 8GB\nwork_mem = 32MB\nrandom_page_cost = 1.1\nmax_wal_size = 8GB\nmaintenance_work_mem = 512MB\n";
-
-/// The application whose deployments are taken for templates.
-const LIKE: &str = "app-zzzz";
 
 fn main() -> anyhow::Result<()> {
     // An error means that there is a provider already, which is as good.
@@ -90,10 +75,9 @@ fn main() -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut measured = Measured::default();
+    measured.facts.insert("deployments", bench.deployments().to_string());
     runtime.block_on(async {
-        if !bench.file().exists() {
-            bench.grow(&mut measured).await?;
-        }
+        one_more::measure(&bench, &mut measured).await?;
         bench.ask(&mut measured, &folder).await
     })?;
     println!("{}", serde_json::to_string(&measured)?);
@@ -110,55 +94,17 @@ struct Bench {
 }
 
 impl Bench {
-    fn file(&self) -> PathBuf {
-        self.data.join("deployd.redb")
+    /// All of them.
+    fn deployments(&self) -> u64 {
+        self.applications * ENVIRONMENTS * self.versions
     }
 
-    /// Has a daemon make a few deployments, and makes all others of them; what one
-    /// more costs meanwhile, and how long the daemon takes to start in the end.
-    async fn grow(&self, measured: &mut Measured) -> anyhow::Result<()> {
-        let per_application = ENVIRONMENTS * self.versions;
-        let total = self.applications * per_application;
-        measured.facts.insert("deployments", total.to_string());
-        let practice = Practice::start(PracticeOptions::new().pace(Duration::ZERO)).await?;
-        let environments = documents::environments(LIKE, usize::try_from(ENVIRONMENTS)?)?;
-        let daemon = Daemon::start(&self.deployd, &self.data).await?;
-        documents::apply(&daemon.client, &practice.kubeconfig(), LIKE, environments.len()).await?;
-        for version in 0..2 {
-            let set = documents::set(LIKE, version)?;
-            for id in &environments {
-                documents::deploy(&daemon.client, id, &set).await?;
-            }
-        }
-        let names: Vec<String> = (0..self.applications).map(|n| format!("app-{n:04}")).collect();
-        documents::apply_more(&daemon.client, &names, environments.len()).await?;
-        daemon.stop().await?;
+    fn file_in(data: &Path) -> PathBuf {
+        data.join("deployd.redb")
+    }
 
-        let before = self.file().metadata()?.len();
-        let (begun, mut there) = (Instant::now(), 0);
-        for (stage, upto) in [(0, 1), (1, 20), (2, u64::MAX)] {
-            let upto = self.applications.min(upto);
-            let had = there * per_application;
-            grow(&self.data, LIKE, there..upto, self.versions, |count| {
-                let so_far = begun.elapsed().as_secs_f64();
-                eprint!("\r   {} of {total} deployments, {so_far:.0} s", had + count);
-            })
-            .await?;
-            eprintln!();
-            there = upto;
-            let daemon = Daemon::start(&self.deployd, &self.data).await?;
-            let first = environments.first().context("no environment")?;
-            let (contender, fact) = ONE_MORE_AFTER.get(stage).context("no such stage")?;
-            measured.facts.insert(fact, (there * per_application).to_string());
-            for times in more(&daemon, first, 100 * (stage + 1)).await?.chunks(PER_TURN) {
-                measured.add(contender, times.to_vec());
-            }
-            daemon.stop().await?;
-        }
-        practice.shutdown();
-        let bytes = self.file().metadata()?.len().saturating_sub(before) / total.max(1);
-        measured.facts.insert("bytes of the store per deployment", bytes.to_string());
-        Ok(())
+    fn file(&self) -> PathBuf {
+        Self::file_in(&self.data)
     }
 
     /// Asks all contenders the same.
@@ -187,18 +133,31 @@ impl Bench {
         let bytes = peers.load(self.applications, self.versions)?;
         measured.facts.insert("bytes of peers per deployment", bytes);
 
-        // Whoever was written last would be in the system's memory, and others not.
-        for file in [&self.file(), &sqlite] {
-            std::io::copy(&mut File::open(file)?, &mut std::io::sink())?;
-        }
         self.same_answers(&engine, &mut peers).await?;
-        for block in 0..self.blocks {
-            eprint!("\r   block {}/{}", block + 1, self.blocks);
-            for (query, [ours, postgresql, sqlite]) in QUERIES.iter().zip(CONTENDERS) {
-                let (size, seed) = ((self.applications, self.versions), block as u64 + 1);
-                measured.add(ours, ours::ask(&engine, query, size, seed, PER_BLOCK).await?);
-                measured.add(postgresql, peers.ask("postgresql", query, seed, PER_BLOCK)?);
-                measured.add(sqlite, peers.ask("sqlite", query, seed, PER_BLOCK)?);
+        let files = [self.file(), server.data(), sqlite];
+        let blocks: Vec<usize> = (0..self.blocks).collect();
+        for (turn, blocks) in blocks.chunks(self.blocks.div_ceil(TURNS).max(1)).enumerate() {
+            for (contender, file) in files.iter().enumerate() {
+                eprint!(
+                    "\r   turn {}/{TURNS}, contender {}/{}",
+                    turn + 1,
+                    contender + 1,
+                    files.len()
+                );
+                read(file)?;
+                let (size, names) =
+                    ((self.applications, self.versions), QUERIES.iter().zip(CONTENDERS));
+                for (seed, (query, names)) in blocks
+                    .iter()
+                    .flat_map(|block| names.clone().map(move |it| (*block as u64 + 1, it)))
+                {
+                    let times = match contender {
+                        0 => ours::ask(&engine, query, size, seed, PER_BLOCK).await?,
+                        1 => peers.ask("postgresql", query, seed, PER_BLOCK)?,
+                        _ => peers.ask("sqlite", query, seed, PER_BLOCK)?,
+                    };
+                    measured.add(names.get(contender).context("no such contender")?, times);
+                }
             }
         }
         eprintln!();
@@ -231,12 +190,14 @@ async fn documents_of(engine: &Engine, id: &DeploymentId) -> anyhow::Result<Stri
     Ok(all.to_string())
 }
 
-/// Some more deployments to an environment, one after the other.
-async fn more(daemon: &Daemon, id: &EnvironmentId, from: usize) -> anyhow::Result<Vec<Duration>> {
-    let mut times = Vec::new();
-    for n in 0..ONE_MORE {
-        times
-            .push(documents::deploy(&daemon.client, id, &documents::set(LIKE, from + n)?).await?.0);
+/// Reads a file, or all files below a folder, so that they are in the system's memory.
+fn read(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            read(&entry?.path())?;
+        }
+    } else if path.is_file() {
+        std::io::copy(&mut File::open(path)?, &mut std::io::sink())?;
     }
-    Ok(times)
+    Ok(())
 }
