@@ -192,6 +192,15 @@ seeded_bugs! {
     /// A commit that failed is acknowledged, and the store goes on.
     FailedSyncAcknowledged: "I1", "deployd-store",
         "crashes::i1_a_call_that_fails_once_ends_all_acknowledgements";
+    /// What the log has is not done again when the store is opened.
+    LogNotReplayed: "I1", "deployd-store",
+        "crashes::i1_what_was_acknowledged_survives_power_loss";
+    /// After a checkpoint the log goes on under the key that it had.
+    LogKeyKept: "I1", "deployd-store",
+        "crashes::i1_a_store_that_was_killed_again_and_again_has_what_it_had";
+    /// The log begins anew before the checkpoint is on stable storage.
+    LogCutTooEarly: "I1", "deployd-store",
+        "crashes::i1_what_was_acknowledged_survives_power_loss";
     /// Checksums of blocks are written after the sync, which has only the blocks.
     ChecksumsAfterSync: "I1", "deployd-store",
         "crashes::i1_what_was_acknowledged_survives_power_loss";

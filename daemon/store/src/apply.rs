@@ -134,7 +134,7 @@ fn plan<'b>(tables: &Tables<'_>, append: &'b ReadyAppend) -> Result<Planned<'b>,
 }
 
 fn write_events(tables: &mut Tables<'_>, planned: &[Planned<'_>]) -> Result<(), Failure> {
-    let mut position = feed_end(&tables.feed)? + u64::from(seeded(Bug::FeedGap));
+    let mut position = feed_end(&*tables.feed)? + u64::from(seeded(Bug::FeedGap));
     for Planned { stream, events, head } in planned {
         let stream = stream.0.as_str();
         for (version, event) in events {

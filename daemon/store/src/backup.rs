@@ -10,9 +10,12 @@ use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::error::{Failure, OpenError, RestoreError};
+use crate::limits::LOG_BYTES;
 use crate::open::{self, StoreOptions};
 use crate::sealed::{Findings, Sealed};
 use crate::tables::{META, Tables};
+use crate::wal::changes::Changes;
+use crate::wal::recovery::LOG_KEY;
 use crate::{encode, events, objects, values, verify};
 
 /// Copies what is in this view into a new file at `to`, never over another. The
@@ -45,7 +48,7 @@ pub(crate) fn backup(
 pub(crate) fn copy(view: &ReadTransaction, to: &Path) -> Result<(), Failure> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(to);
     let backend = FileBackend::new(file.map_err(redb::StorageError::Io)?)?;
-    let (backend, _) = Sealed::open(backend).map_err(|error| {
+    let (backend, _) = Sealed::open(backend, LOG_BYTES).map_err(|error| {
         Failure::from(redb::StorageError::Io(io::Error::other(format!("{error:?}"))))
     })?;
     let database = Database::builder()
@@ -58,10 +61,13 @@ pub(crate) fn copy(view: &ReadTransaction, to: &Path) -> Result<(), Failure> {
         let mut meta = transaction.open_table(META)?;
         for entry in view.open_table(META)?.iter()? {
             let (key, value) = entry?;
-            meta.insert(key.value(), value.value())?;
+            // What is in the log is in the view: the copy has an empty one.
+            if key.value() != LOG_KEY {
+                meta.insert(key.value(), value.value())?;
+            }
         }
     }
-    Tables::open(&transaction)?.copy_from(view)?;
+    Tables::open(&transaction, &Changes::not_kept())?.copy_from(view)?;
     transaction.commit()?;
     Ok(())
 }

@@ -149,6 +149,11 @@ pub(crate) fn damaged(what: &str, otherwise: &str, findings: &Findings) -> Store
     StoreError::Damaged(format!("{what}: {}", findings.describe(otherwise)))
 }
 
+/// A failure of what was to be read again and is no such thing.
+pub(crate) fn damaged_entry(what: String) -> Failure {
+    Failure::Refused(StoreError::Damaged(what))
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)

@@ -9,11 +9,14 @@
 //!   caller ──check, compress──▶ queue (bounded) ──▶ writer thread
 //!                                                     │ takes what waits: a group
 //!                                                     │ one transaction: check, apply, next ...
-//!                                                     │ commit (two syncs)
+//!                                                     │ what has changed into the log (one sync)
+//!                                                     │ commit, in memory
 //!   caller ◀──────────────── answer ◀─────────────────┘ only now
+//!                                                     │ log full, or nobody there:
+//!                                                     │ commit to the file (two syncs)
 //! ```
 //!
-//! Nothing is answered before the commit that holds it is on stable storage.
+//! Nothing is answered before it is on stable storage, and nothing is read before.
 //! The first write, commit or sync that fails ends all acceptance: what the
 //! kernel still has after a failed sync can't be known, so trying again would
 //! be lying. The process ends, and opening the file again recovers.
@@ -45,6 +48,7 @@ mod store;
 mod tables;
 mod values;
 mod verify;
+mod wal;
 mod watermark;
 mod writer;
 

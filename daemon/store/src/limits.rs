@@ -68,11 +68,24 @@ pub const COMPANY_FROM: usize = 8;
 
 /// How long company is waited for, again and again while somebody comes: a tenth of
 /// what a commit takes, or less, so that whoever is in the group hardly notices. A
-/// commit copies the pages that all its requests touch once, and syncs twice.
+/// commit copies the pages that all its requests touch once, and syncs once.
 pub const LINGER: Duration = Duration::from_millis(1);
 
 /// How often, at most: the first of a group waits no longer than half a commit.
 pub const LINGERS_MAX: usize = 8;
+
+/// The write-ahead log of a new store: some hundred groups, so that what a checkpoint
+/// writes is little to each of them, and what opening a store does again takes a tenth
+/// of a second at most.
+pub const LOG_BYTES: u64 = 8 << 20;
+
+/// Changes of one group in the log; a larger group is a checkpoint. Opening a store looks
+/// so far, three times, for what may follow a record that can't be read.
+pub const RECORD_BYTES_MAX: usize = 512 << 10;
+
+/// How long nobody must have come before there is a checkpoint: it can't be in anybody's
+/// way then, and a store that rests has everything in its place.
+pub const REST: Duration = Duration::from_secs(5);
 
 /// Requests that may wait: four full groups, less than a second of work even on
 /// a slow disk. Whoever comes then is told to come back.

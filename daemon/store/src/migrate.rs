@@ -5,7 +5,11 @@ use deployd_core::seeded::{Bug, seeded};
 use redb::{Database, Durability, ReadableTable, TableHandle, WriteTransaction};
 
 use crate::error::{Failure, OpenError};
+use crate::sealed::{Findings, LogArea};
 use crate::tables::{CLAIMS, META, Tables};
+use crate::wal::Wal;
+use crate::wal::changes::Changes;
+use crate::wal::recovery::recover;
 
 /// The version of the schema that this crate writes.
 pub const SCHEMA: u32 = 3;
@@ -27,16 +31,24 @@ const SCHEMA_KEY: &str = "schema";
 const ID_KEY: &str = "id";
 const CREATED_KEY: &str = "created";
 
-/// Makes an empty database a store, or brings an older store up to this
-/// version; one transaction, so that a crash leaves the one or the other.
+/// Makes an empty database a store, or does again what its log has and brings an older
+/// store up to this version; one transaction, so that a crash leaves the one or the
+/// other.
 ///
-/// `path` is for messages.
+/// `path` is for messages. Returns the log, where the file has one.
 pub(crate) fn migrate(
     database: &Database,
     path: &str,
     created: Timestamp,
-) -> Result<(), OpenError> {
-    migrate_with(database, path, created, MIGRATIONS)
+    log: Option<LogArea>,
+    findings: &Findings,
+) -> Result<Option<Wal>, OpenError> {
+    let mut wal = None;
+    migrate_with(database, path, created, MIGRATIONS, |transaction| {
+        wal = log.map(|area| recover(transaction, area, findings)).transpose()?;
+        Ok(())
+    })?;
+    Ok(wal)
 }
 
 /// Whether this is a store of a version that is known; changes nothing.
@@ -71,11 +83,14 @@ fn version_of(
     found.ok_or_else(|| not_a_store("it has no schema version"))
 }
 
+/// `recover` is done within the transaction, before all migrations: the log is of the
+/// schema that the store has.
 fn migrate_with(
     database: &Database,
     path: &str,
     created: Timestamp,
     migrations: &[Migration],
+    recover: impl FnOnce(&WriteTransaction) -> Result<(), Failure>,
 ) -> Result<(), OpenError> {
     let supported = u32::try_from(migrations.len() + 1).unwrap_or(u32::MAX);
     let failed = |failure: Failure| OpenError::of(path, failure);
@@ -86,6 +101,7 @@ fn migrate_with(
     let names = table_names(&transaction).map_err(failed)?;
     if names.is_empty() {
         initialise(&transaction, supported, created).map_err(failed)?;
+        recover(&transaction).map_err(failed)?;
         return transaction.commit().map_err(|e| failed(e.into()));
     }
     let found = version_of(&transaction, &names, path)?;
@@ -95,6 +111,7 @@ fn migrate_with(
     if found < supported {
         tracing::info!(path, from = found, to = supported, "migrating the store");
     }
+    recover(&transaction).map_err(failed)?;
     for migration in migrations.iter().skip(found.saturating_sub(1) as usize) {
         migration(&transaction).map_err(failed)?;
     }
@@ -103,7 +120,7 @@ fn migrate_with(
     put_schema(&transaction, supported).map_err(failed)?;
     if seeded(Bug::FenceReusedAfterRestart) {
         transaction.delete_table(CLAIMS).map_err(|e| failed(e.into()))?;
-        Tables::open(&transaction).map_err(failed)?;
+        Tables::open(&transaction, &Changes::not_kept()).map_err(failed)?;
     }
     transaction.commit().map_err(|e| failed(e.into()))
 }
@@ -118,7 +135,7 @@ fn initialise(
     meta.insert(CREATED_KEY, created.0.to_be_bytes().as_slice())?;
     meta.insert(ID_KEY, new_id()?.as_slice())?;
     // All tables are there from the start, so that no reader misses one.
-    Tables::open(transaction)?;
+    Tables::open(transaction, &Changes::not_kept())?;
     Ok(())
 }
 
@@ -167,6 +184,10 @@ mod tests {
         Database::builder().create_with_backend(InMemoryBackend::new()).unwrap()
     }
 
+    fn migrated(database: &Database, migrations: &[Migration]) -> Result<(), OpenError> {
+        migrate_with(database, "x", Timestamp(1), migrations, |_| Ok(()))
+    }
+
     fn first(transaction: &WriteTransaction) -> Result<(), Failure> {
         transaction.open_table(MARKS)?.insert("first", 1)?;
         Ok(())
@@ -199,20 +220,20 @@ mod tests {
     #[test]
     fn a_new_store_has_the_last_version_and_needs_no_migration() {
         let database = database();
-        migrate_with(&database, "x", Timestamp(1), &[first]).unwrap();
-        migrate_with(&database, "x", Timestamp(1), &[first]).unwrap();
+        migrated(&database, &[first]).unwrap();
+        migrated(&database, &[first]).unwrap();
         assert_eq!(marks(&database), []);
     }
 
     #[test]
     fn migrations_run_once_in_their_order_from_where_the_store_is() {
         let database = database();
-        migrate_with(&database, "x", Timestamp(1), &[]).unwrap();
+        migrated(&database, &[]).unwrap();
         let before = id(&database.begin_read().unwrap()).unwrap();
-        migrate_with(&database, "x", Timestamp(1), &[first, second]).unwrap();
+        migrated(&database, &[first, second]).unwrap();
         let expected = [("first".to_owned(), 1), ("second".to_owned(), 2)];
         assert_eq!(marks(&database), expected);
-        migrate_with(&database, "x", Timestamp(1), &[failing, failing]).unwrap();
+        migrated(&database, &[failing, failing]).unwrap();
         assert_eq!(marks(&database), expected);
         assert_eq!(id(&database.begin_read().unwrap()).unwrap(), before);
     }
@@ -220,18 +241,18 @@ mod tests {
     #[test]
     fn a_migration_that_fails_leaves_the_store_as_it_was() {
         let database = database();
-        migrate_with(&database, "x", Timestamp(1), &[]).unwrap();
-        let failed = migrate_with(&database, "x", Timestamp(1), &[first, failing]);
+        migrated(&database, &[]).unwrap();
+        let failed = migrated(&database, &[first, failing]);
         assert!(matches!(failed, Err(OpenError::Damaged { .. })));
         assert_eq!(marks(&database), []);
-        migrate_with(&database, "x", Timestamp(1), &[]).unwrap();
+        migrated(&database, &[]).unwrap();
     }
 
     #[test]
     fn a_newer_store_is_refused() {
         let database = database();
-        migrate_with(&database, "x", Timestamp(1), &[first, second]).unwrap();
-        let refused = migrate_with(&database, "x", Timestamp(1), &[first]);
+        migrated(&database, &[first, second]).unwrap();
+        let refused = migrated(&database, &[first]);
         assert!(matches!(refused, Err(OpenError::Newer { found: 3, supported: 2, .. })));
     }
 }

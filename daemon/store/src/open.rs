@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deployd_core::Timestamp;
 use redb::backends::FileBackend;
@@ -15,10 +15,11 @@ use redb::{
 };
 
 use crate::error::{Failure, OpenError};
-use crate::limits::{QUEUE_REQUESTS_MAX, RESERVE_BYTES};
+use crate::limits::{LOG_BYTES, QUEUE_REQUESTS_MAX, RESERVE_BYTES, REST};
 use crate::metered::{Meter, Metered};
 use crate::sealed::{FILE_FORMAT, Findings, SealError, Sealed, is_plain};
 use crate::tables::INDEXES;
+use crate::wal::Wal;
 use crate::{backup, migrate, values};
 
 /// How to open a store.
@@ -35,6 +36,12 @@ pub struct StoreOptions {
     pub reserve_bytes: u64,
     /// Requests that may wait; others are refused as `Busy`. At least 1.
     pub queue_requests: usize,
+    /// The write-ahead log of a store that is made, in bytes; those that are there keep
+    /// the one that they have.
+    pub log_bytes: u64,
+    /// How long nobody must have come before what the log has is committed to the rest
+    /// of the file.
+    pub rest: Duration,
 }
 
 impl Default for StoreOptions {
@@ -44,6 +51,8 @@ impl Default for StoreOptions {
             quota_bytes: None,
             reserve_bytes: RESERVE_BYTES,
             queue_requests: QUEUE_REQUESTS_MAX,
+            log_bytes: LOG_BYTES,
+            rest: REST,
         }
     }
 }
@@ -52,6 +61,8 @@ impl Default for StoreOptions {
 /// to be damaged.
 pub(crate) struct Opened {
     pub(crate) database: Database,
+    /// None where every commit is to the file itself, as it was before version 3.
+    pub(crate) wal: Option<Wal>,
     pub(crate) meter: Meter,
     pub(crate) findings: Findings,
 }
@@ -170,19 +181,20 @@ pub(crate) fn open_backend(
 ) -> Result<Opened, OpenError> {
     let (backend, meter) = Metered::new(backend, file)
         .map_err(|source| OpenError::Io { path: name.to_owned(), source })?;
-    let (backend, findings) =
-        Sealed::open(backend).map_err(|error| OpenError::of_seal(name, error))?;
+    let (backend, findings) = Sealed::open(backend, options.log_bytes)
+        .map_err(|error| OpenError::of_seal(name, error))?;
+    let log = backend.log();
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
     let opened = guarded(name, || {
         let database = builder
             .create_with_backend(backend)
             .map_err(|error| OpenError::of_database(name, error))?;
-        migrate::migrate(&database, name, now())?;
-        Ok(database)
+        let wal = migrate::migrate(&database, name, now(), log, &findings)?;
+        Ok((database, wal))
     });
     match opened {
-        Ok(database) => Ok(Opened { database, meter, findings }),
+        Ok((database, wal)) => Ok(Opened { database, wal, meter, findings }),
         Err(error) => Err(error.because(&findings)),
     }
 }
@@ -195,7 +207,8 @@ pub fn database_of(path: &Path) -> Result<Database, OpenError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let file = own(path, file.map_err(|error| io_error(path, error))?)?;
     let backend = FileBackend::new(file).map_err(|error| OpenError::of_database(&name, error))?;
-    let (backend, _) = Sealed::open(backend).map_err(|error| OpenError::of_seal(&name, error))?;
+    let (backend, _) =
+        Sealed::open(backend, 0).map_err(|error| OpenError::of_seal(&name, error))?;
     let opened = Database::builder().create_with_backend(backend);
     opened.map_err(|error| OpenError::of_database(&name, error))
 }

@@ -90,7 +90,7 @@ pub(crate) fn take(
     let mut messages = Vec::with_capacity(due.len());
     let changed = !due.is_empty();
     for (available, number) in due {
-        match stored(&tables.outbox, number) {
+        match stored(&*tables.outbox, number) {
             Ok(stored) => {
                 forget(tables, number, &stored)?;
                 let leased = match seeded(Bug::LeaseForgotten) {
@@ -116,7 +116,7 @@ pub(crate) fn settle(tables: &mut Tables<'_>, message: &Message) -> Result<(), F
     let Some(number) = number else {
         return Err(StoreError::InvalidBatch(format!("no message {}", message.id)).into());
     };
-    let present = stored(&tables.outbox, number)?;
+    let present = stored(&*tables.outbox, number)?;
     if !same_telling(&present.message, message) {
         return Err(StoreError::InvalidBatch(format!(
             "message {} tells something else than the one that is stored",

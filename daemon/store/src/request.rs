@@ -108,7 +108,7 @@ impl Command {
                 Ok(Applied::changed(Answer::Heads(apply::batch(tables, batch)?)))
             }
             Self::Accept { key, digest, answer, now, batch } => {
-                if let Some(recorded) = idempotency::recorded(&tables.keys, key, *digest)? {
+                if let Some(recorded) = idempotency::recorded(&*tables.keys, key, *digest)? {
                     return Ok(Applied::unchanged(Answer::Accepted(Accepted::Replayed(recorded))));
                 }
                 room(needs)?;

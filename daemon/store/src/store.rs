@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -15,7 +16,7 @@ use deployd_core::ports::{
 };
 use deployd_core::{Digest, Timestamp};
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::apply::{self, Prepared};
@@ -40,6 +41,8 @@ use crate::{backup, migrate, reads, verify};
 pub struct StoreStats {
     /// Commits since it was opened; each answers a group of requests.
     pub commits: u64,
+    /// Times that what the write-ahead log had was committed to the rest of the file.
+    pub checkpoints: u64,
     /// Requests answered by a commit.
     pub committed: u64,
     /// Requests answered without one: refused, replayed, or nothing to do.
@@ -65,7 +68,9 @@ pub struct StoreStats {
 /// waits for that.
 pub struct RedbStore {
     database: RwLock<Option<Arc<Database>>>,
-    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    queue: Mutex<Option<SyncSender<Request>>>,
+    /// Requests that were put into it.
+    sent: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// The memory of the queue, by bytes.
     shares: Arc<Semaphore>,
@@ -118,7 +123,7 @@ impl RedbStore {
         free: Option<Free>,
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
-        let Opened { database, meter, findings } = opened;
+        let Opened { database, wal, meter, findings } = opened;
         let first_look = || -> Result<(u64, String), Failure> {
             let view = database.begin_read()?;
             Ok((apply::feed_end(&view.open_table(FEED)?)?, migrate::id(&view)?))
@@ -133,10 +138,12 @@ impl RedbStore {
         let watermark = Watermark::new(end);
         let counts = Arc::new(Counts::default());
         let heads = Heads::default();
-        let (sender, queue) = mpsc::channel(options.queue_requests.max(1));
+        let (sender, queue) = sync_channel(options.queue_requests.max(1));
         let writer = Writer {
             database: database.clone(),
             queue,
+            wal,
+            rest: options.rest,
             watermark: watermark.clone(),
             counts: counts.clone(),
             heads: heads.clone(),
@@ -152,6 +159,7 @@ impl RedbStore {
             database: RwLock::new(Some(database)),
             at_once: meter.at_once(),
             queue: Mutex::new(Some(sender)),
+            sent: AtomicU64::new(0),
             writer: Mutex::new(Some(writer)),
             shares: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             readers,
@@ -178,16 +186,14 @@ impl RedbStore {
 
     /// Figures for metrics.
     pub fn stats(&self) -> StoreStats {
-        let queued = match &*locked(&self.queue) {
-            Some(queue) => queue.max_capacity().saturating_sub(queue.capacity()),
-            None => 0,
-        };
+        let taken = self.counts.taken.load(Ordering::Relaxed);
         StoreStats {
             commits: self.counts.commits.load(Ordering::Relaxed),
+            checkpoints: self.counts.checkpoints.load(Ordering::Relaxed),
             committed: self.counts.committed.load(Ordering::Relaxed),
             uncommitted: self.counts.uncommitted.load(Ordering::Relaxed),
             lingers: self.counts.lingers.load(Ordering::Relaxed),
-            queued: queued as u64,
+            queued: self.sent.load(Ordering::Relaxed).saturating_sub(taken),
             bytes: self.meter.bytes(),
             bytes_written: self.meter.written(),
             syncs: self.meter.syncs(),
@@ -307,10 +313,13 @@ impl RedbStore {
         let (reply, answer) = oneshot::channel();
         let request = Request { command, bytes, share, reply };
         match &*locked(&self.queue) {
-            Some(queue) => queue.try_send(request).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-                mpsc::error::TrySendError::Closed(_) => self.why_stopped(),
-            })?,
+            Some(queue) => {
+                queue.try_send(request).map_err(|error| match error {
+                    TrySendError::Full(_) => StoreError::Busy,
+                    TrySendError::Disconnected(_) => self.why_stopped(),
+                })?;
+                self.sent.fetch_add(1, Ordering::Relaxed);
+            }
             None => return Err(self.why_stopped()),
         }
         answer.await.unwrap_or_else(|_| Err(self.why_stopped()))

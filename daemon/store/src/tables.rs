@@ -2,9 +2,10 @@
 //!
 //! Values that may evolve begin with a format byte (see [`crate::encode`]).
 
-use redb::{ReadTransaction, Table, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable as _, TableDefinition, Value as _, WriteTransaction};
 
-use crate::error::Failure;
+use crate::error::{Failure, damaged_entry};
+use crate::wal::changes::{Change, Changes, Noted};
 
 /// Facts about the store itself: schema, id, created.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -42,21 +43,26 @@ pub(crate) const KEY_EXPIRY: TableDefinition<'static, (u64, &str), ()> =
 pub(crate) const CLAIMS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("claims");
 
 macro_rules! tables {
-    ($($field:ident: $definition:ident, $key:ty, $value:ty;)*) => {
+    ($($number:literal $field:ident: $definition:ident, $key:ty, $value:ty;)*) => {
         /// All tables that requests write, open in one transaction.
         pub(crate) struct Tables<'t> {
-            $(pub(crate) $field: Table<'t, $key, $value>,)*
+            $(pub(crate) $field: Noted<'t, $key, $value>,)*
         }
 
         impl<'t> Tables<'t> {
-            /// Opens all of them; those that are not there yet come to be.
-            pub(crate) fn open(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
-                Ok(Self { $($field: transaction.open_table($definition)?,)* })
+            /// Opens all of them; those that are not there yet come to be. What is
+            /// changed is noted.
+            pub(crate) fn open(
+                transaction: &'t WriteTransaction,
+                changes: &Changes,
+            ) -> Result<Self, Failure> {
+                Ok(Self {
+                    $($field: Noted::new(transaction.open_table($definition)?, $number, changes),)*
+                })
             }
 
             /// Copies all of them from a consistent view.
             pub(crate) fn copy_from(&mut self, from: &ReadTransaction) -> Result<(), Failure> {
-                use redb::ReadableTable as _;
                 $({
                     let source = from.open_table($definition)?;
                     for entry in source.iter()? {
@@ -66,11 +72,26 @@ macro_rules! tables {
                 })*
                 Ok(())
             }
+
+            /// Does once more what was noted.
+            ///
+            /// Fails, as of a damaged record, where there is no such table.
+            pub(crate) fn change(&mut self, change: &Change<'_>) -> Result<(), Failure> {
+                match change.table {
+                    $($number => {
+                        let key = <$key>::from_bytes(change.key);
+                        match change.value {
+                            Some(value) => self.$field.insert(key, <$value>::from_bytes(value)),
+                            None => self.$field.remove(key),
+                        }
+                    })*
+                    other => Err(damaged_entry(format!("a change of table {other}"))),
+                }
+            }
         }
 
         /// Every record of every table: its table, its key, its value.
         pub(crate) fn records(from: &ReadTransaction) -> Result<Vec<Record>, Failure> {
-            use redb::{ReadableTable as _, Value as _};
             let mut found = Vec::new();
             $({
                 for entry in from.open_table($definition)?.iter()? {
@@ -89,17 +110,18 @@ macro_rules! tables {
 /// Table, key, value.
 pub(crate) type Record = (&'static str, Vec<u8>, Vec<u8>);
 
+// The numbers are in files: none is ever used for another table.
 tables! {
-    heads: HEADS, &'static str, &'static [u8];
-    events: EVENTS, (&'static str, u64), &'static [u8];
-    feed: FEED, u64, (&'static str, u64);
-    indexes: INDEXES, (&'static str, &'static [u8]), &'static [u8];
-    objects: OBJECTS, &'static [u8; 32], &'static [u8];
-    outbox: OUTBOX, u64, &'static [u8];
-    outbox_ids: OUTBOX_IDS, &'static str, u64;
-    outbox_due: OUTBOX_DUE, (u64, u64), ();
-    outbox_status: OUTBOX_STATUS, (u8, u64), ();
-    keys: KEYS, &'static str, &'static [u8];
-    key_expiry: KEY_EXPIRY, (u64, &'static str), ();
-    claims: CLAIMS, &'static str, &'static [u8];
+    1 heads: HEADS, &'static str, &'static [u8];
+    2 events: EVENTS, (&'static str, u64), &'static [u8];
+    3 feed: FEED, u64, (&'static str, u64);
+    4 indexes: INDEXES, (&'static str, &'static [u8]), &'static [u8];
+    5 objects: OBJECTS, &'static [u8; 32], &'static [u8];
+    6 outbox: OUTBOX, u64, &'static [u8];
+    7 outbox_ids: OUTBOX_IDS, &'static str, u64;
+    8 outbox_due: OUTBOX_DUE, (u64, u64), ();
+    9 outbox_status: OUTBOX_STATUS, (u8, u64), ();
+    10 keys: KEYS, &'static str, &'static [u8];
+    11 key_expiry: KEY_EXPIRY, (u64, &'static str), ();
+    12 claims: CLAIMS, &'static str, &'static [u8];
 }

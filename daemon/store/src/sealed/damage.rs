@@ -38,7 +38,7 @@ impl Findings {
     }
 
     /// These bytes are not what was written.
-    pub(super) fn changed(&self, place: u64, bytes: u64) {
+    pub(crate) fn changed(&self, place: u64, bytes: u64) {
         if self.add(place, bytes) {
             tracing::error!(place, bytes, "a part of the store is not what was written there");
         }

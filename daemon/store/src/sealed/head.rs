@@ -53,27 +53,30 @@ pub(super) struct Head {
     written: usize,
     /// Whether a copy of the slot that counts is missing or damaged.
     incomplete: bool,
+    /// How many bytes of the file are the write-ahead log's.
+    log: u64,
 }
 
 impl Head {
-    /// Makes the heads of an empty file.
-    pub(super) fn create(backend: &impl StorageBackend) -> io::Result<Self> {
-        backend.set_len(HEAD_BYTES)?;
+    /// Makes the heads of an empty file with a log of so many blocks.
+    pub(super) fn create(backend: &impl StorageBackend, log_blocks: u32) -> io::Result<Self> {
+        let blank = Self::blank(log_blocks);
+        backend.set_len(HEAD_BYTES + blank.log)?;
         let mut mark = [0; SECTOR];
-        let version = FILE_FORMAT.to_le_bytes();
-        for (to, from) in mark.iter_mut().zip(MAGIC.iter().chain(&version)) {
+        let (version, log) = (FILE_FORMAT.to_le_bytes(), log_blocks.to_le_bytes());
+        for (to, from) in mark.iter_mut().zip(MAGIC.iter().chain(&version).chain(&log)) {
             *to = *from;
         }
         seal(&mut mark);
         for head in HEADS {
             backend.write(head, &mark)?;
         }
-        Ok(Self::blank())
+        Ok(blank)
     }
 
-    fn blank() -> Self {
-        let header = [0; HEADER_BYTES];
-        Self { header, number: 0, len: 0, synced: 1, written: 1, incomplete: false }
+    fn blank(log_blocks: u32) -> Self {
+        let (header, log) = ([0; HEADER_BYTES], u64::from(log_blocks) * BLOCK);
+        Self { header, number: 0, len: 0, synced: 1, written: 1, incomplete: false, log }
     }
 
     /// Whether no header was ever written.
@@ -93,11 +96,11 @@ impl Head {
                 backend.read(*place, block)?;
             }
         }
-        check_marks(&blocks)?;
+        let log_blocks = check_marks(&blocks)?;
         if bytes < HEAD_BYTES {
             return Err(SealError::Damaged(format!("it was cut to {bytes} bytes")));
         }
-        let mut found = Self::blank();
+        let mut found = Self::blank(log_blocks);
         let mut copies = 0;
         for block in &blocks {
             for (slot, place) in SLOTS.iter().enumerate() {
@@ -111,7 +114,13 @@ impl Head {
             }
         }
         found.incomplete = copies < HEADS.len();
+        found.log = u64::from(log_blocks) * BLOCK;
         Ok(found)
+    }
+
+    /// How many bytes of the file are the write-ahead log's: whole blocks.
+    pub(super) fn log(&self) -> u64 {
+        self.log
     }
 
     /// The length that the file must have at least.
@@ -207,11 +216,13 @@ fn slot_of(block: &[u8], place: usize, slot: usize) -> Option<Head> {
         synced: slot,
         written: slot,
         incomplete: false,
+        log: 0,
     })
 }
 
-/// One of the heads says what the file is.
-fn check_marks(blocks: &[[u8; BLOCK as usize]; 2]) -> Result<(), SealError> {
+/// One of the heads says what the file is; returns how many blocks its log has, none in
+/// files of version 2.
+fn check_marks(blocks: &[[u8; BLOCK as usize]; 2]) -> Result<u32, SealError> {
     let marks: Vec<&[u8]> = blocks.iter().filter_map(|block| unsealed(block, 0)).collect();
     let Some(rest) = marks.iter().find_map(|mark| mark.strip_prefix(MAGIC.as_slice())) else {
         if blocks.iter().any(|block| block.starts_with(MAGIC)) {
@@ -219,9 +230,10 @@ fn check_marks(blocks: &[[u8; BLOCK as usize]; 2]) -> Result<(), SealError> {
         }
         return Err(SealError::NotSealed("it does not begin as one".to_owned()));
     };
-    match rest.first_chunk::<4>().map(|version| u32::from_le_bytes(*version)) {
-        Some(version) if version > FILE_FORMAT => Err(SealError::Newer(version)),
-        _ => Ok(()),
+    let mut numbers = rest.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number));
+    match (numbers.next(), numbers.next()) {
+        (Some(version), _) if version > FILE_FORMAT => Err(SealError::Newer(version)),
+        (_, log) => Ok(log.unwrap_or_default()),
     }
 }
 
@@ -252,7 +264,7 @@ mod tests {
     /// A head that was written three times and synced each time.
     fn three() -> Vec<u8> {
         let backend = InMemoryBackend::new();
-        let mut head = Head::create(&backend).unwrap();
+        let mut head = Head::create(&backend, 0).unwrap();
         for n in [1, 2, 3] {
             head.write(&backend, 0, &[n]).unwrap();
             head.synced(0);
@@ -297,7 +309,7 @@ mod tests {
     #[test]
     fn what_was_synced_is_not_written_over_before_the_next_sync() {
         let backend = InMemoryBackend::new();
-        let mut head = Head::create(&backend).unwrap();
+        let mut head = Head::create(&backend, 0).unwrap();
         head.write(&backend, 0, &[1]).unwrap();
         head.synced(0);
         for n in [2, 3, 4] {

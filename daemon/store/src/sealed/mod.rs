@@ -18,7 +18,7 @@ mod sums;
 
 use std::io;
 use std::ops::{Bound, Range};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deployd_core::seeded::{Bug, seeded};
 use redb::{BackendError, StorageBackend};
@@ -26,11 +26,12 @@ use redb::{BackendError, StorageBackend};
 pub(crate) use self::damage::Findings;
 use self::head::Head;
 pub(crate) use self::head::is_plain;
-use self::layout::BLOCK;
+use self::layout::{BLOCK, HEAD_BYTES, Layout};
 use self::sums::Sums;
 
-/// The version of the file's format. Files of version 1 were redb's own.
-pub(crate) const FILE_FORMAT: u32 = 2;
+/// The version of the file's format. Files of version 1 were redb's own, those of
+/// version 2 had no write-ahead log.
+pub(crate) const FILE_FORMAT: u32 = 3;
 
 /// Why a file can't be read as a sealed one.
 #[derive(Debug)]
@@ -54,9 +55,53 @@ impl From<io::Error> for SealError {
 /// Storage whose every block is verified when it is read.
 #[derive(Debug)]
 pub(crate) struct Sealed<B> {
-    backend: B,
+    backend: Arc<B>,
+    layout: Layout,
     inner: Mutex<Inner>,
     findings: Findings,
+}
+
+/// The part of the file that is the write-ahead log's. It is not under these checksums:
+/// its records have their own ([`crate::wal`]).
+#[derive(Debug, Clone)]
+pub(crate) struct LogArea {
+    backend: Arc<dyn StorageBackend>,
+    bytes: u64,
+}
+
+impl LogArea {
+    /// How long it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where a place in it is in the file, for messages.
+    pub(crate) fn place(&self, offset: u64) -> u64 {
+        HEAD_BYTES + offset
+    }
+
+    /// Reads what is there; past its end is an error.
+    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.check(offset, out.len())?;
+        self.backend.read(HEAD_BYTES + offset, out)
+    }
+
+    /// Writes, and waits until it is on stable storage.
+    pub(crate) fn write_through(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.check(offset, bytes.len())?;
+        self.backend.write(HEAD_BYTES + offset, bytes)?;
+        match seeded(Bug::SyncSkipped) {
+            false => self.backend.sync_data(),
+            true => Ok(()),
+        }
+    }
+
+    fn check(&self, offset: u64, bytes: usize) -> io::Result<()> {
+        match offset + bytes as u64 <= self.bytes {
+            true => Ok(()),
+            false => Err(misuse("bytes past the end of the log")),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -68,20 +113,24 @@ struct Inner {
 }
 
 impl<B: StorageBackend> Sealed<B> {
-    /// Reads the head of the storage; makes one where the storage is empty.
-    pub(crate) fn open(backend: B) -> Result<(Self, Findings), SealError> {
+    /// Reads the head of the storage; makes one where the storage is empty, with a log of
+    /// so many bytes, in whole blocks.
+    pub(crate) fn open(backend: B, log_bytes: u64) -> Result<(Self, Findings), SealError> {
         let bytes = backend.len()?;
         let (head, len) = if bytes == 0 {
-            (Head::create(&backend)?, 0)
+            let blocks = u32::try_from(log_bytes / BLOCK).unwrap_or(u32::MAX);
+            (Head::create(&backend, blocks)?, 0)
         } else {
             let head = Head::open(&backend, bytes)?;
-            let len = layout::logical_len(bytes).ok_or_else(|| {
+            let layout = Layout::with_log(head.log());
+            let len = layout.logical_len(bytes).ok_or_else(|| {
                 SealError::Damaged(format!("its {bytes} bytes are no whole blocks: it was cut"))
             })?;
             (head, len)
         };
+        let layout = Layout::with_log(head.log());
         if len < head.len() {
-            let had = layout::physical_len(head.len())?;
+            let had = layout.physical_len(head.len())?;
             let why = format!("it was cut: of at least {had} bytes it has {bytes}");
             return Err(SealError::Damaged(why));
         }
@@ -91,19 +140,26 @@ impl<B: StorageBackend> Sealed<B> {
             ));
         }
         let findings = Findings::default();
-        let inner = Mutex::new(Inner { head, sums: Sums::new(len), len });
-        Ok((Self { backend, inner, findings: findings.clone() }, findings))
+        let inner = Mutex::new(Inner { head, sums: Sums::new(layout, len), len });
+        let sealed = Self { backend: Arc::new(backend), layout, inner, findings: findings.clone() };
+        Ok((sealed, findings))
+    }
+
+    /// The part for the write-ahead log; none in files of version 2.
+    pub(crate) fn log(&self) -> Option<LogArea> {
+        let bytes = self.layout.start() - HEAD_BYTES;
+        (bytes > 0).then(|| LogArea { backend: self.backend.clone(), bytes })
     }
 
     /// Nobody waits for the disk but who syncs: blocks are read meanwhile.
     fn sync(&self) -> io::Result<()> {
         if seeded(Bug::ChecksumsAfterSync) {
             self.backend.sync_data()?;
-            return self.inner().sums.write(&self.backend);
+            return self.inner().sums.write(&*self.backend);
         }
         let len = {
             let inner = &mut *self.inner();
-            inner.sums.write(&self.backend)?;
+            inner.sums.write(&*self.backend)?;
             inner.len
         };
         self.backend.sync_data()?;
@@ -118,7 +174,7 @@ impl<B: StorageBackend> Sealed<B> {
     /// Reads whole blocks; returns whether all of them are what was written.
     fn read_blocks(&self, offset: u64, out: &mut [u8]) -> io::Result<bool> {
         let mut sound = true;
-        for run in layout::runs(offset, out.len())? {
+        for run in self.layout.runs(offset, out.len())? {
             let Some(bytes) = out.get_mut(run.range.clone()) else { continue };
             let expected = {
                 let inner = &mut *self.inner();
@@ -126,13 +182,13 @@ impl<B: StorageBackend> Sealed<B> {
                     self.findings.cut(run.place, bytes.len() as u64);
                     return Ok(false);
                 }
-                inner.sums.of(&self.backend, run.first, run.count())?
+                inner.sums.of(&*self.backend, run.first, run.count())?
             };
             self.backend.read(run.place, bytes)?;
             let blocks = (run.first..).zip(bytes.chunks(BLOCK as usize)).zip(expected);
             for ((block, bytes), expected) in blocks {
                 if !sums::matches(block, bytes, expected) {
-                    self.findings.changed(layout::place(block), BLOCK);
+                    self.findings.changed(self.layout.place(block), BLOCK);
                     sound = false;
                 }
             }
@@ -146,7 +202,7 @@ impl<B: StorageBackend> Sealed<B> {
     /// where the commit before the last one had it: most of these blocks are as they
     /// were, and of a file of 19 GB they are 2.6 MB.
     fn write_changed(&self, run: &layout::Run, bytes: &[u8], sums: &[u64]) -> io::Result<()> {
-        let known = self.inner().sums.of(&self.backend, run.first, run.count())?;
+        let known = self.inner().sums.of(&*self.backend, run.first, run.count())?;
         let mut there = vec![0; BLOCK as usize];
         let mut changed: Option<Range<usize>> = None;
         let blocks = bytes.chunks(BLOCK as usize).zip(known.iter().zip(sums)).zip(0_usize..);
@@ -195,13 +251,13 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let bytes = layout::physical_len(len)?;
+        let bytes = self.layout.physical_len(len)?;
         let shorter = {
             let inner = &mut *self.inner();
             inner.len = len;
             let shorter = len < inner.head.len();
             if shorter {
-                inner.head.shorten(&self.backend, len)?;
+                inner.head.shorten(&*self.backend, len)?;
             }
             shorter
         };
@@ -209,7 +265,7 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
             // Known before it is so: else a crash in between looks like a cut file.
             self.sync()?;
         }
-        self.inner().sums.set_len(&self.backend, len)?;
+        self.inner().sums.set_len(&*self.backend, len)?;
         self.backend.set_len(bytes)
     }
 
@@ -219,16 +275,16 @@ impl<B: StorageBackend> StorageBackend for Sealed<B> {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         if offset < BLOCK {
-            return self.inner().head.write(&self.backend, offset, data);
+            return self.inner().head.write(&*self.backend, offset, data);
         }
-        for run in layout::runs(offset, data.len())? {
+        for run in self.layout.runs(offset, data.len())? {
             let Some(bytes) = data.get(run.range.clone()) else { continue };
             let sums = (run.first..)
                 .zip(bytes.chunks(BLOCK as usize))
                 .map(|(block, bytes)| sums::sum(block, bytes))
                 .collect::<Vec<_>>();
             self.write_changed(&run, bytes, &sums)?;
-            self.inner().sums.set(&self.backend, run.first, &sums)?;
+            self.inner().sums.set(&*self.backend, run.first, &sums)?;
         }
         Ok(())
     }
@@ -281,7 +337,7 @@ mod tests {
     #[test]
     fn blocks_that_are_there_already_are_not_written_again() {
         let (backend, meter) = Metered::new(InMemoryBackend::new(), None).unwrap();
-        let (sealed, findings) = Sealed::open(backend).unwrap();
+        let (sealed, findings) = Sealed::open(backend, 0).unwrap();
         let block = BLOCK as usize;
         sealed.set_len(9 * BLOCK).unwrap();
         let written = |bytes: &[u8]| {
@@ -305,11 +361,11 @@ mod tests {
     #[test]
     fn what_has_changed_on_the_disk_is_written_again() {
         let (backend, meter) = Metered::new(InMemoryBackend::new(), None).unwrap();
-        let (sealed, _) = Sealed::open(backend).unwrap();
+        let (sealed, _) = Sealed::open(backend, 0).unwrap();
         sealed.set_len(2 * BLOCK).unwrap();
         let bytes = vec![7; BLOCK as usize];
         sealed.write(BLOCK, &bytes).unwrap();
-        sealed.backend.write(layout::place(1), &[8; 3]).unwrap();
+        sealed.backend.write(sealed.layout.place(1), &[8; 3]).unwrap();
         let before = meter.written();
         sealed.write(BLOCK, &bytes).unwrap();
         assert_eq!(meter.written() - before, BLOCK);

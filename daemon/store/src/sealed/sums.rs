@@ -7,7 +7,7 @@ use deployd_core::seeded::{Bug, seeded};
 use redb::StorageBackend;
 use twox_hash::XxHash3_64;
 
-use super::layout::{self, BLOCK, GROUP};
+use super::layout::{BLOCK, GROUP, Layout};
 
 /// No checksum: a block that was never written. redb reads none of these.
 const UNWRITTEN: u64 = 0;
@@ -32,14 +32,15 @@ struct Group {
 /// The checksums of the blocks of a file.
 #[derive(Debug)]
 pub(super) struct Sums {
+    layout: Layout,
     groups: Vec<Option<Group>>,
     changed: bool,
 }
 
 impl Sums {
     /// Of a file of this length, as redb sees it; reads nothing yet.
-    pub(super) fn new(len: u64) -> Self {
-        let mut sums = Self { groups: Vec::new(), changed: false };
+    pub(super) fn new(layout: Layout, len: u64) -> Self {
+        let mut sums = Self { layout, groups: Vec::new(), changed: false };
         sums.groups.resize_with(groups(len), || None);
         sums
     }
@@ -99,7 +100,7 @@ impl Sums {
         for (number, group) in (0..).zip(&mut self.groups) {
             let Some(group) = group.as_mut().filter(|group| group.changed) else { continue };
             let bytes: Vec<u8> = group.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
-            backend.write(layout::sums_place(number), &bytes)?;
+            backend.write(self.layout.sums_place(number), &bytes)?;
             group.changed = false;
         }
         self.changed = false;
@@ -113,7 +114,7 @@ impl Sums {
             return Ok(group);
         }
         let mut bytes = vec![0; BLOCK as usize];
-        backend.read(layout::sums_place(number), &mut bytes)?;
+        backend.read(self.layout.sums_place(number), &mut bytes)?;
         let (sums, _) = bytes.as_chunks::<8>();
         let sums = sums.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
         Ok(group.insert(Group { sums, changed: false }))

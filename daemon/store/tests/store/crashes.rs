@@ -17,6 +17,11 @@ fn seeds() -> std::ops::Range<u64> {
     crate::seeds("STORE_CRASH_SEEDS", SEEDS)
 }
 
+/// A log that is full again and again.
+fn options() -> StoreOptions {
+    StoreOptions { log_bytes: 32 << 10, ..StoreOptions::default() }
+}
+
 /// What is known to be stored, in its order, and what may be.
 #[derive(Default)]
 struct Told {
@@ -76,7 +81,7 @@ fn probes() -> Vec<Operation> {
 /// Crashes one store several times; returns how many of its operations were
 /// acknowledged, or what is wrong.
 async fn crash(seed: u64, disk: Disk) -> Result<usize, String> {
-    let options = StoreOptions::default();
+    let options = options();
     let mut random = Random(seed);
     let mut maker = Maker::new(seed);
     let mut told = Told::default();
@@ -148,6 +153,36 @@ async fn run_until_it_stops(store: &RedbStore, maker: &mut Maker, told: &mut Tol
     }
 }
 
+/// A process that is killed leaves all that it has written to the kernel: what is in
+/// the log from before the last checkpoint, too.
+#[tokio::test]
+async fn i1_a_store_that_was_killed_again_and_again_has_what_it_had() {
+    let mut checkpoints = 0;
+    for seed in 0..20 {
+        let mut random = Random(seed);
+        let mut maker = Maker::new(seed);
+        let mut told = Told::default();
+        let mut disk = Disk::default();
+        for kill in 0..CRASHES {
+            let what = format!("seed {seed}, kill {kill}");
+            let store = RedbStore::open_on("kills", disk.clone(), &options()).unwrap();
+            told.compare(&store, &what).await.unwrap();
+            let model = told.model(false).await;
+            for _ in 0..1 + random.below(60) {
+                let operation = maker.write(&model).await;
+                let answer = operation.run(&store).await;
+                assert_eq!(answer, operation.run(&model).await, "{what}: {operation:?}");
+                told.acknowledged.push(operation);
+            }
+            let killed = Disk::with(disk.seen());
+            checkpoints += store.stats().checkpoints;
+            store.close().await;
+            disk = killed;
+        }
+    }
+    assert!(checkpoints > 20, "only {checkpoints} checkpoints");
+}
+
 /// A short life of a store: a few writes, each of another kind.
 fn short_life() -> Vec<Operation> {
     vec![
@@ -164,7 +199,7 @@ fn short_life() -> Vec<Operation> {
 /// Fails the n-th call of a short life, for every n until none fails.
 async fn fail_every_call(failing: Failing, kind: ErrorKind) {
     let made = Disk::default();
-    RedbStore::open_on("calls", made.clone(), &StoreOptions::default()).unwrap().close().await;
+    RedbStore::open_on("calls", made.clone(), &options()).unwrap().close().await;
     let made = made.seen();
     let mut random = Random(1);
     for n in 1.. {
@@ -172,7 +207,7 @@ async fn fail_every_call(failing: Failing, kind: ErrorKind) {
         let disk = Disk::with(made.clone());
         disk.fail_at(n, failing, kind);
         let mut told = Told::default();
-        if let Ok(store) = RedbStore::open_on("calls", disk.clone(), &StoreOptions::default()) {
+        if let Ok(store) = RedbStore::open_on("calls", disk.clone(), &options()) {
             let mut stopped = false;
             for operation in short_life() {
                 let answer = operation.run(&store).await;
@@ -197,7 +232,7 @@ async fn fail_every_call(failing: Failing, kind: ErrorKind) {
         for left in [Disk::with(disk.seen()), disk.after_power_loss(&mut random)] {
             let mut told =
                 Told { acknowledged: told.acknowledged.clone(), unknown: told.unknown.clone() };
-            let again = RedbStore::open_on("calls", left, &StoreOptions::default());
+            let again = RedbStore::open_on("calls", left, &options());
             let again = again.unwrap_or_else(|error| panic!("{what}: {error}"));
             told.compare(&again, &what).await.unwrap();
             let report = again.verify().await.unwrap();
@@ -235,7 +270,7 @@ async fn i1_a_disk_that_is_gone_ends_all_acknowledgements() {
 /// each of them is there whole or not at all.
 #[tokio::test]
 async fn i1_groups_survive_power_loss() {
-    let options = StoreOptions::default();
+    let options = options();
     let mut groups = 0;
     for seed in 0..30 {
         let mut random = Random(seed);

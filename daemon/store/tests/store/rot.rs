@@ -31,6 +31,11 @@ fn count_panics() {
     }));
 }
 
+/// A short log, so that most of a file is not that.
+fn options() -> StoreOptions {
+    StoreOptions { log_bytes: 64 << 10, ..StoreOptions::default() }
+}
+
 /// A store's file, and what can be seen of it.
 struct Image {
     bytes: Vec<u8>,
@@ -40,7 +45,7 @@ struct Image {
 /// One that was closed, and one whose process was killed.
 async fn images() -> [Image; 2] {
     let disk = Disk::default();
-    let store = RedbStore::open_on("rot", disk.clone(), &StoreOptions::default()).unwrap();
+    let store = RedbStore::open_on("rot", disk.clone(), &options()).unwrap();
     let model = MemoryStore::new();
     let mut maker = Maker::new(1);
     for _ in 0..150 {
@@ -90,7 +95,7 @@ fn names_the_damage(text: &str) -> Result<(), String> {
 
 async fn look(image: &Image, bytes: Vec<u8>, tally: &mut Tally) -> Result<(), String> {
     let disk = Disk::with(bytes);
-    let options = StoreOptions::default();
+    let options = options();
     let store = match RedbStore::open_on("rot", disk.clone(), &options) {
         Ok(store) => store,
         Err(error) => {
