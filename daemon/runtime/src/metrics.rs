@@ -47,6 +47,12 @@ pub(crate) fn text(engine: &Engine, store: &Arc<RedbStore>, host: &Arc<PluginHos
     );
     let stats = store.stats();
     one("store_commits_total", "counter", "Commits of the store.", stats.commits);
+    one(
+        "store_checkpoints_total",
+        "counter",
+        "Times that what its log had was committed to the rest of its file.",
+        stats.checkpoints,
+    );
     one("store_requests_total", "counter", "Requests that commits answered.", stats.committed);
     one("store_queue", "gauge", "Requests that wait for the store.", stats.queued);
     one("store_bytes", "gauge", "Length of the store's file.", stats.bytes);

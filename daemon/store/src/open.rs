@@ -191,6 +191,13 @@ pub(crate) fn open_backend(
             .create_with_backend(backend)
             .map_err(|error| OpenError::of_database(name, error))?;
         let wal = migrate::migrate(&database, name, now(), log, &findings)?;
+        if wal.is_none() {
+            tracing::info!(
+                path = name,
+                "the store was made without a write-ahead log: each commit is two syncs, and \
+                 those of a store that is restored from a backup are one"
+            );
+        }
         Ok((database, wal))
     });
     match opened {

@@ -149,7 +149,7 @@ mod tests {
         let changes = Changes::kept();
         changes.note(3, b"key", Some(b"value"));
         changes.note(4, b"", Some(b""));
-        changes.clone().note(3, b"key", None);
+        changes.note(3, b"key", None);
         let bytes = changes.take();
         let change = |table, key, value| Ok(Change { table, key, value });
         let expected = [

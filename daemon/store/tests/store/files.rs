@@ -211,6 +211,41 @@ async fn i18_a_newer_file_format_is_refused() {
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "it stays as it is");
 }
 
+/// Version 2 had no log; where the length of one is now, there were zeros.
+#[tokio::test]
+async fn i18_a_file_from_before_there_was_a_log_is_read_and_written_as_it_was() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    let options = StoreOptions { log_bytes: 0, ..StoreOptions::default() };
+    RedbStore::open(&path, &options).unwrap().close().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    for head in [0, 4_096] {
+        assert_eq!(bytes[head + 20..head + 24], [0; 4]);
+        bytes[head + 16] = 2;
+        let sum = twox_hash::XxHash3_64::oneshot(&bytes[head..head + 504]);
+        bytes[head + 504..head + 512].copy_from_slice(&sum.to_le_bytes());
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let store = open(&path).unwrap();
+    for n in 0..3 {
+        store.append(everything(n)).await.unwrap();
+    }
+    let stats = store.stats();
+    assert_eq!((stats.commits, stats.checkpoints), (3, 3), "each commit is to the file");
+    let backup = directory.path().join("backup");
+    store.backup(&backup).await.unwrap();
+    store.close().await;
+    assert!(open(&path).unwrap().verify().await.unwrap().is_sound());
+    // What is restored has a log.
+    let restored = directory.path().join("restored.redb");
+    restore(&backup, &restored).unwrap();
+    let store = open(&restored).unwrap();
+    store.append(everything(3)).await.unwrap();
+    assert_eq!(store.stats().checkpoints, 0);
+    store.close().await;
+    assert_eq!(store.stats().checkpoints, 1, "what rests has everything in its place");
+}
+
 #[test]
 fn an_empty_file_does_not_become_a_new_store() {
     let directory = tempdir().unwrap();
